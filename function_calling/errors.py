@@ -1,0 +1,76 @@
+"""Every error has one reader, and its text names the thing, the value and what was wanted.
+
+FunctionCallingError
+├── SettingsError    the operator reads it, at start: an environment variable is wrong
+├── WeightsError     the operator reads it, at start: no model file could be had
+├── ToolError        the model reads it, as the result of its tool call
+└── ApiError         the caller reads it, in OpenAI's error shape
+    ├── RequestError     4xx: the request can't be served as it is
+    └── EngineError      5xx: the request was fine, the engine was not
+"""
+
+from typing import Any
+
+
+class FunctionCallingError(Exception):
+    """Root of every error that this project raises on purpose."""
+
+
+class SettingsError(FunctionCallingError):
+    """A setting has a value that can't be used."""
+
+
+class WeightsError(FunctionCallingError):
+    """A model file can't be found, downloaded or trusted."""
+
+
+class ToolError(FunctionCallingError):
+    """A tool call can't be carried out; the text tells the model what would be right."""
+
+
+class ApiError(FunctionCallingError):
+    """An error that leaves through HTTP.
+
+    The fields are those of OpenAI's error object
+    (https://platform.openai.com/docs/guides/error-codes).
+    """
+
+    status = 500
+    type = "server_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+        if status is not None:
+            self.status = status
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body that OpenAI's clients understand."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "param": self.param,
+                "code": self.code,
+            }
+        }
+
+
+class RequestError(ApiError):
+    """The request can't be served as it is (4xx)."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class EngineError(ApiError):
+    """The engine failed or is not there (5xx)."""

@@ -1,0 +1,104 @@
+"""The settings, read once from the environment, checked, and frozen.
+
+Every variable, its default and its meaning is a field of `Settings`; the README's table is
+checked against them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from function_calling.errors import SettingsError
+
+GPU_MODEL_ID = "hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4"
+
+
+def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
+    """A dataclass field read from `variable`; rules are `choices`, `least` and `most`."""
+    return field(
+        default=default, metadata={"variable": variable, "meaning": meaning, "rules": rules}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may change, with sound defaults for the machine found."""
+
+    engine: str = _setting(
+        "ENGINE",
+        "auto",
+        "`lmdeploy` (NVIDIA GPU), `llamacpp` (embedded), or `auto`: by whether a GPU is visible",
+        choices=("auto", "llamacpp", "lmdeploy"),
+    )
+    model_id: str = _setting(
+        "MODEL_ID",
+        "",
+        "a hub model instead of the profile's own; embedded: `owner/repo:file.gguf`",
+    )
+    model_path: str = _setting("MODEL_PATH", "", "a GGUF file on this machine; nothing is fetched")
+    models_dir: str = _setting(
+        "MODELS_DIR", "", "where downloaded weights are kept (default: a per-user cache folder)"
+    )
+    tool_format: str = _setting(
+        "TOOL_FORMAT",
+        "auto",
+        "how the model writes tool calls: `hermes`, `llama3`, or `auto`: by its chat template",
+        choices=("auto", "hermes", "llama3"),
+    )
+    threads: int = _setting("THREADS", 0, "CPU threads of the embedded engine; 0: all cores", least=0)
+    context_length: int = _setting(
+        "CONTEXT_LENGTH", 4096, "tokens of prompt and reply together, for each request", least=256
+    )
+    parallel_slots: int = _setting(
+        "PARALLEL_SLOTS", 4, "requests that the embedded engine runs at once", least=1, most=64
+    )
+    llama_url: str = _setting(
+        "LLAMA_URL", "", "an OpenAI-compatible server to use in place of the local `Llama`"
+    )
+    llama_api_key: str = _setting("LLAMA_API_KEY", "", "the key for `LLAMA_URL`, where it wants one")
+    llama_model: str = _setting(
+        "LLAMA_MODEL", "", "the model's name at `LLAMA_URL`; default: the first that it lists"
+    )
+    max_rounds: int = _setting(
+        "MAX_ROUNDS", 10, "model calls with tools for one query at most", least=1, most=100
+    )
+    tool_timeout: float = _setting("TOOL_TIMEOUT", 30.0, "seconds a tool may take", least=0.01)
+    query_timeout: float = _setting(
+        "QUERY_TIMEOUT", 290.0, "seconds the assistant may take for one query", least=0.01
+    )
+    max_query_length: int = _setting(
+        "MAX_QUERY_LENGTH", 2000, "characters of a query at most", least=1
+    )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read and check every setting.
+
+        Raises:
+            SettingsError: A variable's value can't be used; names variable, value and want.
+        """
+        values = {}
+        for each in fields(cls):
+            text = environ.get(each.metadata["variable"], "").strip()
+            if text:
+                values[each.name] = _checked(text, type(each.default), each.metadata)
+        return cls(**values)
+
+
+def _checked(text: str, kind: type, metadata: Mapping[str, Any]) -> Any:
+    """`text` as a value of `kind` within the field's rules."""
+    rules = metadata["rules"]
+    try:
+        value = kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {wanted}.") from None
+    if "choices" in rules and value not in rules["choices"]:
+        raise SettingsError(
+            f"{metadata['variable']}={text!r}: wanted one of {', '.join(rules['choices'])}."
+        )
+    if "least" in rules and not value >= rules["least"]:
+        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {rules['least']} or more.")
+    if "most" in rules and not value <= rules["most"]:
+        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {rules['most']} or less.")
+    return value
