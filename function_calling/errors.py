@@ -9,6 +9,7 @@ FunctionCallingError
     └── EngineError      5xx: the request was fine, the engine was not
 """
 
+import json
 from typing import Any
 
 
@@ -74,3 +75,9 @@ class RequestError(ApiError):
 
 class EngineError(ApiError):
     """The engine failed or is not there (5xx)."""
+
+
+def shown(value: Any) -> str:
+    """A value as an error's text shows it: as JSON, cut to 80 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:79] + "…"

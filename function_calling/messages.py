@@ -23,6 +23,21 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Which calls a reply may or must make (OpenAI's `tool_choice` and `parallel_tool_calls`).
+
+    Attributes:
+        mode: "none" and "auto" as in OpenAI's API; "required" also stands for a named tool.
+        names: The tools that may be called.
+        parallel: Whether one reply may make several calls.
+    """
+
+    mode: Literal["none", "auto", "required"] = "none"
+    names: tuple[str, ...] = ()
+    parallel: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class JsonSlot:
     """A place in a constraint where the model writes JSON that obeys `schema`."""
 
@@ -87,20 +102,12 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class CallOpened:
-    """A tool call begins; `index` counts the calls of one reply from 0."""
+class ToolCall:
+    """A complete call: an offered tool, and arguments as JSON text that its schema allows."""
 
-    index: int
     id: str
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class ArgumentsDelta:
-    """More of a call's `arguments`, as JSON text."""
-
-    index: int
-    text: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +118,5 @@ class Finished:
     usage: Usage
 
 
-Event: TypeAlias = TextDelta | CallOpened | ArgumentsDelta | Finished
-"""What a reply is made of, in the order in which it is generated."""
+Event: TypeAlias = TextDelta | ToolCall | Finished
+"""What a reply is made of, in the order in which it is generated; `Finished` is the last."""

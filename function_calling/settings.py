@@ -45,7 +45,9 @@ class Settings:
         "how the model writes tool calls: `hermes`, `llama3`, or `auto`: by its chat template",
         choices=("auto", "hermes", "llama3"),
     )
-    threads: int = _setting("THREADS", 0, "CPU threads of the embedded engine; 0: all cores", least=0)
+    threads: int = _setting(
+        "THREADS", 0, "CPU threads of the embedded engine; 0: all cores", least=0
+    )
     context_length: int = _setting(
         "CONTEXT_LENGTH", 4096, "tokens of prompt and reply together, for each request", least=256
     )
@@ -55,7 +57,9 @@ class Settings:
     llama_url: str = _setting(
         "LLAMA_URL", "", "an OpenAI-compatible server to use in place of the local `Llama`"
     )
-    llama_api_key: str = _setting("LLAMA_API_KEY", "", "the key for `LLAMA_URL`, where it wants one")
+    llama_api_key: str = _setting(
+        "LLAMA_API_KEY", "", "the key for `LLAMA_URL`, where it wants one"
+    )
     llama_model: str = _setting(
         "LLAMA_MODEL", "", "the model's name at `LLAMA_URL`; default: the first that it lists"
     )

@@ -1,0 +1,1 @@
+"""Measurements against a running server: how often it answers rightly, and how fast."""

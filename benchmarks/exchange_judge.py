@@ -1,0 +1,89 @@
+"""Is an answer right? Decided from its numbers alone, whatever its language.
+
+Written apart from the service's own check of its answers, and sharing no code with it: a judge
+that reads numbers as the judged one does would forgive its mistakes.
+
+Not covered: which currencies were taken. The fixed rate gives each pair the same value, so only
+the same currency on both sides can be told from the number.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+from benchmarks.exchange_cases import RATE, Case
+from benchmarks.number_reading import Number, numbers, plain_digits
+
+UNAVOIDABLE = re.compile(r"\bISO[ -]?4217\b|^\s*\d{1,2}[.)]\s", re.IGNORECASE | re.MULTILINE)
+# A clarifying question may show what a query looks like.
+EXAMPLE = re.compile(
+    r"(?:for example|for instance|such as|e\.g\.|zum Beispiel|z\. ?B\.|例如|比如)[^?\n]*",
+    re.IGNORECASE,
+)
+CURRENCY = (
+    r"(?:[$€£¥₹₩₺₽₪₴฿]|美元|欧元|日元|人民币|英镑|(?<![a-z])"
+    r"(?:USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR|dollars?|euros?|pounds?|yen|yuan|francs?|rupees?)"
+    r"(?![a-z]))"
+)
+MONEY = re.compile(rf"{CURRENCY}\s*\d[\d.,]*|\d[\d.,]*\s*{CURRENCY}", re.IGNORECASE)
+LEAKS = re.compile(r"</?tool_call>|<tool_response>|\"arguments\"\s*:|\"name\"\s*:\s*\"convert_")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with an answer, and which wrong numbers it states."""
+
+    problems: tuple[str, ...] = ()
+    wrong_numbers: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems and not self.wrong_numbers
+
+
+def allowed_values(case: Case) -> frozenset[Decimal]:
+    """The numbers that an answer may state: the results, the query's own, and the rate."""
+    values = {RATE, Decimal(1), *case.also}
+    for conversion in case.conversions:
+        values |= {conversion.amount, conversion.value}
+    for number in numbers(case.query):
+        values |= number.values
+    return frozenset(values)
+
+
+def stated_numbers(case: Case, answer: str) -> list[Number]:
+    """The numbers that count as stated in `answer`."""
+    answer = UNAVOIDABLE.sub(" ", plain_digits(answer))
+    if not case.conversions:
+        answer = EXAMPLE.sub(" ", answer)
+    if case.free_numbers:
+        answer = "\n".join(MONEY.findall(answer))
+    return numbers(answer)
+
+
+def judge(case: Case, status: int, answer: str) -> Verdict:
+    """Compare what came back with what `case` expects."""
+    problems = []
+    if not case.status[0] <= status <= case.status[1]:
+        problems.append(f"HTTP {status}")
+    if not answer.strip():
+        problems.append("empty answer")
+    if LEAKS.search(answer):
+        problems.append("shows the spelling of a tool call")
+    problems += [
+        f"does not mention {pattern}"
+        for pattern in case.mentions
+        if not re.search(pattern, answer, re.IGNORECASE)
+    ]
+    # An error's text speaks of limits and fields, not of money.
+    stated = stated_numbers(case, answer) if status == 200 else []
+    values = {value for number in stated for value in number.values}
+    problems += [
+        f"does not state {conversion.value}"
+        for conversion in case.conversions
+        if conversion.value not in values
+    ]
+    allowed = allowed_values(case)
+    wrong = [number.text for number in stated if not number.grounded_in(allowed)]
+    return Verdict(tuple(problems), tuple(wrong))

@@ -1,0 +1,123 @@
+"""What a run of the queries came to, as aligned text."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks.exchange_cases import Case
+from benchmarks.exchange_judge import Verdict
+
+COUNTED = {
+    "rounds": "X-Rounds",
+    "tool calls": "X-Tool-Calls",
+    "prompt tokens": "X-Prompt-Tokens",
+    "completion tokens": "X-Completion-Tokens",
+}
+GROUNDING = ("ok", "asked-again", "fell-back", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One query's answer, how long it took, and what the judge says."""
+
+    case: Case
+    status: int
+    answer: str
+    seconds: float
+    headers: dict[str, str]
+    verdict: Verdict
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """The smallest value that `percent` of the values do not exceed."""
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+
+
+def percent_right(outcomes: list[Outcome]) -> float | None:
+    """How many of a hundred are right; None of none."""
+    if not outcomes:
+        return None
+    return 100 * sum(each.verdict.right for each in outcomes) / len(outcomes)
+
+
+def percentages(outcomes: list[Outcome]) -> tuple[float | None, float | None]:
+    """Percent right among the conversions, and among all other queries."""
+    conversions = [each for each in outcomes if each.case.conversions]
+    others = [each for each in outcomes if not each.case.conversions]
+    return percent_right(conversions), percent_right(others)
+
+
+def count_wrong_numbers(outcomes: list[Outcome]) -> int:
+    """How many answers state a number that they should not."""
+    return sum(bool(each.verdict.wrong_numbers) for each in outcomes)
+
+
+def kind_row(name: str, outcomes: list[Outcome]) -> list[str]:
+    """One line of the table."""
+    seconds = [each.seconds for each in outcomes]
+    return [
+        name,
+        str(len(outcomes)),
+        str(sum(each.verdict.right for each in outcomes)),
+        str(count_wrong_numbers(outcomes)),
+        f"{percentile(seconds, 50):.2f}",
+        f"{percentile(seconds, 95):.2f}",
+    ]
+
+
+def aligned(rows: list[list[str]]) -> Iterable[str]:
+    """Rows as lines: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *cells in rows:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        yield "  ".join([f"{name:<{widths[0]}}", *numbers])
+
+
+def counted(outcomes: list[Outcome], header: str) -> str:
+    """Total, mean and largest of a number that the server tells in a header."""
+    told = [int(each.headers[header]) for each in outcomes if header in each.headers]
+    if not told:
+        return "-"
+    return f"{sum(told)} in all, {sum(told) / len(told):.1f} a query, at most {max(told)}"
+
+
+def grounding(outcomes: list[Outcome]) -> str:
+    """How often the server's own check of its answers did what."""
+    seen = Counter(
+        each.headers["X-Grounding"] for each in outcomes if "X-Grounding" in each.headers
+    )
+    return ", ".join(f"{name} {seen[name]}" for name in GROUNDING) if seen else "-"
+
+
+def summary(outcomes: list[Outcome]) -> list[str]:
+    """The table and the totals."""
+    kinds = dict.fromkeys(each.case.kind for each in outcomes)
+    rows = [["kind", "n", "right", "wrong number", "p50 s", "p95 s"]]
+    rows += [kind_row(kind, [o for o in outcomes if o.case.kind == kind]) for kind in kinds]
+    rows.append(kind_row("all", outcomes))
+    labels = ("conversions right", "others right")
+    totals = {
+        label: "-" if share is None else f"{share:.1f} %"
+        for label, share in zip(labels, percentages(outcomes), strict=True)
+    }
+    totals |= {label: counted(outcomes, header) for label, header in COUNTED.items()}
+    totals["grounding"] = grounding(outcomes)
+    return [*aligned(rows), "", *(f"{label:<18} {total}" for label, total in totals.items())]
+
+
+def failures(outcomes: list[Outcome]) -> list[str]:
+    """Every answer that is not right, with what was expected and what came."""
+    lines = []
+    for each in outcomes:
+        if each.verdict.right:
+            continue
+        wrong = [f"states {number}" for number in each.verdict.wrong_numbers]
+        lines += [
+            "",
+            f"{each.case.id}: {'; '.join([*each.verdict.problems, *wrong])}",
+            f"  query:    {each.case.query[:300]}",
+            f"  expected: {each.case.expected}",
+            f"  answer:   {each.answer[:600]}",
+        ]
+    return lines

@@ -1,0 +1,171 @@
+"""The messages of one query and what its tools returned, under the rules of the loop.
+
+- A tool gets two retries; after its third failing round it is not called any more.
+- A call that succeeded is not carried out again with the same arguments.
+- Calls of one round run side by side; their results are told in the order of the calls.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from function_calling.completion import Call, Reply, added
+from function_calling.grounding import check
+from function_calling.messages import Usage
+from function_calling.toolbox import Toolbox, ToolOutcome
+
+FAILURES_ALLOWED = 3
+SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
+
+
+class Conversation:
+    """What has been said, called and returned since a query came in.
+
+    Attributes:
+        messages: OpenAI's `messages`, as the model reads them next.
+        outcomes: What the tools returned, in order, each call once.
+        exhausted: The model insists on a tool that failed too often; it must answer now.
+        calls: How many calls the model made.
+        rounds: How often the model replied.
+        usage: Tokens of all replies together.
+    """
+
+    def __init__(
+        self, system_prompt: str, query: str, toolbox: Toolbox, tool_timeout: float
+    ) -> None:
+        self.messages: list[dict[str, Any]] = [
+            {"role": "system", "content": system_prompt},
+            {"role": "user", "content": query},
+        ]
+        self.outcomes: list[ToolOutcome] = []
+        self.exhausted = False
+        self.calls = 0
+        self.rounds = 0
+        self.usage = Usage()
+        self._query = query
+        self._toolbox = toolbox
+        self._tool_timeout = tool_timeout
+        self._given: list[str] = []
+        self._results: dict[tuple[str, str], ToolOutcome] = {}
+        self._failures: Counter[str] = Counter()
+
+    def count(self, reply: Reply) -> None:
+        """Take a reply into account, whatever becomes of it."""
+        self.rounds += 1
+        self.calls += len(reply.calls)
+        self.usage = added(self.usage, reply.usage)
+
+    async def carry_out(self, reply: Reply) -> list[ToolOutcome]:
+        """Make the reply's calls and tell their results; they come in the order of the calls."""
+        fresh: dict[tuple[str, str], Call] = {}
+        for call in reply.calls:
+            if _key(call) not in self._results and not self._given_up(call.name):
+                fresh.setdefault(_key(call), call)
+        returned = await asyncio.gather(
+            *(
+                self._toolbox.call(call.name, call.arguments, time_limit=self._tool_timeout)
+                for call in fresh.values()
+            )
+        )
+        new = dict(zip(fresh, returned, strict=True))
+        # A round counts once, so that three wrong calls side by side still leave the retries.
+        self._failures.update({key[0] for key, outcome in new.items() if not outcome.ok})
+        outcomes = [self._told(call, new) for call in reply.calls]
+        self.messages.append(_assistant(reply))
+        self.messages += (
+            {"role": "tool", "tool_call_id": call.id, "content": outcome.content}
+            for call, outcome in zip(reply.calls, outcomes, strict=True)
+        )
+        return outcomes
+
+    def ask_again(self, answer: str, problems: Sequence[str]) -> None:
+        """Point out to the model what is wrong with its answer."""
+        self.messages += (
+            {"role": "assistant", "content": answer},
+            {
+                "role": "user",
+                "content": f"That answer is not right. {' '.join(problems)} Answer my question "
+                "again. Write each number exactly as a tool returned it, and call a tool for "
+                "each number that is missing.",
+            },
+        )
+
+    def problems(self, answer: str) -> list[str]:
+        """What `answer` says that is not so, or leaves out; empty where it can be trusted."""
+        return check(answer, self._query, self.outcomes, " ".join(self._given))
+
+    def found(self) -> str:
+        """What the tools returned, told without the model; empty where none returned anything."""
+        told = (outcome.summary or outcome.content for outcome in self.outcomes if outcome.ok)
+        return " ".join(dict.fromkeys(told))
+
+    def excuse(self) -> str:
+        """Why there is no answer."""
+        known = self._toolbox.descriptions
+        if failed := [name for name in known if self._failures[name]]:
+            return f"I can't answer that: {', '.join(failed)} did not work."
+        tools = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known.items())
+        return f"I can't answer that with the tools I have: {tools or 'none'}."
+
+    def _given_up(self, name: str) -> bool:
+        return self._failures[name] >= FAILURES_ALLOWED
+
+    def _told(self, call: Call, new: dict[tuple[str, str], ToolOutcome]) -> ToolOutcome:
+        """What the model reads as the result of `call`."""
+        key = _key(call)
+        if earlier := self._results.get(key):
+            return replace(earlier, content=SAME_AGAIN + earlier.content)
+        if key not in new:
+            self.exhausted = True
+            return ToolOutcome(self._refusal(call.name), ok=False)
+        outcome = new[key]
+        self.outcomes.append(outcome)
+        if outcome.ok:
+            self._results[key] = outcome
+            self._given.append(call.arguments)
+        elif self._given_up(call.name):
+            outcome = replace(outcome, content=f"{outcome.content} {self._refusal(call.name)}")
+        return outcome
+
+    def _refusal(self, name: str) -> str:
+        return (
+            f"{name} failed {FAILURES_ALLOWED} times and is not called any more: "
+            "answer without it, and say what could not be done."
+        )
+
+
+def _key(call: Call) -> tuple[str, str]:
+    """The same for calls that differ in white space or in the order of arguments alone."""
+    try:
+        # Numbers stay as they are spelled: as floats, two long ones could look the same.
+        members = json.loads(call.arguments, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError):
+        return call.name, call.arguments
+    return call.name, json.dumps(members, sort_keys=True)
+
+
+def _assistant(reply: Reply) -> dict[str, Any]:
+    """The model's calls as a message of the history."""
+    return {
+        "role": "assistant",
+        "content": reply.text or None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _object_text(call.arguments)},
+            }
+            for call in reply.calls
+        ],
+    }
+
+
+def _object_text(arguments: str) -> str:
+    """`arguments`, or `{}` where they are no JSON object: many servers refuse such a history."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"

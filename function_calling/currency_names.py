@@ -1,0 +1,200 @@
+"""Every spelling of every currency in use: which ISO 4217 codes may a few words stand for?
+
+Names come from Unicode's CLDR (https://cldr.unicode.org, through `babel`), so no table of names
+is kept here except for what CLDR lacks. Words are looked up
+
+1. as a whole name, symbol or code, in any order ("dollars US" is "US dollars");
+2. as a part of names ("Canadian", "dollars", "CAD $");
+3. as such a part with another ending ("долларах" is "долларов", "kanadischen" "kanadischer").
+
+In each step the first language that knows the words decides, English being the first.
+"""
+
+import difflib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from functools import cache, reduce
+
+from babel import Locale
+from babel.core import get_global
+from babel.numbers import get_currency_name, get_territory_currencies
+
+LANGUAGES = (
+    "en de fr es it pt pt_PT nl pl ru uk cs zh_Hans zh_Hant ja ko tr ar hi bn fa he "
+    "sv da nb fi el hu ro bg vi th id"
+)
+"""CLDR's locales whose names are understood, the likelier first, separated by spaces."""
+
+EVERYDAY_NAMES = {
+    "USD": "bucks, buck, greenbacks, greenback, American dollars, American dollar, "
+    "United States dollars, United States dollar, 米国ドル",
+    "CAD": "loonies, loonie, CAN$, 加元, 加币",
+    "GBP": "quid, pounds sterling, pound sterling, UK pounds, UK pound",
+    "AUD": "Aussie dollars, Aussie dollar, 澳元, 澳币",
+    "CNY": "RMB, renminbi, 块, 圆, 人民元, 위안",
+    "JPY": "円, 日圆, 日币, 엔",
+    "KRW": "韩币",
+    "HKD": "港元, 港币",
+    "TWD": "台币, 台幣, 新台币",
+    "SGD": "S$, 新元, 新币",
+    "NZD": "纽元, 纽币",
+    "INR": "Rs",
+    "CHF": "SFr, Fr, Franken",
+    "TRY": "TL",
+    "CZK": "crowns, crown",
+    **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), "kr, crowns, crown"),
+}
+"""Slang, short forms and symbols that CLDR lacks; they count as English names."""
+
+# Of words in scripts without spaces, the beginnings and ends may be words themselves.
+UNSPACED = {"CJK", "HIRAGANA", "KATAKANA", "THAI"}
+
+
+@cache
+def active_codes() -> frozenset[str]:
+    """ISO 4217 codes of what is legal tender somewhere today, by CLDR: no metals, no funds."""
+    today = date.today()
+    territories = get_global("territory_currencies")
+    return frozenset(
+        code for one in territories for code in get_territory_currencies(one, today, today)
+    )
+
+
+def split_words(text: str) -> list[str]:
+    """The words and currency signs of `text`, without case, accents, digits and punctuation."""
+    apart = unicodedata.normalize("NFKD", text.replace(".", "")).casefold()
+    return unicodedata.normalize("NFC", apart.translate(_PLAIN)).split()
+
+
+class _Plain(dict[int, str]):
+    """What `str.translate` puts for a character; asked once for each, as the index is large."""
+
+    def __missing__(self, point: int) -> str:
+        char, kind = chr(point), unicodedata.category(chr(point))
+        sign = f" {char} " if kind == "Sc" else " "
+        plain = char if kind[0] in "LM" else sign
+        self[point] = "" if unicodedata.combining(char) else plain
+        return self[point]
+
+
+_PLAIN = _Plain()
+
+
+def codes_named(words: list[str]) -> set[str]:
+    """The codes that these words may stand for, by the three steps above; empty if unknown.
+
+    A code that is not active says that the words name something else, such as gold (XAU).
+    """
+    for look in (_Language.whole, _Language.part, _Language.inflected):
+        for language in LANGUAGES.split():
+            if codes := look(_language(language), words):
+                return codes
+    return set()
+
+
+def codes_near(words: list[str]) -> list[str]:
+    """Up to three codes with names that look like these words, the nearest first."""
+    names: dict[str, set[str]] = {}
+    for language in reversed(LANGUAGES.split()):
+        names |= _language(language).names
+    found: dict[str, None] = {}
+    for name in difflib.get_close_matches(_key(words), names, n=12, cutoff=0.7):
+        found |= dict.fromkeys(sorted(names[name] & active_codes()))
+    return list(found)[:3]
+
+
+@dataclass(frozen=True, slots=True)
+class _Language:
+    """One language's spellings, each with the codes it may stand for."""
+
+    names: dict[str, set[str]]
+    words: dict[str, set[str]]
+
+    def whole(self, words: list[str]) -> set[str]:
+        return self.names.get(_key(words), set())
+
+    def part(self, words: list[str]) -> set[str]:
+        return _common(self.words.get(word, set()) for word in words)
+
+    def inflected(self, words: list[str]) -> set[str]:
+        return _common(self.words.get(word) or self._other_endings(word) for word in words)
+
+    def _other_endings(self, word: str) -> set[str]:
+        """The codes of words that differ from `word` in the last two letters at most."""
+        # Short words in Latin letters mean too many other things; Russian has short units ("юани").
+        shortest = 5 if word.isascii() else 3
+        for stem in (word[:-1], word[:-2]):
+            # An ISO code has no endings: USDT is not USD.
+            if len(stem) < shortest or stem.upper() in active_codes():
+                continue
+            longest = len(stem) + 2
+            alike = [k for k in self.words if k.startswith(stem) and len(k) <= longest]
+            if alike:
+                return set[str]().union(*(self.words[k] for k in alike))
+        return set()
+
+
+@cache
+def _language(name: str) -> _Language:
+    """The spellings of one of `LANGUAGES`, built when asked first: all take half a second."""
+    locale = Locale.parse(name)
+    names: dict[str, set[str]] = defaultdict(set)
+    words: dict[str, set[str]] = defaultdict(set)
+    ends: dict[str, set[str]] = defaultdict(set)
+    # One number for each plural that the language has, and None for the name as a title.
+    counts = [None, *{locale.plural_form(count): count for count in (1, 2, 5, 1.5)}.values()]
+    for code in active_codes():
+        for spelling in _spellings(code, locale, counts):
+            parts = split_words(spelling)
+            names[_key(parts)].add(code)
+            names["".join(parts)].add(code)
+            if "$" in parts:  # the letters of "C$" are no words
+                continue
+            for word in (code.casefold(), *parts):
+                words[word].add(code)
+                for end in _ends(word):
+                    ends[end].add(code)
+    # An end of one name alone is no unit: 牙买加元 does not make 加元 Jamaican. And a word of one
+    # currency alone stays its own: ランド (ZAR) is also the end of アイスランド.
+    for end, codes in ends.items():
+        if len(codes) > 1 and len(words.get(end, ())) != 1:
+            words[end] |= codes
+    # "Canadian $" and "CAD $" are dollars.
+    words["$"] |= words["dollar"]
+    unused = _unused_names(locale) if locale.language == "en" else {}
+    return _Language(unused | names, dict(words))
+
+
+def _unused_names(locale: Locale) -> dict[str, set[str]]:
+    """Codes and names of old currencies, metals and the like: "gold" must not be Zimbabwe's."""
+    unused = set(locale.currencies) - active_codes()
+    return {
+        _key(split_words(text)): {code}
+        for code in unused
+        for text in (code, locale.currencies[code])
+    }
+
+
+def _spellings(code: str, locale: Locale, counts: Iterable[float | None]) -> set[str]:
+    found = {get_currency_name(code, count=count, locale=locale) for count in counts}
+    found |= {code, locale.currency_symbols.get(code, code)}
+    if locale.language == "en":
+        found.update(EVERYDAY_NAMES.get(code, code).split(", "))
+    return found
+
+
+def _key(words: list[str]) -> str:
+    return " ".join(sorted(words))
+
+
+def _ends(word: str) -> set[str]:
+    if unicodedata.name(word[0], "").split(" ")[0] not in UNSPACED:
+        return set()
+    return {word[:i] for i in range(2, len(word) + 1)} | {word[i:] for i in range(len(word) - 1)}
+
+
+def _common(sets: Iterable[set[str]]) -> set[str]:
+    return reduce(set.intersection, list(sets) or [set()])

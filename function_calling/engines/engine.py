@@ -1,0 +1,51 @@
+"""What an engine is: text in, pieces of text out."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from function_calling.messages import Piece, Sampling
+
+
+class Engine(Protocol):
+    """Generates text. It knows nothing of messages and tools: it neither templates nor parses."""
+
+    def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """The continuation of `prompt`, piece by piece; the last piece has a finish reason.
+
+        Closing the iterator aborts the generation and frees what it holds.
+
+        Raises:
+            RequestError: The prompt is too long, or the constraint can't be enforced.
+            EngineError: The engine failed.
+        """
+        ...
+
+    async def busy(self) -> int:
+        """How many generations are running now."""
+        ...
+
+    def close(self) -> None:
+        """Free the model. No generation may be running."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """An engine with its model in it, and what the model's file says of how it chats.
+
+    Attributes:
+        name: The model's name on `/v1/models`.
+        engine: Generates with this model.
+        chat_template: Jinja source of the model's chat template.
+        bos_token: Text of the token that begins a prompt; "" if there is none.
+        eos_token: Text of the token that ends a turn.
+        context_length: Tokens of prompt and reply together, for each request.
+    """
+
+    name: str
+    engine: Engine
+    chat_template: str
+    bos_token: str
+    eos_token: str
+    context_length: int

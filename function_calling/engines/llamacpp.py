@@ -1,0 +1,192 @@
+"""llama.cpp inside this process, by the package `xllamacpp`.
+
+llama.cpp runs its own server with continuous batching and a prompt cache in threads of its own.
+We talk to it over a Unix socket in a folder that only this user can enter, with a random key, so
+no TCP port is opened; closing a response aborts its generation, also while it reads the prompt.
+"""
+
+import json
+import os
+import secrets
+import tempfile
+from asyncio import Semaphore
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import xllamacpp
+
+from function_calling.engines.engine import LoadedModel
+from function_calling.engines.grammar import grammar
+from function_calling.errors import EngineError, RequestError, WeightsError
+from function_calling.messages import Piece, Sampling
+from function_calling.settings import Settings
+from function_calling.weights import resolve
+
+# Prompt tokens read at a time. An abort waits for the batch under way, which on two cores takes
+# about 4 seconds for 128 tokens and over a minute for llama.cpp's own 2048; 128 reads no slower.
+_BATCH = 128
+
+
+class LlamaCpp:
+    """One model in llama.cpp, running up to `parallel_slots` requests at once.
+
+    Args:
+        path: The GGUF file.
+        context_length: Tokens of prompt and reply together, for each request.
+        parallel_slots: Requests that run at once; others wait their turn.
+        threads: CPU threads; 0 means one for each core.
+
+    Raises:
+        WeightsError: llama.cpp can't load the file.
+    """
+
+    def __init__(
+        self, path: Path, *, context_length: int, parallel_slots: int, threads: int = 0
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="llamacpp-")
+        socket = os.path.join(self._folder.name, "http.sock")
+        key = secrets.token_urlsafe(32)
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.n_ctx = context_length * parallel_slots
+        parameters.n_parallel = parallel_slots
+        parameters.n_batch = parameters.n_ubatch = _BATCH
+        parameters.cpuparams.n_threads = threads or os.cpu_count() or 1
+        parameters.hostnames = [socket]
+        parameters.api_keys = [key]
+        parameters.n_threads_http = 2 * parallel_slots + 4
+        parameters.endpoint_slots = True
+        parameters.ui = False
+        parameters.verbosity = 0
+        try:
+            self._server = xllamacpp.Server(parameters)
+        except Exception as error:
+            raise WeightsError(f"llama.cpp can't load {path}: {error}") from error
+        headers = {"authorization": f"Bearer {key}"}
+        self._http: dict[str, Any] = {"base_url": "http://llamacpp", "headers": headers}
+        self._socket = socket
+        self._free = Semaphore(parallel_slots)
+        self.properties = self._request("GET", "/props")
+        # llama.cpp adds the token itself; a template that writes it too would double it.
+        begins = self._request("POST", "/tokenize", {"content": "", "add_special": True})
+        self._bos = self.properties["bos_token"] if begins["tokens"] else ""
+
+    def _request(self, method: str, path: str, body: Any = None) -> Any:
+        transport = httpx2.HTTPTransport(uds=self._socket)
+        with httpx2.Client(transport=transport, **self._http) as client:
+            return client.request(method, path, json=body, timeout=30).raise_for_status().json()
+
+    @asynccontextmanager
+    async def _response(
+        self, method: str, path: str, body: Any = None
+    ) -> AsyncIterator[httpx2.Response]:
+        """A response on a connection of its own: llama.cpp drops kept ones without a word."""
+        transport = httpx2.AsyncHTTPTransport(uds=self._socket)
+        async with (
+            httpx2.AsyncClient(transport=transport, timeout=None, **self._http) as client,
+            client.stream(method, path, json=body) as response,
+        ):
+            yield response
+
+    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """See `Engine.generate`."""
+        body = _body(prompt.removeprefix(self._bos), sampling)
+        async with self._free:
+            try:
+                async with self._response("POST", "/completion", body) as response:
+                    if response.status_code != httpx2.codes.OK:
+                        raise _error(await response.aread())
+                    async for line in response.aiter_lines():
+                        if line.startswith("data: "):
+                            yield _piece(line.removeprefix("data: "))
+                        elif line.startswith("error: "):
+                            raise _error(line.removeprefix("error: ").encode())
+            except httpx2.HTTPError as error:
+                raise EngineError(f"The engine broke off: {error}") from error
+
+    async def busy(self) -> int:
+        """See `Engine.busy`."""
+        async with self._response("GET", "/slots") as response:
+            slots = json.loads(await response.aread())
+        return sum(slot["is_processing"] for slot in slots)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        del self._server
+        self._folder.cleanup()
+
+
+def _body(prompt: str, sampling: Sampling) -> dict[str, Any]:
+    """llama.cpp's words for the same, with its own extra samplers switched off."""
+    body: dict[str, Any] = {
+        "prompt": prompt,
+        "stream": True,
+        "cache_prompt": True,
+        "n_predict": -1 if sampling.max_tokens is None else sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": 0,
+        "min_p": 0.0,
+        "seed": -1 if sampling.seed is None else sampling.seed % 2**32,
+        "stop": list(sampling.stop),
+    }
+    if sampling.constraint:
+        body["grammar"] = grammar(sampling.constraint)
+    return body
+
+
+def _piece(data: str) -> Piece:
+    chunk = json.loads(data)
+    if "error" in chunk:
+        raise _error(data.encode())
+    return Piece(
+        text=chunk["content"],
+        prompt_tokens=chunk["tokens_evaluated"],
+        completion_tokens=chunk["tokens_predicted"],
+        finish_reason=_finish_reason(chunk) if chunk["stop"] else None,
+    )
+
+
+def _finish_reason(chunk: dict[str, Any]) -> Any:
+    return "length" if chunk["stop_type"] == "limit" else "stop"
+
+
+def _error(data: bytes) -> RequestError | EngineError:
+    """llama.cpp's error as ours."""
+    try:
+        error = json.loads(data)["error"]
+        code, kind, message = error["code"], error.get("type"), error["message"]
+    except (ValueError, KeyError, TypeError):
+        return EngineError(f"The engine answered {data[:200]!r}")
+    if kind == "exceed_context_size_error":
+        return RequestError(
+            f"The prompt has {error['n_prompt_tokens']} tokens; this model's context holds "
+            f"{error['n_ctx']} tokens of prompt and reply together.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+    if code == httpx2.codes.BAD_REQUEST:
+        return RequestError(message)
+    return EngineError(f"The engine failed: {message}")
+
+
+def load(settings: Settings) -> LoadedModel:
+    """Fetch the weights if they are not here yet, and load them."""
+    path = resolve(settings)
+    engine = LlamaCpp(
+        path,
+        context_length=settings.context_length,
+        parallel_slots=settings.parallel_slots,
+        threads=settings.threads,
+    )
+    return LoadedModel(
+        name=path.stem,
+        engine=engine,
+        chat_template=engine.properties["chat_template"],
+        bos_token=engine.properties["bos_token"],
+        eos_token=engine.properties["eos_token"],
+        context_length=settings.context_length,
+    )

@@ -1,0 +1,64 @@
+"""The model's own chat template: Jinja, as Hugging Face's `transformers` defines it.
+
+https://huggingface.co/docs/transformers/chat_templating: messages and tools in, the prompt out;
+`raise_exception` and `strftime_now` are there, `tojson` escapes no HTML and keeps Unicode, blocks
+are trimmed. The template is somebody else's program, so it runs in Jinja's sandbox.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from function_calling.errors import RequestError
+from function_calling.messages import Message
+
+
+class ChatTemplate:
+    """A chat template with the special texts that it may write.
+
+    Args:
+        source: The Jinja text, from the tokenizer's configuration or the GGUF's metadata.
+        bos_token: Text of the token that begins a prompt.
+        eos_token: Text of the token that ends a turn.
+    """
+
+    def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        )
+        environment.filters["tojson"] = _tojson
+        environment.globals["raise_exception"] = _raise_exception
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        self.source = source
+        self._template = environment.from_string(source)
+        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] | None = None
+    ) -> str:
+        """The prompt, up to where the assistant's turn begins.
+
+        Raises:
+            RequestError: The template refuses these messages, or can't be carried out on them.
+        """
+        try:
+            return self._template.render(
+                messages=messages, tools=tools or None, add_generation_prompt=True, **self._tokens
+            )
+        except (jinja2.TemplateError, TypeError, KeyError, AttributeError) as error:
+            raise RequestError(
+                f"The model's chat template can't write these messages: {error}.", param="messages"
+            ) from error
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)

@@ -1,0 +1,134 @@
+"""The two services: `Llama` serves a model on `/v1`, `ExchangeAssistant` answers `POST /exchange`.
+
+Wiring and nothing else: settings are read, parts are made and handed to each other.
+"""
+
+import os
+from typing import Annotated
+
+import bentoml
+from pydantic import Field
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from function_calling.agent import Agent
+from function_calling.chat_model import load_chat_model
+from function_calling.engines import choose_engine
+from function_calling.errors import ApiError, RequestError, SettingsError
+from function_calling.events import Answer
+from function_calling.llama_client import first_model, llama_client
+from function_calling.rates import FixedRates
+from function_calling.settings import Settings
+from function_calling.toolbox import Toolbox
+from openai_endpoints import openai_api_app
+from tools import SYSTEM_PROMPT, CurrencyTools
+
+settings = Settings.from_env(os.environ)
+image = bentoml.images.Image(python_version="3.11").requirements_file("requirements.txt")
+
+GPU = {"gpu": 1, "gpu_type": "nvidia-a100-80gb"}
+CPU = {"cpu": "2"}
+
+
+@bentoml.asgi_app(openai_api_app, path="/v1")
+@bentoml.service(
+    image=image,
+    traffic={"timeout": 300},
+    resources=GPU if choose_engine(settings) == "lmdeploy" else CPU,
+)
+class Llama:
+    """A language model behind an OpenAI-compatible API at `/v1`."""
+
+    def __init__(self) -> None:
+        self.model = load_chat_model(settings)
+        openai_api_app.state.chat_model = self.model
+
+    async def __metrics__(self, original: str) -> str:
+        busy = await self.model.engine.busy()
+        return (
+            f"{original}"
+            "# HELP llama_slots_busy Generations running now\n"
+            "# TYPE llama_slots_busy gauge\n"
+            f"llama_slots_busy {busy}\n"
+        )
+
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Free the model."""
+        self.model.engine.close()
+
+
+@bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"})
+class ExchangeAssistant:
+    """Answers questions about exchanging money by calling a tool through the model."""
+
+    llm = bentoml.depends(Llama, url=settings.llama_url or None)
+
+    def __init__(self) -> None:
+        url = settings.llama_url or Llama.url  # type: ignore[attr-defined]
+        if url is None:
+            raise SettingsError(
+                "Llama is not served: start `service:ExchangeAssistant` by BentoML."
+            )
+        self.client = llama_client(url, settings)
+        self.model = settings.llama_model
+        self.toolbox = Toolbox([CurrencyTools(FixedRates()).convert_currency])
+
+    async def __is_ready__(self) -> bool:
+        """Whether a query can be answered: the model is loaded and reached."""
+        try:
+            await first_model(self.client)
+        except ApiError:
+            return False
+        return True
+
+    @bentoml.api
+    async def exchange(
+        self,
+        query: Annotated[
+            str, Field(description="What to exchange, in your own words, in any language.")
+        ] = "I want to exchange 42 US dollars to Canadian dollars",
+    ) -> str:
+        """Answer a question about exchanging money."""
+        try:
+            answer = await self.answer(query)
+        except ApiError as error:
+            # BentoML reshapes errors that are raised; a response leaves as it is.
+            return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
+        return PlainTextResponse(answer.text, headers=_told(answer))  # type: ignore[return-value]
+
+    async def answer(self, query: str) -> Answer:
+        """The agent's answer.
+
+        Raises:
+            RequestError: The query is empty or too long.
+            EngineError: The model can't be reached, or failed.
+        """
+        if not query.strip():
+            raise RequestError("query is empty; wanted a question.", param="query")
+        if len(query) > settings.max_query_length:
+            raise RequestError(
+                f"query has {len(query)} characters; wanted {settings.max_query_length} at most.",
+                param="query",
+            )
+        self.model = self.model or await first_model(self.client)
+        agent = Agent(
+            self.client,
+            self.model,
+            self.toolbox,
+            SYSTEM_PROMPT,
+            max_rounds=settings.max_rounds,
+            tool_timeout=settings.tool_timeout,
+            query_timeout=settings.query_timeout,
+        )
+        return await agent.answer(query)
+
+
+def _told(answer: Answer) -> dict[str, str]:
+    """What an answer cost and how it came to be trusted, as headers."""
+    return {
+        "x-rounds": str(answer.rounds),
+        "x-tool-calls": str(answer.tool_calls),
+        "x-prompt-tokens": str(answer.usage.prompt_tokens),
+        "x-completion-tokens": str(answer.usage.completion_tokens),
+        "x-grounding": answer.grounding,
+    }

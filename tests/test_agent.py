@@ -1,0 +1,442 @@
+"""The loop between model and tools: every clause of its contract, against a scripted server."""
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+
+import httpx2
+import pytest
+from scripted_server import (
+    COMPLETION_TOKENS,
+    PROMPT_TOKENS,
+    ScriptedServer,
+    Turn,
+    breaks_off,
+    calls,
+    fails,
+    hangs,
+    says,
+    unreachable,
+)
+
+from function_calling.agent import Agent
+from function_calling.errors import EngineError, RequestError, ToolError
+from function_calling.events import Answer, AskedAgain, ModelCalled, ToolCalled, ToolReturned
+from function_calling.messages import Usage
+from function_calling.toolbox import Toolbox
+
+QUERY = "42 USD in CAD?"
+TO_CAD = ("convert", {"amount": 42, "to": "CAD"})
+TO_EUR = ("convert", {"amount": 42, "to": "EUR"})
+RATES = {"CAD": Decimal("3.14159"), "EUR": Decimal("0.92")}
+TOLD_CAD, TOLD_EUR = "42 USD is 131.95 CAD.", "42 USD is 38.64 EUR."
+
+
+class Bureau:
+    """Tools that count what they do."""
+
+    def __init__(self) -> None:
+        self.amounts: list[Decimal] = []
+
+    async def convert(self, amount: Decimal, to: str) -> dict[str, Any]:
+        """Convert US dollars.
+
+        Args:
+            amount: How much.
+            to: The currency wanted.
+        """
+        self.amounts.append(amount)
+        if to not in RATES:
+            raise ToolError(f"{to} is no currency; wanted CAD or EUR.")
+        converted = round(amount * RATES[to], 2)
+        return {"converted": converted, "summary": f"{amount} USD is {converted} {to}."}
+
+    async def wait(self) -> None:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+
+
+def agent(server: ScriptedServer, bureau: Bureau | None = None, **settings: Any) -> Agent:
+    """An agent whose model is `server`."""
+    bureau = bureau or Bureau()
+    toolbox = Toolbox([bureau.convert, bureau.wait])
+    return Agent(server.client(), "scripted", toolbox, "Convert money.", **settings)
+
+
+async def answered(*turns: Turn, query: str = QUERY, **settings: Any) -> Answer:
+    """The answer to `query` where the model takes `turns`."""
+    return await agent(ScriptedServer(*turns), **settings).answer(query)
+
+
+def results(server: ScriptedServer) -> list[str]:
+    """The tool results that the model read in the last request."""
+    messages = server.requests[-1]["messages"]
+    return [message["content"] for message in messages if message["role"] == "tool"]
+
+
+async def test_a_query_is_answered_through_a_tool() -> None:
+    """The model calls, reads the result and tells it; everything is counted."""
+    answer = await answered(calls(TO_CAD), says(TOLD_CAD))
+    usage = Usage(2 * PROMPT_TOKENS, 2 * COMPLETION_TOKENS)
+    assert answer == Answer(TOLD_CAD, usage, rounds=2, tool_calls=1, grounding="ok")
+
+
+async def test_events_tell_each_step_in_order() -> None:
+    """A consumer sees what is asked, called and returned, and the answer last."""
+    events = [
+        event
+        async for event in agent(
+            ScriptedServer(calls(TO_CAD, TO_EUR), says("131.95 CAD or 38.64 EUR"))
+        ).run(QUERY)
+    ]
+    kinds = [type(event) for event in events]
+    assert kinds == [ModelCalled, *[ToolCalled] * 2, *[ToolReturned] * 2, ModelCalled, Answer]
+    assert events[0] == ModelCalled(1, "auto")
+    assert events[2] == ToolCalled("a1", "convert", json.dumps(TO_EUR[1]))
+    returned = events[4]
+    assert isinstance(returned, ToolReturned)
+    assert (returned.id, returned.outcome.summary) == ("a1", TOLD_EUR)
+
+
+async def test_the_model_is_asked_greedily_with_tools_and_as_a_stream() -> None:
+    """The same query gets the same answer, and a cancelled one can stop the model."""
+    server = ScriptedServer(says("Hello."))
+    await agent(server, max_tokens=99).answer(QUERY)
+    (request,) = server.requests
+    assert [tool["function"]["name"] for tool in request.pop("tools")] == ["convert", "wait"]
+    assert request == {
+        "model": "scripted",
+        "messages": [
+            {"role": "system", "content": "Convert money."},
+            {"role": "user", "content": QUERY},
+        ],
+        "max_tokens": 99,
+        "temperature": 0,
+        "seed": 0,
+        "tool_choice": "auto",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def test_results_go_back_with_their_ids_after_the_call_itself() -> None:
+    """The history is OpenAI's: the assistant's calls, then one tool message each, in order."""
+    server = ScriptedServer(calls(TO_EUR, TO_CAD), says(f"{TOLD_CAD} {TOLD_EUR}"))
+    await agent(server).answer(QUERY)
+    assistant, *told = server.requests[1]["messages"][2:]
+    assert [call["id"] for call in assistant["tool_calls"]] == ["a0", "a1"]
+    assert assistant["tool_calls"][0]["function"] == {
+        "name": "convert",
+        "arguments": json.dumps(TO_EUR[1]),
+    }
+    assert [(each["role"], each["tool_call_id"]) for each in told] == [
+        ("tool", "a0"),
+        ("tool", "a1"),
+    ]
+    assert "38.64" in told[0]["content"]
+    assert "131.95" in told[1]["content"]
+
+
+async def test_a_call_without_an_id_gets_one() -> None:
+    """A result must be able to refer to its call."""
+    server = ScriptedServer(calls(TO_CAD, ids=None), says(TOLD_CAD))
+    await agent(server).answer(QUERY)
+    assert server.requests[1]["messages"][-1]["tool_call_id"] == "call_0"
+
+
+async def test_calls_of_one_round_run_side_by_side() -> None:
+    """Each tool waits for the other to begin, so one after the other would never end."""
+    meeting = asyncio.Barrier(2)
+
+    async def meet(n: int) -> str:
+        """Meet the other call."""
+        await meeting.wait()
+        return f"met {n}"
+
+    server = ScriptedServer(calls(("meet", {"n": 1}), ("meet", {"n": 2})), says("Done."))
+    host = Agent(server.client(), "scripted", Toolbox([meet]), "Meet.", query_timeout=5)
+    assert (await host.answer("Meet 1 and 2")).text == "Done."
+    assert results(server) == ["met 1", "met 2"]
+
+
+async def test_the_first_choice_is_for_the_first_round() -> None:
+    """Forced once, the model is free to answer afterwards."""
+    server = ScriptedServer(calls(TO_CAD), says(TOLD_CAD))
+    await agent(server, first_choice="required").answer(QUERY)
+    assert [request["tool_choice"] for request in server.requests] == ["required", "auto"]
+
+
+async def test_without_tools_none_are_offered() -> None:
+    """OpenAI refuses an empty list."""
+    server = ScriptedServer(says("Hello."))
+    answer = await Agent(server.client(), "scripted", Toolbox([]), "Talk.").answer("Hi")
+    assert answer.text == "Hello."
+    assert server.requests[0].keys().isdisjoint({"tools", "tool_choice"})
+
+
+async def test_after_the_last_round_the_model_must_answer() -> None:
+    """At most `max_rounds` calls with tools, then one without them, whose calls are ignored."""
+    turns = [calls(("convert", {"amount": n, "to": "CAD"})) for n in (1, 2, 3)]
+    server = ScriptedServer(*turns)
+    answer = await agent(server, max_rounds=2).answer(QUERY)
+    assert [request["tool_choice"] for request in server.requests] == ["auto", "auto", "none"]
+    assert answer.text == "1 USD is 3.14 CAD. 2 USD is 6.28 CAD."
+    assert (answer.rounds, answer.grounding) == (3, "fell-back")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (("convert", '{"amount": 42,'), "the arguments are not a JSON object"),
+        (("exchange", {}), 'There is no tool "exchange". The tools are: convert, wait.'),
+        (("convert", {"amount": 42}), "to is missing, wanted"),
+        (("convert", {"amount": 42, "to": "XYZ"}), "XYZ is no currency; wanted CAD or EUR."),
+    ],
+)
+async def test_a_wrong_call_comes_back_as_its_result_and_can_be_corrected(
+    wrong: tuple[str, Any], named: str
+) -> None:
+    """The model reads what was wrong and what would be right, then does it right."""
+    server = ScriptedServer(calls(wrong), calls(TO_CAD, ids="b"), says(TOLD_CAD))
+    answer = await agent(server).answer(QUERY)
+    assert named in results(server)[0]
+    assert (answer.text, answer.grounding) == (TOLD_CAD, "ok")
+
+
+async def test_broken_arguments_are_not_sent_back_in_the_history() -> None:
+    """Servers that parse the history would refuse it; the result quotes what was written."""
+    server = ScriptedServer(calls(("convert", "[1]"), ("convert", "{,")), says("Sorry."))
+    await agent(server).answer(QUERY)
+    sent = server.requests[1]["messages"][2]["tool_calls"]
+    assert [call["function"]["arguments"] for call in sent] == ["{}", "{}"]
+    assert "{," in results(server)[1]
+
+
+async def test_a_tool_that_failed_three_times_is_not_called_any_more() -> None:
+    """Two retries; then the model is told to answer without it, and if it insists, it must."""
+    wrong = [calls(("convert", {"amount": n, "to": "XYZ"}), ids=str(n)) for n in range(4)]
+    server, bureau = ScriptedServer(*wrong, says("I could not convert that.")), Bureau()
+    answer = await agent(server, bureau).answer(QUERY)
+    assert bureau.amounts == [0, 1, 2]
+    refusal = "convert failed 3 times and is not called any more: answer without it"
+    assert [refusal in result for result in results(server)] == [False, False, True, True]
+    assert server.requests[-1]["tool_choice"] == "none"
+    assert answer.text == "I could not convert that."
+
+
+async def test_an_answer_invented_after_failures_becomes_an_honest_one() -> None:
+    """No number stands in for a tool that did not work."""
+    wrong = [calls(("convert", {"amount": n, "to": "XYZ"})) for n in range(4)]
+    answer = await answered(*wrong, says("It is 58 CAD."))
+    assert answer.text == "I can't answer that: convert did not work."
+    assert answer.grounding == "fell-back"
+
+
+async def test_wrong_calls_side_by_side_use_up_one_try() -> None:
+    """Three wrong calls in one round still leave two retries."""
+    wrong = calls(*(("convert", {"amount": n, "to": "XYZ"}) for n in range(3)))
+    server = ScriptedServer(wrong, calls(TO_CAD), says(TOLD_CAD))
+    assert (await agent(server).answer(QUERY)).text == TOLD_CAD
+
+
+async def test_the_same_call_is_not_made_twice() -> None:
+    """The model reads the earlier result, and that it is an earlier one."""
+    again = ("convert", '{ "to":"CAD", "amount":42 }')
+    server = ScriptedServer(calls(TO_CAD, again), calls(again), says(TOLD_CAD))
+    bureau = Bureau()
+    answer = await agent(server, bureau).answer(QUERY)
+    assert bureau.amounts == [42]
+    first, *others = results(server)
+    note = "This call was made before with the same arguments; here is its result again: "
+    assert others == [note + first] * 2
+    assert (answer.text, answer.tool_calls) == (TOLD_CAD, 3)
+
+
+async def test_a_failed_call_may_be_repeated_as_it_is() -> None:
+    """What failed for a moment may work the next time."""
+    tries = []
+
+    async def ask() -> str:
+        """Ask someone else."""
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConnectionError("away")
+        return "here"
+
+    server = ScriptedServer(calls(("ask", "")), calls(("ask", "")), says("They are here."))
+    answer = await Agent(server.client(), "scripted", Toolbox([ask]), "Ask.").answer("Who?")
+    assert results(server) == ["Tool ask failed: ConnectionError: away", "here"]
+    assert answer.text == "They are here."
+
+
+async def test_a_tool_over_its_time_limit_fails_alone() -> None:
+    """Its neighbour's result is told as usual."""
+    server = ScriptedServer(calls(("wait", {}), TO_CAD), says(TOLD_CAD))
+    answer = await agent(server, tool_timeout=0.01).answer(QUERY)
+    assert [result[:19] for result in results(server)] == [
+        "Tool wait took long",
+        '{"converted": 131.9',
+    ]
+    assert answer.grounding == "ok"
+
+
+async def test_a_query_over_its_time_limit_ends_with_an_honest_sentence() -> None:
+    """The model's stream is let go of, which stops the model."""
+    server = ScriptedServer(hangs())
+    answer = await agent(server, query_timeout=0.2).answer(QUERY)
+    assert answer.text == "I had to stop after 0.2 seconds, before I was done."
+    assert answer.grounding == "fell-back"
+    assert server.closed == 1
+
+
+async def test_what_was_found_before_the_time_was_over_is_told() -> None:
+    """Half an answer, called so, is better than none."""
+    answer = await answered(calls(TO_CAD), hangs(), query_timeout=0.4)
+    assert answer.text == (
+        f"I had to stop after 0.4 seconds, before I was done. Until then: {TOLD_CAD}"
+    )
+
+
+async def test_a_cancelled_query_lets_go_of_the_model() -> None:
+    """Nobody waits for it any more."""
+    server = ScriptedServer(hangs())
+    task = asyncio.create_task(agent(server).answer(QUERY))
+    await server.hanging.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert server.closed == 1
+
+
+async def test_a_reply_that_is_cut_is_asked_for_again_with_more_room() -> None:
+    """Its usage counts, its half a call does not."""
+    half = calls(("convert", '{"amo'), finish_reason="length")
+    server, bureau = ScriptedServer(half, calls(TO_CAD), says(TOLD_CAD)), Bureau()
+    answer = await agent(server, bureau, max_tokens=100).answer(QUERY)
+    assert [request["max_tokens"] for request in server.requests] == [100, 200, 100]
+    assert (answer.rounds, answer.tool_calls) == (2, 1)
+    assert bureau.amounts == [42]
+    assert answer.usage.completion_tokens == 3 * COMPLETION_TOKENS
+
+
+async def test_a_reply_that_is_cut_twice_is_an_error() -> None:
+    """The caller reads how long a reply may be."""
+    with pytest.raises(EngineError, match="longer than 200 tokens") as caught:
+        await answered(says("One", "length"), says("One", "length"), max_tokens=100)
+    assert caught.value.status == 502
+
+
+REQUEST = httpx2.Request("POST", "http://model/v1/chat/completions")
+
+
+@pytest.mark.parametrize(
+    ("turns", "status", "message"),
+    [
+        ([unreachable()] * 2, 503, "The model server can't be reached."),
+        (
+            [unreachable(httpx2.ReadTimeout("slow"))],
+            504,
+            "The model server took too long to reply.",
+        ),
+        ([breaks_off(httpx2.ReadTimeout("slow"))], 504, "The model server took too long to reply."),
+        ([breaks_off()] * 2, 502, "The model server broke off its reply."),
+        ([breaks_off(httpx2.ReadError("gone"))] * 2, 502, "The model server broke off its reply."),
+        ([Turn(events=("{no JSON",))] * 2, 502, "The model server broke off its reply."),
+        (
+            [Turn(events=({"error": {"message": "out of memory"}},))],
+            502,
+            "The model server failed: out of memory",
+        ),
+        ([fails(500, "boom")], 502, "The model server failed: boom"),
+        ([fails(503, "loading")], 503, "The model server failed: loading"),
+        ([fails(401, "wrong key")], 502, "The model server failed: wrong key"),
+        ([fails(429, "slow down")], 503, "The model server is busy: slow down"),
+    ],
+)
+async def test_a_model_server_that_fails_is_told_in_one_sentence(
+    turns: list[Turn], status: int, message: str
+) -> None:
+    """Away, slow and broken differ; only a lost connection is tried again, and only once."""
+    server = ScriptedServer(*turns)
+    with pytest.raises(EngineError) as caught:
+        await agent(server).answer(QUERY)
+    assert (caught.value.status, caught.value.message) == (status, message)
+    assert len(server.requests) == len(turns)
+
+
+@pytest.mark.parametrize("lost", [unreachable(), breaks_off(), breaks_off(httpx2.ReadError("x"))])
+async def test_a_lost_connection_is_tried_again(lost: Turn) -> None:
+    """A completion changes nothing, so it is safe to repeat, also between tool calls."""
+    answer = await answered(lost, calls(TO_CAD), lost, says(TOLD_CAD))
+    assert (answer.text, answer.rounds) == (TOLD_CAD, 2)
+
+
+async def test_a_request_that_the_model_server_refuses_is_the_callers() -> None:
+    """Its words, status and code pass through."""
+    refusal = fails(400, "The context holds 4096 tokens.", "context_length_exceeded")
+    with pytest.raises(RequestError) as caught:
+        await answered(refusal)
+    assert caught.value.status == 400
+    assert caught.value.code == "context_length_exceeded"
+    assert caught.value.message == "The context holds 4096 tokens."
+
+
+async def test_words_without_numbers_and_tools_need_no_ground() -> None:
+    """A question back, or small talk."""
+    answer = await answered(says("Which currency do you want?"))
+    assert (answer.text, answer.grounding) == ("Which currency do you want?", "none")
+
+
+async def test_a_number_retyped_wrongly_is_pointed_out_once() -> None:
+    """The model reads its own answer and what is wrong with it, with the tools still there."""
+    server = ScriptedServer(calls(TO_CAD), says("It is 1319.5 CAD."), says(TOLD_CAD))
+    events = [event async for event in agent(server).run(QUERY)]
+    assistant, user = server.requests[-1]["messages"][-2:]
+    assert assistant == {"role": "assistant", "content": "It is 1319.5 CAD."}
+    assert user["role"] == "user"
+    assert "The answer says 1319.5, which neither" in user["content"]
+    assert server.requests[-1]["tool_choice"] == "auto"
+    (asked,) = (event for event in events if isinstance(event, AskedAgain))
+    assert (asked.answer, len(asked.problems)) == ("It is 1319.5 CAD.", 2)
+    assert isinstance(events[-1], Answer)
+    assert (events[-1].text, events[-1].grounding) == (TOLD_CAD, "asked-again")
+
+
+async def test_asked_again_the_model_may_call_what_it_left_out() -> None:
+    """An answer from memory becomes one from a tool."""
+    answer = await answered(says("About 58 CAD."), calls(TO_CAD), says(TOLD_CAD))
+    assert (answer.text, answer.rounds, answer.grounding) == (TOLD_CAD, 3, "asked-again")
+
+
+async def test_wrong_twice_the_answer_is_made_from_the_results() -> None:
+    """All of them, in the order of the calls, each once."""
+    wrong = says("It is 1319.5 CAD.")
+    answer = await answered(calls(TO_CAD, TO_EUR, TO_CAD), wrong, wrong)
+    assert (answer.text, answer.grounding) == (f"{TOLD_CAD} {TOLD_EUR}", "fell-back")
+
+
+async def test_a_number_without_any_tool_ends_as_an_honest_refusal() -> None:
+    """It says which tools there are, and what for."""
+    wrong = says("It is 58 CAD.")
+    assert (await answered(wrong, wrong)).text == (
+        "I can't answer that with the tools I have: "
+        "convert (Convert US dollars); wait (Wait for ever)."
+    )
+
+
+async def test_no_words_after_a_result_are_replaced_by_the_result() -> None:
+    """The model has done the work and forgot to tell."""
+    answer = await answered(calls(TO_CAD), says("  "))
+    assert (answer.text, answer.rounds, answer.grounding) == (TOLD_CAD, 2, "fell-back")
+
+
+async def test_a_result_without_a_summary_is_told_as_it_is() -> None:
+    """A text that a tool returned is its own summary."""
+
+    async def count() -> str:
+        """Count the things."""
+        return "7 things"
+
+    server = ScriptedServer(calls(("count", "")), says(""))
+    assert (await Agent(server.client(), "m", Toolbox([count]), "").answer("?")).text == "7 things"
