@@ -19,6 +19,8 @@ from openai.types import Model
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from function_calling.chat_messages import conversation
 from function_calling.chat_model import ChatModel
@@ -49,7 +51,7 @@ async def create_chat_completion(request: Request) -> Response:
         return _json(await _while_connected(request, _whole(response, events)))
     # The first event tells whether the request can be served at all, while a status can be sent.
     first = await _while_connected(request, anext(events))
-    return StreamingResponse(_server_sent(response, first, events), media_type="text/event-stream")
+    return _EventStream(response, first, events)
 
 
 @openai_api_app.get("/models")
@@ -115,10 +117,13 @@ def _json(value: BaseModel) -> Response:
 
 async def _body(request: Request) -> bytes:
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise RequestError(f"The body is larger than {MOST_BYTES} bytes.", status=413)
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                raise RequestError(f"The body is larger than {MOST_BYTES} bytes.", status=413)
+    except ClientDisconnect:
+        raise _gone() from None
     return body
 
 
@@ -134,7 +139,7 @@ async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise EngineError("The client closed the connection.", status=499)
+            raise _gone()
         return task.result()
     finally:
         for each in (task, gone):
@@ -143,16 +148,34 @@ async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
                 await each
 
 
+def _gone() -> RequestError:
+    return RequestError("The client closed the connection.", status=499)
+
+
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
+class _EventStream(StreamingResponse):
+    """Closes its events however it ends: a client may also go away while a chunk is being sent."""
+
+    def __init__(
+        self, response: ChatResponse, first: Event, events: AsyncGenerator[Event, None]
+    ) -> None:
+        self._events = events
+        self._chunks = _server_sent(response, first, events)
+        super().__init__(self._chunks, media_type="text/event-stream")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events), aclosing(self._chunks):
+            with suppress(ClientDisconnect):
+                await super().__call__(scope, receive, send)
+
+
 async def _server_sent(
-    response: ChatResponse,
-    first: Event,
-    events: AsyncGenerator[Event, None],
-) -> AsyncIterator[str]:
+    response: ChatResponse, first: Event, events: AsyncIterator[Event]
+) -> AsyncGenerator[str, None]:
     """The chunks as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
     async def all_events() -> AsyncIterator[Event]:
@@ -160,13 +183,12 @@ async def _server_sent(
         async for event in events:
             yield event
 
-    async with aclosing(events):
-        try:
-            async for chunk in response.chunks(all_events()):
-                yield f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n"
-        except ApiError as error:
-            yield f"data: {json.dumps(error.body())}\n\n"
-        except Exception:
-            _log.exception("A stream failed")
-            yield f"data: {json.dumps(_FAILED.body())}\n\n"
-        yield "data: [DONE]\n\n"
+    try:
+        async for chunk in response.chunks(all_events()):
+            yield f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n"
+    except ApiError as error:
+        yield f"data: {json.dumps(error.body())}\n\n"
+    except Exception:
+        _log.exception("A stream failed")
+        yield f"data: {json.dumps(_FAILED.body())}\n\n"
+    yield "data: [DONE]\n\n"

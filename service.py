@@ -16,6 +16,7 @@ from function_calling.engines import choose_engine
 from function_calling.errors import ApiError, RequestError, SettingsError
 from function_calling.events import Answer
 from function_calling.llama_client import first_model, llama_client
+from function_calling.questions import next_call
 from function_calling.rates import FixedRates
 from function_calling.settings import Settings
 from function_calling.toolbox import Toolbox
@@ -71,7 +72,8 @@ class ExchangeAssistant:
             )
         self.client = llama_client(url, settings)
         self.model = settings.llama_model
-        self.toolbox = Toolbox([CurrencyTools(FixedRates()).convert_currency])
+        tools = CurrencyTools(FixedRates())
+        self.toolbox = Toolbox([tools.convert_currency, tools.reply_without_tool])
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""
@@ -119,6 +121,8 @@ class ExchangeAssistant:
             max_rounds=settings.max_rounds,
             tool_timeout=settings.tool_timeout,
             query_timeout=settings.query_timeout,
+            first_choice="required",
+            next_call=next_call,
         )
         return await agent.answer(query)
 

@@ -5,22 +5,23 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 
 from function_calling.currencies import find_currency
 from function_calling.errors import ToolError
+from function_calling.function_schema import Question
+from function_calling.questions import check_stated, left_out
 from function_calling.rates import Rates
+from function_calling.toolbox import FinalAnswer
 
 SYSTEM_PROMPT = """\
-You convert amounts of money between currencies, and you have a tool for it.
-- Call convert_currency for every conversion that the user asks for. Never use a rate that you \
-remember, even if you are asked to.
-- If the user asks for several conversions, make one call for each of them.
-- Take the amount as the user wrote it: 12,500 is 12500, half a million is 500000, 50 cents \
-are 0.50.
-- Name currencies by their ISO 4217 codes: dollars are USD, pounds are GBP, yuan are CNY.
-- If a tool returns an error, correct the call and try again.
-- Then answer in the user's language, with every number exactly as the tool returned it.
-- If the amount or a currency is missing, ask for it. If the user wants something else than a \
-conversion, answer without the tool.\
+You convert money with convert_currency. If the user asks for several conversions, call it once \
+for each. If the user corrects something ("50, no wait, 60 dollars" means 60 dollars), use only \
+the corrected value. If the message is not about converting money, call reply_without_tool. \
+Report the results exactly as the tool returned them.\
 """
 """How a model should use `CurrencyTools`."""
+
+OUT_OF_SCOPE = (
+    "I can only convert money from one currency to another. Tell me an amount and the two "
+    "currencies, and I'll convert it."
+)
 
 LARGEST_AMOUNT = Decimal(10**15)
 SMALLEST_STEP = Decimal("1e-12")
@@ -37,21 +38,30 @@ class CurrencyTools:
         self._rates = rates
 
     def convert_currency(
-        self, from_currency: str, to_currency: str, amount: Decimal
-    ) -> dict[str, str]:
+        self,
+        from_currency: str,
+        to_currency: str,
+        amount: Decimal,
+        question: Question = Question(),  # noqa: B008 - a constant
+    ) -> dict[str, str] | FinalAnswer:
         """Convert an amount of money from one currency to another.
 
         Args:
-            from_currency: ISO 4217 code of the currency the user has, e.g. USD.
-            to_currency: ISO 4217 code of the currency the user wants, e.g. CAD.
-            amount: Amount of money in from_currency, e.g. 42 or 0.99.
+            from_currency: ISO 4217 code of the currency the user has
+            to_currency: ISO 4217 code of the currency the user wants
+            amount: Amount of money in from_currency
 
         Returns:
             Both amounts, the codes and English names of both currencies, the rate, and all of it
-            in one English sentence as `summary`.
+            in one English sentence as `summary`; or what must be asked back, because the
+            question leaves it out.
         """
         source, target = find_currency(from_currency), find_currency(to_currency)
         amount = _checked(amount)
+        if question:
+            if asked_back := left_out(question, source, target):
+                return FinalAnswer(asked_back)
+            check_stated(question, source, target, amount)
         rate = self._rates.rate(source.code, target.code).value
         converted = EXACT.multiply(amount, rate).quantize(Decimal("0.01"), ROUND_HALF_UP, EXACT)
         result = {
@@ -64,6 +74,10 @@ class CurrencyTools:
             "converted_amount": str(converted),
         }
         return result | {"summary": describe(result)}
+
+    def reply_without_tool(self) -> FinalAnswer:
+        """Answer a message that does not ask to convert money."""
+        return FinalAnswer(OUT_OF_SCOPE)
 
 
 def describe(conversion: Mapping[str, str]) -> str:

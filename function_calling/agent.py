@@ -1,7 +1,7 @@
 """The tool-call loop: a query goes in, the model and the tools take turns, an answer comes out."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -39,7 +39,10 @@ class Agent:
         tool_timeout: Seconds that one tool call may take.
         query_timeout: Seconds that a query may take.
         max_tokens: Tokens of one reply at most; one that is cut gets double, once.
-        first_choice: OpenAI's `tool_choice` in the first round: `auto` or `required`.
+        first_choice: OpenAI's `tool_choice` until a tool has found something: `auto` or
+            `required`.
+        next_call: Given the query and what tools have returned so far, the tool that must be
+            called next, "" where none need be. Without it the model decides.
     """
 
     client: AsyncOpenAI
@@ -52,6 +55,7 @@ class Agent:
     query_timeout: float = 290.0
     max_tokens: int = 512
     first_choice: str = "auto"
+    next_call: Callable[[str, Sequence[Any]], str] | None = None
 
     async def answer(self, query: str) -> Answer:
         """The answer to `query`; raises what `run` raises."""
@@ -85,18 +89,21 @@ class Agent:
         asked_again = False
         while True:
             last = talk.rounds >= self.max_rounds or talk.exhausted
-            choice = "none" if last else "auto" if talk.rounds else self.first_choice
+            choice = "none" if last else self._choice(talk)
             yield ModelCalled(talk.rounds + 1, choice)
             async with asyncio.timeout_at(deadline):
                 reply = await complete(self.client, self._request(talk, choice))
             talk.count(reply)
-            if reply.calls and not last:
+            if reply.calls and choice != "none":
                 for call in reply.calls:
                     yield ToolCalled(call.id, call.name, call.arguments)
                 async with asyncio.timeout_at(deadline):
                     outcomes = await talk.carry_out(reply)
                 for call, outcome in zip(reply.calls, outcomes, strict=True):
                     yield ToolReturned(call.id, outcome)
+                if talk.settled:
+                    yield _answer(talk, talk.settled, "none")
+                    return
                 continue
             problems = talk.problems(reply.text)
             if not problems or not reply.text.strip() or asked_again or last:
@@ -106,9 +113,21 @@ class Agent:
             asked_again = True
             yield AskedAgain(reply.text, tuple(problems))
 
+    def _choice(self, talk: Conversation) -> str:
+        """`none`, `auto`, `required`, or the name of the tool that must be called."""
+        found = [outcome.value for outcome in talk.outcomes if outcome.ok]
+        if not found:
+            return self.first_choice
+        if self.next_call is None:
+            return "auto"
+        return (not talk.repeated and self.next_call(talk.query, found)) or "none"
+
     def _request(self, talk: Conversation, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a query has one answer."""
         tools = self.toolbox.schemas
+        tool_choice: str | dict[str, Any] = choice
+        if choice not in ("none", "auto", "required"):
+            tool_choice = {"type": "function", "function": {"name": choice}}
         return {
             "model": self.model,
             "messages": talk.messages,
@@ -116,7 +135,7 @@ class Agent:
             "temperature": 0,
             "seed": SEED,
             # OpenAI refuses an empty list of tools, and a choice where there is none.
-            **({"tools": tools, "tool_choice": choice} if tools else {}),
+            **({"tools": tools, "tool_choice": tool_choice} if tools else {}),
         }
 
 

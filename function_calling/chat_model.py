@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from string import whitespace
 
 from function_calling.engines import LoadedModel, load_engine
 from function_calling.errors import EngineError
@@ -135,7 +136,7 @@ class _Turn:
                 if piece.finish_reason and not start:
                     content += detector.rest()
                     self._reason = "tool_calls" if self._calls else piece.finish_reason
-                if self._calls and content.strip():
+                if self._calls and content.strip(self._form.call_separator + whitespace):
                     self._reason = "tool_calls"
                     return
                 if content and not self._calls:
@@ -166,7 +167,8 @@ class _Turn:
         self._calls += 1
         if not self._choice.parallel or self._calls == MOST_CALLS:
             self._reason = "tool_calls"
-        return _tool_call(*self._form.read_call(text, names))
+        name, arguments = self._form.read_call(text, names)
+        return _tool_call(name, arguments, names)
 
     async def _generate(self, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """Go on from what is written, within the tokens that are left; counts what it costs."""
@@ -187,14 +189,14 @@ class _Turn:
                 yield piece
 
 
-def _tool_call(name: str, arguments: str) -> ToolCall:
+def _tool_call(name: str, arguments: str, names: Sequence[str]) -> ToolCall:
     """The call, once it is seen to be what the constraint promised."""
     try:
-        kept = isinstance(json.loads(arguments), dict)
+        kept = name in names and isinstance(json.loads(arguments), dict)
     except ValueError:
         kept = False
     if not kept:
-        raise EngineError(f"The engine broke the constraint on {name}: {arguments[:200]!r}")
+        raise EngineError(f"The engine broke the constraint on {name!r}: {arguments[:200]!r}")
     return ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
 
 

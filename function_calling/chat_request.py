@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import from_json
 
 from function_calling.errors import RequestError, shown
 from function_calling.messages import Sampling, Tool, ToolChoice
@@ -64,7 +65,8 @@ class ChatRequest(BaseModel):
             RequestError: Names the parameter, its value and what was wanted.
         """
         try:
-            values = json.loads(body)
+            # Unlike `json`, this refuses half surrogates and bottomless nesting as ValueErrors.
+            values = from_json(body)
         except ValueError as error:
             raise RequestError(f"The body is not JSON: {error}.") from error
         if not isinstance(values, dict):
@@ -123,12 +125,14 @@ class ChatRequest(BaseModel):
 
 
 def _invalid(error: ValidationError) -> RequestError:
-    """Pydantic's first complaint, in a sentence."""
-    first = error.errors(include_url=False)[0]
-    param = str(first["loc"][0]) if first["loc"] else None
-    if first["type"] == "missing":
+    """Pydantic's complaint about the first wrong parameter, in a sentence."""
+    errors = error.errors(include_url=False)
+    param = str(errors[0]["loc"][0])
+    # Of several kinds that a value may be, the last is the one that holds most.
+    told = [each for each in errors if each["loc"][0] == param][-1]
+    if told["type"] == "missing":
         return RequestError(f"{param} is missing.", param=param)
-    return RequestError(f"{param}={shown(first['input'])}: {first['msg']}.", param=param)
+    return RequestError(f"{param}={shown(told['input'])}: {told['msg']}.", param=param)
 
 
 def _tool(tool: Mapping[str, Any], place: str) -> Tool:
@@ -173,7 +177,7 @@ def _object_choice(choice: Mapping[str, Any], names: Sequence[str], parallel: bo
             wanted = (choice["function"]["name"],)
     except (KeyError, TypeError):
         raise _wrong_choice(choice) from None
-    if mode not in {"auto", "required"} or not wanted:
+    if mode not in ("auto", "required") or not wanted:
         raise _wrong_choice(choice)
     for name in wanted:
         if name not in names:

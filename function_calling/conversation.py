@@ -27,6 +27,9 @@ class Conversation:
     Attributes:
         messages: OpenAI's `messages`, as the model reads them next.
         outcomes: What the tools returned, in order, each call once.
+        query: What was asked.
+        settled: The answer, once a tool has given it; empty before.
+        repeated: The model has made a call again that had succeeded.
         exhausted: The model insists on a tool that failed too often; it must answer now.
         calls: How many calls the model made.
         rounds: How often the model replied.
@@ -41,11 +44,13 @@ class Conversation:
             {"role": "user", "content": query},
         ]
         self.outcomes: list[ToolOutcome] = []
+        self.settled = ""
+        self.repeated = False
         self.exhausted = False
         self.calls = 0
         self.rounds = 0
         self.usage = Usage()
-        self._query = query
+        self.query = query
         self._toolbox = toolbox
         self._tool_timeout = tool_timeout
         self._given: list[str] = []
@@ -66,7 +71,12 @@ class Conversation:
                 fresh.setdefault(_key(call), call)
         returned = await asyncio.gather(
             *(
-                self._toolbox.call(call.name, call.arguments, time_limit=self._tool_timeout)
+                self._toolbox.call(
+                    call.name,
+                    call.arguments,
+                    time_limit=self._tool_timeout,
+                    question=self.query,
+                )
                 for call in fresh.values()
             )
         )
@@ -95,7 +105,7 @@ class Conversation:
 
     def problems(self, answer: str) -> list[str]:
         """What `answer` says that is not so, or leaves out; empty where it can be trusted."""
-        return check(answer, self._query, self.outcomes, " ".join(self._given))
+        return check(answer, self.query, self.outcomes, " ".join(self._given))
 
     def found(self) -> str:
         """What the tools returned, told without the model; empty where none returned anything."""
@@ -105,8 +115,8 @@ class Conversation:
     def excuse(self) -> str:
         """Why there is no answer."""
         known = self._toolbox.descriptions
-        if failed := [name for name in known if self._failures[name]]:
-            return f"I can't answer that: {', '.join(failed)} did not work."
+        if failed := [outcome.content for outcome in self.outcomes if not outcome.ok]:
+            return f"I can't answer that. {failed[0]}"
         tools = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known.items())
         return f"I can't answer that with the tools I have: {tools or 'none'}."
 
@@ -117,11 +127,17 @@ class Conversation:
         """What the model reads as the result of `call`."""
         key = _key(call)
         if earlier := self._results.get(key):
+            self.repeated = True
             return replace(earlier, content=SAME_AGAIN + earlier.content)
         if key not in new:
             self.exhausted = True
             return ToolOutcome(self._refusal(call.name), ok=False)
         outcome = new[key]
+        if outcome.final:
+            # What was found before is worth more than a question back.
+            self.exhausted = bool(self.found())
+            self.settled = "" if self.exhausted else outcome.content
+            return outcome
         self.outcomes.append(outcome)
         if outcome.ok:
             self._results[key] = outcome

@@ -13,10 +13,11 @@ In each step the first language that knows the words decides, English being the 
 import difflib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
+from typing import TypeAlias
 
 from babel import Locale
 from babel.core import get_global
@@ -32,6 +33,7 @@ EVERYDAY_NAMES = {
     "USD": "bucks, buck, greenbacks, greenback, American dollars, American dollar, "
     "United States dollars, United States dollar, 米国ドル",
     "CAD": "loonies, loonie, CAN$, 加元, 加币",
+    "EUR": "avro",
     "GBP": "quid, pounds sterling, pound sterling, UK pounds, UK pound",
     "AUD": "Aussie dollars, Aussie dollar, 澳元, 澳币",
     "CNY": "RMB, renminbi, 块, 圆, 人民元, 위안",
@@ -88,11 +90,21 @@ def codes_named(words: list[str]) -> set[str]:
 
     A code that is not active says that the words name something else, such as gold (XAU).
     """
-    for look in (_Language.whole, _Language.part, _Language.inflected):
+    return _looked_up(words, _STEPS)
+
+
+def _looked_up(words: list[str], looks: Iterable["_Look"]) -> set[str]:
+    for look in looks:
         for language in LANGUAGES.split():
             if codes := look(_language(language), words):
                 return codes
     return set()
+
+
+@lru_cache(maxsize=8192)
+def codes_of_name(name: str, *, steps: int = 3) -> frozenset[str]:
+    """The codes that a word, or a few, may stand for by the first `steps` of the three."""
+    return frozenset(_looked_up(name.split(), _STEPS[:steps]))
 
 
 def codes_near(words: list[str]) -> list[str]:
@@ -135,6 +147,10 @@ class _Language:
             if alike:
                 return set[str]().union(*(self.words[k] for k in alike))
         return set()
+
+
+_Look: TypeAlias = Callable[[_Language, list[str]], set[str]]
+_STEPS: tuple[_Look, ...] = (_Language.whole, _Language.part, _Language.inflected)
 
 
 @cache
@@ -186,12 +202,17 @@ def _spellings(code: str, locale: Locale, counts: Iterable[float | None]) -> set
     return found
 
 
+def script(word: str) -> str:
+    """The script of a word's first letter, by its Unicode name: "LATIN", "CJK", "KATAKANA"."""
+    return unicodedata.name(word[0], "").split(" ")[0]
+
+
 def _key(words: list[str]) -> str:
     return " ".join(sorted(words))
 
 
 def _ends(word: str) -> set[str]:
-    if unicodedata.name(word[0], "").split(" ")[0] not in UNSPACED:
+    if script(word) not in UNSPACED:
         return set()
     return {word[:i] for i in range(2, len(word) + 1)} | {word[i:] for i in range(len(word) - 1)}
 

@@ -23,6 +23,10 @@ from function_calling.json_text import json_text
 SHOWN_CHARACTERS = 80
 
 
+class Question(str):
+    """The type of an argument that is given what the person asked, and that no model sees."""
+
+
 class FunctionSchema:
     """What a model must know to call `function`, and the check of what it sends.
 
@@ -41,14 +45,19 @@ class FunctionSchema:
         if not docstring.summary:
             raise TypeError(f"{self.name} has no docstring: a model needs to read what it does.")
         self.description = docstring.summary
-        self._names = _argument_names(function)
+        names = _argument_names(function)
+        hints = get_type_hints(function)
+        self._names = [name for name in names if hints[name] is not Question]
+        self._question_names = [name for name in names if hints[name] is Question]
         if strangers := docstring.arguments.keys() - set(self._names):
             raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
         self._model = _arguments_model(function, self._names, docstring.arguments)
         self.parameters = _json_schema(self._model)
 
-    def arguments(self, text: str) -> dict[str, Any]:
+    def arguments(self, text: str, question: str = "") -> dict[str, Any]:
         """The keyword arguments that `text`, a JSON object written by a model, asks for.
+
+        `question` is added for the arguments of type `Question`.
 
         Numbers are read as `Decimal`, so no digit is lost on the way. No text at all counts as
         an empty object, since that is how many models call a function without arguments.
@@ -70,7 +79,8 @@ class FunctionSchema:
         except ValidationError as error:
             wrong = "; ".join(self._told(each) for each in error.errors(include_url=False))
             raise ToolError(f"{self.name} was not called: {wrong}.") from None
-        return {name: getattr(checked, _field(n)) for n, name in enumerate(self._names)}
+        arguments = {name: getattr(checked, _field(n)) for n, name in enumerate(self._names)}
+        return arguments | dict.fromkeys(self._question_names, Question(question))
 
     def _not_json(self, problem: str) -> ToolError:
         return ToolError(

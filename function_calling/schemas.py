@@ -4,13 +4,20 @@ A grammar engine refuses a keyword that it does not know, and a value without a 
 model write digits or letters until its tokens run out. `enforceable` therefore rewrites a tool's
 schema into one that allows a subset of the same values, holds only keywords that the engines
 compile, and bounds numbers, strings, arrays and open objects.
-
-Keywords: https://json-schema.org/draft/2020-12/json-schema-validation. Which of them compile was
-tried on the pinned engines.
 """
 
 from collections.abc import Mapping
 from typing import Any
+
+from function_calling.schema_keywords import (
+    ANNOTATIONS,
+    DEFINITIONS,
+    KEPT,
+    KEPT_FORMATS,
+    TYPES,
+    local,
+    shaped,
+)
 
 Schema = dict[str, Any]
 
@@ -18,30 +25,6 @@ LARGEST_NUMBER = 10**15
 SMALLEST_STEP = 1e-9
 MOST_ITEMS = 32
 MOST_PROPERTIES = 16
-
-_KEPT = {
-    "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength",
-    "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "multipleOf",
-    "pattern", "required", "type",
-}  # fmt: skip
-_ANNOTATIONS = {
-    "$comment", "$id", "$schema", "default", "deprecated", "description", "example",
-    "example_value", "examples", "optional", "readOnly", "strict", "title", "writeOnly",
-}  # fmt: skip
-_FORMATS = ("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid")
-_KEPT_FORMATS = [("format", name) for name in _FORMATS]
-_TYPES = {
-    "properties": "object",
-    "additionalProperties": "object",
-    "items": "array",
-    "prefixItems": "array",
-    "minLength": "string",
-    "maxLength": "string",
-    "pattern": "string",
-    "format": "string",
-    "minimum": "number",
-    "maximum": "number",
-}
 
 
 def enforceable(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema, list[str]]:
@@ -53,6 +36,9 @@ def enforceable(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema,
 
     Returns:
         The schema to enforce, and the places whose keyword it leaves out ("unit: not").
+
+    Raises:
+        RequestError: A keyword's value is of the wrong kind.
     """
     ignored: list[str] = []
     rewriter = _Rewriter(longest_string, ignored)
@@ -67,41 +53,70 @@ class _Rewriter:
 
     def schema(self, schema: Any, place: str) -> Schema:
         """One schema and all below it."""
-        if not isinstance(schema, Mapping) or not schema.keys() - _ANNOTATIONS:
+        if schema is False:
+            return {"enum": []}
+        if not isinstance(schema, Mapping) or not schema.keys() - ANNOTATIONS:
             return self._anything()
         if schema.get("nullable") is True:
-            rest = {key: value for key, value in schema.items() if key != "nullable"}
-            return {"anyOf": [self.schema(rest, place), {"type": "null"}]}
+            return {"anyOf": [self.schema(_without(schema, "nullable"), place), {"type": "null"}]}
+        for key in ("anyOf", "oneOf", "allOf"):
+            # oneOf compiles only where the branches exclude each other at sight.
+            if key in schema and (key != "allOf" or len(shaped(key, schema[key], place)) == 1):
+                return self._branches(key, schema, place)
         result: Schema = {}
         for key, value in schema.items():
             self._keyword(result, key, value, place)
-        self._bound(result, schema)
+        self._bound(result, schema, place)
+        return result
+
+    def _branches(self, key: str, schema: Mapping[str, Any], place: str) -> Schema:
+        """Each branch with the keywords that stand beside all of them; references stay good."""
+        beside = _without(schema, key, *DEFINITIONS)
+        branches = [
+            self.schema(self._both(beside, branch, place), place)
+            for branch in shaped(key, schema[key], place)
+            if branch is not False
+        ]
+        result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
+        for name in DEFINITIONS:
+            if name in schema:
+                self._keyword(result, name, schema[name], place)
+        return result
+
+    def _both(self, beside: Schema, branch: Any, place: str) -> Schema:
+        """What both allow; of two keywords that differ the branch's holds."""
+        result = dict(beside)
+        for key, value in branch.items() if isinstance(branch, Mapping) else ():
+            if key == "required" and isinstance(beside.get(key), list):
+                value = list(dict.fromkeys([*beside[key], *shaped(key, value, place)]))
+            elif key == "properties" and isinstance(beside.get(key), Mapping):
+                value = self._both(beside[key], value, place)
+            elif key not in ANNOTATIONS and beside.get(key, value) != value:
+                self._ignored.append(f"{place}: {key}")
+            result[key] = value
         return result
 
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
-        if key in _KEPT or (key, value) in _KEPT_FORMATS or _local(key, value):
+        value = shaped(key, value, place)
+        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
+            self._ignored.append(f"{place}: {key}")
+        elif key in KEPT or (key, value) in KEPT_FORMATS or local(key, value):
             result[key] = value
-        elif key in {"properties", "patternProperties", "$defs", "definitions"}:
+        elif key in {"properties", "patternProperties", *DEFINITIONS}:
             result[key] = {name: self.schema(each, name) for name, each in value.items()}
-        elif key in {"anyOf", "oneOf"}:
-            # oneOf compiles only where the branches exclude each other at sight.
-            result["anyOf"] = [self.schema(each, place) for each in value]
-        elif key == "prefixItems":
-            result[key] = [self.schema(each, place) for each in value]
+        elif key == "prefixItems" or (key == "items" and isinstance(value, list)):
+            result["prefixItems"] = [self.schema(each, place) for each in value]
         elif key in {"items", "additionalProperties"}:
             result[key] = value if value is False else self.schema(value, place)
-        elif key == "allOf" and len(value) == 1:
-            result |= self.schema(value[0], place)
-        elif key not in _ANNOTATIONS and not key.startswith("x-"):
+        elif key not in ANNOTATIONS and not key.startswith("x-"):
             self._ignored.append(f"{place}: {key}")
 
-    def _bound(self, result: Schema, schema: Mapping[str, Any]) -> None:
-        if "$ref" in result or "enum" in result or "const" in result or "anyOf" in result:
+    def _bound(self, result: Schema, schema: Mapping[str, Any], place: str) -> None:
+        if "$ref" in result or "enum" in result or "const" in result:
             return
         if "type" not in result:
-            result["type"] = next(
-                (kind for key, kind in _TYPES.items() if key in result), list(_SCALARS)
-            )
+            told = (kind for kind, keys in TYPES.items() if result.keys() & set(keys))
+            result["type"] = next(told, list(_SCALARS))
         kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
         if "string" in kinds:
             result.setdefault("maxLength", max(self._longest_string, result.get("minLength", 0)))
@@ -114,6 +129,7 @@ class _Rewriter:
             result.setdefault("maxItems", max(MOST_ITEMS, result.get("minItems", 0)))
         if "object" in kinds:
             self._close(result, schema)
+            self._count_properties(result, place)
 
     def _close(self, result: Schema, schema: Mapping[str, Any]) -> None:
         """Only declared properties, where any are; else a few of whatever is allowed."""
@@ -122,14 +138,22 @@ class _Rewriter:
             result["additionalProperties"] = False
         elif "patternProperties" not in result or open_ended:
             result.setdefault("additionalProperties", self._anything())
-            most = max(MOST_PROPERTIES, result.get("minProperties", 0))
-            result.setdefault("maxProperties", most)
         else:
             result["additionalProperties"] = False
         # A required property that is not declared may hold anything.
         if result["additionalProperties"] is False:
             for name in result.get("required", ()):
                 result.setdefault("properties", {}).setdefault(name, self._anything())
+
+    def _count_properties(self, result: Schema, place: str) -> None:
+        """Engines can count an object's properties only where none is optional."""
+        if result.get("properties", {}).keys() - set(result.get("required", ())):
+            for key in ("minProperties", "maxProperties"):
+                if result.pop(key, None) is not None:
+                    self._ignored.append(f"{place}: {key}")
+        elif result["additionalProperties"] is not False:
+            most = max(MOST_PROPERTIES, result.get("minProperties", 0))
+            result.setdefault("maxProperties", most)
 
     def _anything(self) -> Schema:
         """Any scalar, or one flat level of them: deeper free JSON has no bound."""
@@ -148,16 +172,15 @@ class _Rewriter:
 
     def _scalar(self) -> Schema:
         result: Schema = {"type": list(_SCALARS)}
-        self._bound(result, {})
+        self._bound(result, {}, "")
         return result
 
 
 _SCALARS = ("string", "number", "boolean", "null")
 
 
-def _local(key: str, value: Any) -> bool:
-    """Whether this is a reference into the schema itself."""
-    return key == "$ref" and isinstance(value, str) and value.startswith("#")
+def _without(schema: Mapping[str, Any], *keys: str) -> Schema:
+    return {key: value for key, value in schema.items() if key not in keys}
 
 
 def _bound_number(result: Schema) -> None:

@@ -28,12 +28,21 @@ class ToolOutcome:
         value: What the function returned; None where `ok` is false.
         summary: The result told to a person: the text under `summary` in a dict that the
             function returned, if there is one.
+        final: Whether `content` is the answer to the question, and the model need not go on.
     """
 
     content: str
     ok: bool
     value: Any = None
     summary: str | None = None
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FinalAnswer:
+    """What a tool returns that settles the whole question: `text` is the answer to it."""
+
+    text: str
 
 
 class Toolbox:
@@ -82,7 +91,12 @@ class Toolbox:
         return {name: schema.description for name, schema in self._schemas.items()}
 
     async def call(
-        self, name: str, arguments_json: str, *, time_limit: float = 30.0
+        self,
+        name: str,
+        arguments_json: str,
+        *,
+        time_limit: float = 30.0,
+        question: str = "",
     ) -> ToolOutcome:
         """Call a tool as a model asked for it.
 
@@ -93,12 +107,13 @@ class Toolbox:
             name: The tool's name, as the model wrote it.
             arguments_json: The arguments, as the model wrote them.
             time_limit: Seconds that the tool may take.
+            question: What the person asked; for functions that take a `Question`.
         """
         if name not in self._functions:
             offered = ", ".join(self._functions) or "none"
             return self._failure(f'There is no tool "{name}". The tools are: {offered}.')
         try:
-            arguments = self._schemas[name].arguments(arguments_json)
+            arguments = self._schemas[name].arguments(arguments_json, question)
             value = await _within(time_limit, self._functions[name], arguments)
             content = _content(value)
         except ToolError as error:
@@ -106,6 +121,8 @@ class Toolbox:
         except Exception as error:
             logging.getLogger(__name__).exception("Tool %s failed", name)
             return self._failure(f"Tool {name} failed: {type(error).__name__}: {error}")
+        if isinstance(value, FinalAnswer):
+            return ToolOutcome(value.text, True, value, final=True)
         return ToolOutcome(self._cut(content), True, value, _summary(value))
 
     def _failure(self, problem: str) -> ToolOutcome:

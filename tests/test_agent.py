@@ -229,7 +229,7 @@ async def test_an_answer_invented_after_failures_becomes_an_honest_one() -> None
     """No number stands in for a tool that did not work."""
     wrong = [calls(("convert", {"amount": n, "to": "XYZ"})) for n in range(4)]
     answer = await answered(*wrong, says("It is 58 CAD."))
-    assert answer.text == "I can't answer that: convert did not work."
+    assert answer.text == "I can't answer that. XYZ is no currency; wanted CAD or EUR."
     assert answer.grounding == "fell-back"
 
 

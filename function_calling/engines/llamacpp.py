@@ -28,6 +28,9 @@ from function_calling.weights import resolve
 # Prompt tokens read at a time. An abort waits for the batch under way, which on two cores takes
 # about 4 seconds for 128 tokens and over a minute for llama.cpp's own 2048; 128 reads no slower.
 _BATCH = 128
+# llama.cpp takes 32 bits of each number: a larger one would be another, and this seed is random.
+_MOST_TOKENS = 2**31 - 1
+_RANDOM_SEED = 2**32 - 1
 
 
 class LlamaCpp:
@@ -125,12 +128,12 @@ def _body(prompt: str, sampling: Sampling) -> dict[str, Any]:
         "prompt": prompt,
         "stream": True,
         "cache_prompt": True,
-        "n_predict": -1 if sampling.max_tokens is None else sampling.max_tokens,
+        "n_predict": -1 if sampling.max_tokens is None else min(sampling.max_tokens, _MOST_TOKENS),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": 0,
         "min_p": 0.0,
-        "seed": -1 if sampling.seed is None else sampling.seed % 2**32,
+        "seed": -1 if sampling.seed is None else sampling.seed % _RANDOM_SEED,
         "stop": list(sampling.stop),
     }
     if sampling.constraint:

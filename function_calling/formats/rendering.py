@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic_core import from_json
+
 from function_calling.formats.format import Format
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import Message, Tool
@@ -69,23 +71,30 @@ def _native(message: Message) -> Message:
 def _parsed(arguments: str) -> Any:
     """A history may hold arguments that are no JSON; the model is then shown their text."""
     try:
-        return json.loads(arguments)
-    except json.JSONDecodeError:
+        return from_json(arguments)
+    except ValueError:
         return arguments
 
 
 def _one_call_a_turn(messages: Sequence[Message]) -> list[Message]:
     """A turn with several calls becomes a turn for each, followed by that call's result."""
-    results = {m["tool_call_id"]: m for m in messages if m.get("tool_call_id")}
     told: set[int] = set()
     turns: list[Message] = []
-    for message in messages:
+    for index, message in enumerate(messages):
         calls = message.get("tool_calls") or []
         if calls and message.get("content"):
             turns.append({"role": "assistant", "content": message["content"]})
         for call in calls:
             turns.append({"role": "assistant", "content": "", "tool_calls": [call]})
-            result = results.get(call["id"])
+            # The nearest that is left: some clients use the same ids in every turn.
+            result = next(
+                (
+                    later
+                    for later in messages[index + 1 :]
+                    if later.get("tool_call_id") == call["id"] and id(later) not in told
+                ),
+                None,
+            )
             if result is not None and len(calls) > 1:
                 turns.append(result)
                 told.add(id(result))

@@ -1,0 +1,63 @@
+# Everything a user or a developer runs. Python and packages live in .venv, made when first needed.
+
+PORT ?= 3000
+Q ?= I want to exchange 42 US dollars to Canadian dollars
+EVAL_URL ?=
+EVAL_ARGS ?=
+
+PYTHON := .venv/bin/python
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
+
+.PHONY: help serve ask test check eval fix clean
+
+help: ## Show this list
+	@echo "make TARGET, where TARGET is:"
+	@sed -n 's/^\([a-z]*\):[^#]*## /  \1 \t/p' $(MAKEFILE_LIST) | expand -t 10
+
+serve: $(RUNTIME) ## Serve the assistant on PORT (3000) and the model's /v1 on the next port
+	@exec $(PYTHON) -m function_calling serve --port $(PORT)
+
+ask: export QUERY = $(value Q)
+ask: $(RUNTIME) ## Ask the assistant Q="…"; serves it for the question if need be
+	@exec $(PYTHON) -m function_calling ask --port $(PORT) "$$QUERY"
+
+test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
+	@exec $(PYTHON) -m pytest -q -m ""
+
+check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that need no model
+	@$(PYTHON) -m ruff format --quiet --check .
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m mypy --no-error-summary
+	@$(PYTHON) -m coverage run -m pytest -q
+	@$(PYTHON) -m coverage report --skip-covered --skip-empty
+
+eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers of its own
+	@exec $(PYTHON) benchmarks/run_eval.py $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
+
+fix: $(DEVELOPMENT) ## Format the code and mend what ruff can mend
+	@$(PYTHON) -m ruff format --quiet .
+	@$(PYTHON) -m ruff check --fix .
+
+clean: ## Remove .venv and all caches here; downloaded weights stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PYTHON):
+	@for python in python3.11 python3; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			exec "$$python" -m venv --clear .venv; \
+		fi; \
+	done; \
+	echo "Python 3.11 or newer is needed, as python3.11 or python3." >&2; exit 1
+
+# pip's warnings are left out; its errors are not.
+$(RUNTIME): $(PYTHON) requirements-cpu.txt
+	@echo "Installing requirements-cpu.txt into .venv (a minute or two, once)"
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-cpu.txt
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt
+	@echo "Installing requirements-dev.txt into .venv"
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

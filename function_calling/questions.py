@@ -1,0 +1,76 @@
+"""Conversions held against the question that they answer: invented, wrong, or still to be made?
+
+A small model fills in what a question leaves out, takes the value that was corrected, and makes
+one conversion where three were asked for. What the question states tells.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from function_calling.currencies import CHIEFS, SUBUNITS, Currency
+from function_calling.currency_names import split_words
+from function_calling.errors import ToolError
+from function_calling.stated import Codes, correction, stated
+
+
+def left_out(question: str, source: Currency, target: Currency) -> str:
+    """What to ask back because the question leaves it out; empty where it leaves nothing out."""
+    asked = stated(question)
+    for currency, other, word in ((source, target, "from"), (target, source, "to")):
+        if currency.code not in asked.possible:
+            known = f" besides {other.units()}" if other.code in asked.possible else ""
+            return (
+                f"I can't tell which currency to convert {word}: your question names none that I "
+                f"know{known}. Which currency do you mean?"
+            )
+    if not asked.amounts and not asked.in_words:
+        return f"How much do you want to convert from {source.units()} to {target.units()}?"
+    return ""
+
+
+def check_stated(question: str, source: Currency, target: Currency, amount: Decimal) -> None:
+    """Accept the conversion if the question may ask for it.
+
+    Raises:
+        ToolError: It states another amount, or corrects a currency; says what it states.
+    """
+    corrected = correction(question)
+    asked = corrected if corrected and corrected.amounts else stated(question)
+    if asked.amounts and not asked.has_amount(amount):
+        values = sorted({value for each in asked.amounts for value in each.values})
+        told = " or ".join(f"{value:f}" for value in values)
+        raise ToolError(f"The user does not say {amount:f}: the amount is {told}.")
+    used = {source.code, target.code}
+    if corrected and corrected.named and not any(named & used for named in corrected.named):
+        told = " and ".join(_chief(named) for named in corrected.named)
+        raise ToolError(f"The user corrected the currency to {told}.")
+    if SUBUNITS.intersection(split_words(question)) and amount in range(1, 100):
+        raise ToolError(
+            f"The user means {amount:f} cents: the amount in {source.units()} is {amount / 100}."
+        )
+
+
+def next_call(question: str, conversions: Sequence[Mapping[str, str]]) -> str:
+    """`convert_currency` while the question names a currency or an amount not yet converted.
+
+    Args:
+        question: What was asked.
+        conversions: What `convert_currency` has returned so far.
+    """
+    if correction(question):
+        return ""
+    used = {each[side] for each in conversions for side in ("from_currency", "to_currency")}
+    sources = {each["from_currency"] for each in conversions}
+    amounts = [Decimal(each["amount"]) for each in conversions]
+    asked = stated(question)
+    open_currency = any(not named & used for named in asked.named)
+    # A lone "1 dollar is …" states a rate more often than it asks for one.
+    open_amount = any(
+        amount.units & sources and 1 not in amount.values and not any(map(amount.may_be, amounts))
+        for amount in asked.amounts
+    )
+    return "convert_currency" if open_currency or open_amount else ""
+
+
+def _chief(codes: Codes) -> str:
+    return min(codes, key=lambda code: (code not in CHIEFS, code))

@@ -1,0 +1,65 @@
+"""The keywords of JSON Schema: which of them the engines compile, and what they apply to.
+
+https://json-schema.org/draft/2020-12/json-schema-validation. Which compile was tried on the pinned
+engines.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from function_calling.errors import RequestError, shown
+
+KEPT = {
+    "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength",
+    "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "multipleOf",
+    "pattern", "required", "type",
+}  # fmt: skip
+"""Keywords that are enforced as they stand."""
+ANNOTATIONS = {
+    "$comment", "$id", "$schema", "default", "deprecated", "description", "example",
+    "example_value", "examples", "nullable", "optional", "readOnly", "strict", "title", "writeOnly",
+}  # fmt: skip
+"""Keywords that allow and forbid nothing."""
+_FORMATS = ("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid")
+KEPT_FORMATS = [("format", name) for name in _FORMATS]
+TYPES = {
+    "object": (
+        "properties", "additionalProperties", "patternProperties", "required", "minProperties",
+        "maxProperties",
+    ),
+    "array": ("items", "prefixItems", "minItems", "maxItems"),
+    "string": ("minLength", "maxLength", "pattern", "format"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}  # fmt: skip
+"""The keywords from which a missing `type` is told."""
+_SHAPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("properties", "patternProperties", "$defs", "definitions"), (Mapping,)),
+    **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems", "required", "enum"), (list,)),
+    **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), (int,)),
+    **dict.fromkeys(("minProperties", "maxProperties"), (int,)),
+    **dict.fromkeys(TYPES["number"], (int, float)),
+}
+DEFINITIONS = ("$defs", "definitions")
+
+
+def shaped(key: str, value: Any, place: str) -> Any:
+    """`value`, if it is of the kind that the keyword `key` takes.
+
+    Raises:
+        RequestError: It isn't; names the place, the keyword and the value.
+    """
+    wanted = _SHAPES.get(key, (object,))
+    if wanted == (Mapping,) and value == []:  # how PHP writes an empty object
+        return {}
+    if not isinstance(value, wanted):
+        raise RequestError(
+            f"A tool's parameters are no JSON Schema: {place}: {key}={shown(value)}.",
+            param="tools",
+            code="invalid_function_parameters",
+        )
+    return value
+
+
+def local(key: str, value: Any) -> bool:
+    """Whether this is a reference into the schema itself."""
+    return key == "$ref" and isinstance(value, str) and value.startswith("#")

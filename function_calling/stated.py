@@ -1,0 +1,210 @@
+"""What a question states: which amounts, and which currencies?
+
+A small model that is asked for an argument which the question leaves out invents one, and one
+that is asked for three conversions makes one. So calls are held against the question: an amount
+must stand in it, in digits or in words, a currency must be named in it, and what it names must
+be converted.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache, lru_cache
+from itertools import pairwise
+
+from num2words import CONVERTER_CLASSES, num2words
+
+from function_calling.currencies import CHIEFS
+from function_calling.currency_names import (
+    LANGUAGES,
+    UNSPACED,
+    active_codes,
+    codes_of_name,
+    script,
+    split_words,
+)
+from function_calling.numerals import numbers
+
+Codes = frozenset[str]
+
+# "1.5k", "2 lakh", "3 grand", "70万": what may stand behind the digits, as powers of ten, and
+# a hundredth for "99 cents".
+_POWERS = (-2, 0, 2, 3, 4, 5, 6, 7, 8, 9, 12)
+# Where number words are known; in other scripts any word may be one.
+_READ_SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "HEBREW", "BENGALI", "HANGUL", *UNSPACED}
+_ARTICLES = set(["a", "an", "un", "une", "una", "um", "uma", "ein", "eine", "einen", "einem", "een", "en", "ett", "et", "o"])
+_QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "medio", "mezzo"}
+# Where a currency's name may be the inside of a word, and how many characters it has at most.
+_AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
+_LONGEST_INSIDE = 6
+_LONGEST_NAME = 4  # words
+
+_CORRECTION = re.compile(
+    r"\b(?:no,? wait|wait|sorry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
+    r"correction|oh no|typo|mistyped|i typed|nein|moment|quatsch|ich meine|ich meinte|pardon|"
+    r"non,|je veux dire|je voulais dire|plut[oô]t|perd[oó]n|no,? espera|quiero decir|mejor dicho|"
+    r"anzi|scusa|cioè|desculpe|quero dizer|ali[aá]s|нет,|извините|то есть)\b"
+    r"|不对|不是|哦不|抱歉|我是说|改成|じゃなくて|아니",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A number in digits: the values it may have, and the currencies named right beside it."""
+
+    values: frozenset[Decimal]
+    units: Codes
+
+    def may_be(self, amount: Decimal) -> bool:
+        """Whether this number, with what may stand behind it, can mean `amount`."""
+        return any(amount == value.scaleb(power) for value in self.values for power in _POWERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a text states.
+
+    Attributes:
+        amounts: The amounts of money in digits: the numbers beside a currency, or where none
+            stands beside one, all numbers.
+        in_words: Whether some word may state a number.
+        named: The currencies in the order in which they are named, each as the ISO 4217 codes
+            that the name may stand for.
+        possible: The codes of every currency that any word may help to name.
+    """
+
+    amounts: tuple[Amount, ...]
+    in_words: bool
+    named: tuple[Codes, ...]
+    possible: Codes
+
+    def has_amount(self, amount: Decimal) -> bool:
+        """Whether the text may state this amount."""
+        if not self.amounts:
+            return self.in_words
+        return any(each.may_be(amount) for each in self.amounts)
+
+
+@lru_cache
+def stated(text: str) -> Stated:
+    """Read a text."""
+    every = tuple(_amounts(text))
+    beside = tuple(amount for amount in every if amount.units)
+    words = split_words(text)
+    named = tuple(_named(words))
+    possible = set[str]().union(*named, *map(_possible, words))
+    return Stated(beside or every, _in_words(text), named, frozenset(possible & active_codes()))
+
+
+def correction(question: str) -> Stated | None:
+    """What is stated behind the last "no wait", "sorry, I meant …"; None without such words."""
+    found = list(_CORRECTION.finditer(question))
+    return stated(question[found[-1].end() :]) if found else None
+
+
+def _possible(word: str) -> set[str]:
+    """Every currency that the word, or where words aren't set apart some part of it, may name."""
+    codes = set(codes_of_name(word))
+    if script(word) in _AFFIXED:
+        for start in range(len(word)):
+            for end in range(start + 1, min(len(word), start + _LONGEST_INSIDE) + 1):
+                codes |= codes_of_name(word[start:end], steps=2)
+    return codes
+
+
+def _amounts(text: str) -> Iterator[Amount]:
+    place = 0
+    for number in numbers(text):
+        start = text.index(number.text, place)
+        place = start + len(number.text)
+        before, after = split_words(text[:start])[-1:], split_words(text[place:])
+        units = next(_named(before), Codes())
+        if not units or before[0].isalpha():
+            units = _unit(after) or units
+        yield Amount(number.values, units)
+
+
+def _unit(words: list[str]) -> Codes:
+    """The currency that is named right here, perhaps behind a word like "k" or "million"."""
+    for skipped in words[:1] and ([], words[:1]):
+        if all(len(word) < 3 or word in _numerals() or word in _QUANTITIES for word in skipped):
+            following = words[len(skipped) :]
+            for length in range(min(_LONGEST_NAME, len(following)), 0, -1):
+                name = " ".join(following[:length])
+                if codes := _codes(name, alone=length == 1):
+                    return codes
+            if following and script(following[0]) in _AFFIXED:
+                return next(_named_inside(following[0]), Codes())
+    return Codes()
+
+
+def _named(words: list[str]) -> Iterator[Codes]:
+    """The currencies that the words name, the longest names first."""
+    place = 0
+    while place < len(words):
+        for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
+            name = " ".join(words[place : place + length])
+            if codes := _codes(name, alone=length == 1):
+                yield codes
+                break
+        else:
+            length = 1
+            if script(words[place]) in _AFFIXED:
+                yield from _named_inside(words[place])
+        place += length
+
+
+def _codes(name: str, *, alone: bool) -> Codes:
+    """What a name stands for; a word alone must be all of a name, or a well-known unit."""
+    if name.isascii() and name.isalpha() and len(name) < 3:
+        return Codes()
+    if whole := codes_of_name(name, steps=1):
+        return whole
+    codes = codes_of_name(name, steps=2 if script(name) in _AFFIXED or len(name) < 6 else 3)
+    return codes if not alone or codes & CHIEFS else Codes()
+
+
+def _named_inside(word: str) -> Iterator[Codes]:
+    place = 0
+    while place < len(word):
+        for length in range(min(_LONGEST_INSIDE, len(word) - place), 0, -1):
+            name = word[place : place + length]
+            codes = codes_of_name(name, steps=2)
+            if codes and (length > 1 or script(name) == "CJK"):
+                yield codes
+                break
+        else:
+            length = 1
+        place += length
+
+
+def _in_words(text: str) -> bool:
+    """Whether some word may state a number; an article does before a currency: "a dollar"."""
+    words, known = split_words(text), _numerals()
+    for word, following in pairwise([*words, ""]):
+        if word in known or word in _QUANTITIES:
+            return True
+        if word[0].isalpha() and script(word) not in _READ_SCRIPTS:
+            return True
+        if any(len(numeral) > 3 and numeral in word for numeral in known):
+            return True
+        if word in _ARTICLES and following and codes_of_name(following):
+            return True
+    return any(unicodedata.numeric(each, None) and not each.isdecimal() for each in text)
+
+
+@cache
+def _numerals() -> frozenset[str]:
+    """The words of numbers in CLDR's languages, as far as `num2words` knows them."""
+    values = [*range(2, 21), *range(30, 100, 10), 100, 1000, 1_000_000, 1_000_000_000]
+    languages = {name.split("_")[0] for name in LANGUAGES.split()} & set(CONVERTER_CLASSES)
+    return frozenset(
+        word
+        for language in languages
+        for value in values
+        for word in split_words(num2words(value, lang=language))
+        if len(word) > 2
+    )

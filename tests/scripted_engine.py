@@ -1,0 +1,213 @@
+"""An engine that says what a test wrote down for it, and chat models around it.
+
+A "token" is a piece of `piece_length` characters. As with a real engine, the last piece carries
+the finish reason and no text, and tokens that run out at the very end are still "length".
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from function_calling.chat_model import ChatModel
+from function_calling.engines import LoadedModel
+from function_calling.formats import HERMES, LLAMA3, Format
+from function_calling.messages import Alternative, JsonSlot, Piece, Sampling
+
+CHATML = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""Plain turns; it knows nothing of tools."""
+
+LLAMA31 = """\
+{{- bos_token }}
+{%- set tools_are = namespace(told=false) %}
+{%- for message in messages %}
+    {%- set head = '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' %}
+    {%- if message.role == 'tool' %}
+        {{- '<|start_header_id|>ipython<|end_header_id|>\\n\\n' }}
+        {{- message.content | tojson }}
+    {%- elif message.tool_calls %}
+        {%- if message.tool_calls | length != 1 %}
+            {{- raise_exception('One tool call a message, please') }}
+        {%- endif %}
+        {%- set call = message.tool_calls[0].function %}
+        {{- head + '{"name": "' + call.name + '", "parameters": ' }}
+        {{- call.arguments | tojson + '}' }}
+    {%- elif message.role == 'user' and tools and not tools_are.told %}
+        {%- set tools_are.told = true %}
+        {{- head + 'Answer with a call of one of these (never with <|python_tag|>):\\n' }}
+        {%- for tool in tools %}
+            {{- tool | tojson(indent=4) + '\\n' }}
+        {%- endfor %}
+        {{- message.content }}
+    {%- else %}
+        {{- head + message.content }}
+    {%- endif %}
+    {{- '<|eot_id|>' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
+{%- endif %}
+"""
+"""What is particular in Llama 3.1's template: one call a turn, results quoted, role ipython."""
+
+
+@dataclass(frozen=True)
+class Fills:
+    """The engine obeys the constraint in the shortest way, for the named tool or the first."""
+
+    tool: str | None = None
+
+
+@dataclass(frozen=True)
+class Fails:
+    """The engine says some text and then raises `error`."""
+
+    error: Exception
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Hangs:
+    """The engine says some text, and then nothing more comes."""
+
+    text: str = ""
+
+
+class ScriptedEngine:
+    """Plays its turns in order; a generation more than there are turns is an error of the test.
+
+    Args:
+        turns: Texts to say, or what else happens.
+        piece_length: Characters of a piece.
+
+    Attributes:
+        prompts: The prompts so far.
+        samplings: How each was to be continued.
+        said: The text of each generation, as far as it was taken.
+        aborted: How many generations were closed before their end.
+        hanging: Set once a generation hangs.
+        closed: Whether the engine was closed.
+    """
+
+    def __init__(self, *turns: str | Fills | Fails | Hangs, piece_length: int = 3) -> None:
+        self._turns = list(turns)
+        self._piece_length = piece_length
+        self._running = 0
+        self.prompts: list[str] = []
+        self.samplings: list[Sampling] = []
+        self.said: list[str] = []
+        self.aborted = 0
+        self.hanging = asyncio.Event()
+        self.closed = False
+
+    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """Play the next turn."""
+        self.prompts.append(prompt)
+        self.samplings.append(sampling)
+        self.said.append("")
+        turn = self._turns.pop(0)
+        number, ended = len(self.said) - 1, False
+        self._running += 1
+        try:
+            for piece in self._pieces(turn, len(prompt.split()), sampling):
+                await asyncio.sleep(0)  # as with a real engine, others run meanwhile
+                self.said[number] += piece.text
+                ended = piece.finish_reason is not None
+                yield piece
+            if isinstance(turn, Fails):
+                ended = True
+                raise turn.error
+            if isinstance(turn, Hangs):
+                self.hanging.set()
+                await asyncio.Event().wait()
+        finally:
+            self._running -= 1
+            self.aborted += not ended
+
+    async def busy(self) -> int:
+        """How many generations are running now."""
+        return self._running
+
+    def close(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+    def _pieces(
+        self, turn: str | Fills | Fails | Hangs, prompt_tokens: int, sampling: Sampling
+    ) -> Iterator[Piece]:
+        if isinstance(turn, Fills):
+            text = shortest(sampling.constraint, turn.tool)
+        else:
+            text = turn if isinstance(turn, str) else turn.text
+        stops = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
+        text = text[: min(stops, default=len(text))]
+        tokens = 0
+        while text and tokens != sampling.max_tokens:
+            piece, text = text[: self._piece_length], text[self._piece_length :]
+            tokens += 1
+            yield Piece(piece, prompt_tokens, tokens)
+        if not isinstance(turn, (Fails, Hangs)):
+            reason = "length" if tokens == sampling.max_tokens else "stop"
+            yield Piece("", prompt_tokens, tokens, reason)
+
+
+def shortest(constraint: tuple[Alternative, ...], tool: str | None = None) -> str:
+    """A short text that the constraint allows: the alternative of `tool`, or the first."""
+    wanted = constraint[0]
+    if tool is not None and len(constraint) > 1:
+        wanted = next(each for each in constraint if str(each[0]).startswith(f'{tool}"'))
+    return "".join(
+        json.dumps(smallest(part.schema, part.schema)) if isinstance(part, JsonSlot) else part
+        for part in wanted
+    )
+
+
+def smallest(schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    """A value that `schema` allows, with nothing in it that may be left out."""
+    if "$ref" in schema:
+        target: Any = root
+        for step in schema["$ref"].removeprefix("#").split("/")[1:]:
+            target = target[step]
+        return smallest(target, root)
+    if "anyOf" in schema:
+        return smallest(schema["anyOf"][0], root)
+    if "enum" in schema or "const" in schema:
+        return schema.get("enum", [schema.get("const")])[0]
+    kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    if kind == "object":
+        names = schema.get("required", ())
+        properties = schema.get("properties", {})
+        rest = schema.get("additionalProperties")
+        return {name: smallest(properties.get(name, rest), root) for name in names}
+    if kind == "array":
+        return [smallest(schema["items"], root)] * schema.get("minItems", 0)
+    if kind in {"number", "integer"}:
+        return max(0, schema.get("minimum", 0))
+    return {"string": "x" * schema.get("minLength", 0), "boolean": False, "null": None}[kind]
+
+
+def chatml_model(engine: ScriptedEngine, form: Format = HERMES) -> ChatModel:
+    """A chat model whose template writes plain turns alone."""
+    return ChatModel(_loaded(engine, CHATML), form)
+
+
+def llama31_model(engine: ScriptedEngine) -> ChatModel:
+    """A chat model with the particulars of Llama 3.1."""
+    return ChatModel(_loaded(engine, LLAMA31), LLAMA3)
+
+
+def _loaded(engine: ScriptedEngine, template: str) -> LoadedModel:
+    return LoadedModel(
+        name="scripted",
+        engine=engine,
+        chat_template=template,
+        bos_token="<|begin_of_text|>",
+        eos_token="<|eot_id|>",
+        context_length=200,
+    )

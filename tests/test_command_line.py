@@ -1,0 +1,191 @@
+"""The command line where no model is needed: what it refuses, and what it says then."""
+
+import json
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from benchmarks import run_eval
+from benchmarks.run_eval import free_port
+from function_calling import serving
+from function_calling.__main__ import main
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """Give the signal back that the command line takes."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test in which a server would start."""
+
+    def start(*_: object) -> None:
+        pytest.fail("a server was started")
+
+    monkeypatch.setattr(serving.Processes, "start", start)
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a command which fails leaves on stderr."""
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize("command", ["serve", "ask"])
+@pytest.mark.parametrize("above", [0, 1])
+def test_a_taken_port_is_named(
+    command: str, above: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The assistant's or the model's: the sentence says which and what to set."""
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind((HOST, port + above))
+        said = refused([command, "--port", str(port)], capsys)
+    assert f"{HOST}:{port + above}" in said
+    assert "set PORT to another number" in said
+
+
+def test_a_port_that_no_port_can_be_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The number itself is in the sentence."""
+    assert "99999" in refused(["serve", "--port", "99999"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("THREADS", "many", "wanted a whole number"),
+        ("ENGINE", "magic", "wanted one of auto, llamacpp, lmdeploy"),
+        ("PARALLEL_SLOTS", "0", "wanted 1 or more"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    variable: str,
+    value: str,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Variable, value and what was wanted, before anything starts."""
+    monkeypatch.setenv(variable, value)
+    said = refused(["serve", "--port", str(free_port())], capsys)
+    assert f"{variable}={value!r}" in said
+    assert told in said
+
+
+def test_a_model_file_that_is_not_there_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before a server starts."""
+    path = tmp_path / "none.gguf"
+    monkeypatch.setenv("ENGINE", "llamacpp")
+    monkeypatch.setenv("MODEL_PATH", str(path))
+    assert str(path) in refused(["serve", "--port", str(free_port())], capsys)
+
+
+def test_an_engine_that_is_not_there_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a server starts, and with what to set instead."""
+    monkeypatch.setenv("ENGINE", "lmdeploy")
+    said = refused(["serve", "--port", str(free_port())], capsys)
+    assert said.startswith("ENGINE=lmdeploy")
+    assert "ENGINE=llamacpp" in said
+
+
+class Replies(BaseHTTPRequestHandler):
+    """Says that it is ready, and answers every query with what the class holds."""
+
+    status, text = 200, ""
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        """`/readyz`."""
+        self.reply(200, "")
+
+    def do_POST(self) -> None:
+        """`/exchange`."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.asked.append(json.loads(body)["query"])
+        self.reply(self.status, self.text)
+
+    def reply(self, status: int, text: str) -> None:
+        """Send it."""
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def stand_in() -> Iterator[tuple[type[Replies], str]]:
+    """A server in place of the assistant, and its port."""
+
+    class Own(Replies):
+        asked: list[str] = []  # noqa: RUF012 - one class for each test
+
+    with HTTPServer((HOST, 0), Own) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield Own, str(server.server_port)
+        server.shutdown()
+        thread.join()
+
+
+def test_ask_prints_the_answer_of_the_running_server(
+    stand_in: tuple[type[Replies], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And asks the documented example where no query is given."""
+    replies, port = stand_in
+    replies.text = "131.95 加元"
+    assert main(["ask", "--port", port, "how much?"]) == 0
+    assert main(["ask", "--port", port]) == 0
+    assert capsys.readouterr().out == "131.95 加元\n131.95 加元\n"
+    assert replies.asked == ["how much?", "I want to exchange 42 US dollars to Canadian dollars"]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "told"),
+    [
+        (400, '{"error": {"message": "query is empty."}}', "query is empty."),
+        (500, "[]", "answered 500: []"),
+        (502, "Bad Gateway", "answered 502: Bad Gateway"),
+    ],
+)
+def test_ask_tells_what_went_wrong(
+    status: int,
+    text: str,
+    told: str,
+    stand_in: tuple[type[Replies], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The error's own sentence, or what else came back."""
+    replies, port = stand_in
+    replies.status, replies.text = status, text
+    assert refused(["ask", "--port", port], capsys).strip().endswith(told)
+
+
+def test_an_evaluation_without_servers_says_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that is wrong, or a server that isn't there, ends it with 2."""
+    assert run_eval.main(["--url", f"http://{HOST}:{free_port()}", "--limit", "1"]) == 2
+    assert "No server answers" in capsys.readouterr().err
+    monkeypatch.setenv("THREADS", "many")
+    assert run_eval.main(["--limit", "1"]) == 2
+    assert "THREADS='many'" in capsys.readouterr().err

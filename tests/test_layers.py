@@ -1,0 +1,205 @@
+"""Who may import whom: the rooms of the house, read from the source and held to this table."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LONGEST_FILE = 220
+LONGEST_FUNCTION = 45
+
+SHARED = {"errors", "messages", "settings"}
+"""The words that both halves use."""
+
+MODEL_HALF = {
+    "chat_model": {"engines", "formats", "schemas", "messages", "errors", "settings"},
+    "chat_messages": {"messages", "errors"},
+    "chat_request": {"messages", "errors"},
+    "chat_response": {"messages"},
+    "schemas": {"schema_keywords"},
+    "schema_keywords": {"errors"},
+    "formats": {"messages", "errors"},
+    "engines": {"messages", "errors", "settings", "weights"},
+    "weights": {"carriers", "digests", "errors", "settings"},
+    "carriers": {"errors"},
+    "digests": set(),
+}
+ASSISTANT_HALF = {
+    "agent": {
+        "toolbox", "grounding", "completion", "conversation", "events", "numerals", "messages",
+        "errors",
+    },
+    "conversation": {"completion", "grounding", "toolbox", "messages"},
+    "completion": {"messages", "errors"},
+    "events": {"toolbox", "messages"},
+    "grounding": {"numerals"},
+    "toolbox": {"function_schema", "json_text", "errors"},
+    "function_schema": {"docstrings", "json_text", "errors"},
+    "llama_client": {"errors", "settings"},
+    "questions": {"stated", "currencies", "currency_names", "errors"},
+    "stated": {"currencies", "currency_names", "numerals"},
+    "currencies": {"currency_names", "errors"},
+    "currency_names": set(),
+    "rates": set(),
+    "numerals": set(),
+    "docstrings": set(),
+    "json_text": set(),
+}  # fmt: skip
+LAUNCHER = {
+    "serving": {"engines", "weights", "errors", "settings"},
+    "__main__": {"serving", "errors", "settings"},
+}
+"""Starts the servers as processes, and so knows neither half's inside."""
+
+ROOMS = (
+    {"errors": set(), "messages": set(), "settings": {"errors"}}
+    | MODEL_HALF
+    | ASSISTANT_HALF
+    | LAUNCHER
+    | {
+        # Wiring: it may use whatever there is.
+        "service": {
+            *("openai_endpoints", "tools", "agent", "chat_model", "engines", "events"),
+            *("llama_client", "questions", "rates", "toolbox", "errors", "settings"),
+        },
+        "openai_endpoints": {
+            *("chat_messages", "chat_model", "chat_request", "chat_response"),
+            *("messages", "errors"),
+        },
+        "tools": {
+            *("currencies", "questions", "rates", "toolbox", "function_schema", "errors"),
+        },
+        "benchmarks": {"serving", "errors"},
+    }
+)
+"""A room, which is a module or a package, and the rooms that it may import."""
+
+ONE_DOOR = {
+    "bentoml": {"service.py"},
+    "fastapi": {"openai_endpoints.py"},
+    "starlette": {"openai_endpoints.py", "service.py"},
+    "xllamacpp": {"function_calling/engines/llamacpp.py"},
+    "llguidance": {"function_calling/engines/grammar.py"},
+    "jinja2": {"function_calling/formats/template.py"},
+    "huggingface_hub": {"function_calling/carriers/hub.py"},
+}
+"""A package, and the files that alone may know it."""
+
+FILES = sorted(
+    chain(ROOT.glob("*.py"), ROOT.glob("function_calling/**/*.py"), ROOT.glob("benchmarks/**/*.py"))
+)
+each_file = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(ROOT)) for f in FILES])
+
+
+def module_of(path: Path) -> str:
+    """The name by which the file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path) for path in FILES}
+
+
+def room_of(module: str) -> str:
+    """The room in which a module lies: a package is one room."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "function_calling" and len(parts) > 1 else parts[0]
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The modules that the code imports; a submodule imported by name counts as itself."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, "relative imports hide where a thing comes from"
+            assert node.level == 0, "relative imports hide where a thing comes from"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                found.add(submodule if submodule in MODULES else node.module)
+    return found
+
+
+def parsed(path: Path) -> ast.Module:
+    """The file's syntax tree."""
+    return ast.parse(path.read_text())
+
+
+@each_file
+def test_a_room_imports_only_what_its_line_in_the_table_allows(path: Path) -> None:
+    """A file in no room needs a line of its own first."""
+    room = room_of(module_of(path))
+    if room == "function_calling":
+        assert not imported(parsed(path)) & MODULES, "the package itself is empty"
+        return
+    assert room in ROOMS, f"{room} has no line in the table"
+    used = {room_of(module) for module in imported(parsed(path)) & MODULES} - {room}
+    assert used <= ROOMS[room]
+
+
+def test_the_table_has_no_line_for_what_is_gone() -> None:
+    """A line that nobody lives in would mislead."""
+    rooms = {room_of(module) for module in MODULES} - {"function_calling"}
+    assert rooms == set(ROOMS)
+    assert set.union(*ROOMS.values()) <= rooms
+
+
+def test_the_two_halves_never_import_each_other() -> None:
+    """Between them runs OpenAI's JSON over HTTP, nothing else."""
+    for half, other in ((MODEL_HALF, ASSISTANT_HALF), (ASSISTANT_HALF, MODEL_HALF)):
+        for room, allowed in half.items():
+            assert not allowed & set(other), room
+            assert allowed <= set(half) | SHARED, room
+
+
+@pytest.mark.parametrize("package", ONE_DOOR)
+def test_a_foreign_package_has_one_door(package: str) -> None:
+    """Whoever replaces it changes that file alone."""
+    found = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        if package in {module.split(".")[0] for module in imported(parsed(path))}
+    }
+    assert found == ONE_DOOR[package]
+
+
+def test_imports_point_down() -> None:
+    """There is an order in which every module stands above all that it imports."""
+    graph = {module_of(path): imported(parsed(path)) & MODULES for path in FILES}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' → '.join(error.args[1])}")
+
+
+@each_file
+def test_no_function_imports_our_own_modules(path: Path) -> None:
+    """Such an import is the smoke of a hidden circle."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            assert not imported(node) & MODULES, f"line {node.lineno}"
+
+
+def test_one_module_is_imported_by_a_name_made_at_run_time() -> None:
+    """The chosen engine, so that each profile needs its own packages alone."""
+    found = {str(path.relative_to(ROOT)) for path in FILES if "import_module(" in path.read_text()}
+    assert found == {"function_calling/engines/__init__.py"}
+
+
+@each_file
+def test_a_file_fits_on_a_few_screens(path: Path) -> None:
+    """A room that grows past that is two rooms."""
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@each_file
+def test_a_function_fits_on_one_screen(path: Path) -> None:
+    """With its docstring."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < LONGEST_FUNCTION, node.name

@@ -1,0 +1,74 @@
+"""The README says what is so: its settings, its commands, its answers, its code."""
+
+import json
+import re
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import readme
+
+from function_calling.__main__ import EXAMPLE
+from function_calling.rates import FixedRates
+from function_calling.settings import Settings
+from function_calling.toolbox import Toolbox
+from tools import CurrencyTools
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_settings_table_is_that_of_the_code() -> None:
+    """Each variable with its default and meaning, in the same order."""
+    table = readme.TEXT.split("|---|---|---|\n")[1].split("\n\n")[0].splitlines()
+    assert table == [
+        f"| `{each.metadata['variable']}` | {f'`{each.default}`' if each.default != '' else '–'} "
+        f"| {each.metadata['meaning']} |"
+        for each in fields(Settings)
+    ]
+
+
+def test_the_curls_body_is_the_documented_example() -> None:
+    """The same that the command line asks by itself."""
+    (body,) = re.findall(r"-d '(.*)'", readme.TEXT)
+    assert json.loads(body) == {"query": EXAMPLE}
+
+
+async def test_the_answer_shown_is_what_the_tool_says() -> None:
+    """To the cent and to the letter."""
+    toolbox = Toolbox([CurrencyTools(FixedRates()).convert_currency])
+    arguments = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
+    outcome = await toolbox.call("convert_currency", json.dumps(arguments), time_limit=5)
+    assert outcome.summary == readme.blocks("text")[0].strip()
+
+
+async def test_the_tool_shown_is_a_tool() -> None:
+    """It can be offered and called as it stands."""
+    names: dict[str, object] = {}
+    exec(readme.blocks("python")[2], names)
+    toolbox = Toolbox([names["days_between"]])  # type: ignore[list-item]
+    days = '{"start": "2026-01-31", "end": "2026-02-28"}'
+    outcome = await toolbox.call("days_between", days, time_limit=5)
+    assert outcome.ok
+    assert outcome.value == 28
+    (schema,) = toolbox.schemas
+    assert schema["function"]["parameters"]["properties"]["start"]["format"] == "date"
+
+
+def test_the_python_shown_compiles() -> None:
+    """The clients too, which need a server to run."""
+    for block in readme.blocks("python"):
+        compile(block, "README.md", "exec")
+
+
+def test_every_command_shown_is_a_target_of_make() -> None:
+    """And every file and folder that is named is there."""
+    for target in re.findall(r"^make (\w+)|`make (\w+)", readme.TEXT, re.MULTILINE):
+        command = ["make", "--dry-run", "".join(target)]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    for path in re.findall(r"`([\w/]+\.(?:py|md))`|`(LICENSE)`", readme.TEXT):
+        assert (ROOT / "".join(path)).is_file()
+
+
+def test_the_readme_is_short() -> None:
+    """Two or three screens are read; more is not."""
+    assert len(readme.TEXT.splitlines()) <= 150

@@ -1,0 +1,77 @@
+"""The requirements files: exact, complete, and one truth."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions, requires
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from pip_requirements_parser import InstallRequirement, RequirementsFile
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ("service.py", "openai_endpoints.py", "tools.py", "function_calling/**/*.py")
+FILES = ("requirements.txt", "requirements-cpu.txt", "requirements-dev.txt")
+
+
+def normal(name: str) -> str:
+    """A package's name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def read(file: str) -> list[InstallRequirement]:
+    """The requirements in a file, and in those that it names."""
+    return RequirementsFile.from_file(str(ROOT / file), include_nested=True).requirements
+
+
+def pins(file: str) -> dict[str, str]:
+    """Each package's version."""
+    return {normal(each.name): each.get_pinned_version for each in read(file)}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_requirement_is_an_exact_pin(file: str) -> None:
+    """Once each, so that every machine gets the same set."""
+    requirements = read(file)
+    assert all(each.is_pinned for each in requirements)
+    assert len(pins(file)) == len(requirements)
+
+
+def test_a_bentos_packages_are_those_that_are_tested() -> None:
+    """BentoML copies the lines of one file, so the second repeats the first."""
+    assert pins("requirements.txt") == pins("requirements-cpu.txt")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_what_the_packages_need_is_pinned_too(file: str) -> None:
+    """Nothing is left for the index of the day to choose."""
+    known = pins(file)
+    for name in known:
+        for needed in map(Requirement, requires(name) or ()):
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                assert normal(needed.name) in known, f"{name} needs {needed.name}"
+
+
+def test_every_import_is_pinned_as_what_the_code_uses() -> None:
+    """In the first part of the file, where its reason stands; pip alone is run, not imported."""
+    listed = (ROOT / "requirements-cpu.txt").read_text().split("# What those need in turn.")[0]
+    direct = {normal(name) for name in re.findall(r"^([\w.-]+)==", listed, re.MULTILINE)}
+    owners = packages_distributions()
+    files = chain.from_iterable(ROOT.glob(pattern) for pattern in SOURCES)
+    imported = set(chain.from_iterable(map(imports, files)))
+    used = {normal(owners[name][0]) for name in imported if name in owners}
+    assert used | {"pip"} == direct
+
+
+def imports(path: Path) -> set[str]:
+    """The top-level modules that a file imports, Python's own and its neighbours left out."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    own = {path.stem for path in ROOT.glob("*.py")} | {"function_calling"}
+    return found - own - set(sys.stdlib_module_names)

@@ -1,0 +1,499 @@
+"""What a tool's arguments are held to: never more than its schema allows, and never without end."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from llguidance import LLMatcher
+
+from function_calling.engines.grammar import grammar
+from function_calling.errors import RequestError
+from function_calling.messages import JsonSlot
+from function_calling.schemas import (
+    LARGEST_NUMBER,
+    MOST_ITEMS,
+    MOST_PROPERTIES,
+    SMALLEST_STEP,
+    Schema,
+    enforceable,
+)
+
+LONGEST = 100
+ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
+SCALAR = {
+    "type": ["string", "number", "boolean", "null"],
+    "maxLength": LONGEST,
+    "multipleOf": SMALLEST_STEP,
+    **ANY_NUMBER,
+}
+ANYTHING = {
+    "anyOf": [
+        SCALAR,
+        {"type": "array", "items": SCALAR, "maxItems": MOST_ITEMS},
+        {"type": "object", "additionalProperties": SCALAR, "maxProperties": MOST_PROPERTIES},
+    ]
+}
+
+
+def enforced(schema: Schema) -> Schema:
+    """What one argument of this schema is held to; nothing of the schema may be left out."""
+    result, ignored = enforceable({"properties": {"x": schema}}, LONGEST)
+    assert ignored == []
+    return result["properties"]["x"]
+
+
+def compiles(schema: Schema) -> bool:
+    """Whether the engines take it."""
+    return not LLMatcher.validate_grammar(grammar([(JsonSlot(schema), "}")]))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 1, "maxLength": 3},
+        {"type": "string", "pattern": "^[A-Z]{3}$", "maxLength": 3},
+        {"type": "string", "format": "date", "maxLength": 10},
+        {"type": "integer", "minimum": 1, "maximum": 6},
+        {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 6},
+        {"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.25},
+        {"enum": ["EUR", "USD", 1, None]},
+        {"type": "string", "enum": ["EUR", "USD"]},
+        {"const": {"a": [1]}},
+        {"type": "boolean"},
+        {"type": "null"},
+        {"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 2},
+        {
+            "type": "array",
+            "prefixItems": [{"type": "null"}, {"type": "boolean"}],
+            "items": False,
+            "maxItems": 2,
+        },
+        {
+            "type": "object",
+            "properties": {"a": {"type": "boolean"}},
+            "required": ["a"],
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "patternProperties": {"^x": {"type": "boolean"}},
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "additionalProperties": {"type": "boolean"},
+            "minProperties": 1,
+            "maxProperties": 2,
+        },
+        {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+    ],
+    ids=str,
+)
+def test_a_bounded_schema_is_kept_as_it_stands(schema: Schema) -> None:
+    """What can be enforced is, keyword by keyword."""
+    assert enforced(schema) == schema
+    assert compiles(enforced(schema))
+
+
+@pytest.mark.parametrize(
+    ("schema", "result"),
+    [
+        ({"type": "string"}, {"type": "string", "maxLength": LONGEST}),
+        ({"minLength": 7000}, {"type": "string", "minLength": 7000, "maxLength": 7000}),
+        ({"type": "integer"}, {"type": "integer", **ANY_NUMBER}),
+        ({"type": "number"}, {"type": "number", "multipleOf": SMALLEST_STEP, **ANY_NUMBER}),
+        (
+            {"type": "integer", "minimum": 3},
+            {"type": "integer", "minimum": 3, "maximum": LARGEST_NUMBER},
+        ),
+        (
+            {"type": "integer", "exclusiveMaximum": -(10**14)},
+            {"type": "integer", "exclusiveMaximum": -(10**14), "minimum": -(10**17)},
+        ),
+        ({"type": "array"}, {"type": "array", "items": ANYTHING, "maxItems": MOST_ITEMS}),
+        (
+            {"type": "array", "items": {"type": "null"}, "minItems": 90},
+            {"type": "array", "items": {"type": "null"}, "minItems": 90, "maxItems": 90},
+        ),
+        (
+            {"type": "object"},
+            {"type": "object", "additionalProperties": ANYTHING, "maxProperties": MOST_PROPERTIES},
+        ),
+        (
+            {"type": "object", "minProperties": 40},
+            {
+                "type": "object",
+                "additionalProperties": ANYTHING,
+                "minProperties": 40,
+                "maxProperties": 40,
+            },
+        ),
+        (
+            {"type": "object", "properties": {"a": {"type": "null"}}},
+            {
+                "type": "object",
+                "properties": {"a": {"type": "null"}},
+                "additionalProperties": False,
+            },
+        ),
+        (
+            {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a", "b"]},
+            {
+                "type": "object",
+                "properties": {"a": {"type": "null"}, "b": ANYTHING},
+                "required": ["a", "b"],
+                "additionalProperties": False,
+            },
+        ),
+        ({}, ANYTHING),
+        (True, ANYTHING),
+        ({"description": "Whatever.", "default": None}, ANYTHING),
+        (False, {"enum": []}),
+    ],
+    ids=str,
+)
+def test_what_has_no_bound_gets_one(schema: Schema, result: Schema) -> None:
+    """Numbers, strings, arrays and open objects end, and objects are closed."""
+    assert enforced(schema) == result
+    assert compiles({"type": "object", "properties": {"x": result}})
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"properties": {"a": {"type": "null"}}}, "object"),
+        ({"required": ["a"]}, "object"),
+        ({"minProperties": 1}, "object"),
+        ({"items": {"type": "null"}}, "array"),
+        ({"minItems": 1}, "array"),
+        ({"maxLength": 3}, "string"),
+        ({"pattern": "a+"}, "string"),
+        ({"format": "date"}, "string"),
+        ({"minimum": 0}, "number"),
+        ({"exclusiveMaximum": 0}, "number"),
+    ],
+    ids=str,
+)
+def test_a_missing_type_is_told_by_the_other_keywords(schema: Schema, kind: str) -> None:
+    """Hand-written schemas often leave it out."""
+    assert enforced(schema)["type"] == kind
+    assert compiles(enforced(schema))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"type": "object"},
+        {"type": "object", "properties": {}},
+        {"type": "object", "properties": []},
+        {"type": "object", "properties": {}, "additionalProperties": True},
+    ],
+    ids=str,
+)
+def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> None:
+    """Nothing can be invented; `[]` is how PHP writes an empty object."""
+    result, ignored = enforceable(parameters, LONGEST)
+    assert result == {"type": "object", "properties": {}, "additionalProperties": False}
+    assert ignored == []
+    assert compiles(result)
+
+
+@pytest.mark.parametrize(
+    ("schema", "named"),
+    [
+        ({"type": "string", "not": {"const": "x"}}, "x: not"),
+        ({"type": "string", "format": "uri"}, "x: format"),
+        ({"type": "array", "uniqueItems": True}, "x: uniqueItems"),
+        ({"type": "array", "items": {"type": "array", "contains": {}}}, "x: contains"),
+        ({"type": "object", "properties": {"y": {"if": {}, "type": "null"}}}, "y: if"),
+        ({"allOf": [{"minimum": 1}, {"maximum": 2}], "type": "integer"}, "x: allOf"),
+        ({"$ref": "https://example.com/schema.json"}, "x: $ref"),
+        ({"properties": {"y": {"type": "null"}}, "minProperties": 1}, "x: minProperties"),
+        ({"type": "integer", "minimum": 1, "exclusiveMinimum": True}, "x: exclusiveMinimum"),
+        ({"type": "integer", "minimum": 5, "allOf": [{"minimum": 1}]}, "x: minimum"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_enforced_is_left_out_and_named(schema: Schema, named: str) -> None:
+    """The operator reads where a tool's schema promises more than is kept."""
+    result, ignored = enforceable({"properties": {"x": schema}}, LONGEST)
+    assert ignored == [named]
+    assert compiles(result)
+
+
+def test_declared_properties_may_stand_beside_others() -> None:
+    """Engines can't count properties of which some are optional, so these are not counted."""
+    schema = {"properties": {"a": {"type": "null"}}, "additionalProperties": {"type": "boolean"}}
+    assert enforced(schema) == {"type": "object", **schema}
+    assert compiles(enforced(schema))
+
+
+def test_annotations_are_left_out_in_silence() -> None:
+    """They allow and forbid nothing."""
+    schema = {"title": "A", "description": "B", "examples": [1], "x-order": 3, "type": "null"}
+    assert enforced(schema) == {"type": "null"}
+
+
+def test_nullable_allows_null_beside_the_rest() -> None:
+    """OpenAPI's word for it; jsonschema does not know it, and grammars do not either."""
+    schema = {"type": "string", "enum": ["EUR"], "nullable": True}
+    assert enforced(schema) == {"anyOf": [{"type": "string", "enum": ["EUR"]}, {"type": "null"}]}
+    assert enforced({"type": "null", "nullable": False}) == {"type": "null"}
+
+
+def test_references_are_kept_with_their_targets() -> None:
+    """Also where a schema refers to itself, and beside a description."""
+    tree = {
+        "type": "object",
+        "properties": {"children": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
+    }
+    parameters = {
+        "properties": {"tree": {"$ref": "#/$defs/Tree", "description": "The root."}},
+        "$defs": {"Tree": tree},
+    }
+    result, ignored = enforceable(parameters, LONGEST)
+    assert ignored == []
+    assert result["properties"]["tree"] == {"$ref": "#/$defs/Tree"}
+    assert result["$defs"]["Tree"]["additionalProperties"] is False
+    assert compiles(result)
+
+
+def test_branches_take_in_what_stands_beside_them() -> None:
+    """One of two arguments is required: a usual pattern, which engines refuse as it stands."""
+    parameters = {
+        "type": "object",
+        "properties": {"id": {"type": "null"}, "name": {"type": "boolean"}},
+        "anyOf": [{"required": ["id"]}, {"required": ["name"]}],
+        "$defs": {"Unused": {"type": "null"}},
+    }
+    result, ignored = enforceable(parameters, LONGEST)
+    assert ignored == []
+    assert compiles(result)
+    valid = Draft202012Validator(result).is_valid
+    assert valid({"id": None})
+    assert valid({"name": True})
+    assert valid({"id": None, "name": True})
+    assert not valid({})
+    assert not valid({"id": None, "other": 1})
+    assert result["$defs"] == {"Unused": {"type": "null"}}
+
+
+def test_a_single_allof_is_taken_in() -> None:
+    """So older generators write a reference that has a description."""
+    schema = {"description": "The unit.", "allOf": [{"type": "string", "maxLength": 9}]}
+    assert enforced(schema) == {"type": "string", "maxLength": 9}
+    assert enforced({"maxLength": 5, "allOf": [{"type": "string"}]}) == {
+        "type": "string",
+        "maxLength": 5,
+    }
+
+
+def test_oneof_becomes_anyof() -> None:
+    """Grammars can't count how many branches match."""
+    schema = {"oneOf": [{"type": "boolean"}, {"type": "null"}]}
+    assert enforced(schema) == {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+
+
+def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
+    """A schema for each place."""
+    schema = {"type": "array", "items": [{"type": "null"}, {"type": "boolean"}]}
+    assert enforced(schema)["prefixItems"] == [{"type": "null"}, {"type": "boolean"}]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"properties": "x"}, 'arguments: properties="x"'),
+        ({"properties": {"a": {"minLength": "1"}}}, 'a: minLength="1"'),
+        ({"properties": {"a": {"type": "integer", "maximum": "9"}}}, 'a: maximum="9"'),
+        ({"properties": {"a": {"enum": "EUR"}}}, 'a: enum="EUR"'),
+        ({"properties": {"a": {"anyOf": {"type": "null"}}}}, 'a: anyOf={"type": "null"}'),
+        ({"properties": {"a": {"allOf": 1}}}, "a: allOf=1"),
+        ({"properties": {}, "required": True}, "arguments: required=true"),
+        (
+            {"properties": {}, "required": ["a"], "anyOf": [{"required": 3}]},
+            "arguments: required=3",
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_no_schema_is_refused_by_its_place(parameters: Schema, told: str) -> None:
+    """The caller reads which keyword has which value."""
+    with pytest.raises(RequestError) as caught:
+        enforceable(parameters, LONGEST)
+    assert str(caught.value) == f"A tool's parameters are no JSON Schema: {told}."
+    assert (caught.value.param, caught.value.code) == ("tools", "invalid_function_parameters")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^(?=x)"},
+        {"type": "money"},
+        {"$ref": "#/$defs/Missing"},
+    ],
+    ids=str,
+)
+def test_what_does_not_compile_is_refused(schema: Schema) -> None:
+    """An engine would otherwise go on without any constraint."""
+    with pytest.raises(RequestError, match="can't be enforced") as caught:
+        grammar([(JsonSlot(enforced(schema)), "}")])
+    assert (caught.value.param, caught.value.code) == ("tools", "invalid_function_parameters")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_schema_given_is_left_as_it_was() -> None:
+    """It is also shown to the model."""
+    parameters = {"properties": {"a": {"type": "string"}, "b": {"anyOf": [{"minLength": 1}]}}}
+    enforceable(parameters, LONGEST)
+    assert parameters == {
+        "properties": {"a": {"type": "string"}, "b": {"anyOf": [{"minLength": 1}]}}
+    }
+
+
+# Any schema at all
+
+NAMES = st.sampled_from(["a", "b", "c"])
+SMALL = st.integers(0, 3)
+LEAVES = st.one_of(
+    st.sampled_from([{"type": "boolean"}, {"type": "null"}, {}, True, {"title": "Any"}]),
+    st.builds(
+        lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more},
+        SMALL,
+        SMALL,
+    ),
+    st.builds(lambda low: {"minLength": low}, SMALL),
+    st.sampled_from([{"type": "string", "pattern": "^[a-z]{2,3}$"}, {"pattern": "[0-9]"}]),
+    st.builds(
+        lambda kind, low, more: {"type": kind, "minimum": low, "maximum": low + 1 + more},
+        st.sampled_from(["integer", "number"]),
+        st.integers(-5, 5),
+        SMALL,
+    ),
+    st.builds(lambda low: {"type": "integer", "exclusiveMinimum": low}, st.integers(-5, 5)),
+    st.builds(lambda step: {"type": "number", "multipleOf": step}, st.sampled_from([0.5, 2, 3])),
+    st.sampled_from([{"type": ["string", "null"]}, {"type": ["integer", "boolean"]}]),
+    st.builds(lambda values: {"enum": values}, st.lists(SMALL | NAMES | st.none(), min_size=1)),
+    st.builds(lambda value: {"const": value}, st.dictionaries(NAMES, SMALL)),
+    st.sampled_from([{"$ref": "#/$defs/Pair"}, {"allOf": [{"$ref": "#/$defs/Pair"}]}]),
+)
+DEFINITIONS = {
+    "Pair": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}
+}
+
+
+@st.composite
+def arrays(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> Schema:
+    """An array, bounded or not, with or without its type."""
+    schema: Schema = {"items": draw(inner)}
+    if draw(st.booleans()):
+        schema |= {"type": "array"}
+    if draw(st.booleans()):
+        schema |= {"minItems": draw(SMALL), "maxItems": 4}
+    return schema
+
+
+@st.composite
+def objects(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> Schema:
+    """An object, open or closed, sometimes with a choice of what is required."""
+    schema: Schema = {
+        "type": "object",
+        "properties": draw(st.dictionaries(NAMES, inner, max_size=3)),
+    }
+    declared = sorted(schema["properties"])
+    more = draw(st.sampled_from([None, False, True]) | inner)
+    if more is not None:
+        schema["additionalProperties"] = more
+    names = declared if more is False else [*declared, "undeclared"]
+    if names and draw(st.booleans()):
+        schema["required"] = draw(st.lists(st.sampled_from(names), unique=True))
+    if declared and draw(st.booleans()):
+        key = draw(st.sampled_from(["anyOf", "allOf"]))
+        schema[key] = [{"required": [draw(st.sampled_from(declared))]}]
+    return schema
+
+
+SCHEMAS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        arrays(inner),
+        objects(inner),
+        st.builds(lambda *each: {"anyOf": list(each)}, inner, inner),
+        st.just({"type": "string", "anyOf": [{"minLength": 1}, {"maxLength": 3}]}),
+    ),
+    max_leaves=5,
+)
+PARAMETERS = objects(SCHEMAS).map(lambda schema: {**schema, "$defs": DEFINITIONS})
+
+
+def values(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    """Values that an enforced schema allows."""
+    if "$ref" in schema:
+        return values(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root)
+    if "anyOf" in schema:
+        return st.one_of([values(each, root) for each in schema["anyOf"]])
+    if "enum" in schema or "const" in schema:
+        return st.sampled_from(schema.get("enum") or [schema["const"]])
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    return st.one_of([_values_of(kind, schema, root) for kind in kinds])
+
+
+def _values_of(kind: str, schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    match kind:
+        case "string" if "pattern" in schema:
+            return st.from_regex(schema["pattern"], fullmatch=True)
+        case "string":
+            return st.text(min_size=schema.get("minLength", 0), max_size=schema["maxLength"])
+        case "integer" | "number":
+            half = 1 if kind == "integer" else 2
+            near = st.integers(-8, 8) | st.integers(-LARGEST_NUMBER, LARGEST_NUMBER)
+            return near.map(lambda number: number if half == 1 else number / half)
+        case "array":
+            return st.lists(
+                values(schema["items"], root),
+                min_size=schema.get("minItems", 0),
+                max_size=min(schema["maxItems"], 4),
+            )
+        case "object":
+            return _objects_of(schema, root)
+        case "boolean":
+            return st.booleans()
+        case _:
+            return st.none()
+
+
+def _objects_of(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
+    properties = {name: values(each, root) for name, each in schema.get("properties", {}).items()}
+    required = set(schema.get("required", ()))
+    more = schema.get("additionalProperties", False)
+    extra = st.just({})
+    if more is not False:
+        extra = st.dictionaries(st.sampled_from(["d", "e"]), values(more, root))
+        properties |= {name: values(more, root) for name in required - properties.keys()}
+    declared = st.fixed_dictionaries(
+        {name: each for name, each in properties.items() if name in required},
+        optional={name: each for name, each in properties.items() if name not in required},
+    )
+    return st.builds(lambda one, other: {**other, **one}, declared, extra)
+
+
+@settings(max_examples=150, suppress_health_check=list(HealthCheck), deadline=None)
+@given(PARAMETERS, st.data())
+def test_whatever_is_allowed_was_allowed_before(parameters: Schema, data: st.DataObject) -> None:
+    """The constraint is a subset: no value under it is invalid under the tool's own schema."""
+    result, ignored = enforceable(parameters, LONGEST)
+    assume(not ignored)
+    value = data.draw(values(result, result))
+    assume(Draft202012Validator(result).is_valid(value))
+    Draft202012Validator(parameters).validate(value)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@given(PARAMETERS)
+def test_whatever_is_made_compiles(parameters: Schema) -> None:
+    """No schema of known keywords is refused by the engines."""
+    result, _ = enforceable(parameters, LONGEST)
+    assert compiles(result)

@@ -1,0 +1,238 @@
+"""`POST /exchange` over HTTP, with a scripted model behind the real OpenAI client."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import bentoml
+import pytest
+from scripted_server import (
+    COMPLETION_TOKENS,
+    PROMPT_TOKENS,
+    ScriptedServer,
+    Turn,
+    breaks_off,
+    calls,
+    fails,
+    says,
+    unreachable,
+)
+from starlette.testclient import TestClient
+
+import service
+from function_calling.errors import SettingsError
+from function_calling.rates import Rate
+
+QUERY = "I want to exchange 42 US dollars to Canadian dollars"
+ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
+ARGUMENTS = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
+RIGHT = calls(("convert_currency", ARGUMENTS))
+LEAKS = ("Traceback", 'File "', "Error:", "/function_calling/")
+
+Served = Callable[..., TestClient]
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """Serves the assistant with a model that plays the turns given."""
+    with ExitStack() as stack:
+
+        def serve(*turns: Turn, **settings: Any) -> TestClient:
+            known = {"llama_url": "http://model", "llama_model": "scripted"} | settings
+            monkeypatch.setattr(service, "settings", replace(service.settings, **known))
+            if turns:
+                scripted = ScriptedServer(*turns).client()
+                monkeypatch.setattr(service, "llama_client", lambda *_: scripted)
+            # BentoML would load the real model, to look for a remote one.
+            monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
+            app = service.ExchangeAssistant.to_asgi()
+            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+
+        yield serve
+
+
+def ask(client: TestClient, query: str = QUERY) -> Any:
+    """Post a query; whatever comes back, it shows nothing of the code."""
+    response = client.post("/exchange", json={"query": query})
+    assert not [leak for leak in LEAKS if leak in response.text]
+    return response
+
+
+def test_a_query_is_answered_in_one_sentence(served: Served) -> None:
+    """The answer is plain text, and nothing else."""
+    response = ask(served(RIGHT, says(ANSWER)))
+    assert (response.status_code, response.text) == (200, ANSWER)
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+def test_an_answer_tells_what_it_cost(served: Served) -> None:
+    """Rounds, calls, tokens and how the answer was checked are headers."""
+    headers = ask(served(RIGHT, says(ANSWER))).headers
+    rounds = int(headers["x-rounds"])
+    assert headers["x-tool-calls"] == "1"
+    assert headers["x-prompt-tokens"] == str(rounds * PROMPT_TOKENS)
+    assert headers["x-completion-tokens"] == str(rounds * COMPLETION_TOKENS)
+    assert headers["x-grounding"] == "ok"
+
+
+@pytest.mark.parametrize("body", ["{}", ""])
+def test_a_query_has_a_default(served: Served, body: str) -> None:
+    """No query at all asks the documented example."""
+    headers = {"content-type": "application/json"}
+    response = served(RIGHT, says(ANSWER)).post("/exchange", content=body, headers=headers)
+    assert response.text == ANSWER
+
+
+@pytest.mark.parametrize("query", ["", " \n\t"])
+def test_an_empty_query_is_refused(served: Served, query: str) -> None:
+    """OpenAI's error shape names the parameter."""
+    response = ask(served(), query)
+    assert response.status_code == 400
+    assert response.json()["error"] == {
+        "message": "query is empty; wanted a question.",
+        "type": "invalid_request_error",
+        "param": "query",
+        "code": None,
+    }
+
+
+def test_a_query_that_is_too_long_is_refused(served: Served) -> None:
+    """The error names what it was and what it may be."""
+    response = ask(served(max_query_length=10), "x" * 11)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert error["param"] == "query"
+    assert error["message"] == "query has 11 characters; wanted 10 at most."
+
+
+@pytest.mark.parametrize("body", ['{"query": 42}', '{"query": null}', '{"query"', "[]", "42"])
+def test_a_body_of_another_shape_is_the_callers_fault(served: Served, body: str) -> None:
+    """A wrong type, no object, half an object or nothing at all is a 4xx."""
+    headers = {"content-type": "application/json"}
+    response = served().post("/exchange", content=body, headers=headers)
+    assert 400 <= response.status_code < 500
+    assert not [leak for leak in LEAKS if leak in response.text]
+
+
+def test_a_model_that_is_away_is_503(served: Served, unused_tcp_port: int) -> None:
+    """Nothing listens where the model should be, and its name isn't known."""
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    response = ask(served(llama_url=url, llama_model=""))
+    assert response.status_code == 503
+    assert response.json()["error"]["type"] == "server_error"
+    assert "can't be reached" in response.json()["error"]["message"]
+
+
+def test_the_assistant_is_ready_only_with_its_model(served: Served, unused_tcp_port: int) -> None:
+    """`/readyz` says 503 while nothing listens where the model should be."""
+    client = served(llama_url=f"http://127.0.0.1:{unused_tcp_port}")
+    assert client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("turns", "status"),
+    [
+        ([unreachable()] * 2, 503),
+        ([fails(503, "The model is not loaded yet.")], 503),
+        ([fails(500, "out of memory")], 502),
+        ([breaks_off()] * 2, 502),
+        ([fails(400, "This prompt is too long.", "context_length_exceeded")], 400),
+    ],
+)
+def test_a_model_that_fails_is_named(served: Served, turns: list[Turn], status: int) -> None:
+    """The status tells whose fault it is, in OpenAI's error shape."""
+    response = ask(served(*turns))
+    assert response.status_code == status
+    assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("exchange_money", ARGUMENTS),
+        ("convert_currency", '{"from_currency": "USD", "to_curr'),
+        ("convert_currency", "[]"),
+        ("convert_currency", {"from_currency": "USD", "to_currency": "CAD"}),
+        ("convert_currency", ARGUMENTS | {"to_currency": "XYZ"}),
+        ("convert_currency", ARGUMENTS | {"amount": "many"}),
+        ("convert_currency", ARGUMENTS | {"amount": -1}),
+    ],
+)
+def test_a_wrong_call_can_be_mended(served: Served, wrong: tuple[str, Any]) -> None:
+    """A made-up tool, broken JSON, a missing or an impossible argument is no end."""
+    response = ask(served(calls(wrong), calls(("convert_currency", ARGUMENTS)), says(ANSWER)))
+    assert (response.status_code, response.text) == (200, ANSWER)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("exchange_money", {}),
+        ("convert_currency", "{"),
+        ("convert_currency", ARGUMENTS | {"to_currency": "XYZ"}),
+    ],
+)
+def test_a_model_that_never_calls_rightly_ends_in_an_excuse(
+    served: Served, wrong: tuple[str, Any]
+) -> None:
+    """It may insist as long as it likes: the answer states no result."""
+    response = ask(served(*[calls(wrong)] * 30))
+    assert response.status_code == 200
+    assert response.text
+    assert "131.95" not in response.text
+
+
+def test_a_tool_that_raises_is_no_server_error(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a tool's source does, the caller gets an answer without a stack trace."""
+
+    class Unplugged:
+        def rate(self, _source: str, _target: str) -> Rate:
+            raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(service, "FixedRates", Unplugged)
+    excuse = says("I can't convert that now.")
+    response = ask(served(RIGHT, *[excuse] * 30))
+    assert response.status_code == 200
+    assert response.text
+    assert "secret detail" not in response.text
+
+
+def test_a_number_that_no_tool_returned_does_not_leave(served: Served) -> None:
+    """A result retyped wrongly is replaced by what the tool said."""
+    wrong = says("The converted amount of 42 US dollars to Canadian dollars is 131.59.")
+    response = ask(served(RIGHT, *[wrong] * 30))
+    assert response.text == ANSWER
+
+
+def test_an_answer_that_is_not_latin_leaves_as_utf8(served: Served) -> None:
+    """Other scripts arrive as they were written."""
+    said = "42美元等于131.95加元。"
+    assert ask(served(RIGHT, says(said)), "42美元是多少加元？").text == said
+
+
+def test_the_assistant_does_not_start_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes one by hand reads what to do."""
+    monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
+    with pytest.raises(SettingsError, match="start `service:ExchangeAssistant`"):
+        service.ExchangeAssistant()
+
+
+def test_the_page_and_the_schema_show_the_query() -> None:
+    """BentoML's clients and Swagger page get description and default from the signature."""
+    assert isinstance(service.ExchangeAssistant, bentoml.Service)
+    (route,) = service.ExchangeAssistant.schema()["routes"]
+    assert route["route"] == "/exchange"
+    query = route["input"]["properties"]["query"]
+    assert query["default"] == QUERY
+    assert query["description"]
+
+
+def test_the_fixed_rate_gives_the_documented_amount() -> None:
+    """42 at 3.14159 is 131.95, as the README says."""
+    assert round(Decimal(42) * service.FixedRates().rate("USD", "CAD").value, 2) == Decimal(
+        "131.95"
+    )

@@ -1,0 +1,336 @@
+"""Real servers with the default model, through both doors, as a user starts and asks them."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import httpx2
+import psutil
+import pytest
+import readme
+from conftest import SERVERS_ENVIRONMENT
+from jsonschema import validate
+from openai import OpenAI
+
+from benchmarks.run_eval import free_port
+from function_calling.serving import is_ready
+
+pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND_LINE = [sys.executable, "-m", "function_calling"]
+QUERY = "I want to exchange 42 US dollars to Canadian dollars"
+CURRENCY = {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]}
+PARAMETERS = {
+    "convert": {
+        "type": "object",
+        "properties": {"source": CURRENCY, "target": CURRENCY, "amount": {"type": "number"}},
+        "required": ["source", "target", "amount"],
+        "additionalProperties": False,
+    },
+    "remind": {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "maxLength": 30},
+            "hour": {"type": "integer", "minimum": 0, "maximum": 23},
+            "loud": {"type": "boolean"},
+        },
+        "required": ["text", "hour"],
+        "additionalProperties": False,
+    },
+}
+TOOLS: list[Any] = [
+    {"type": "function", "function": {"name": name, "description": what, "parameters": schema}}
+    for (name, schema), what in zip(
+        PARAMETERS.items(), ("Convert money.", "Set a reminder."), strict=True
+    )
+]
+ASKED = ("What are 42 US dollars in Canadian dollars?", "Remind me of the milk at 6 pm.")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server process on two ports."""
+
+    process: psutil.Popen
+    port: int
+    log: Path
+
+    @property
+    def assistant(self) -> str:
+        """The assistant's base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def v1(self) -> str:
+        """The base URL of the model's server."""
+        return f"http://127.0.0.1:{self.port + 1}"
+
+    def wait_ready(self, *urls: str) -> None:
+        """Wait until all of `urls` answer; show the log if the process ends instead."""
+        for url in urls:
+            while not is_ready(url):
+                assert self.process.poll() is None, self.log.read_text()
+                time.sleep(0.2)
+
+    def exchange(self, query: str) -> httpx2.Response:
+        """Post a query to the assistant."""
+        return httpx2.post(f"{self.assistant}/exchange", json={"query": query}, timeout=300)
+
+
+@contextmanager
+def started(command: list[str], log: Path, **settings: str) -> Iterator[Server]:
+    """Start a server on free ports; end it, and whatever it started, at the end."""
+    port = free_port()
+    with log.open("wb") as output:
+        process = psutil.Popen(
+            [*command, "--port", str(port)],
+            cwd=ROOT,
+            env=SERVERS_ENVIRONMENT | settings,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        yield Server(process, port, log)
+    finally:
+        family = [process, *process.children(recursive=True)] if process.is_running() else []
+        if process.poll() is None:
+            process.terminate()
+        _, left = psutil.wait_procs(family, timeout=30)
+        for each in left:
+            each.kill()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Both services, as `make serve` starts them."""
+    log = tmp_path_factory.mktemp("serve") / "log"
+    with started([*COMMAND_LINE, "serve"], log) as running:
+        running.wait_ready(running.v1, running.assistant)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def openai(server: Server) -> Iterator[OpenAI]:
+    """The SDK, against the model's door."""
+    with OpenAI(base_url=f"{server.v1}/v1", api_key="none", max_retries=0, timeout=300) as client:
+        yield client
+
+
+def test_serve_opens_two_doors_and_says_how_to_use_them(server: Server) -> None:
+    """Both are ready, and the terminal shows a curl for each."""
+    assert is_ready(server.assistant)
+    assert is_ready(server.v1)
+    shown = server.log.read_text()
+    assert f"{server.assistant}/exchange" in shown
+    assert f"{server.v1}/v1/chat/completions" in shown
+
+
+def test_the_documented_query_is_answered_in_one_sentence(server: Server) -> None:
+    """As the README's curl asks it."""
+    response = server.exchange(QUERY)
+    assert response.status_code == 200
+    assert "131.95" in response.text
+    assert "Canadian dollar" in response.text
+    assert len(response.text.strip().splitlines()) == 1
+
+
+def test_bentomls_client_gets_the_same_answer(server: Server) -> None:
+    """In pieces, as the README's loop reads it."""
+    with bentoml.SyncHTTPClient(server.assistant, timeout=300) as client:
+        pieces = list(client.exchange(query=QUERY))
+    assert "".join(pieces) == server.exchange(QUERY).text
+
+
+def test_the_command_line_asks_the_running_server(server: Server) -> None:
+    """It prints the answer and nothing else."""
+    asked = run_ask(server, QUERY)
+    assert asked.returncode == 0, asked.stderr
+    assert asked.stdout == server.exchange(QUERY).text + "\n"
+
+
+def test_the_command_line_tells_what_is_wrong_with_a_query(server: Server) -> None:
+    """One sentence, on the other stream, and a status."""
+    asked = run_ask(server, " ")
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert asked.stderr == "query is empty; wanted a question.\n"
+
+
+def run_ask(server: Server, query: str) -> subprocess.CompletedProcess[str]:
+    """Ask by the command line."""
+    return subprocess.run(
+        [*COMMAND_LINE, "ask", "--port", str(server.port), query],
+        cwd=ROOT,
+        env=SERVERS_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("block", "shown"), [(0, "131.95"), (1, "get_weather")])
+def test_the_readmes_clients_work(
+    server: Server, block: int, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they stand, but for the ports."""
+    code = readme.blocks("python")[block]
+    for shown_port, port in (("3000", server.port), ("3001", server.port + 1)):
+        code = code.replace(f"127.0.0.1:{shown_port}", f"127.0.0.1:{port}")
+    exec(code, {})
+    assert shown in capsys.readouterr().out
+
+
+def test_eight_clients_at_once_get_an_answer_each(server: Server) -> None:
+    """Their own, with more clients than slots."""
+    amounts = range(11, 19)
+    queries = [f"Convert {amount} US dollars to euros" for amount in amounts]
+    with ThreadPoolExecutor(8) as pool:
+        answers = [response.text for response in pool.map(server.exchange, queries)]
+    for amount, answer in zip(amounts, answers, strict=True):
+        wanted = (amount * Decimal("3.14159")).quantize(Decimal("0.01"), ROUND_HALF_UP)
+        assert str(wanted) in answer
+
+
+def test_closing_a_stream_frees_the_engine(server: Server, openai: OpenAI) -> None:
+    """Within a second, though thousands of tokens were asked for."""
+    messages: Any = [{"role": "user", "content": "Count from 1 to 1000."}]
+    stream = openai.chat.completions.create(
+        model="any", messages=messages, stream=True, max_tokens=3000
+    )
+    for _, _chunk in zip(range(5), stream, strict=False):
+        assert slots_busy(server) == 1
+    stream.close()
+    closed = time.monotonic()
+    while slots_busy(server) and time.monotonic() < closed + 10:
+        time.sleep(0.05)
+    assert time.monotonic() - closed < 1
+
+
+def slots_busy(server: Server) -> float:
+    """The gauge among the model's metrics."""
+    metrics = httpx2.get(f"{server.v1}/metrics").text
+    (line,) = [line for line in metrics.splitlines() if line.startswith("llama_slots_busy ")]
+    return float(line.split()[1])
+
+
+def reply(client: OpenAI, index: int, choice: Any, **fields: Any) -> Any:
+    """One completion with two tools offered; `index` picks the question and the seed."""
+    fields = {"temperature": 1.5, "seed": index, "max_tokens": 200} | fields
+    messages: Any = [{"role": "user", "content": ASKED[index % 2]}]
+    return client.chat.completions.create(
+        model="any", messages=messages, tools=TOOLS, tool_choice=choice, **fields
+    )
+
+
+def valid_calls(completion: Any) -> list[tuple[str, Any]]:
+    """The calls, each of a tool that was offered, with arguments that obey its schema."""
+    (choice,) = completion.choices
+    calls = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls]
+    for name, arguments in calls:
+        validate(json.loads(arguments), PARAMETERS[name])
+    return calls
+
+
+@pytest.mark.parametrize("named", [None, "remind"])
+def test_forced_calls_are_valid_however_hot_the_model(openai: OpenAI, named: str | None) -> None:
+    """50 of 50 at temperature 1.5, whichever tool is wanted for whichever question."""
+    choice = {"type": "function", "function": {"name": named}} if named else "required"
+    with ThreadPoolExecutor(4) as pool:
+        completions = list(pool.map(lambda index: reply(openai, index, choice), range(50)))
+    for completion in completions:
+        calls = valid_calls(completion)
+        assert calls
+        assert named is None or [name for name, _ in calls] == [named]
+
+
+def test_free_calls_are_valid_however_hot_the_model(openai: OpenAI) -> None:
+    """The model may answer in words, but if it calls, it calls rightly."""
+    with ThreadPoolExecutor(4) as pool:
+        completions = list(pool.map(lambda index: reply(openai, index, "auto"), range(20)))
+    called = 0
+    for completion in completions:
+        (choice,) = completion.choices
+        if choice.message.tool_calls:
+            called += 1
+            assert valid_calls(completion)
+            assert choice.finish_reason in ("tool_calls", "length")
+        else:
+            assert choice.finish_reason in ("stop", "length")
+            assert "<tool_call>" not in (choice.message.content or "")
+    assert called
+
+
+@pytest.mark.parametrize("choice", ["none", "auto", "required"])
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_stream_joined_is_the_whole_reply(openai: OpenAI, choice: str, index: int) -> None:
+    """At temperature 0, for words and for calls."""
+    whole = reply(openai, index, choice, temperature=0, max_tokens=60)
+    text, calls, finish = "", [], None
+    for chunk in reply(openai, index, choice, temperature=0, max_tokens=60, stream=True):
+        for each in chunk.choices:
+            text += each.delta.content or ""
+            finish = each.finish_reason or finish
+            for call in each.delta.tool_calls or ():
+                if call.index == len(calls):
+                    calls.append([call.function.name, ""])
+                calls[call.index][1] += call.function.arguments or ""
+    message = whole.choices[0].message
+    assert text == (message.content or "")
+    assert finish == whole.choices[0].finish_reason
+    assert [tuple(call) for call in calls] == [
+        (call.function.name, call.function.arguments) for call in message.tool_calls or ()
+    ]
+    assert (choice == "none") <= (not calls)
+    assert (choice == "required") <= bool(calls)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_every_process(tmp_path: Path, number: int) -> None:
+    """Nothing is left running, and the ports are free again."""
+    with started([*COMMAND_LINE, "serve"], tmp_path / "log") as running:
+        running.wait_ready(running.v1, running.assistant)
+        family = running.process.children(recursive=True)
+        assert len(family) >= 4
+        running.process.send_signal(number)
+        assert running.process.wait(30) == 130
+        assert not [each for each in family if each.is_running()]
+        assert not is_ready(running.assistant)
+        assert not is_ready(running.v1)
+
+
+def test_a_signal_ends_servers_that_are_still_starting(tmp_path: Path) -> None:
+    """Impatience leaves nothing behind either."""
+    with started([*COMMAND_LINE, "serve"], tmp_path / "log") as running:
+        while len(family := running.process.children(recursive=True)) < 2:
+            time.sleep(0.02)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(30) == 130
+        psutil.wait_procs(family, timeout=5)
+        assert not [each for each in family if each.is_running()]
+
+
+def test_plain_bentoml_serve_answers_too(tmp_path: Path) -> None:
+    """One command; the services talk over a Unix socket, and the first door alone is open."""
+    command = [sys.executable, "-m", "bentoml", "serve", "service:ExchangeAssistant"]
+    with started([*command, "--host", "127.0.0.1"], tmp_path / "log") as running:
+        running.wait_ready(running.assistant)
+        assert "131.95" in running.exchange(QUERY).text
+        assert httpx2.get(f"{running.assistant}/v1/models").status_code == 404
+
+
+def test_the_command_line_serves_for_one_question(tmp_path: Path) -> None:
+    """Where no server runs, one is started for the answer and ended after it."""
+    with started([*COMMAND_LINE, "ask", QUERY], tmp_path / "log") as running:
+        assert running.process.wait(300) == 0
+        assert "131.95" in running.log.read_text()
+        assert not is_ready(running.assistant)
