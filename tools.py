@@ -1,6 +1,5 @@
 """What the model may call: signature and docstring of each method are all that it knows of it."""
 
-from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from function_calling.currencies import find_currency
@@ -14,7 +13,8 @@ SYSTEM_PROMPT = """\
 You convert money with convert_currency. If the user asks for several conversions, call it once \
 for each. If the user corrects something ("50, no wait, 60 dollars" means 60 dollars), use only \
 the corrected value. If the message is not about converting money, call reply_without_tool. \
-Report the results exactly as the tool returned them.\
+When the tool has returned its results, tell the user each of them in a plain sentence with the \
+same numbers.\
 """
 """How a model should use `CurrencyTools`."""
 
@@ -52,9 +52,9 @@ class CurrencyTools:
             amount: Amount of money in from_currency
 
         Returns:
-            Both amounts, the codes and English names of both currencies, the rate, and all of it
-            in one English sentence as `summary`; or what must be asked back, because the
-            question leaves it out.
+            The converted amount, rounded half up to two decimals, the rate, and a sentence that
+            tells the conversion as `summary`; or what must be asked back, because the question
+            leaves it out.
         """
         source, target = find_currency(from_currency), find_currency(to_currency)
         amount = _checked(amount)
@@ -64,27 +64,16 @@ class CurrencyTools:
             check_stated(question, source, target, amount)
         rate = self._rates.rate(source.code, target.code).value
         converted = EXACT.multiply(amount, rate).quantize(Decimal("0.01"), ROUND_HALF_UP, EXACT)
-        result = {
-            "amount": f"{amount:f}",
-            "from_currency": source.code,
-            "from_name": source.units(amount),
-            "to_currency": target.code,
-            "to_name": target.units(),
-            "rate": f"{rate:f}",
+        return {
             "converted_amount": str(converted),
+            "rate": f"{rate:f}",
+            "summary": f"The converted amount of {amount:f} {source.units(amount)} to "
+            f"{target.units()} is {converted}.",
         }
-        return result | {"summary": describe(result)}
 
     def reply_without_tool(self) -> FinalAnswer:
         """Answer a message that does not ask to convert money."""
         return FinalAnswer(OUT_OF_SCOPE)
-
-
-def describe(conversion: Mapping[str, str]) -> str:
-    """The answer to one conversion, in words that need no model."""
-    return (
-        "The converted amount of {amount} {from_name} to {to_name} is {converted_amount}."
-    ).format_map(conversion)
 
 
 def _checked(amount: Decimal) -> Decimal:

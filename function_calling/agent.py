@@ -41,8 +41,8 @@ class Agent:
         max_tokens: Tokens of one reply at most; one that is cut gets double, once.
         first_choice: OpenAI's `tool_choice` until a tool has found something: `auto` or
             `required`.
-        next_call: Given the query and what tools have returned so far, the tool that must be
-            called next, "" where none need be. Without it the model decides.
+        next_call: Given the query and the arguments of the calls that succeeded, the tool that
+            must be called next, "" where none need be. Without it the model decides.
     """
 
     client: AsyncOpenAI
@@ -115,12 +115,12 @@ class Agent:
 
     def _choice(self, talk: Conversation) -> str:
         """`none`, `auto`, `required`, or the name of the tool that must be called."""
-        found = [outcome.value for outcome in talk.outcomes if outcome.ok]
-        if not found:
+        made = talk.made
+        if not made:
             return self.first_choice
         if self.next_call is None:
             return "auto"
-        return (not talk.repeated and self.next_call(talk.query, found)) or "none"
+        return (not talk.repeated and self.next_call(talk.query, made)) or "none"
 
     def _request(self, talk: Conversation, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a query has one answer."""

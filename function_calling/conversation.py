@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from function_calling.completion import Call, Reply, added
@@ -119,6 +120,11 @@ class Conversation:
             return f"I can't answer that. {failed[0]}"
         tools = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known.items())
         return f"I can't answer that with the tools I have: {tools or 'none'}."
+
+    @property
+    def made(self) -> list[dict[str, Any]]:
+        """The arguments of each call that succeeded, in order, numbers as `Decimal`."""
+        return [json.loads(text, parse_float=Decimal) for text in self._given]
 
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= FAILURES_ALLOWED

@@ -6,8 +6,9 @@ one conversion where three were asked for. What the question states tells.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
-from function_calling.currencies import CHIEFS, SUBUNITS, Currency
+from function_calling.currencies import CHIEFS, SUBUNITS, Currency, find_currency
 from function_calling.currency_names import split_words
 from function_calling.errors import ToolError
 from function_calling.stated import Codes, correction, stated
@@ -50,18 +51,18 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         )
 
 
-def next_call(question: str, conversions: Sequence[Mapping[str, str]]) -> str:
+def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
     """`convert_currency` while the question names a currency or an amount not yet converted.
 
     Args:
         question: What was asked.
-        conversions: What `convert_currency` has returned so far.
+        made: The arguments of each conversion made so far.
     """
     if correction(question):
         return ""
-    used = {each[side] for each in conversions for side in ("from_currency", "to_currency")}
-    sources = {each["from_currency"] for each in conversions}
-    amounts = [Decimal(each["amount"]) for each in conversions]
+    sources = {find_currency(each["from_currency"]).code for each in made}
+    used = sources | {find_currency(each["to_currency"]).code for each in made}
+    amounts = [Decimal(each["amount"]) for each in made]
     asked = stated(question)
     open_currency = any(not named & used for named in asked.named)
     # A lone "1 dollar is …" states a rate more often than it asks for one.

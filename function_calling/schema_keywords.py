@@ -51,13 +51,19 @@ def shaped(key: str, value: Any, place: str) -> Any:
     wanted = _SHAPES.get(key, (object,))
     if wanted == (Mapping,) and value == []:  # how PHP writes an empty object
         return {}
-    if not isinstance(value, wanted):
-        raise RequestError(
-            f"A tool's parameters are no JSON Schema: {place}: {key}={shown(value)}.",
-            param="tools",
-            code="invalid_function_parameters",
-        )
+    names = value if key == "required" and isinstance(value, list) else ()
+    if not isinstance(value, wanted) or not all(isinstance(name, str) for name in names):
+        raise refused(f"they are no JSON Schema: {place}: {key}={shown(value)}")
     return value
+
+
+def refused(reason: str) -> RequestError:
+    """What the caller is told of parameters that can't be used."""
+    return RequestError(
+        f"A tool's parameters can't be enforced: {reason}.",
+        param="tools",
+        code="invalid_function_parameters",
+    )
 
 
 def local(key: str, value: Any) -> bool:

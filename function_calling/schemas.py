@@ -16,6 +16,7 @@ from function_calling.schema_keywords import (
     KEPT_FORMATS,
     TYPES,
     local,
+    refused,
     shaped,
 )
 
@@ -25,6 +26,7 @@ LARGEST_NUMBER = 10**15
 SMALLEST_STEP = 1e-9
 MOST_ITEMS = 32
 MOST_PROPERTIES = 16
+MOST_SCHEMAS = 5000
 
 
 def enforceable(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema, list[str]]:
@@ -38,7 +40,7 @@ def enforceable(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema,
         The schema to enforce, and the places whose keyword it leaves out ("unit: not").
 
     Raises:
-        RequestError: A keyword's value is of the wrong kind.
+        RequestError: A keyword's value is of the wrong kind, or there are too many branches.
     """
     ignored: list[str] = []
     rewriter = _Rewriter(longest_string, ignored)
@@ -50,9 +52,13 @@ class _Rewriter:
     def __init__(self, longest_string: int, ignored: list[str]) -> None:
         self._longest_string = longest_string
         self._ignored = ignored
+        self._written = 0
 
     def schema(self, schema: Any, place: str) -> Schema:
         """One schema and all below it."""
+        self._written += 1
+        if self._written > MOST_SCHEMAS:  # branches multiply what stands beside them
+            raise refused("they branch too often")
         if schema is False:
             return {"enum": []}
         if not isinstance(schema, Mapping) or not schema.keys() - ANNOTATIONS:

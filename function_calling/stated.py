@@ -34,7 +34,9 @@ Codes = frozenset[str]
 _POWERS = (-2, 0, 2, 3, 4, 5, 6, 7, 8, 9, 12)
 # Where number words are known; in other scripts any word may be one.
 _READ_SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "HEBREW", "BENGALI", "HANGUL", *UNSPACED}
-_ARTICLES = set(["a", "an", "un", "une", "una", "um", "uma", "ein", "eine", "einen", "einem", "een", "en", "ett", "et", "o"])
+_ARTICLES = frozenset(
+    "a an un une una um uma ein eine einen einem een en ett et o".split()  # noqa: SIM905
+)
 _QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "medio", "mezzo"}
 # Where a currency's name may be the inside of a word, and how many characters it has at most.
 _AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}

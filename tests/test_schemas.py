@@ -313,6 +313,7 @@ def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
         ({"properties": {"a": {"anyOf": {"type": "null"}}}}, 'a: anyOf={"type": "null"}'),
         ({"properties": {"a": {"allOf": 1}}}, "a: allOf=1"),
         ({"properties": {}, "required": True}, "arguments: required=true"),
+        ({"properties": {}, "required": [{}]}, "arguments: required=[{}]"),
         (
             {"properties": {}, "required": ["a"], "anyOf": [{"required": 3}]},
             "arguments: required=3",
@@ -324,7 +325,9 @@ def test_what_is_no_schema_is_refused_by_its_place(parameters: Schema, told: str
     """The caller reads which keyword has which value."""
     with pytest.raises(RequestError) as caught:
         enforceable(parameters, LONGEST)
-    assert str(caught.value) == f"A tool's parameters are no JSON Schema: {told}."
+    assert str(caught.value) == (
+        f"A tool's parameters can't be enforced: they are no JSON Schema: {told}."
+    )
     assert (caught.value.param, caught.value.code) == ("tools", "invalid_function_parameters")
 
 
@@ -343,6 +346,15 @@ def test_what_does_not_compile_is_refused(schema: Schema) -> None:
         grammar([(JsonSlot(enforced(schema)), "}")])
     assert (caught.value.param, caught.value.code) == ("tools", "invalid_function_parameters")
     assert "\n" not in str(caught.value)
+
+
+def test_branches_that_multiply_without_end_are_refused() -> None:
+    """Each level doubles what lies below it; a request must not hold up all others."""
+    schema: Schema = {"type": "null"}
+    for _ in range(40):
+        schema = {"properties": {"a": schema}, "anyOf": [{}, {}]}
+    with pytest.raises(RequestError, match="branch too often"):
+        enforceable(schema, LONGEST)
 
 
 def test_the_schema_given_is_left_as_it_was() -> None:

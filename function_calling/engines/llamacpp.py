@@ -87,7 +87,8 @@ class LlamaCpp:
         self, method: str, path: str, body: Any = None
     ) -> AsyncIterator[httpx2.Response]:
         """A response on a connection of its own: llama.cpp drops kept ones without a word."""
-        transport = httpx2.AsyncHTTPTransport(uds=self._socket)
+        # There is no TLS here, and reading its certificates would take longer than the rest.
+        transport = httpx2.AsyncHTTPTransport(uds=self._socket, verify=False)
         async with (
             httpx2.AsyncClient(transport=transport, timeout=None, **self._http) as client,
             client.stream(method, path, json=body) as response,
