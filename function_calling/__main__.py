@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "--port", type=int, default=3000, help="the assistant's; /v1 has the next one"
         )
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A closed terminal hangs up, and a script's background job ignores Ctrl-C unless told.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     try:
         status: int = options.run(options)
     except FunctionCallingError as error:

@@ -124,7 +124,7 @@ class Conversation:
     @property
     def made(self) -> list[dict[str, Any]]:
         """The arguments of each call that succeeded, in order, numbers as `Decimal`."""
-        return [json.loads(text, parse_float=Decimal) for text in self._given]
+        return [json.loads(text or "{}", parse_float=Decimal) for text in self._given]
 
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= FAILURES_ALLOWED
@@ -142,7 +142,9 @@ class Conversation:
         if outcome.final:
             # What was found before is worth more than a question back.
             self.exhausted = bool(self.found())
-            self.settled = "" if self.exhausted else outcome.content
+            failed = any(not earlier.ok for earlier in self.outcomes)
+            answer = self.excuse() if failed else outcome.content
+            self.settled = "" if self.exhausted else answer
             return outcome
         self.outcomes.append(outcome)
         if outcome.ok:

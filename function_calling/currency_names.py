@@ -13,11 +13,10 @@ In each step the first language that knows the words decides, English being the 
 import difflib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache, reduce
-from typing import TypeAlias
 
 from babel import Locale
 from babel.core import get_global
@@ -85,16 +84,12 @@ class _Plain(dict[int, str]):
 _PLAIN = _Plain()
 
 
-def codes_named(words: list[str]) -> set[str]:
-    """The codes that these words may stand for, by the three steps above; empty if unknown.
+def codes_named(words: list[str], steps: int = 3) -> set[str]:
+    """The codes that these words may stand for, by the first `steps` of the three above.
 
     A code that is not active says that the words name something else, such as gold (XAU).
     """
-    return _looked_up(words, _STEPS)
-
-
-def _looked_up(words: list[str], looks: Iterable["_Look"]) -> set[str]:
-    for look in looks:
+    for look in (_Language.whole, _Language.part, _Language.inflected)[:steps]:
         for language in LANGUAGES.split():
             if codes := look(_language(language), words):
                 return codes
@@ -103,8 +98,8 @@ def _looked_up(words: list[str], looks: Iterable["_Look"]) -> set[str]:
 
 @lru_cache(maxsize=8192)
 def codes_of_name(name: str, *, steps: int = 3) -> frozenset[str]:
-    """The codes that a word, or a few, may stand for by the first `steps` of the three."""
-    return frozenset(_looked_up(name.split(), _STEPS[:steps]))
+    """`codes_named` of a word, or of a few with spaces between; for texts with many words."""
+    return frozenset(codes_named(name.split(), steps))
 
 
 def codes_near(words: list[str]) -> list[str]:
@@ -147,10 +142,6 @@ class _Language:
             if alike:
                 return set[str]().union(*(self.words[k] for k in alike))
         return set()
-
-
-_Look: TypeAlias = Callable[[_Language, list[str]], set[str]]
-_STEPS: tuple[_Look, ...] = (_Language.whole, _Language.part, _Language.inflected)
 
 
 @cache

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx2
 
-from function_calling.engines import choose_engine
+from function_calling.engines import choose_engine, find_adapter
 from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 from function_calling.weights import resolve
@@ -53,15 +53,17 @@ def serving(
         log: File descriptor for the servers' output; None lets them write to the terminal.
 
     Raises:
-        SettingsError: A setting is wrong, or a port is taken.
+        SettingsError: A setting is wrong, the engine can't run here, or a port is taken.
         WeightsError: The weights can't be had.
     """
     settings = Settings.from_env(environ)
     local = not settings.llama_url
     for each in (port, port + 1) if local else (port,):
         _check_free(host, each)
-    if local and choose_engine(settings) == "llamacpp":
-        resolve(settings)
+    if local:
+        find_adapter(settings)
+        if choose_engine(settings) == "llamacpp":
+            resolve(settings)
     base = f"http://{host}"
     doors = Doors(f"{base}:{port}", f"{base}:{port + 1}" if local else "")
     shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}

@@ -193,7 +193,7 @@ FRAGMENTS = [
 ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     st.sampled_from(list(FORMATS.values())),
     st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_engine import CHATML, LLAMA31
 
@@ -143,6 +143,7 @@ def test_a_call_is_parted_from_what_stands_before_it(form: Format) -> None:
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize("names", [("f",), ("f", "g")], ids=["one tool", "two tools"])
+@settings(max_examples=30)
 @given(
     arguments=st.dictionaries(
         st.text(), st.integers() | st.text() | st.dictionaries(st.text(), st.none()), max_size=3

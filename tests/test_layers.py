@@ -1,6 +1,7 @@
 """Who may import whom: the rooms of the house, read from the source and held to this table."""
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from pathlib import Path
@@ -124,6 +125,7 @@ def imported(tree: ast.AST) -> set[str]:
     return found
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     """The file's syntax tree."""
     return ast.parse(path.read_text())
