@@ -24,7 +24,7 @@ from function_calling.agent import Agent
 from function_calling.errors import EngineError, RequestError, ToolError
 from function_calling.events import Answer, AskedAgain, ModelCalled, ToolCalled, ToolReturned
 from function_calling.messages import Usage
-from function_calling.toolbox import Toolbox
+from function_calling.toolbox import FinalAnswer, Toolbox
 
 QUERY = "42 USD in CAD?"
 TO_CAD = ("convert", {"amount": 42, "to": "CAD"})
@@ -440,3 +440,61 @@ async def test_a_result_without_a_summary_is_told_as_it_is() -> None:
 
     server = ScriptedServer(calls(("count", "")), says(""))
     assert (await Agent(server.client(), "m", Toolbox([count]), "").answer("?")).text == "7 things"
+
+
+async def test_the_choice_stays_forced_until_a_tool_has_found_something() -> None:
+    """A failed call must be put right, not talked about."""
+    wrong = calls(("convert", {"amount": 42, "to": "XYZ"}))
+    server = ScriptedServer(wrong, calls(TO_CAD), says(TOLD_CAD))
+    answer = await agent(server, first_choice="required").answer(QUERY)
+    assert [request["tool_choice"] for request in server.requests] == ["required"] * 2 + ["auto"]
+    assert answer.text == TOLD_CAD
+
+
+async def test_calls_that_the_question_still_needs_are_forced() -> None:
+    """What is missing is decided by what was made; then the model may only answer."""
+
+    def needs_euros(query: str, made: Any) -> str:
+        return "" if {"CAD", "EUR"} <= {call["to"] for call in made} else "convert"
+
+    server = ScriptedServer(calls(TO_CAD), calls(TO_EUR), says(f"{TOLD_CAD} {TOLD_EUR}"))
+    answer = await agent(server, next_call=needs_euros).answer(QUERY)
+    named = {"type": "function", "function": {"name": "convert"}}
+    assert [request["tool_choice"] for request in server.requests] == ["auto", named, "none"]
+    assert answer.grounding == "ok"
+
+
+async def test_a_model_that_repeats_itself_is_not_forced_on() -> None:
+    """What it can't think of it can't be made to say."""
+    server = ScriptedServer(calls(TO_CAD), calls(TO_CAD), says(TOLD_CAD))
+    answer = await agent(server, next_call=lambda query, made: "convert").answer(QUERY)
+    assert server.requests[-1]["tool_choice"] == "none"
+    assert answer.text == TOLD_CAD
+
+
+def decline() -> FinalAnswer:
+    """Decline."""
+    return FinalAnswer("I only convert money.")
+
+
+async def test_a_final_answer_ends_the_query() -> None:
+    """The model isn't asked to repeat it."""
+    server = ScriptedServer(calls(("decline", {})))
+    host = Agent(server.client(), "scripted", Toolbox([decline]), "Convert money.")
+    answer = await host.answer("Who are you?")
+    assert (answer.text, answer.rounds) == ("I only convert money.", 1)
+
+
+async def test_a_final_answer_after_a_failure_tells_the_failure() -> None:
+    """Why it could not be done is worth more than that it was not."""
+    wrong = calls(("convert", {"amount": 42, "to": "XYZ"}))
+    server = ScriptedServer(wrong, calls(("decline", {})))
+    host = Agent(server.client(), "scripted", Toolbox([Bureau().convert, decline]), "Convert.")
+    assert "XYZ is no currency" in (await host.answer(QUERY)).text
+
+
+async def test_a_final_answer_does_not_hide_what_was_found() -> None:
+    """After a result the model must tell the result."""
+    server = ScriptedServer(calls(TO_CAD), calls(("decline", {})), says(TOLD_CAD))
+    host = Agent(server.client(), "scripted", Toolbox([Bureau().convert, decline]), "Convert.")
+    assert (await host.answer(QUERY)).text == TOLD_CAD

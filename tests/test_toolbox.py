@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from function_calling.errors import ToolError
+from function_calling.function_schema import Question
 from function_calling.toolbox import Toolbox, ToolOutcome
 
 
@@ -498,3 +499,23 @@ async def test_a_summary_is_the_text_under_that_key(value: Any, summary: str | N
         return value
 
     assert (await Toolbox([give]).call("give", "{}")).summary == summary
+
+
+def echo(text: str, question: Question) -> str:
+    """Repeat a text.
+
+    Args:
+        text: What to repeat.
+    """
+    return f"{question}: {text}"
+
+
+async def test_a_tool_is_given_the_question_without_the_model_knowing() -> None:
+    """It is neither in the schema nor accepted from the model."""
+    toolbox = Toolbox([echo])
+    parameters = toolbox.schemas[0]["function"]["parameters"]
+    assert list(parameters["properties"]) == ["text"]
+    outcome = await toolbox.call("echo", '{"text": "hi"}', question="What?")
+    assert outcome.content == "What?: hi"
+    forged = await toolbox.call("echo", '{"text": "hi", "question": "Mine"}', question="What?")
+    assert not forged.ok
