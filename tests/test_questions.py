@@ -50,9 +50,7 @@ def test_a_call_that_says_otherwise_is_told_so(
     question: str, source: Currency, amount: str, told: str
 ) -> None:
     """The model reads what would be right."""
-    target = GBP if source is JPY else JPY
-    if "pounds" in question:
-        target = EUR
+    target = EUR if "pounds" in question else JPY
     with pytest.raises(ToolError, match=told):
         check_stated(question, source, target, Decimal(amount))
 
