@@ -41,6 +41,9 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         values = sorted({value for each in asked.amounts for value in each.values})
         told = " or ".join(f"{value:f}" for value in values)
         raise ToolError(f"The user does not say {amount:f}: the amount is {told}.")
+    spelled_before = stated(question).spells(amount)
+    if corrected and corrected.in_words and spelled_before and not corrected.spells(amount):
+        raise ToolError(f"The user corrected the amount {amount:f}: take the later one.")
     used = {source.code, target.code}
     if corrected and corrected.named and not any(named & used for named in corrected.named):
         told = " and ".join(_chief(named) for named in corrected.named)

@@ -42,6 +42,7 @@ _QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "m
 _AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
 _LONGEST_INSIDE = 6
 _LONGEST_NAME = 4  # words
+_MOST_SPELLED = 10**9
 
 _CORRECTION = re.compile(
     r"\b(?:no,? wait|wait|sorry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
@@ -76,18 +77,24 @@ class Stated:
         named: The currencies in the order in which they are named, each as the ISO 4217 codes
             that the name may stand for.
         possible: The codes of every currency that any word may help to name.
+        words: All its words, as `split_words` gives them.
     """
 
     amounts: tuple[Amount, ...]
     in_words: bool
     named: tuple[Codes, ...]
     possible: Codes
+    words: frozenset[str]
 
     def has_amount(self, amount: Decimal) -> bool:
         """Whether the text may state this amount."""
         if not self.amounts:
             return self.in_words
         return any(each.may_be(amount) for each in self.amounts)
+
+    def spells(self, amount: Decimal) -> bool:
+        """Whether the amount is written out in the text's words, in some language."""
+        return any(spelling <= self.words for spelling in _spellings(amount))
 
 
 @lru_cache
@@ -98,7 +105,13 @@ def stated(text: str) -> Stated:
     words = split_words(text)
     named = tuple(_named(words))
     possible = set[str]().union(*named, *map(_possible, words))
-    return Stated(beside or every, _in_words(text), named, frozenset(possible & active_codes()))
+    return Stated(
+        beside or every,
+        _in_words(text),
+        named,
+        frozenset(possible & active_codes()),
+        frozenset(words),
+    )
 
 
 def correction(question: str) -> Stated | None:
@@ -200,13 +213,18 @@ def _in_words(text: str) -> bool:
 
 @cache
 def _numerals() -> frozenset[str]:
-    """The words of numbers in CLDR's languages, as far as `num2words` knows them."""
+    """The words of numbers."""
     values = [*range(2, 21), *range(30, 100, 10), 100, 1000, 1_000_000, 1_000_000_000]
+    spellings = (spelling for value in values for spelling in _spellings(Decimal(value)))
+    return frozenset(word for spelling in spellings for word in spelling if len(word) > 2)
+
+
+@lru_cache
+def _spellings(amount: Decimal) -> tuple[frozenset[str], ...]:
+    """The words of a whole number in CLDR's languages, as far as `num2words` knows them."""
+    if amount != amount.to_integral_value() or amount >= _MOST_SPELLED:
+        return ()
     languages = {name.split("_")[0] for name in LANGUAGES.split()} & set(CONVERTER_CLASSES)
-    return frozenset(
-        word
-        for language in languages
-        for value in values
-        for word in split_words(num2words(value, lang=language))
-        if len(word) > 2
+    return tuple(
+        frozenset(split_words(num2words(int(amount), lang=language))) for language in languages
     )

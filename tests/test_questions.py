@@ -42,6 +42,7 @@ def test_a_complete_question_is_not_asked_back() -> None:
     [
         ("1.250,50 dollars in yen", USD, "1.2505", "the amount is 1250.50"),
         ("convert 50, no wait, 60 dollars to yen", USD, "50", "the amount is 60"),
+        ("forty, sorry, fourteen pounds in euros", GBP, "40", "corrected the amount 40"),
         ("200 dollars, sorry, I meant pounds, in yen", USD, "200", "corrected the currency to"),
         ("ninety-nine cents in yen", USD, "99", "the amount in US dollars is 0.99"),
     ],
@@ -60,6 +61,9 @@ def test_a_call_that_says_otherwise_is_told_so(
     [
         ("convert 50, no wait, 60 dollars to yen", USD, "60"),
         ("200 dollars, sorry, I meant pounds, in yen", GBP, "200"),
+        ("forty, sorry, fourteen pounds in yen", GBP, "14"),
+        ("fifty, sorry, fifty-five euros in yen", EUR, "55"),
+        ("fifty dollars, sorry, I meant pounds, in yen", GBP, "50"),
         ("fifty euros and fifty cents in yen", EUR, "50.50"),
     ],
 )
