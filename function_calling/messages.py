@@ -15,11 +15,15 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that the model may call; `parameters` is a JSON Schema of type object."""
+    """A function that the model may call; `parameters` is a JSON Schema of type object.
+
+    `strict` refuses a schema of which a keyword can't be enforced.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Sampling:
         seed: The same seed, prompt and settings give the same text; None means random.
         stop: Texts that end the generation and are not part of it.
         constraint: The text must be one of these alternatives, whole; empty means free text.
+        logprobs: How many likeliest tokens to tell at each place; None tells nothing.
+        logit_bias: What to add to the logits of some token ids.
     """
 
     max_tokens: int | None = None
@@ -67,6 +73,8 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     constraint: tuple[Alternative, ...] = ()
+    logprobs: int | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
     def but(self, **changes: Any) -> Self:
         """The same sampling with some fields changed."""
@@ -74,16 +82,27 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token and the natural logarithm of its probability; `top` are the likeliest there."""
+
+    token: str
+    logprob: float
+    top: tuple["TokenLogprob", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """A bit of generated text.
 
-    Token counts are totals so far; `finish_reason` is set on the last piece alone.
+    Token counts are totals so far; `finish_reason` is set on the last piece alone; `logprobs` are
+    of the tokens that this text is made of, where they were asked for.
     """
 
     text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     finish_reason: Literal["stop", "length"] | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +115,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More of the reply's `content`."""
+    """More of the reply's `content`, with the tokens it ends, where they were asked for."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
