@@ -6,39 +6,33 @@ prompt cache makes each such hop cheap, and a call that is not valid can't be sa
 model, in any mode.
 """
 
-import json
 import logging
-import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from string import whitespace
+from dataclasses import replace
+from typing import Any
 
 from function_calling.engines import LoadedModel, load_engine
-from function_calling.errors import EngineError
-from function_calling.formats import Format, choose_format
-from function_calling.formats.detection import CallDetector
+from function_calling.errors import RequestError
+from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import (
     Event,
     Finished,
-    FinishReason,
     Message,
-    Piece,
     Sampling,
     TextDelta,
     Tool,
-    ToolCall,
     ToolChoice,
     Usage,
 )
-from function_calling.schemas import Schema, enforceable
+from function_calling.schema_keywords import refused
+from function_calling.schemas import Schema, enforceable, enforceable_value
 from function_calling.settings import Settings
+from function_calling.turn import Turn
 
 _log = logging.getLogger(__name__)
-
-MOST_CALLS = 32
-"""Calls of one reply; a model that goes on is taken to be stuck."""
 
 
 class ChatModel:
@@ -57,12 +51,36 @@ class ChatModel:
         # As many characters as the context has tokens: about a quarter of it.
         self._longest_string = model.context_length
 
+    def unenforced(self, tools: Sequence[Tool]) -> list[str]:
+        """The keywords of the tools' schemas that can't be enforced ("weather: unit: not")."""
+        return [
+            f"{tool.name}: {place}"
+            for tool in tools
+            for place in enforceable(tool.parameters, self._longest_string)[1]
+        ]
+
     def constraint(self, tool: Tool) -> Schema:
         """What the tool's arguments are held to; keywords that can't be enforced are logged."""
-        schema, ignored = enforceable(tool.parameters, self._longest_string)
+        try:
+            schema, ignored = enforceable(tool.parameters, self._longest_string)
+            if ignored and tool.strict:
+                raise refused(f"it is strict, and holds {', '.join(ignored)}")
+        except RequestError as error:
+            raise _of("Tool " + tool.name, error, "tools") from error
         if ignored:
             _log.warning("Tool %s: not enforced: %s", tool.name, ", ".join(ignored))
         return schema
+
+    def _content_schema(self, schema: Mapping[str, Any] | None) -> Schema | None:
+        if schema is None:
+            return None
+        try:
+            constraint, ignored = enforceable_value(schema, self._longest_string)
+        except RequestError as error:
+            raise _of("response_format", error, "response_format") from error
+        if ignored:
+            _log.warning("response_format: not enforced: %s", ", ".join(ignored))
+        return constraint
 
     async def reply(
         self,
@@ -70,134 +88,72 @@ class ChatModel:
         tools: Sequence[Tool],
         choice: ToolChoice,
         sampling: Sampling,
+        *,
+        response_schema: Mapping[str, Any] | None = None,
+        tool_format: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The reply, as it is generated; `Finished` comes last.
 
         A call leaves when it is complete, so no client ever sees half of one. A reply that calls
         ends with its last call: what a model writes behind is its guess at the result.
 
+        Args:
+            messages: The conversation; `content` is text.
+            tools: The tools that the model is told of.
+            choice: Which of them the reply may or must call.
+            sampling: How to generate.
+            response_schema: JSON Schema of the text, where it is to be JSON.
+            tool_format: The format's name, where it isn't to be the model's own.
+
         Raises:
             RequestError: The messages or tools can't be used.
             EngineError: The engine failed.
         """
-        turn = _Turn(self, messages, tools, choice, sampling)
+        form = find_format(tool_format) if tool_format else self.form
+        schema = self._content_schema(response_schema)
+        turn = self._turn(form, messages, tools, choice, sampling, schema)
         async with aclosing(turn.events()) as events:
             async for event in events:
                 yield event
 
-
-class _Turn:
-    """One reply under way: what has been written, what must follow, what it cost."""
-
-    def __init__(
+    def _turn(
         self,
-        model: ChatModel,
+        form: Format,
         messages: Sequence[Message],
         tools: Sequence[Tool],
         choice: ToolChoice,
         sampling: Sampling,
-    ) -> None:
-        self._model = model
-        self._form = model.form
-        self._choice = choice
-        self._sampling = sampling
-        self._schemas = {
-            tool.name: model.constraint(tool) for tool in tools if tool.name in choice.names
+        content_schema: Schema | None,
+    ) -> Turn:
+        if not tools and not any(message["role"] == "tool" for message in messages):
+            form = replace(form, steps=False)
+        schemas: dict[str, Mapping[str, Any]] = {
+            tool.name: self.constraint(tool)
+            for tool in form.with_answer_tool(tools)
+            if tool.name in choice.names or tool not in tools
         }
-        self._prompt = render(model.form, model.template, messages, tools)
-        self._written = ""
-        self._calls = 0
-        self._usage = Usage()
-        # The tools of which one must be called next, and why the reply is over.
-        self._due: tuple[str, ...] = choice.names if choice.mode == "required" else ()
-        self._reason: FinishReason | None = None
+        prompt = render(form, self.template, messages, tools)
+        return Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """Text and calls in turn, until the model ends or a limit is met."""
-        while self._reason is None:
-            if self._due:
-                call = await self._call(self._due)
-                if call is not None:
-                    yield call
-            else:
-                async with aclosing(self._text()) as text:
-                    async for delta in text:
-                        yield delta
-        yield Finished(self._reason, self._usage)
+    async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
+        """The text that continues a prompt; `Finished` comes last.
 
-    async def _text(self) -> AsyncGenerator[TextDelta, None]:
-        """Free text, until it ends or a call begins."""
-        detector = CallDetector(self._form, self._choice.names)
-        async with aclosing(self._generate(self._sampling)) as pieces:
+        Raises:
+            RequestError: The prompt is too long.
+            EngineError: The engine failed.
+        """
+        async with aclosing(self.engine.generate(prompt, sampling)) as pieces:
             async for piece in pieces:
-                content, start = piece.text, None
-                if self._choice.mode != "none":
-                    content, start = detector.feed(piece.text)
-                if piece.finish_reason and not start:
-                    content += detector.rest()
-                    self._reason = "tool_calls" if self._calls else piece.finish_reason
-                if self._calls and content.strip(self._form.call_separator + whitespace):
-                    self._reason = "tool_calls"
-                    return
-                if content and not self._calls:
-                    self._written += content
-                    yield TextDelta(content)
-                if start:
-                    self._due = (start.name,) if start.name else self._choice.names
-                    return
-
-    async def _call(self, names: tuple[str, ...]) -> ToolCall | None:
-        """One call of one of `names`; None when the tokens ran out before it was complete."""
-        self._written += self._form.before_call(self._written, self._calls)
-        self._written += self._form.call_head(names)
-        alternatives = tuple(
-            self._form.call_rest(name, self._schemas[name], names) for name in names
-        )
-        sampling = self._sampling.but(stop=(), constraint=alternatives)
-        text, reason = "", None
-        async with aclosing(self._generate(sampling)) as pieces:
-            async for piece in pieces:
-                text += piece.text
-                reason = piece.finish_reason
-        self._due = ()
-        if reason == "length":
-            self._reason = "length"
-            return None
-        self._written += text
-        self._calls += 1
-        if not self._choice.parallel or self._calls == MOST_CALLS:
-            self._reason = "tool_calls"
-        name, arguments = self._form.read_call(text, names)
-        return _tool_call(name, arguments, names)
-
-    async def _generate(self, sampling: Sampling) -> AsyncGenerator[Piece, None]:
-        """Go on from what is written, within the tokens that are left; counts what it costs."""
-        spent = self._usage.completion_tokens
-        if sampling.max_tokens is not None:
-            left = sampling.max_tokens - spent
-            if left <= 0:
-                yield Piece("", finish_reason="length")
-                return
-            sampling = sampling.but(max_tokens=left)
-        engine = self._model.engine
-        async with aclosing(engine.generate(self._prompt + self._written, sampling)) as pieces:
-            async for piece in pieces:
-                self._usage = Usage(
-                    self._usage.prompt_tokens or piece.prompt_tokens,
-                    spent + piece.completion_tokens,
-                )
-                yield piece
+                if piece.text:
+                    yield TextDelta(piece.text, piece.logprobs)
+                if piece.finish_reason:
+                    usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                    yield Finished(piece.finish_reason, usage)
 
 
-def _tool_call(name: str, arguments: str, names: Sequence[str]) -> ToolCall:
-    """The call, once it is seen to be what the constraint promised."""
-    try:
-        kept = name in names and isinstance(json.loads(arguments), dict)
-    except ValueError:
-        kept = False
-    if not kept:
-        raise EngineError(f"The engine broke the constraint on {name!r}: {arguments[:200]!r}")
-    return ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
+def _of(thing: str, error: RequestError, param: str) -> RequestError:
+    """The error, told of the thing that it is about."""
+    return RequestError(f"{thing}: {error.message}", param=param, code=error.code)
 
 
 def load_chat_model(settings: Settings) -> ChatModel:

@@ -48,8 +48,27 @@ class JsonSlot:
     schema: dict[str, Any]
 
 
-Alternative: TypeAlias = tuple["str | JsonSlot", ...]
-"""Literals and JSON slots in the order in which they must be generated."""
+@dataclass(frozen=True, slots=True)
+class TextSlot:
+    """A place where the model writes any text of `shortest` to `longest` characters, then `end`.
+
+    The text ends where `end` first stands; `end` is generated too.
+    """
+
+    end: str
+    shortest: int
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A place where one of several alternatives is written; an empty one makes it optional."""
+
+    alternatives: tuple["Alternative", ...]
+
+
+Alternative: TypeAlias = tuple[str | JsonSlot | TextSlot | OneOf, ...]
+"""Literals and slots in the order in which they must be generated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +81,7 @@ class Sampling:
         top_p: Nucleus sampling, 0 < top_p <= 1.
         seed: The same seed, prompt and settings give the same text; None means random.
         stop: Texts that end the generation and are not part of it.
+        special_tokens: Special tokens that are told as text like any other; the rest are not.
         constraint: The text must be one of these alternatives, whole; empty means free text.
         logprobs: How many likeliest tokens to tell at each place; None tells nothing.
         logit_bias: What to add to the logits of some token ids.
@@ -72,6 +92,7 @@ class Sampling:
     top_p: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    special_tokens: tuple[str, ...] = ()
     constraint: tuple[Alternative, ...] = ()
     logprobs: int | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()

@@ -58,9 +58,9 @@ def shaped(key: str, value: Any, place: str) -> Any:
 
 
 def refused(reason: str) -> RequestError:
-    """What the caller is told of parameters that can't be used."""
+    """What the caller is told of a schema that can't be used."""
     return RequestError(
-        f"A tool's parameters can't be enforced: {reason}.",
+        f"The JSON Schema can't be enforced: {reason}.",
         param="tools",
         code="invalid_function_parameters",
     )

@@ -48,6 +48,15 @@ def enforceable(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema,
     return rewriter.schema(root, "arguments"), ignored
 
 
+def enforceable_value(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema, list[str]]:
+    """Like `enforceable`, for a value of any kind; `{"type": "object"}` alone is any object."""
+    ignored: list[str] = []
+    rewriter = _Rewriter(longest_string, ignored)
+    if schema.keys() - ANNOTATIONS == {"type"} and schema["type"] == "object":
+        return rewriter.any_object(), ignored
+    return rewriter.schema(schema, "response_format"), ignored
+
+
 class _Rewriter:
     def __init__(self, longest_string: int, ignored: list[str]) -> None:
         self._longest_string = longest_string
@@ -175,6 +184,17 @@ class _Rewriter:
                 },
             ]
         }
+
+    def any_object(self) -> Schema:
+        """Objects and arrays in each other, as deep as a model likes."""
+        value = {"$ref": "#/$defs/value"}
+        array = {"type": "array", "items": value, "maxItems": MOST_ITEMS}
+        inner = {
+            "type": "object",
+            "additionalProperties": value,
+            "maxProperties": MOST_PROPERTIES,
+        }
+        return {**inner, "$defs": {"value": {"anyOf": [self._scalar(), array, inner]}}}
 
     def _scalar(self) -> Schema:
         result: Schema = {"type": list(_SCALARS)}

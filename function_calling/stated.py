@@ -11,20 +11,18 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise
-
-from num2words import CONVERTER_CLASSES, num2words
 
 from function_calling.currencies import CHIEFS
 from function_calling.currency_names import (
-    LANGUAGES,
     UNSPACED,
     active_codes,
     codes_of_name,
     script,
     split_words,
 )
+from function_calling.number_words import number_words, spellings
 from function_calling.numerals import numbers
 
 Codes = frozenset[str]
@@ -42,7 +40,6 @@ _QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "m
 _AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
 _LONGEST_INSIDE = 6
 _LONGEST_NAME = 4  # words
-_MOST_SPELLED = 10**9
 
 _CORRECTION = re.compile(
     r"\b(?:no,? wait|wait|sorry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
@@ -94,7 +91,7 @@ class Stated:
 
     def spells(self, amount: Decimal) -> bool:
         """Whether the amount is written out in the text's words, in some language."""
-        return any(spelling <= self.words for spelling in _spellings(amount))
+        return any(spelling <= self.words for spelling in spellings(amount))
 
 
 @lru_cache
@@ -145,7 +142,7 @@ def _amounts(text: str) -> Iterator[Amount]:
 def _unit(words: list[str]) -> Codes:
     """The currency that is named right here, perhaps behind a word like "k" or "million"."""
     for skipped in words[:1] and ([], words[:1]):
-        if all(len(word) < 3 or word in _numerals() or word in _QUANTITIES for word in skipped):
+        if all(len(word) < 3 or word in number_words() or word in _QUANTITIES for word in skipped):
             following = words[len(skipped) :]
             for length in range(min(_LONGEST_NAME, len(following)), 0, -1):
                 name = " ".join(following[:length])
@@ -198,7 +195,7 @@ def _named_inside(word: str) -> Iterator[Codes]:
 
 def _in_words(text: str) -> bool:
     """Whether some word may state a number; an article does before a currency: "a dollar"."""
-    words, known = split_words(text), _numerals()
+    words, known = split_words(text), number_words()
     for word, following in pairwise([*words, ""]):
         if word in known or word in _QUANTITIES:
             return True
@@ -209,22 +206,3 @@ def _in_words(text: str) -> bool:
         if word in _ARTICLES and following and codes_of_name(following):
             return True
     return any(unicodedata.numeric(each, None) and not each.isdecimal() for each in text)
-
-
-@cache
-def _numerals() -> frozenset[str]:
-    """The words of numbers."""
-    values = [*range(2, 21), *range(30, 100, 10), 100, 1000, 1_000_000, 1_000_000_000]
-    spellings = (spelling for value in values for spelling in _spellings(Decimal(value)))
-    return frozenset(word for spelling in spellings for word in spelling if len(word) > 2)
-
-
-@lru_cache
-def _spellings(amount: Decimal) -> tuple[frozenset[str], ...]:
-    """The words of a whole number in CLDR's languages, as far as `num2words` knows them."""
-    if amount != amount.to_integral_value() or amount >= _MOST_SPELLED:
-        return ()
-    languages = {name.split("_")[0] for name in LANGUAGES.split()} & set(CONVERTER_CLASSES)
-    return tuple(
-        frozenset(split_words(num2words(int(amount), lang=language))) for language in languages
-    )

@@ -1,11 +1,14 @@
 """An engine that says what a test wrote down for it, and chat models around it.
 
 A "token" is a piece of `piece_length` characters. As with a real engine, the last piece carries
-the finish reason and no text, and tokens that run out at the very end are still "length".
+the finish reason and no text, and tokens that run out at the very end are still "length". Where
+probabilities are asked for, the n-th likeliest token is the text with n question marks behind it,
+and each has half of the probability before.
 """
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +16,15 @@ from typing import Any
 from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel
 from function_calling.formats import HERMES, LLAMA3, Format
-from function_calling.messages import Alternative, JsonSlot, Piece, Sampling
+from function_calling.messages import (
+    Alternative,
+    JsonSlot,
+    OneOf,
+    Piece,
+    Sampling,
+    TextSlot,
+    TokenLogprob,
+)
 
 CHATML = (
     "{% for message in messages %}"
@@ -151,10 +162,18 @@ class ScriptedEngine:
         while text and tokens != sampling.max_tokens:
             piece, text = text[: self._piece_length], text[self._piece_length :]
             tokens += 1
-            yield Piece(piece, prompt_tokens, tokens)
+            yield Piece(piece, prompt_tokens, tokens, logprobs=likeliest(piece, sampling.logprobs))
         if not isinstance(turn, (Fails, Hangs)):
             reason = "length" if tokens == sampling.max_tokens else "stop"
             yield Piece("", prompt_tokens, tokens, reason)
+
+
+def likeliest(token: str, most: int | None) -> tuple[TokenLogprob, ...]:
+    """The token and the `most` likeliest in its place; nothing where None is asked for."""
+    if most is None:
+        return ()
+    top = (TokenLogprob(token + "?" * rank, -math.log(2) * (rank + 1)) for rank in range(most))
+    return (TokenLogprob(token, -math.log(2), tuple(top)),)
 
 
 def shortest(constraint: tuple[Alternative, ...], tool: str | None = None) -> str:
@@ -162,10 +181,22 @@ def shortest(constraint: tuple[Alternative, ...], tool: str | None = None) -> st
     wanted = constraint[0]
     if tool is not None and len(constraint) > 1:
         wanted = next(each for each in constraint if str(each[0]).startswith(f'{tool}"'))
-    return "".join(
-        json.dumps(smallest(part.schema, part.schema)) if isinstance(part, JsonSlot) else part
-        for part in wanted
-    )
+    return _shortest(wanted)
+
+
+def _shortest(alternative: Alternative) -> str:
+    text = ""
+    for part in alternative:
+        match part:
+            case JsonSlot():
+                text += json.dumps(smallest(part.schema, part.schema))
+            case TextSlot():
+                text += "x" * part.shortest + part.end
+            case OneOf():
+                text += _shortest(part.alternatives[0])
+            case str():
+                text += part
+    return text
 
 
 def smallest(schema: dict[str, Any], root: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from scripted_engine import (
     llama31_model,
 )
 
-from function_calling.chat_model import MOST_CALLS, ChatModel
+from function_calling.chat_model import ChatModel
 from function_calling.errors import EngineError, RequestError
 from function_calling.messages import (
     Event,
@@ -28,6 +28,7 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
+from function_calling.turn import MOST_CALLS
 
 CONVERT = Tool(
     "convert",

@@ -11,13 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function_calling.formats import FORMATS, HERMES, LLAMA3, Format
+from function_calling.formats import HERMES, LLAMA3, Format
 from function_calling.formats.detection import CallDetector, CallStart
 
+# Those whose models also fall back to bare JSON.
+JSON_FORMATS = [HERMES, LLAMA3]
 NAMES = ("get_weather", "get", "search", "f.g-h(1)")
 
 # Text, what of it is content, and the name told by the start.
 CALLS = {
+    "in single quotes": ("{'name': 'search', 'arguments': {}}", "", "search"),
+    "arguments first": ('{"arguments": {"a": {"b": "}"}}, "name": "get"}', "", "get"),
     "bare": ('{"name": "get_weather", "arguments": {"city": "Beijing"}}', "", "get_weather"),
     "bare, with parameters": ('{"name": "search", "parameters": {"limit": 10}}', "", "search"),
     "dense": ('{"name":"get","parameters":{}}', "", "get"),
@@ -103,7 +107,6 @@ CONTENT = {
     "an unknown name": '{"name": "unknown", "arguments": {"city": "Tokyo"}}',
     "an offered name's beginning": '{"name": "sear", "arguments": {}}',
     "an offered name's continuation": '{"name": "searches", "arguments": {}}',
-    "the name in single quotes": "{'name': 'search', 'arguments': {}}",
     "a mention": 'Use the tool "search" with {"name": "Bob", "arguments": "none"}.',
     "a fence of code": '```python\nprint({"name": "x"})\n```',
     "a fence of JSON": '```json\n{"amount": 42}\n```',
@@ -127,6 +130,13 @@ def read(form: Format, pieces: Iterable[str]) -> tuple[str, CallStart | None]:
     return content + detector.rest(), None
 
 
+def told(form: Format, pieces: Iterable[str]) -> tuple[str, str | None]:
+    """The content and the name that the start tells."""
+    content, start = read(form, pieces)
+    assert start is not None
+    return content, start.name
+
+
 def cut(text: str, places: Iterable[int]) -> list[str]:
     """`text` in pieces."""
     edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
@@ -140,12 +150,12 @@ def cases(form: Format) -> dict[str, tuple[str, str, str | None]]:
 
 ALL_CALLS = [
     pytest.param(form, *case, id=f"{form.name}: {name}")
-    for form in FORMATS.values()
+    for form in JSON_FORMATS
     for name, case in cases(form).items()
 ]
 ALL_CONTENT = [
     pytest.param(form, text, id=f"{form.name}: {name}")
-    for form in FORMATS.values()
+    for form in JSON_FORMATS
     for name, text in CONTENT.items()
 ]
 
@@ -155,7 +165,7 @@ def test_a_call_begins_where_a_spelling_of_it_does(
     form: Format, text: str, content: str, name: str | None
 ) -> None:
     """The text before it is content, without the space that parts them."""
-    assert read(form, [text]) == (content, CallStart(name))
+    assert told(form, [text]) == (content, name)
 
 
 @pytest.mark.parametrize(("form", "text", "content", "name"), ALL_CALLS)
@@ -163,7 +173,7 @@ def test_a_call_is_found_in_single_characters(
     form: Format, text: str, content: str, name: str | None
 ) -> None:
     """A stream of the smallest pieces is read as the whole."""
-    assert read(form, text) == (content, CallStart(name))
+    assert told(form, text) == (content, name)
 
 
 @pytest.mark.parametrize(("form", "text"), ALL_CONTENT)
@@ -174,8 +184,8 @@ def test_what_is_no_call_is_content(form: Format, text: str) -> None:
 
 
 @given(
-    st.sampled_from([case for form in FORMATS.values() for case in cases(form).values()]),
-    st.sampled_from(list(FORMATS.values())),
+    st.sampled_from([case for form in JSON_FORMATS for case in cases(form).values()]),
+    st.sampled_from(JSON_FORMATS),
     st.lists(st.integers(0, 80), max_size=6),
 )
 def test_a_call_is_found_however_its_text_is_cut(
@@ -195,7 +205,7 @@ FRAGMENTS = [
 
 @settings(max_examples=200)
 @given(
-    st.sampled_from(list(FORMATS.values())),
+    st.sampled_from(JSON_FORMATS),
     st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join),
     st.lists(st.integers(0, 80), max_size=8),
 )

@@ -16,10 +16,24 @@ SHARED = {"errors", "messages", "settings"}
 """The words that both halves use."""
 
 MODEL_HALF = {
-    "chat_model": {"engines", "formats", "schemas", "messages", "errors", "settings"},
+    "chat_model": {
+        *("turn", "engines", "formats", "schemas", "schema_keywords", "messages", "errors"),
+        "settings",
+    },
+    "turn": {"engines", "formats", "messages", "errors"},
+    "api_request": {"messages", "errors"},
     "chat_messages": {"messages", "errors"},
-    "chat_request": {"messages", "errors"},
-    "chat_response": {"messages"},
+    "chat_request": {"api_request", "response_format", "tools_in", "messages", "errors"},
+    "chat_response": {"chat_chunks", "logprobs_out", "replies", "messages"},
+    "chat_chunks": {"logprobs_out", "messages"},
+    "completion_request": {"api_request", "messages"},
+    "completion_response": {"logprobs_out", "replies", "messages"},
+    "logprobs_out": {"messages"},
+    "replies": {"messages"},
+    "responding": {"replies", "errors"},
+    "response_format": {"errors"},
+    "tools_in": {"messages", "errors"},
+    "unenforced": {"errors"},
     "schemas": {"schema_keywords"},
     "schema_keywords": {"errors"},
     "formats": {"messages", "errors"},
@@ -41,7 +55,8 @@ ASSISTANT_HALF = {
     "function_schema": {"docstrings", "json_text", "errors"},
     "llama_client": {"errors", "settings"},
     "questions": {"stated", "currencies", "currency_names", "errors"},
-    "stated": {"currencies", "currency_names", "numerals"},
+    "stated": {"currencies", "currency_names", "number_words", "numerals"},
+    "number_words": {"currency_names"},
     "currencies": {"currency_names", "errors"},
     "currency_names": set(),
     "rates": set(),
@@ -68,6 +83,7 @@ ROOMS = (
         },
         "openai_endpoints": {
             *("chat_messages", "chat_model", "chat_request", "chat_response"),
+            *("completion_request", "completion_response", "replies", "responding", "unenforced"),
             *("messages", "errors"),
         },
         "tools": {
@@ -81,7 +97,7 @@ ROOMS = (
 ONE_DOOR = {
     "bentoml": {"service.py"},
     "fastapi": {"openai_endpoints.py"},
-    "starlette": {"openai_endpoints.py", "service.py"},
+    "starlette": {"openai_endpoints.py", "service.py", "function_calling/responding.py"},
     "xllamacpp": {"function_calling/engines/llamacpp.py"},
     "llguidance": {"function_calling/engines/grammar.py"},
     "jinja2": {"function_calling/formats/template.py"},

@@ -326,7 +326,7 @@ def test_what_is_no_schema_is_refused_by_its_place(parameters: Schema, told: str
     with pytest.raises(RequestError) as caught:
         enforceable(parameters, LONGEST)
     assert str(caught.value) == (
-        f"A tool's parameters can't be enforced: they are no JSON Schema: {told}."
+        f"The JSON Schema can't be enforced: they are no JSON Schema: {told}."
     )
     assert (caught.value.param, caught.value.code) == ("tools", "invalid_function_parameters")
 

@@ -1,15 +1,29 @@
 """How model families write tools, calls and results, and how to recognise a call.
 
-A family is a `Format`, a value of a few lines in a file of its own.
+A family is a `Format`, a value of a few lines.
 """
 
+from function_calling.errors import RequestError
+from function_calling.formats.chatglm3 import CHATGLM3
 from function_calling.formats.format import Format
+from function_calling.formats.groq import GROQ
 from function_calling.formats.hermes import HERMES
 from function_calling.formats.llama3 import LLAMA3
+from function_calling.formats.mistral import MISTRAL, MISTRAL_V11
+from function_calling.formats.pythonic import PYTHONIC
+from function_calling.formats.qwen3coder import QWEN3CODER
+from function_calling.formats.react import REACT_EN, REACT_ZH, TOOLBENCH
 
-__all__ = ["FORMATS", "Format", "choose_format"]
+__all__ = ["FORMATS", "Format", "choose_format", "find_format"]
 
-FORMATS = {form.name: form for form in (HERMES, LLAMA3)}
+FORMATS = {
+    form.name: form
+    for form in (
+        # A template is taken to speak the first format of which it holds a mark.
+        *(QWEN3CODER, HERMES, PYTHONIC, LLAMA3, MISTRAL_V11, MISTRAL, CHATGLM3),
+        *(GROQ, REACT_EN, REACT_ZH, TOOLBENCH),
+    )
+}
 
 
 def choose_format(name: str, template: str) -> Format:
@@ -20,6 +34,19 @@ def choose_format(name: str, template: str) -> Format:
     if name != "auto":
         return FORMATS[name]
     for form in FORMATS.values():
-        if any(mark in template for mark in form.template_marks):
+        if form.speaks(template):
             return form
     return HERMES
+
+
+def find_format(name: str) -> Format:
+    """The format that a request names.
+
+    Raises:
+        RequestError: There is none of this name.
+    """
+    if name not in FORMATS:
+        raise RequestError(
+            f"tool_format={name!r}: wanted one of {', '.join(FORMATS)}.", param="tool_format"
+        )
+    return FORMATS[name]

@@ -1,13 +1,16 @@
 """What a tool-call format is: how one model family writes tools, calls and results, as data."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from function_calling.messages import Alternative, JsonSlot
+from function_calling.formats.arguments import JsonArguments, Schema, Spelling
+from function_calling.formats.literals import parse_value, to_json
+from function_calling.messages import Alternative, Tool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One family's spelling.
 
@@ -19,64 +22,148 @@ class Format:
         name: Its name in `FORMATS`.
         template_marks: Texts of which one stands in the chat template of a model of this family.
         template_faults: Texts by which a template is known to write this format wrongly.
-        tools_prompt: What tells the model of its tools; `{tools}` stands for their JSON.
-        tools_turn: The role whose first turn carries `tools_prompt`.
+        tools_prompt: What tells the model of its tools; `{tools}` stands for all that is known of
+            them, `{names}` for their names.
+        tools_turn: The turn that carries `tools_prompt`: a system turn has it behind its text, a
+            user's before.
+        tool_text: Whether a tool is told as OpenAI's object, or as the function in it.
         tools_indent: Indentation of a tool's JSON; None puts each on one line.
+        tools_separator: Between the tools.
+        calls_open: Before the first call of a turn.
+        call_open: Before each call.
+        before_name: Between that and the tool's name; `{index}` stands for the call's number.
+        before_arguments: Between the name and the arguments.
+        arguments: How the arguments are spelled.
+        call_close: Behind the arguments.
         call_separator: Between the calls of one turn.
+        calls_close: Behind the last call of a turn.
         call_starts: Regular expressions for every spelling that begins a call, however models
             vary it; `\\L<names>` stands for the offered names, the group `name` for a name read.
+        next_starts: The same for a call behind another, where it differs.
+        closers: A regular expression for what may stand behind a call's arguments.
+        whole_object: Whether name and arguments stand in one object of JSON.
+        steps: Whether text and calls follow the scheme of thought, action and observation.
         result: How a tool's result is written; `{content}` stands for it.
-        result_role: The role whose turn carries results.
+        result_role: The role whose turn carries results; the assistant's own goes on behind them.
         calls_apart: Whether a turn holds one call, so that several become a turn each.
+        short_ids: Whether the template takes calls' ids of nine letters and digits alone.
+        special_tokens: The texts of the model's special tokens that calls are written with.
+        answer_tool: The tool whose call is the answer, for a client that doesn't offer it itself.
     """
 
     name: str
     template_marks: tuple[str, ...]
-    template_faults: tuple[str, ...]
+    template_faults: tuple[str, ...] = ()
     tools_prompt: str
-    tools_turn: Literal["system", "user"]
-    tools_indent: int | None
-    call_open: str
-    before_name: str
+    tools_turn: Literal["system", "first user", "last user"] = "system"
+    tool_text: Literal["object", "function"] = "object"
+    tools_indent: int | None = None
+    tools_separator: str = "\n"
+    calls_open: str = ""
+    call_open: str = ""
+    before_name: str = ""
     before_arguments: str
+    arguments: Spelling = field(default_factory=JsonArguments)
     call_close: str
-    call_separator: str
+    call_separator: str = "\n"
+    calls_close: str = ""
     call_starts: tuple[str, ...]
-    result: str
+    next_starts: tuple[str, ...] = ()
+    closers: str
+    whole_object: bool = False
+    steps: bool = False
+    result: str = "{content}"
     result_role: str
-    calls_apart: bool
+    calls_apart: bool = False
+    short_ids: bool = False
+    special_tokens: tuple[str, ...] = ()
+    answer_tool: Tool | None = None
 
     def calls(self, calls: Sequence[tuple[str, str]]) -> str:
         """The text of one turn's calls, each a name and its arguments as JSON."""
-        return self.call_separator.join(
-            f"{self.call_head((name,))} {arguments}{self.call_close}" for name, arguments in calls
+        written = (
+            self._head(index, name) + self._arguments(arguments) + self.call_close
+            for index, (name, arguments) in enumerate(calls)
         )
+        return self.calls_open + self.call_separator.join(written) + self.calls_close
+
+    def _arguments(self, arguments: str) -> str:
+        """A history may hold arguments that are no object; the model is then shown their text."""
+        if isinstance(self.arguments, JsonArguments):
+            return (" " if self.before_arguments.endswith(":") else "") + arguments
+        try:
+            values = parse_value(arguments)
+        except ValueError:
+            return arguments
+        return self.arguments.write(values) if isinstance(values, dict) else arguments
+
+    def _head(self, index: int, name: str) -> str:
+        before_name = self.before_name.replace("{index}", str(index))
+        return self.call_open + before_name + name + self.before_arguments
 
     def before_call(self, written: str, calls: int) -> str:
         """What parts a call from the text, or the calls, that the turn already holds."""
         if calls:
             return self.call_separator
-        return "\n" if written else ""
+        return ("\n" if written and not written.endswith("\n") else "") + self.calls_open
 
-    def call_head(self, names: Sequence[str]) -> str:
-        """The literal with which every call of one of `names` begins."""
-        head = self.call_open + self.before_name
-        return head + names[0] + self.before_arguments if len(names) == 1 else head
+    def call_head(self, names: Sequence[str], index: int = 0) -> str:
+        """The literal with which the call of this number begins, if it is of one of `names`."""
+        if len(names) == 1:
+            return self._head(index, names[0])
+        return self.call_open + self.before_name.replace("{index}", str(index))
 
-    def call_rest(self, name: str, schema: dict[str, Any], names: Sequence[str]) -> Alternative:
-        """What follows `call_head(names)` when the tool `name` is called."""
-        rest: Alternative = (JsonSlot(schema), self.call_close)
+    def call_rest(self, name: str, schema: Schema, names: Sequence[str]) -> Alternative:
+        """What follows `call_head(names)` when the tool `name` is called.
+
+        Raises:
+            RequestError: The schema allows nothing that this format can spell.
+        """
+        rest = (*self.arguments.slots(schema), self.call_close)
         return rest if len(names) == 1 else (name + self.before_arguments, *rest)
 
-    def read_call(self, text: str, names: Sequence[str]) -> tuple[str, str]:
-        """Name and arguments of the call whose text behind `call_head(names)` is `text`."""
+    def read_call(
+        self, text: str, names: Sequence[str], schemas: dict[str, Any]
+    ) -> tuple[str, str]:
+        """Name and arguments, as JSON, of the call whose text behind `call_head(names)` is `text`.
+
+        Raises:
+            ValueError: The text is no such call.
+        """
         name = names[0]
         if len(names) > 1:
             name, _, text = text.partition(self.before_arguments)
-        return name, text.removesuffix(self.call_close).strip()
+        if isinstance(self.arguments, JsonArguments):
+            arguments = text.removesuffix(self.call_close).strip()
+            if not isinstance(json.loads(arguments), dict):
+                raise ValueError("arguments are an object")
+            return name, arguments
+        found = self.arguments.read(text, 0, schemas.get(name, {}), exact=True)
+        if found is None:
+            raise ValueError("the call is cut off")
+        return name, to_json(found[0])
+
+    def with_answer_tool(self, tools: Sequence[Tool]) -> list[Tool]:
+        """The tools that the model is told of: those offered, and the answer's."""
+        names = {tool.name for tool in tools}
+        extra = self.answer_tool
+        return [*tools, extra] if extra and tools and extra.name not in names else list(tools)
+
+    def answer(self, arguments: dict[str, Any], thought: str) -> str:
+        """What a call of `answer_tool` says; one that gives up says why."""
+        return str(arguments.get("final_answer") or thought or arguments.get("return_type", ""))
+
+    def knows_results(self, template: str) -> bool:
+        """Whether a model with this chat template knows turns of `result_role`."""
+        role = self.result_role
+        return role == "assistant" or role in template or self.speaks(template)
 
     def native(self, template: str) -> bool:
         """Whether the chat template itself writes tools and calls in this format, rightly."""
-        return any(mark in template for mark in self.template_marks) and not any(
+        return self.speaks(template) and not any(
             fault in template for fault in self.template_faults
         )
+
+    def speaks(self, template: str) -> bool:
+        """Whether the chat template is of a model of this family."""
+        return any(mark in template for mark in self.template_marks)

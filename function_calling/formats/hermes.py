@@ -17,7 +17,7 @@ NousResearch/Hermes-3-Llama-3.1-8B and Qwen/Qwen2.5-7B-Instruct.
 """
 
 from function_calling.formats.format import Format
-from function_calling.formats.spellings import BARE_CALL
+from function_calling.formats.spellings import BARE_CALL, CLOSERS
 
 HERMES = Format(
     name="hermes",
@@ -35,15 +35,14 @@ HERMES = Format(
         '{"name": <function-name>, "arguments": <args-json-object>}\n'
         "</tool_call>"
     ),
-    tools_turn="system",
-    tools_indent=None,
     call_open="<tool_call>\n",
     before_name='{"name": "',
     before_arguments='", "arguments":',
     call_close="}\n</tool_call>",
-    call_separator="\n",
     call_starts=(r"<tool_call>", BARE_CALL),
+    closers=CLOSERS,
+    whole_object=True,
     result="<tool_response>\n{content}\n</tool_response>",
     result_role="user",
-    calls_apart=False,
+    special_tokens=("<tool_call>", "</tool_call>"),
 )

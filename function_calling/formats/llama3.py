@@ -15,27 +15,27 @@ meta-llama/Llama-3.1-70B-Instruct.
 """
 
 from function_calling.formats.format import Format
-from function_calling.formats.spellings import BARE_CALL
+from function_calling.formats.spellings import BARE_CALL, CLOSERS
 
 LLAMA3 = Format(
     name="llama3",
     template_marks=("<|python_tag|>", '{"name": function name, "parameters"'),
-    template_faults=(),
     tools_prompt=(
         "Given the following functions, please respond with a JSON for a function call with its "
         "proper arguments that best answers the given prompt.\n\n"
         'Respond in the format {"name": function name, "parameters": dictionary of argument name '
         "and its value}. Do not use variables.\n\n{tools}"
     ),
-    tools_turn="user",
+    tools_turn="first user",
     tools_indent=4,
-    call_open="",
     before_name='{"name": "',
     before_arguments='", "parameters":',
     call_close="}",
     call_separator="; ",
     call_starts=(r"<\|python_tag\|>", BARE_CALL),
-    result="{content}",
+    closers=CLOSERS,
+    whole_object=True,
     result_role="ipython",
     calls_apart=True,
+    special_tokens=("<|python_tag|>",),
 )

@@ -5,13 +5,14 @@ it frames plain turns only, and the format's own texts stand in them; so a model
 knows nothing of tools can still be offered some.
 """
 
-import json
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import from_json
 
 from function_calling.formats.format import Format
+from function_calling.formats.plain_turns import openai_tool, plain_turns
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import Message, Tool
 
@@ -30,42 +31,38 @@ def render(
     Raises:
         RequestError: The template refuses the messages.
     """
+    tools = form.with_answer_tool(tools)
     turns = _one_call_a_turn(messages) if form.calls_apart else list(messages)
     if form.native(template.source):
         return template.render(
-            [_native(turn) for turn in turns], [_openai_tool(tool) for tool in tools]
+            [_native(form, turn) for turn in turns], [openai_tool(tool) for tool in tools]
         )
-    plain = _plain(form, template, turns)
-    return template.render(_with_tools(form, plain, tools) if tools else plain)
+    plain, written = plain_turns(form, template, turns, tools)
+    return template.render(plain) + written
 
 
-def _openai_tool(tool: Tool) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "function": {
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": tool.parameters,
-        },
-    }
-
-
-def _native(message: Message) -> Message:
+def _native(form: Format, message: Message) -> Message:
     """Templates write a call's arguments as JSON themselves, so they want them parsed."""
-    if not message.get("tool_calls"):
-        return message
-    calls = [
-        {
-            "id": call["id"],
-            "type": "function",
-            "function": {
-                "name": call["function"]["name"],
-                "arguments": _parsed(call["function"]["arguments"]),
-            },
-        }
-        for call in message["tool_calls"]
-    ]
-    return {**message, "tool_calls": calls}
+    shown = dict(message)
+    if form.short_ids and "tool_call_id" in message:
+        shown["tool_call_id"] = _short_id(message["tool_call_id"])
+    if message.get("tool_calls"):
+        shown["tool_calls"] = [
+            {
+                "id": _short_id(call["id"]) if form.short_ids else call["id"],
+                "type": "function",
+                "function": {
+                    "name": call["function"]["name"],
+                    "arguments": _parsed(call["function"]["arguments"]),
+                },
+            }
+            for call in message["tool_calls"]
+        ]
+    return shown
+
+
+def _short_id(identity: str) -> str:
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
 
 
 def _parsed(arguments: str) -> Any:
@@ -101,41 +98,3 @@ def _one_call_a_turn(messages: Sequence[Message]) -> list[Message]:
         if not calls and id(message) not in told:
             turns.append(message)
     return turns
-
-
-def _plain(form: Format, template: ChatTemplate, messages: Sequence[Message]) -> list[Message]:
-    """Calls and results as text in ordinary turns."""
-    result_role = form.result_role if form.result_role in template.source else "user"
-    turns: list[Message] = []
-    previous = ""
-    for message in messages:
-        content = message["content"]
-        if message.get("tool_calls"):
-            functions = [call["function"] for call in message["tool_calls"]]
-            content += form.before_call(content, 0)
-            content += form.calls([(each["name"], each["arguments"]) for each in functions])
-        role = message["role"]
-        if role == "tool":
-            content = form.result.replace("{content}", content)
-            if previous == "tool":
-                turns[-1]["content"] += "\n" + content
-                continue
-        turns.append({"role": result_role if role == "tool" else role, "content": content})
-        previous = role
-    return turns
-
-
-def _with_tools(form: Format, turns: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
-    """The same turns with the tools told where the format tells them."""
-    listed = "\n".join(
-        json.dumps(_openai_tool(tool), ensure_ascii=False, indent=form.tools_indent)
-        for tool in tools
-    )
-    told = form.tools_prompt.replace("{tools}", listed)
-    first = next((i for i, turn in enumerate(turns) if turn["role"] == form.tools_turn), None)
-    if first is None:
-        return [{"role": form.tools_turn, "content": told}, *turns]
-    content = turns[first]["content"]
-    parts = [content, told] if form.tools_turn == "system" else [told, content]
-    changed = {"role": form.tools_turn, "content": "\n\n".join(filter(None, parts))}
-    return [*turns[:first], changed, *turns[first + 1 :]]

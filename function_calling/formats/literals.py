@@ -1,0 +1,117 @@
+"""Values as models write them: JSON, Python literals, and mixtures of both.
+
+Reading is decided by what has been read alone, never by what may follow, so a text that grows is
+read as the whole text is.
+"""
+
+import ast
+import json
+import re
+from typing import Any, NoReturn
+
+_TOKENS = re.compile(
+    r"""(?P<quote>\"{3}|'{3})(?:[^\\]|\\.)*?(?P=quote)|(?P<open>\"{3}|'{3})|"""
+    r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[][(){}]|(?P<half>["'])""",
+    re.DOTALL,
+)
+_SPACE = re.compile(r"\s*")
+_SCALAR = re.compile(r"[^\s,()\[\]{}\"'=]+")
+_CLOSES = {")": "(", "]": "[", "}": "{"}
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+def read_value(text: str, start: int) -> tuple[Any, int] | None:
+    """The value that begins at `start`, and where it ends; None while the text is too short.
+
+    Raises:
+        ValueError: No value begins here.
+    """
+    end = _end(text, start)
+    return None if end is None else (parse_value(text[start:end]), end)
+
+
+def parse_value(text: str) -> Any:
+    """The value that the text is.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        value = json.loads(text, strict=False, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        value = _python(text)
+    # Half a surrogate pair is no text, and an infinite number is no JSON.
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value
+
+
+def past_space(text: str, start: int) -> int:
+    """The first place from `start` on that holds no white space."""
+    return _SPACE.match(text, start).end()  # type: ignore[union-attr]
+
+
+def to_json(value: Any) -> str:
+    """The value as JSON, with its characters as they are."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _end(text: str, start: int) -> int | None:
+    """Where the brackets, quotes or the word that begin at `start` end."""
+    if start == len(text):
+        return None
+    if text[start] in "[({\"'":
+        return _closed(text, start)
+    scalar = _SCALAR.match(text, start)
+    if scalar is None:
+        raise ValueError(f"no value: {text[start]!r}")
+    return scalar.end() if scalar.end() < len(text) else None
+
+
+def _closed(text: str, start: int) -> int | None:
+    opened: list[str] = []
+    for token in _TOKENS.finditer(text, start):
+        if token["open"] or token["half"]:
+            return None
+        if token[0] in _CLOSES.values():
+            opened.append(token[0])
+        elif token[0] in _CLOSES and opened.pop() != _CLOSES[token[0]]:
+            raise ValueError(f"unbalanced {token[0]!r}")
+        if not opened:
+            return token.end()
+    return None
+
+
+def _python(text: str) -> Any:
+    try:
+        return _literal(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(f"no value: {text[:80]!r}") from error
+
+
+def _literal(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=str() | int() | float() | None as value):
+            return value
+        case ast.Name(id=word) if word in _WORDS:
+            return _WORDS[word]
+        case ast.List() | ast.Tuple() | ast.Set():
+            return [_literal(each) for each in node.elts]
+        case ast.Dict():
+            return {
+                _key(key): _literal(value)
+                for key, value in zip(node.keys, node.values, strict=True)
+            }
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return -value
+    raise ValueError(f"no literal: {ast.unparse(node)[:80]}")
+
+
+def _key(node: ast.expr | None) -> str:
+    match node:
+        case ast.Constant(value=str() as key):
+            return key
+    raise ValueError("an object's keys are strings")
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

@@ -1,0 +1,105 @@
+"""Calls and results as text in the plain turns of any chat template."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from function_calling.formats.format import Format
+from function_calling.formats.template import ChatTemplate
+from function_calling.messages import Message, Tool
+
+_STEP = re.compile(r"(?im)^[ \t]*(?:thought|action|final answer)[ \t]*:")
+_OBSERVATION = re.compile(r"(?i)\s*observation:\s*\Z")
+
+
+def plain_turns(
+    form: Format, template: ChatTemplate, messages: Sequence[Message], tools: Sequence[Tool]
+) -> tuple[list[Message], str]:
+    """The messages as turns of text, and the assistant's own turn if it goes on behind results.
+
+    Args:
+        form: The format of tools, calls and results.
+        template: Frames the turns.
+        messages: OpenAI messages whose `content` is text.
+        tools: The tools that the model is told of; may be none.
+    """
+    results = form.result_role if form.knows_results(template.source) else "user"
+    turns: list[Message] = []
+    previous = ""
+    for message in messages:
+        role, content = message["role"], _content(form, message, previous)
+        behind = bool(turns) and previous == role == "tool"
+        if results == "assistant":
+            behind = bool(turns) and turns[-1]["role"] == "assistant" and "tool" in (role, previous)
+            behind = behind and role in ("tool", "assistant")
+        if behind:
+            turns[-1]["content"] = _joined(turns[-1]["content"], content)
+        elif role == "tool" and results == "assistant":
+            turns.append({"role": "user", "content": content})
+        else:
+            turns.append({"role": results if role == "tool" else role, "content": content})
+        previous = role
+    if tools:
+        turns = _with_tools(form, turns, tools)
+    if results == "assistant" and previous == "tool" and turns[-1]["role"] == "assistant":
+        return turns[:-1], turns[-1]["content"]
+    return turns, ""
+
+
+def _content(form: Format, message: Message, previous: str) -> str:
+    content: str = message["content"]
+    if message["role"] == "tool":
+        return form.result.replace("{content}", content)
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    if form.steps and message["role"] == "assistant" and content and not _STEP.search(content):
+        if calls:
+            content = f"Thought: {content}"
+        elif previous == "tool":
+            content = f"Final Answer: {content}"
+    if calls:
+        content += form.before_call(content, 0)
+        content += form.calls([(each["name"], each["arguments"]) for each in calls])
+    return content
+
+
+def _joined(before: str, content: str) -> str:
+    """One turn's text goes on; clients that keep a model's own text send its last marker too."""
+    before = _OBSERVATION.sub("", before)
+    return before + ("" if before.endswith("\n") else "\n") + content
+
+
+def _with_tools(form: Format, turns: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
+    """The same turns with the tools told where the format tells them."""
+    told = form.tools_prompt.replace("{names}", ",".join(tool.name for tool in tools))
+    told = told.replace(
+        "{tools}", form.tools_separator.join(tool_text(form, tool) for tool in tools)
+    )
+    role = "system" if form.tools_turn == "system" else "user"
+    places = [index for index, turn in enumerate(turns) if turn["role"] == role]
+    if not places:
+        return [{"role": role, "content": told}, *turns]
+    place = places[-1 if form.tools_turn == "last user" else 0]
+    content = turns[place]["content"]
+    parts = [content, told] if role == "system" else [told, content]
+    changed = {"role": role, "content": "\n\n".join(filter(None, parts))}
+    return [*turns[:place], changed, *turns[place + 1 :]]
+
+
+def tool_text(form: Format, tool: Tool) -> str:
+    """What the model is told of a tool."""
+    shape = openai_tool(tool)
+    value = shape if form.tool_text == "object" else shape["function"]
+    return json.dumps(value, ensure_ascii=False, indent=form.tools_indent)
+
+
+def openai_tool(tool: Tool) -> dict[str, Any]:
+    """A tool as OpenAI's API has it."""
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        },
+    }
