@@ -5,36 +5,28 @@ The app is made at import and knows no model yet: whoever serves it sets
 `openai_api_app.state.chat_model`.
 """
 
-import asyncio
-import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import aclosing, suppress
-from typing import TypeVar
+from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from openai.types import Model
-from openai.types.chat import ChatCompletion
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
 
 from function_calling.chat_messages import conversation
 from function_calling.chat_model import ChatModel
 from function_calling.chat_request import ChatRequest
 from function_calling.chat_response import ChatResponse
+from function_calling.completion_request import CompletionRequest
+from function_calling.completion_response import CompletionResponse
 from function_calling.errors import ApiError, EngineError, RequestError
-from function_calling.messages import Event
+from function_calling.messages import Tool
+from function_calling.replies import side_by_side
+from function_calling.responding import FAILED, in_json, read_body, respond
+from function_calling.unenforced import refuse_unenforced, unenforced_header
 
 _log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-MOST_BYTES = 8 * 1024 * 1024
-"""Bytes of a request's body at most."""
 
 openai_api_app = FastAPI(title="OpenAI-compatible API", docs_url=None, redoc_url=None)
 
@@ -42,16 +34,51 @@ openai_api_app = FastAPI(title="OpenAI-compatible API", docs_url=None, redoc_url
 @openai_api_app.post("/chat/completions")
 async def create_chat_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/chat/completions`, whole or as server-sent events."""
-    chat = ChatRequest.parse(await _body(request))
+    chat = ChatRequest.parse(await read_body(request))
     model = _chat_model(request)
-    tools = chat.offered_tools()
-    events = model.reply(conversation(chat.messages), tools, chat.choice(tools), chat.sampling())
-    response = ChatResponse(model.name, include_usage=chat.include_usage)
-    if not chat.stream:
-        return _json(await _while_connected(request, _whole(response, events)))
-    # The first event tells whether the request can be served at all, while a status can be sent.
-    first = await _while_connected(request, anext(events))
-    return _EventStream(response, first, events)
+    messages, tools, content = conversation(chat.messages), chat.offered_tools(), chat.content()
+    choice = chat.choice(tools)
+    callable_tools = [tool for tool in tools if tool.name in choice.names]
+    headers = unenforced_header(_unenforced(model, callable_tools))
+    if content and content.strict:
+        refuse_unenforced(_unenforced(model, [Tool("response_format", "", content.schema)]))
+    response = ChatResponse(
+        model.name,
+        include_usage=chat.include_usage,
+        logprobs=bool(chat.logprobs),
+        legacy=chat.legacy,
+        whole_calls=chat.whole_calls,
+    )
+    replies = [
+        model.reply(
+            messages,
+            tools,
+            choice,
+            sampling,
+            response_schema=content.schema if content else None,
+            tool_format=chat.tool_format,
+        )
+        for sampling in chat.samplings()
+    ]
+    return await respond(
+        request, response, side_by_side(replies), stream=bool(chat.stream), headers=headers
+    )
+
+
+@openai_api_app.post("/completions")
+async def create_completion(request: Request) -> Response:
+    """OpenAI's `POST /v1/completions`: the prompt goes to the model as it is."""
+    wanted = CompletionRequest.parse(await read_body(request))
+    model = _chat_model(request)
+    response = CompletionResponse(
+        model.name,
+        include_usage=wanted.include_usage,
+        logprobs=wanted.logprobs is not None,
+    )
+    replies = [model.complete(wanted.text, sampling) for sampling in wanted.samplings()]
+    return await respond(
+        request, response, side_by_side(replies), stream=bool(wanted.stream), headers={}
+    )
 
 
 @openai_api_app.get("/models")
@@ -72,7 +99,7 @@ async def retrieve_model(request: Request, name: str) -> Response:
             code="model_not_found",
             status=404,
         )
-    return _json(model)
+    return in_json(model)
 
 
 @openai_api_app.exception_handler(ApiError)
@@ -93,7 +120,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 @openai_api_app.exception_handler(Exception)
 async def _unforeseen(request: Request, error: Exception) -> Response:
     _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return await _api_error(request, _FAILED)
+    return await _api_error(request, FAILED)
 
 
 def _chat_model(request: Request) -> ChatModel:
@@ -103,92 +130,16 @@ def _chat_model(request: Request) -> ChatModel:
     return model
 
 
+def _unenforced(model: ChatModel, tools: Sequence[Tool]) -> list[str]:
+    """What the schemas say in vain; of one that is broken the reply itself tells more."""
+    try:
+        return model.unenforced(tools)
+    except RequestError:
+        return []
+
+
 def _model(model: ChatModel) -> Model:
     return Model(id=model.name, object="model", created=_STARTED, owned_by="function-calling")
 
 
 _STARTED = int(time.time())
-_FAILED = EngineError("The server failed; its log says why.")
-
-
-def _json(value: BaseModel) -> Response:
-    return Response(value.model_dump_json(exclude_unset=True), media_type="application/json")
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_BYTES:
-                raise RequestError(f"The body is larger than {MOST_BYTES} bytes.", status=413)
-    except ClientDisconnect:
-        raise _gone() from None
-    return body
-
-
-async def _whole(response: ChatResponse, events: AsyncGenerator[Event, None]) -> ChatCompletion:
-    async with aclosing(events):
-        return await response.whole(events)
-
-
-async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
-    """The result of `work`, which is cancelled when the client goes away."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise _gone()
-        return task.result()
-    finally:
-        for each in (task, gone):
-            each.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await each
-
-
-def _gone() -> RequestError:
-    return RequestError("The client closed the connection.", status=499)
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-class _EventStream(StreamingResponse):
-    """Closes its events however it ends: a client may also go away while a chunk is being sent."""
-
-    def __init__(
-        self, response: ChatResponse, first: Event, events: AsyncGenerator[Event, None]
-    ) -> None:
-        self._events = events
-        self._chunks = _server_sent(response, first, events)
-        super().__init__(self._chunks, media_type="text/event-stream")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events), aclosing(self._chunks):
-            with suppress(ClientDisconnect):
-                await super().__call__(scope, receive, send)
-
-
-async def _server_sent(
-    response: ChatResponse, first: Event, events: AsyncIterator[Event]
-) -> AsyncGenerator[str, None]:
-    """The chunks as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
-
-    async def all_events() -> AsyncIterator[Event]:
-        yield first
-        async for event in events:
-            yield event
-
-    try:
-        async for chunk in response.chunks(all_events()):
-            yield f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n"
-    except ApiError as error:
-        yield f"data: {json.dumps(error.body())}\n\n"
-    except Exception:
-        _log.exception("A stream failed")
-        yield f"data: {json.dumps(_FAILED.body())}\n\n"
-    yield "data: [DONE]\n\n"

@@ -6,7 +6,10 @@ request; so whatever has one sensible reading is read.
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
+
+from pydantic_core import from_json
 
 from function_calling.errors import RequestError, shown
 from function_calling.messages import Message
@@ -27,11 +30,12 @@ def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     Raises:
         RequestError: Names the message, its value and what was wanted.
     """
-    unanswered: list[str] = []
+    unanswered: dict[str, str] = {}
     return [_message(message, index, unanswered) for index, message in enumerate(messages)]
 
 
-def _message(message: Mapping[str, Any], index: int, unanswered: list[str]) -> Message:
+def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str]) -> Message:
+    """One message; `unanswered` are the calls so far without a result, ids with names."""
     place = f"messages[{index}]"
     role = _ROLES.get(str(message.get("role")))
     if role is None:
@@ -40,16 +44,26 @@ def _message(message: Mapping[str, Any], index: int, unanswered: list[str]) -> M
             param="messages",
         )
     result: Message = {"role": role, "content": _text(message.get("content"), place)}
-    if role == "assistant" and message.get("tool_calls"):
-        result["tool_calls"] = _calls(message["tool_calls"], place)
-        unanswered += [call["id"] for call in result["tool_calls"]]
+    if role == "assistant" and (calls := _calls(message, place)):
+        result["tool_calls"] = calls
+        unanswered |= {call["id"]: call["function"]["name"] for call in calls}
     if role == "tool":
-        # Older clients send results without ids: those answer the calls in order.
-        called = message.get("tool_call_id") or next(iter(unanswered), f"call_{index}")
-        result["tool_call_id"] = str(called)
-        if called in unanswered:
-            unanswered.remove(called)
+        result["tool_call_id"] = _answered(message, index, unanswered)
+        unanswered.pop(result["tool_call_id"], None)
     return result
+
+
+def _answered(message: Mapping[str, Any], index: int, unanswered: Mapping[str, str]) -> str:
+    """The id of the call that a result answers.
+
+    Older clients send no ids: their results answer the calls of their own name in order, or else
+    all calls in order.
+    """
+    if message.get("tool_call_id"):
+        return str(message["tool_call_id"])
+    name = message.get("name")
+    own = (identity for identity, called in unanswered.items() if called == name)
+    return next(chain(own, unanswered), f"call_{index}")
 
 
 def _text(content: Any, place: str) -> str:
@@ -67,21 +81,38 @@ def _text(content: Any, place: str) -> str:
     return "".join(map(str, texts))
 
 
-def _calls(calls: Any, place: str) -> list[dict[str, Any]]:
+def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
+    """The calls of an assistant's message: `tool_calls`, `function_call`, or `tool_call`.
+
+    The last is a list of JSON texts, each a tool call, as some clients keep what they streamed.
+    """
+    keys = ("tool_calls", "function_call", "tool_call")
+    key = next((key for key in keys if message.get(key)), None)
+    if key is None:
+        return []
+    calls = [message[key]] if key == "function_call" else message[key]
     if not isinstance(calls, list):
-        raise RequestError(f"{place}.tool_calls={shown(calls)}: wanted a list.", param="messages")
-    result = []
-    for index, call in enumerate(calls):
-        function = call.get("function") if isinstance(call, dict) else None
-        name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(function, dict) or not isinstance(name, str):
-            raise RequestError(
-                f"{place}.tool_calls[{index}]={shown(call)}: wanted a function with a name.",
-                param="messages",
-            )
-        arguments = function.get("arguments") or "{}"
-        if not isinstance(arguments, str):
-            arguments = json.dumps(arguments, ensure_ascii=False)
-        identity = str(call.get("id") or f"{place}.{index}")
-        result.append({"id": identity, "function": {"name": name, "arguments": arguments}})
-    return result
+        raise RequestError(f"{place}.{key}={shown(calls)}: wanted a list.", param="messages")
+    return [_call(call, f"{place}.{key}", index) for index, call in enumerate(calls)]
+
+
+def _call(told: Any, place: str, index: int) -> dict[str, Any]:
+    call = _read(told) if isinstance(told, str) else told
+    function = call.get("function", call) if isinstance(call, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(function, dict) or not isinstance(name, str):
+        raise RequestError(
+            f"{place}[{index}]={shown(told)}: wanted a function with a name.", param="messages"
+        )
+    arguments = function.get("arguments") or "{}"
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    identity = str(call.get("id") or f"{place}[{index}]")
+    return {"id": identity, "function": {"name": name, "arguments": arguments}}
+
+
+def _read(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        return None

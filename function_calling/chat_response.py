@@ -1,7 +1,7 @@
-"""A reply as OpenAI's chat-completion objects: whole, or as the chunks of a stream.
+"""Replies as OpenAI's chat-completion objects: whole, or as the chunks of a stream.
 
-The shapes are the OpenAI SDK's own types. The whole reply is made of the same events as the
-streamed one, so the two can't differ.
+The shapes are the OpenAI SDK's own types. Whole replies are made of the same events as streamed
+ones, so the two can't differ.
 """
 
 import secrets
@@ -9,24 +9,21 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from openai.types import CompletionUsage
 from openai.types.chat import (
     ChatCompletion,
     ChatCompletionChunk,
     ChatCompletionMessage,
     ChatCompletionMessageFunctionToolCall,
-    ChatCompletionMessageToolCallUnion,
 )
-from openai.types.chat.chat_completion import Choice
+from openai.types.chat.chat_completion import Choice, ChoiceLogprobs
 from openai.types.chat.chat_completion_chunk import Choice as ChunkChoice
-from openai.types.chat.chat_completion_chunk import (
-    ChoiceDelta,
-    ChoiceDeltaToolCall,
-    ChoiceDeltaToolCallFunction,
-)
+from openai.types.chat.chat_completion_message import FunctionCall
 from openai.types.chat.chat_completion_message_function_tool_call import Function
 
-from function_calling.messages import Event, Finished, FinishReason, TextDelta, ToolCall, Usage
+from function_calling.chat_chunks import ChoiceChunks, finish_reason
+from function_calling.logprobs_out import chat_logprobs
+from function_calling.messages import Finished, ToolCall, Usage
+from function_calling.replies import Reply, Told, collected, together
 
 
 class ChatResponse:
@@ -35,68 +32,74 @@ class ChatResponse:
     Args:
         model: The name of the model that replies.
         include_usage: Whether a stream ends with its usage; every chunk then has the field.
+        logprobs: Whether text carries its tokens' probabilities.
+        legacy: Whether a call is told as `function_call`, for requests with `functions`.
+        whole_calls: Whether calls leave a stream whole, in its last delta; see `ChoiceChunks`.
     """
 
-    def __init__(self, model: str, *, include_usage: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        include_usage: bool = False,
+        logprobs: bool = False,
+        legacy: bool = False,
+        whole_calls: bool = False,
+    ) -> None:
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": model,
         }
         self._include_usage = include_usage
+        self._logprobs = logprobs
+        self._legacy = legacy
+        self._whole_calls = whole_calls
 
-    async def whole(self, events: AsyncIterator[Event]) -> ChatCompletion:
+    async def whole(self, events: AsyncIterator[Told]) -> ChatCompletion:
         """All events in one object."""
-        text, end = "", Finished("stop", Usage())
-        calls: list[ChatCompletionMessageToolCallUnion] = []
-        async for event in events:
-            match event:
-                case TextDelta():
-                    text += event.text
-                case ToolCall():
-                    calls.append(_call(event))
-                case Finished():
-                    end = event
-        message = ChatCompletionMessage(
-            role="assistant", content=text or (None if calls else ""), refusal=None
-        )
-        if calls:
-            message.tool_calls = calls
-        choice = Choice(index=0, message=message, finish_reason=end.reason, logprobs=None)
+        replies = await collected(events)
         return ChatCompletion(
-            **self._head, object="chat.completion", choices=[choice], usage=_usage(end.usage)
+            **self._head,
+            object="chat.completion",
+            choices=[self._choice(index, reply) for index, reply in enumerate(replies)],
+            usage=together(reply.usage for reply in replies),
         )
 
-    async def chunks(self, events: AsyncIterator[Event]) -> AsyncIterator[ChatCompletionChunk]:
-        """The events as they come, in the order of OpenAI's own streams.
+    def _choice(self, index: int, reply: Reply) -> Choice:
+        content = reply.text or (None if reply.calls else "")
+        message = ChatCompletionMessage(role="assistant", content=content, refusal=None)
+        if reply.calls and self._legacy:
+            call = reply.calls[0]
+            message.function_call = FunctionCall(name=call.name, arguments=call.arguments)
+        elif reply.calls:
+            message.tool_calls = [_call(call) for call in reply.calls]
+        logprobs = None
+        if self._logprobs:
+            logprobs = ChoiceLogprobs(content=chat_logprobs(reply.logprobs), refusal=None)
+        reason = finish_reason(reply.reason, legacy=self._legacy)
+        return Choice(index=index, message=message, finish_reason=reason, logprobs=logprobs)
 
-        Role first, then text or calls, each call as one delta with its id and name and one with
-        its arguments, then the finish reason, and with `include_usage` a chunk without choices.
-        """
-        calls = 0
-        started = False
-        async for event in events:
-            if not started:
-                content = None if isinstance(event, ToolCall) else ""
-                yield self._chunk(ChoiceDelta(role="assistant", content=content))
-                started = True
-            match event:
-                case TextDelta():
-                    yield self._chunk(ChoiceDelta(content=event.text))
-                case ToolCall():
-                    for delta in _call_deltas(calls, event):
-                        yield self._chunk(ChoiceDelta(tool_calls=[delta]))
-                    calls += 1
-                case Finished():
-                    yield self._chunk(ChoiceDelta(), event.reason)
-                    if self._include_usage:
-                        yield self._object([], usage=_usage(event.usage))
+    async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[ChatCompletionChunk]:
+        """The events as they come, and with `include_usage` last a chunk without choices."""
+        choices: dict[int, ChoiceChunks] = {}
+        usages: list[Usage] = []
+        async for index, event in events:
+            if index not in choices:
+                choices[index] = ChoiceChunks(
+                    index,
+                    logprobs=self._logprobs,
+                    legacy=self._legacy,
+                    whole_calls=self._whole_calls,
+                )
+            for choice in choices[index].choices(event):
+                yield self._chunk([choice], **({"usage": None} if self._include_usage else {}))
+            if isinstance(event, Finished):
+                usages.append(event.usage)
+        if self._include_usage:
+            yield self._chunk([], usage=together(usages))
 
-    def _chunk(self, delta: ChoiceDelta, reason: FinishReason | None = None) -> ChatCompletionChunk:
-        choice = ChunkChoice(index=0, delta=delta, finish_reason=reason, logprobs=None)
-        return self._object([choice], **({"usage": None} if self._include_usage else {}))
-
-    def _object(self, choices: list[ChunkChoice], **usage: Any) -> ChatCompletionChunk:
+    def _chunk(self, choices: list[ChunkChoice], **usage: Any) -> ChatCompletionChunk:
         return ChatCompletionChunk(
             **self._head, object="chat.completion.chunk", choices=choices, **usage
         )
@@ -105,20 +108,3 @@ class ChatResponse:
 def _call(call: ToolCall) -> ChatCompletionMessageFunctionToolCall:
     function = Function(name=call.name, arguments=call.arguments)
     return ChatCompletionMessageFunctionToolCall(id=call.id, type="function", function=function)
-
-
-def _call_deltas(index: int, call: ToolCall) -> list[ChoiceDeltaToolCall]:
-    opening = ChoiceDeltaToolCallFunction(name=call.name, arguments="")
-    rest = ChoiceDeltaToolCallFunction(arguments=call.arguments)
-    return [
-        ChoiceDeltaToolCall(index=index, id=call.id, type="function", function=opening),
-        ChoiceDeltaToolCall(index=index, function=rest),
-    ]
-
-
-def _usage(usage: Usage) -> CompletionUsage:
-    return CompletionUsage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.prompt_tokens + usage.completion_tokens,
-    )

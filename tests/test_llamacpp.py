@@ -5,6 +5,7 @@ SmolLM2 chooses arguments badly, so nothing here judges its skill.
 
 import asyncio
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -28,11 +29,13 @@ from function_calling.messages import (
     Piece,
     Sampling,
     TextDelta,
+    TokenLogprob,
     Tool,
     ToolCall,
     ToolChoice,
     Usage,
 )
+from function_calling.replies import side_by_side
 from function_calling.settings import Settings
 from function_calling.weights import SMOLLM2, fetch
 
@@ -196,6 +199,67 @@ async def test_without_a_seed_texts_differ(engine: LlamaCpp) -> None:
     assert len(set(texts)) > 1
 
 
+# Probabilities
+
+
+async def test_tokens_are_told_with_their_probabilities(engine: LlamaCpp) -> None:
+    """At temperature 0 each is the likeliest; they make up the text, one for each counted."""
+    pieces = await pieces_of(engine, STORY, GREEDY.but(max_tokens=12, logprobs=3))
+    tokens = [token for piece in pieces for token in piece.logprobs]
+    assert "".join(token.token for token in tokens) == "".join(piece.text for piece in pieces)
+    assert len(tokens) == pieces[-1].completion_tokens == 12
+    for token in tokens:
+        assert -9999 <= token.logprob <= 0
+        logprobs = [each.logprob for each in token.top]
+        assert logprobs == sorted(logprobs, reverse=True)
+        assert len(logprobs) == 3
+        assert token.top[0] == TokenLogprob(token.token, token.logprob)
+        assert sum(map(math.exp, logprobs)) <= 1.001
+
+
+async def test_a_token_alone_is_told_without_others(engine: LlamaCpp) -> None:
+    """Or none at all, as was asked for."""
+    alone = await pieces_of(engine, STORY, GREEDY.but(max_tokens=3, logprobs=0))
+    assert [token.top for piece in alone for token in piece.logprobs] == [()] * 3
+    unasked = await pieces_of(engine, STORY, GREEDY.but(max_tokens=3))
+    assert all(piece.logprobs == () for piece in unasked)
+
+
+async def test_the_tokens_of_a_stop_string_are_not_told(engine: LlamaCpp) -> None:
+    """Those of the text before it are, also what was held back because it looked like one."""
+    whole = await text_of(engine, STORY, GREEDY.but(max_tokens=24))
+    for stop in (whole[30:45], whole[31:33], whole[20:24] + "\x00", whole[40:] + "never"):
+        sampling = GREEDY.but(max_tokens=24, stop=(stop,), logprobs=1)
+        pieces = await pieces_of(engine, STORY, sampling)
+        text = "".join(piece.text for piece in pieces)
+        told = "".join(token.token for piece in pieces for token in piece.logprobs)
+        assert told.startswith(text)
+        assert len(told) - len(text) < 15, "no more than the end of a token"
+
+
+async def test_characters_of_several_tokens_are_told_whole(engine: LlamaCpp) -> None:
+    """However many tokens one needs, the texts join to the content."""
+    text = "a𒀀b𒀀"
+    sampling = GREEDY.but(max_tokens=40, constraint=((text,),), logprobs=2)
+    pieces = await pieces_of(engine, STORY, sampling)
+    assert "".join(piece.text for piece in pieces) == text
+    told = [token.token for piece in pieces for token in piece.logprobs]
+    assert "".join(told) == text
+    assert pieces[-1].completion_tokens > len(told)
+
+
+async def test_a_bias_forces_a_token_or_bans_it(engine: LlamaCpp) -> None:
+    """A bias of 100 outweighs whatever the model would say."""
+
+    async def first_token(*biases: tuple[int, float]) -> str:
+        return await text_of(engine, STORY, GREEDY.but(max_tokens=1, logit_bias=biases))
+
+    one, other = await first_token((1000, 100.0)), await first_token((1001, 100.0))
+    assert len({one, other, await first_token()}) == 3
+    assert await first_token((1000, 100.0), (1001, 50.0)) == one
+    assert await first_token((1000, -100.0), (1001, 50.0)) == other
+
+
 async def test_more_requests_than_slots_are_all_served(engine: LlamaCpp) -> None:
     """The others wait their turn, and nobody's text gets into another's."""
     prompts = [f"<|im_start|>user\nSay {n}.<|im_end|>\n<|im_start|>assistant\n" for n in range(8)]
@@ -336,7 +400,7 @@ async def test_a_stream_joined_is_the_whole_reply(engine: LlamaCpp, choice: Tool
     await events_of(model, choice, sampling)
     events = await events_of(model, choice, sampling)
     reply = model.reply(USER, TOOLS, choice, sampling)
-    whole = (await ChatResponse("x").whole(reply)).choices[0]
+    whole = (await ChatResponse("x").whole(side_by_side([reply]))).choices[0]
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert (whole.message.content or "") == text
     assert [

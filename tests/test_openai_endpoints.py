@@ -3,19 +3,18 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx2
 import openai
 import pytest
-from openai import AsyncOpenAI
-from scripted_engine import Fails, Fills, Hangs, ScriptedEngine, chatml_model, llama31_model
+from scripted_engine import Fails, Fills, Hangs, chatml_model, llama31_model
+from v1_client import Serve, chunk, client, error_of, events_of, http, post, serving, without_head
 
 from function_calling.errors import EngineError, RequestError
-from openai_endpoints import MOST_BYTES, openai_api_app
+from function_calling.responding import MOST_BYTES
+from openai_endpoints import openai_api_app
 
-Serve = Callable[..., ScriptedEngine]
+serve = pytest.fixture(serving)
 USER = {"role": "user", "content": "42 USD?"}
 SCHEMA = {
     "type": "object",
@@ -28,57 +27,6 @@ TOOLS = [CONVERT, TODAY]
 NAMED = {"type": "function", "function": {"name": "convert"}}
 FOREVER = "Money " * 200
 NEXT = '\n{"name": "convert", "arguments":'
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Puts a scripted model behind `/v1`; gives its engine."""
-    before = getattr(openai_api_app.state, "chat_model", None)
-
-    def put(*turns: Any, make: Any = chatml_model, piece_length: int = 3) -> ScriptedEngine:
-        engine = ScriptedEngine(*turns, piece_length=piece_length)
-        openai_api_app.state.chat_model = make(engine)
-        return engine
-
-    yield put
-    openai_api_app.state.chat_model = before
-
-
-def http() -> httpx2.AsyncClient:
-    """A plain client of the app in this process."""
-    transport = httpx2.ASGITransport(app=openai_api_app, raise_app_exceptions=False)
-    return httpx2.AsyncClient(transport=transport, base_url="http://llama")
-
-
-def client() -> AsyncOpenAI:
-    """OpenAI's client of the app in this process."""
-    return AsyncOpenAI(base_url="http://llama", api_key="none", max_retries=0, http_client=http())
-
-
-async def post(body: Any) -> httpx2.Response:
-    """The response to a body, JSON or not."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    async with http() as plain:
-        return await plain.post("/chat/completions", content=content)
-
-
-async def error_of(body: Any) -> tuple[int, dict[str, Any]]:
-    """Status and error object of a refusal."""
-    response = await post(body)
-    assert set(response.json()) == {"error"}
-    error: dict[str, Any] = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    return response.status_code, error
-
-
-async def events_of(body: dict[str, Any]) -> list[Any]:
-    """The events of a stream, which must end as OpenAI's do."""
-    response = await post({**body, "stream": True})
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/event-stream")
-    *events, done, rest = response.text.split("\n\n")
-    assert (done, rest) == ("data: [DONE]", "")
-    return [json.loads(event.removeprefix("data: ")) for event in events]
 
 
 # Whole replies
@@ -152,23 +100,11 @@ async def test_too_few_tokens_are_length(serve: Serve) -> None:
 # Streams
 
 
-def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-    """A chunk as it must be, but for its head."""
-    choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-    return {"object": "chat.completion.chunk", "model": "scripted", "choices": [choice]}
-
-
-def without_head(events: list[Any]) -> list[Any]:
-    """Chunks without the id and the time that all of them share."""
-    assert len({(event["id"], event["created"]) for event in events}) == 1
-    return [{k: v for k, v in event.items() if k not in {"id", "created"}} for event in events]
-
-
 async def test_a_stream_of_words_has_openais_chunks(serve: Serve) -> None:
     """Role, text piece by piece, reason."""
     serve("Hello")
     assert without_head(await events_of({"messages": [USER]})) == [
-        chunk({"role": "assistant", "content": ""}),
+        chunk({"role": "assistant", "content": "", "refusal": None}),
         chunk({"content": "Hel"}),
         chunk({"content": "lo"}),
         chunk({}, "stop"),
@@ -176,7 +112,7 @@ async def test_a_stream_of_words_has_openais_chunks(serve: Serve) -> None:
 
 
 async def test_a_stream_of_calls_has_openais_chunks(serve: Serve) -> None:
-    """Id and name once, then the arguments, for one call after the other."""
+    """Role with the first call's id and name, then arguments, then one call after the other."""
     serve(Fills("convert"), "\n<tool_call>", Fills("today"), "")
     body = {"messages": [USER], "tools": TOOLS, "tool_choice": "required"}
     events = without_head(await events_of(body))
@@ -187,10 +123,22 @@ async def test_a_stream_of_calls_has_openais_chunks(serve: Serve) -> None:
         if "id" in call
     ]
     assert len(set(ids)) == 2
+    opening, *rest = call_chunks(0, "convert", '{"amount": 42}')
+    opening["choices"][0]["delta"] |= {"role": "assistant", "content": None, "refusal": None}
+    assert events == [opening, *rest, *call_chunks(1, "today", "{}"), chunk({}, "tool_calls")]
+
+
+async def test_a_call_behind_text_opens_in_a_chunk_of_its_own(serve: Serve) -> None:
+    """The role was told with the text."""
+    serve("So. <tool_call>", Fills("today"), "")
+    events = without_head(await events_of({"messages": [USER], "tools": TOOLS}))
+    for event in events:
+        for call in event["choices"][0]["delta"].get("tool_calls", []):
+            call.pop("id", None)
     assert events == [
-        chunk({"role": "assistant", "content": None}),
-        *call_chunks(0, "convert", '{"amount": 42}'),
-        *call_chunks(1, "today", "{}"),
+        chunk({"role": "assistant", "content": "", "refusal": None}),
+        chunk({"content": "So."}),
+        *call_chunks(0, "today", "{}"),
         chunk({}, "tool_calls"),
     ]
 
@@ -200,6 +148,62 @@ def call_chunks(index: int, name: str, arguments: str) -> list[dict[str, Any]]:
     opening = {"index": index, "type": "function", "function": {"name": name, "arguments": ""}}
     rest = {"index": index, "function": {"arguments": arguments}}
     return [chunk({"tool_calls": [opening]}), chunk({"tool_calls": [rest]})]
+
+
+async def whole_calls_of(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choices of a stream whose deltas all have text, and calls whole in the last."""
+    choices = [event["choices"][0] for event in await events_of(body)]
+    for choice in choices:
+        assert isinstance(choice["delta"]["content"], str)
+        assert isinstance(choice["delta"]["tool_calls"], list)
+    assert not any(choice["delta"]["tool_calls"] for choice in choices[:-1])
+    return choices
+
+
+async def test_calls_leave_a_stream_whole_where_a_client_wants_it(serve: Serve) -> None:
+    """All of them in the last delta, for clients that can't put pieces together."""
+    serve("So. <tool_call>", Fills("convert"), "\n<tool_call>", Fills("today"), "")
+    body = {"messages": [USER], "tools": TOOLS, "whole_tool_calls": True}
+    choices = await whole_calls_of(body)
+    assert "".join(choice["delta"]["content"] for choice in choices) == "So."
+    assert choices[0]["delta"]["role"] == "assistant"
+    assert choices[-1]["finish_reason"] == "tool_calls"
+    calls = choices[-1]["delta"]["tool_calls"]
+    assert [(each["index"], each["type"], each["function"]) for each in calls] == [
+        (0, "function", {"name": "convert", "arguments": '{"amount": 42}'}),
+        (1, "function", {"name": "today", "arguments": "{}"}),
+    ]
+    assert len({each["id"] for each in calls}) == 2
+
+
+async def test_a_reply_in_words_has_an_empty_list_of_calls_there(serve: Serve) -> None:
+    """In every delta, also in the last."""
+    serve("Hello")
+    choices = await whole_calls_of({"messages": [USER], "whole_tool_calls": True})
+    assert choices[-1]["delta"] == {"content": "", "tool_calls": []}
+    assert choices[-1]["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(("said", "whole"), [(None, True), (False, False)])
+async def test_who_spells_tools_as_toolbench_gets_calls_whole(
+    serve: Serve, said: bool | None, whole: bool
+) -> None:
+    """Its clients look for them in the last delta; the field has the last word."""
+    serve(Fills(), "")
+    body = {"messages": [USER], "tools": [TODAY["function"]], "tool_choice": "required"}
+    events = await events_of({**body, "whole_tool_calls": said})
+    deltas = [event["choices"][0]["delta"] for event in events]
+    assert bool(deltas[-1].get("tool_calls")) == whole
+
+
+async def test_a_function_call_may_leave_whole_too(serve: Serve) -> None:
+    """Name and arguments in the last delta."""
+    serve(Fills())
+    body = {"messages": [USER], "functions": [CONVERT["function"]], "whole_tool_calls": True}
+    choices = await whole_calls_of({**body, "function_call": {"name": "convert"}})
+    call = {"name": "convert", "arguments": '{"amount": 42}'}
+    assert choices[-1]["delta"]["function_call"] == call
+    assert choices[-1]["finish_reason"] == "function_call"
 
 
 async def test_usage_is_streamed_when_asked_for(serve: Serve) -> None:
@@ -351,6 +355,22 @@ async def prompt_of(serve: Serve, *messages: dict[str, Any], **options: Any) -> 
             {"role": "assistant", "tool_calls": [{"id": 7, "function": {"name": "f"}}]},
             'assistant\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>',
         ),
+        (
+            {"role": "assistant", "tool_calls": [{"name": "f", "arguments": "{}"}]},
+            'assistant\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>',
+        ),
+        (
+            {
+                "role": "assistant",
+                "content": "",
+                "tool_call": ['{"id": "a", "function": {"name": "f", "arguments": "{}"}}'],
+            },
+            'assistant\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>',
+        ),
+        (
+            {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
+            'assistant\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>',
+        ),
     ],
     ids=str,
 )  # fmt: skip
@@ -379,6 +399,51 @@ async def test_results_without_ids_answer_the_calls_in_order(serve: Serve) -> No
     assert places == sorted(places)
 
 
+async def test_results_without_ids_find_the_call_of_their_name(serve: Serve) -> None:
+    """In any order; one of another name answers the first call that is left."""
+    engine = serve("ok", make=llama31_model)
+    calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("one", "two", "three")]
+    results = [
+        {"role": "tool", "name": name, "content": content}
+        for name, content in (("two", "second"), ("four", "first"), ("three", "third"))
+    ]
+    history = [USER, {"role": "assistant", "tool_calls": calls}, *results]
+    assert (await post({"messages": history})).status_code == 200
+    told = engine.prompts[0]
+    places = [told.index(each) for each in ('"first"', '"second"', '"third"')]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("make", [chatml_model, llama31_model])
+@pytest.mark.parametrize("arguments", ["{", "[1]", "null", "7", "", "}{", '{"a": NaN}', "größe"])
+async def test_whatever_arguments_a_history_holds_they_are_shown_to_the_model(
+    serve: Serve, make: Any, arguments: str
+) -> None:
+    """A model wrote them, and the client sends them again with every request."""
+    engine = serve("ok", make=make)
+    call = {"id": "a", "function": {"name": "f", "arguments": arguments}}
+    result = {"role": "tool", "tool_call_id": "a", "content": "no such thing"}
+    body = {"messages": [USER, {"role": "assistant", "tool_calls": [call]}, result]}
+    response = await post(body)
+    assert response.status_code == 200, response.text
+    assert '"f"' in engine.prompts[0]
+    assert "no such thing" in engine.prompts[0]
+
+
+@pytest.mark.parametrize("make", [chatml_model, llama31_model])
+async def test_results_without_a_call_are_shown_to_the_model(serve: Serve, make: Any) -> None:
+    """Of an id that nobody gave, or of none."""
+    engine = serve("ok", make=make)
+    results = [
+        {"role": "tool", "tool_call_id": "x", "content": "first"},
+        {"role": "tool", "content": "second"},
+        {"role": "function", "name": "f", "content": "third"},
+    ]
+    assert (await post({"messages": [USER, *results]})).status_code == 200
+    places = [engine.prompts[0].index(each) for each in ("first", "second", "third")]
+    assert places == sorted(places)
+
+
 async def test_a_whole_conversation_with_tools_goes_back_and_forth(serve: Serve) -> None:
     """What a reply's message says can be sent back as it is."""
     engine = serve(Fills(), "It is 131.95.")
@@ -392,6 +457,43 @@ async def test_a_whole_conversation_with_tools_goes_back_and_forth(serve: Serve)
     )
     assert second.choices[0].message.content == "It is 131.95."
     assert '{"name": "convert", "arguments": {"amount": 42}}' in engine.prompts[1]
+
+
+@pytest.mark.parametrize(
+    ("tool", "parameters"),
+    [
+        ({"type": "function", "function": {"name": "wetter_größe"}}, {}),
+        ({"type": "function", "function": {"name": "天气", "parameters": {}}}, {}),
+        ({"function": {"name": "f", "parameters": None}}, {}),
+        ({"type": "function", "name": "f", "parameters": {"properties": {}}}, {}),
+        (
+            {
+                "name": "f",
+                "parameters": {
+                    "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+                    "required": ["a"],
+                    "optional": ["a", "b"],
+                },
+            },
+            {"a": ""},
+        ),
+    ],
+    ids=str,
+)
+async def test_tools_are_read_in_every_spelling(
+    serve: Serve, tool: dict[str, Any], parameters: dict[str, Any]
+) -> None:
+    """Wrapped or flat, with parameters or without; what is required is said by `required`."""
+    engine = serve(Fills())
+    body = {"messages": [USER], "tools": [tool], "tool_choice": "required"}
+    body["parallel_tool_calls"] = False
+    response = await post(body)
+    assert response.status_code == 200, response.text
+    (call,) = response.json()["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == tool.get("function", tool)["name"]
+    assert json.loads(call["function"]["arguments"]) == parameters
+    assert f'"name": "{call["function"]["name"]}"' in engine.prompts[0]
+    assert '"optional"' not in engine.prompts[0]
 
 
 async def test_unknown_parameters_are_ignored(serve: Serve) -> None:
@@ -411,9 +513,13 @@ async def test_unknown_parameters_are_ignored(serve: Serve) -> None:
         {"response_format": {"type": "text"}},
         {"modalities": ["text"]},
         {"functions": [], "function_call": "none"},
+        {"functions": [], "function_call": "auto"},
+        {"functions": [], "tools": [TODAY], "tool_choice": "none"},
         {"audio": None, "n": None, "response_format": None},
         {"temperature": None, "stop": None, "tools": None, "tool_choice": None, "stream": None},
         {"tools": [], "tool_choice": "auto"},
+        {"tools": [], "parallel_tool_calls": False, "response_format": {"type": "text"}},
+        {"whole_tool_calls": False, "tool_format": None},
         {"tool_choice": "none"},
     ],
     ids=str,
@@ -444,6 +550,11 @@ async def test_parameters_that_ask_for_nothing_are_taken(
         ({"stop": "END"}, "stop", ("END",)),
         ({"stop": ["a", "", "b"]}, "stop", ("a", "b")),
         ({"stop": ""}, "stop", ()),
+        ({}, "logprobs", None),
+        ({"logprobs": True}, "logprobs", 0),
+        ({"logprobs": True, "top_logprobs": 20}, "logprobs", 20),
+        ({}, "logit_bias", ()),
+        ({"logit_bias": {"5": -100, "7": 1.5}}, "logit_bias", ((5, -100.0), (7, 1.5))),
     ],
     ids=str,
 )
@@ -488,6 +599,94 @@ async def test_allowed_tools_may_leave_the_model_free(serve: Serve) -> None:
         model="x", messages=[USER], tools=TOOLS, tool_choice=choice
     )
     assert reply.choices[0].message.content == text
+
+
+async def test_a_tool_that_is_allowed_twice_is_allowed_once(serve: Serve) -> None:
+    """The engine is given one alternative."""
+    engine = serve(Fills(), "")
+    choice = allowed_tools("required", [NAMED, NAMED])
+    body = {"messages": [USER], "tools": TOOLS, "tool_choice": choice}
+    assert (await post(body)).status_code == 200
+    assert len(engine.samplings[0].constraint) == 1
+
+
+@pytest.mark.parametrize("choice", [NAMED, "required"], ids=["named", "required"])
+async def test_a_forced_call_is_a_reason_of_its_own(serve: Serve, choice: Any) -> None:
+    """Agents take "tool_calls" for the sign that there is something to call; a named one too."""
+    serve(Fills("convert"), "", Fills("convert"), "")
+    body = {"messages": [USER], "tools": TOOLS, "tool_choice": choice}
+    assert (await post(body)).json()["choices"][0]["finish_reason"] == "tool_calls"
+    serve(Fills("convert"), "", Fills("convert"), "")
+    assert (await events_of(body))[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+async def test_a_request_may_name_the_format_of_its_calls(serve: Serve) -> None:
+    """For this request alone; an unknown name is refused."""
+    engine = serve(Fills(), "", Fills(), "")
+    body = {"messages": [USER], "tools": [TODAY], "tool_choice": "required"}
+    for told in ({"tool_format": "react_en"}, {}):
+        response = await post({**body, **told})
+        assert response.json()["choices"][0]["finish_reason"] == "tool_calls"
+    assert engine.prompts[0].endswith("Action: today\nAction Input:")
+    assert "Action" not in engine.prompts[-1]
+    status, error = await error_of({**body, "tool_format": "smoke"})
+    assert (status, error["param"]) == (400, "tool_format")
+    assert "tool_format='smoke': wanted one of" in error["message"]
+
+
+# What can't be enforced
+
+
+def with_keyword(name: str, keyword: str, **options: Any) -> dict[str, Any]:
+    """A tool with a property of this name that holds what can't be enforced."""
+    schema = {"type": "object", "properties": {name: {"type": "integer", keyword: {"const": 13}}}}
+    return {"type": "function", "function": {"name": "f", "parameters": schema, **options}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_header_names_what_can_not_be_enforced(serve: Serve, stream: bool) -> None:
+    """A reply may then hold what the schema forbids, which is the caller's to check."""
+    serve("Hello", "Hello")
+    body = {"messages": [USER], "tools": [with_keyword("number", "not")], "stream": stream}
+    assert (await post(body)).headers["x-unenforced-keywords"] == "f: number: not"
+    response = await post({**body, "tools": TOOLS})
+    assert "x-unenforced-keywords" not in response.headers
+
+
+async def test_tools_that_may_not_be_called_are_no_matter(serve: Serve) -> None:
+    """Nothing is enforced there, and nothing promised."""
+    serve("Hello")
+    tools = [with_keyword("number", "not")]
+    response = await post({"messages": [USER], "tools": tools, "tool_choice": "none"})
+    assert "x-unenforced-keywords" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("größe, netto", r"gr\u00f6\u00dfe\u002c netto"),
+        ("a\r\nSet-Cookie: x", r"a\r\nSet-Cookie: x"),
+        ("\x7f", r"\u007f"),
+        ("x" * 5000, "x" * (4000 - len("f: ") - len("...")) + "..."),
+    ],
+    ids=["unicode", "lines", "delete", "long"],
+)
+async def test_that_header_is_plain_text_whatever_a_name_holds(
+    serve: Serve, name: str, told: str
+) -> None:
+    """Names come from outside, and a header's line ends with its line."""
+    serve("Hello")
+    response = await post({"messages": [USER], "tools": [with_keyword(name, "not")]})
+    assert response.headers["x-unenforced-keywords"].removesuffix(": not") == f"f: {told}"
+
+
+async def test_a_strict_tool_that_can_not_be_enforced_is_refused(serve: Serve) -> None:
+    """`strict` asks for a promise."""
+    serve()
+    tools = [with_keyword("number", "not", strict=True)]
+    status, error = await error_of({"messages": [USER], "tools": tools})
+    assert (status, error["param"]) == (400, "tools")
+    assert "number: not" in error["message"]
 
 
 async def test_parallel_calls_can_be_switched_off(serve: Serve) -> None:
@@ -558,6 +757,22 @@ def with_call(call: Any) -> dict[str, Any]:
         ({"messages": [USER], "stream": "maybe"}, "stream", 'stream="maybe"'),
         ({"messages": [USER], "stream_options": 1}, "stream_options", "stream_options=1"),
         ({"messages": [USER], "parallel_tool_calls": "x"}, "parallel_tool_calls", '="x"'),
+        ({"messages": [USER], "n": 0}, "n", "n=0: Input should be greater than or equal to 1"),
+        ({"messages": [USER], "n": 17}, "n", "n=17: Input should be less than or equal to 16"),
+        ({"messages": [USER], "logprobs": 3}, "logprobs", "logprobs=3"),
+        ({"messages": [USER], "logprobs": True, "top_logprobs": 21}, "top_logprobs", "=21"),
+        ({"messages": [USER], "top_logprobs": 2}, "top_logprobs", "wanted logprobs=true with it"),
+        ({"messages": [USER], "logit_bias": {"x": 1}}, "logit_bias", 'logit_bias="x"'),
+        ({"messages": [USER], "logit_bias": {"-1": 1}}, "logit_bias", "greater than or equal to 0"),
+        ({"messages": [USER], "logit_bias": {str(2**31): 1}}, "logit_bias", "less than 2147483648"),
+        ({"messages": [USER], "logit_bias": {"1": 101}}, "logit_bias", "logit_bias=101"),
+        (
+            {"messages": [USER], "logit_bias": {str(token): 1 for token in range(301)}},
+            "logit_bias",
+            "at most 300 items",
+        ),
+        ({"messages": [USER], "whole_tool_calls": "x"}, "whole_tool_calls", '="x"'),
+        ({"messages": [USER], "tool_format": 1}, "tool_format", "tool_format=1"),
         # Tools
         ({"messages": [USER], "tools": {}}, "tools", "tools={}: Input should be a valid list"),
         ({"messages": [USER], "tools": ["f"]}, "tools", 'tools="f"'),
@@ -571,6 +786,14 @@ def with_call(call: Any) -> dict[str, Any]:
         (with_tool(name="f", parameters=[1]), "tools", "tools[0].function.parameters=[1]"),
         (with_tool(name="f", parameters={"type": "array"}), "tools", "Schema of an object."),
         (with_tool(name="f", parameters={"properties": 1}), "tools", "arguments: properties=1"),
+        (with_tool(name="f", strict="yes"), "tools", 'tools[0].function.strict="yes"'),
+        ({"messages": [USER], "tools": [{"name": 3}]}, "tools", "tools[0].name=3: wanted a name"),
+        ({"messages": [USER], "tools": [{"type": "custom", "name": "f"}]}, "tools", "wanted"),
+        (
+            {"messages": [USER], "tools": [{"name": "f", "parameters": [1]}]},
+            "tools",
+            "tools[0].parameters=[1]: wanted a JSON Schema",
+        ),
         # tool_choice
         (with_choice("any"), "tool_choice", "tool_choice=\"any\": wanted 'none', 'auto'"),
         (with_choice(3), "tool_choice", "tool_choice=3"),
@@ -602,6 +825,17 @@ def with_call(call: Any) -> dict[str, Any]:
         (with_call("f"), "messages", 'messages[1].tool_calls[0]="f": wanted a function'),
         (with_call({"id": "a"}), "messages", "wanted a function with a name"),
         (with_call({"function": {"name": 3}}), "messages", "wanted a function with a name"),
+        (with_call('{"function": '), "messages", "wanted a function with a name"),
+        (
+            {"messages": [{"role": "assistant", "tool_call": "f"}]},
+            "messages",
+            'messages[0].tool_call="f": wanted a list.',
+        ),
+        (
+            {"messages": [{"role": "assistant", "function_call": "f"}]},
+            "messages",
+            'messages[0].function_call[0]="f": wanted a function with a name.',
+        ),
     ],
     ids=lambda value: str(value)[:60],
 )  # fmt: skip
@@ -622,17 +856,11 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
     [
         ("audio", {"voice": "x"}),
         ("frequency_penalty", 0.5),
-        ("function_call", "auto"),
-        ("functions", [{"name": "f"}]),
-        ("logit_bias", {"5": 1}),
-        ("logprobs", True),
         ("modalities", ["audio"]),
-        ("n", 2),
+        ("moderation", {"model": "x"}),
         ("prediction", {}),
         ("presence_penalty", 0.5),
         ("reasoning_effort", "low"),
-        ("response_format", {"type": "json_object"}),
-        ("top_logprobs", 1),
         ("verbosity", "low"),
         ("web_search_options", {}),
     ],
@@ -651,8 +879,8 @@ async def test_the_sdk_raises_its_own_errors(serve: Serve) -> None:
     """A program catches what it would catch with OpenAI."""
     serve()
     with pytest.raises(openai.BadRequestError) as caught:
-        await client().chat.completions.create(model="x", messages=[USER], n=3)
-    assert (caught.value.param, caught.value.code) == ("n", "unsupported_parameter")
+        await client().chat.completions.create(model="x", messages=[USER], presence_penalty=1)
+    assert (caught.value.param, caught.value.code) == ("presence_penalty", "unsupported_parameter")
 
 
 async def test_a_body_too_large_is_refused_while_it_comes(serve: Serve) -> None:
@@ -833,6 +1061,21 @@ async def test_a_client_that_leaves_in_mid_stream_stops_the_engine(
     assert engine.aborted == len(turns)
     assert b'"content":"Hel"' in b"".join(message.get("body", b"") for message in sent)
     assert b"[DONE]" not in b"".join(message.get("body", b"") for message in sent)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_leaves_stops_every_reply(serve: Serve, stream: bool) -> None:
+    """Of the several that it asked for."""
+    engine, gone = serve(*[Hangs("Hello")] * 3), asyncio.Event()
+    body = {"messages": [USER], "n": 3, "stream": stream}
+    request = asyncio.create_task(abandoned(body, gone, []))
+    async with asyncio.timeout(10):
+        while await engine.busy() < 3:
+            await asyncio.sleep(0)
+    gone.set()
+    await request
+    assert await engine.busy() == 0
+    assert engine.aborted == 3
 
 
 async def test_a_line_that_breaks_in_mid_stream_stops_the_engine(serve: Serve) -> None:

@@ -5,6 +5,7 @@ We talk to it over a Unix socket in a folder that only this user can enter, with
 no TCP port is opened; closing a response aborts its generation, also while it reads the prompt.
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -24,6 +25,7 @@ import xllamacpp
 
 from function_calling.engines.engine import LoadedModel
 from function_calling.engines.grammar import grammar
+from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, RequestError, WeightsError
 from function_calling.messages import Piece, Sampling
 from function_calling.settings import Settings
@@ -102,7 +104,10 @@ class LlamaCpp:
 
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
-        body = _body(prompt.removeprefix(self._bos), sampling)
+        logprobs = TokenLogprobs(sampling.logprobs)
+        # A large schema takes a while to compile, and other requests go on meanwhile.
+        body = await asyncio.to_thread(_body, prompt.removeprefix(self._bos), sampling)
+        body |= logprobs.request()
         async with self._free:
             try:
                 async with self._response("POST", "/completion", body) as response:
@@ -110,7 +115,7 @@ class LlamaCpp:
                         raise _error(await response.aread())
                     async for line in response.aiter_lines():
                         if line.startswith("data: "):
-                            yield _piece(line.removeprefix("data: "))
+                            yield _piece(line.removeprefix("data: "), logprobs)
                         elif line.startswith("error: "):
                             raise _error(line.removeprefix("error: ").encode())
             except httpx2.HTTPError as error:
@@ -141,13 +146,15 @@ def _body(prompt: str, sampling: Sampling) -> dict[str, Any]:
         "min_p": 0.0,
         "seed": -1 if sampling.seed is None else sampling.seed % _RANDOM_SEED,
         "stop": list(sampling.stop),
+        "preserved_tokens": list(sampling.special_tokens),
+        "logit_bias": [list(each) for each in sampling.logit_bias],
     }
     if sampling.constraint:
         body["grammar"] = grammar(sampling.constraint)
     return body
 
 
-def _piece(data: str) -> Piece:
+def _piece(data: str, logprobs: TokenLogprobs) -> Piece:
     chunk = json.loads(data)
     if "error" in chunk:
         raise _error(data.encode())
@@ -156,6 +163,7 @@ def _piece(data: str) -> Piece:
         prompt_tokens=chunk["tokens_evaluated"],
         completion_tokens=chunk["tokens_predicted"],
         finish_reason=_finish_reason(chunk) if chunk["stop"] else None,
+        logprobs=logprobs.of(chunk),
     )
 
 

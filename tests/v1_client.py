@@ -1,0 +1,82 @@
+"""`/v1` in this process, with a scripted model behind it, and the clients that speak to it."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+from openai import AsyncOpenAI, OpenAI
+from scripted_engine import ScriptedEngine, chatml_model
+from starlette.testclient import TestClient
+
+from openai_endpoints import openai_api_app
+
+Serve = Callable[..., ScriptedEngine]
+
+
+def serving() -> Iterator[Serve]:
+    """A fixture that puts a scripted model behind `/v1` and gives its engine."""
+    before = getattr(openai_api_app.state, "chat_model", None)
+
+    def put(*turns: Any, make: Any = chatml_model, piece_length: int = 3) -> ScriptedEngine:
+        engine = ScriptedEngine(*turns, piece_length=piece_length)
+        openai_api_app.state.chat_model = make(engine)
+        return engine
+
+    yield put
+    openai_api_app.state.chat_model = before
+
+
+def http() -> httpx2.AsyncClient:
+    """A plain client of the app in this process."""
+    transport = httpx2.ASGITransport(app=openai_api_app, raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://llama")
+
+
+def client() -> AsyncOpenAI:
+    """OpenAI's client of the app in this process."""
+    return AsyncOpenAI(base_url="http://llama", api_key="none", max_retries=0, http_client=http())
+
+
+def sync_client() -> OpenAI:
+    """The same, as programs without `async` use it."""
+    app = TestClient(openai_api_app, base_url="http://llama")
+    return OpenAI(base_url="http://llama", api_key="none", max_retries=0, http_client=app)
+
+
+async def post(body: Any, path: str = "/chat/completions") -> httpx2.Response:
+    """The response to a body, JSON or not."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    async with http() as plain:
+        return await plain.post(path, content=content)
+
+
+async def error_of(body: Any, path: str = "/chat/completions") -> tuple[int, dict[str, Any]]:
+    """Status and error object of a refusal."""
+    response = await post(body, path)
+    assert set(response.json()) == {"error"}
+    error: dict[str, Any] = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    return response.status_code, error
+
+
+async def events_of(body: dict[str, Any], path: str = "/chat/completions") -> list[Any]:
+    """The events of a stream, which must end as OpenAI's do."""
+    response = await post({**body, "stream": True}, path)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *events, done, rest = response.text.split("\n\n")
+    assert (done, rest) == ("data: [DONE]", "")
+    return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+def without_head(events: list[Any]) -> list[Any]:
+    """Chunks without the id and the time that all of them share."""
+    assert len({(event["id"], event["created"]) for event in events}) == 1
+    return [{k: v for k, v in event.items() if k not in {"id", "created"}} for event in events]
+
+
+def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+    """A chat chunk as it must be, but for its head."""
+    choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+    return {"object": "chat.completion.chunk", "model": "scripted", "choices": [choice]}
