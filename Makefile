@@ -8,12 +8,13 @@ EVAL_ARGS ?=
 PYTHON := .venv/bin/python
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
+CLIENTS := .venv-clients/.installed
 
-.PHONY: help serve ask test check eval fix clean
+.PHONY: help serve ask test test-clients check eval fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
-	@sed -n 's/^\([a-z]*\):[^#]*## /  \1 \t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1 \t/p' $(MAKEFILE_LIST) | expand -t 16
 
 serve: $(RUNTIME) ## Serve the assistant on PORT (3000) and the model's /v1 on the next port
 	@exec $(PYTHON) -m function_calling serve --port $(PORT)
@@ -24,6 +25,9 @@ ask: $(RUNTIME) ## Ask the assistant Q="…"; serves it for the question if need
 
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
 	@exec $(PYTHON) -m pytest -q -m ""
+
+test-clients: $(CLIENTS) $(RUNTIME) ## Run published clients of OpenAI's API against the model's /v1
+	@exec .venv-clients/bin/python -m pytest -q --timeout 900 tests/clients
 
 check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that need no model
 	@$(PYTHON) -m ruff format --quiet --check .
@@ -39,8 +43,8 @@ fix: $(DEVELOPMENT) ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff format --quiet .
 	@$(PYTHON) -m ruff check --fix .
 
-clean: ## Remove .venv and all caches here; downloaded weights stay
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+clean: ## Remove both environments and all caches here; downloaded weights stay
+	@rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON):
@@ -60,4 +64,12 @@ $(RUNTIME): $(PYTHON) requirements-cpu.txt
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.txt
 	@echo "Installing requirements-dev.txt into .venv"
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Without dependencies, and then a check, so that nothing comes in which is not in the list.
+$(CLIENTS): $(PYTHON) requirements-clients.txt
+	@echo "Installing requirements-clients.txt into .venv-clients"
+	@$(PYTHON) -m venv --clear .venv-clients
+	@.venv-clients/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements-clients.txt
+	@.venv-clients/bin/python -m pip check -qq --disable-pip-version-check
 	@touch $@

@@ -1,0 +1,67 @@
+"""Instructor: every answer is a pydantic model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import instructor
+import pytest
+from instructor import Mode
+from openai import OpenAI
+from pydantic import BaseModel
+
+from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, Person, Weather
+from clients.conftest import V1
+
+
+class GetWeather(BaseModel):
+    """Get the weather in a city."""
+
+    city: str
+
+
+class Report(BaseModel):
+    """What the weather is."""
+
+    degrees: int
+
+
+@pytest.fixture
+def sdk(v1: V1) -> Iterator[OpenAI]:
+    """The client that Instructor wraps."""
+    with OpenAI(base_url=v1.url, api_key="none", max_retries=0, timeout=TIMEOUT) as client:
+        yield client
+
+
+@pytest.fixture
+def settings(v1: V1) -> dict[str, Any]:
+    """What every request says."""
+    return {"model": v1.model, "temperature": 0, "max_tokens": MOST_TOKENS, "max_retries": 0}
+
+
+@pytest.mark.parametrize("mode", [Mode.TOOLS, Mode.JSON, Mode.JSON_SCHEMA, Mode.MD_JSON])
+def test_an_answer_has_the_structure_asked_for(
+    sdk: OpenAI, settings: dict[str, Any], mode: Mode
+) -> None:
+    """By a forced call, by JSON as the format, by the schema as the format, and by words alone."""
+    client = instructor.from_openai(sdk, mode=mode)
+    told = [{"role": "user", "content": FACT}]
+    assert client.create(response_model=Person, messages=told, **settings) == ADA
+
+
+def test_a_tool_is_called_and_its_result_told(sdk: OpenAI, settings: dict[str, Any]) -> None:
+    """The call is one model, the answer to its result another."""
+    weather = Weather()
+    client = instructor.from_openai(sdk)
+    asked: list[Any] = [{"role": "user", "content": QUESTION}]
+    call, completion = client.create_with_completion(
+        response_model=GetWeather, messages=asked, **settings
+    )
+    message = completion.choices[0].message
+    result = {
+        "role": "tool",
+        "tool_call_id": message.tool_calls[0].id,
+        "content": weather.get_weather(call.city),
+    }
+    assert weather.cities == ["Paris"]
+    messages = [*asked, message, result]
+    assert client.create(response_model=Report, messages=messages, **settings).degrees == 18

@@ -1,0 +1,94 @@
+"""LangChain's `ChatOpenAI`, and its agent."""
+
+import json
+from functools import reduce
+from operator import add
+
+import pytest
+from langchain.agents import create_agent
+from langchain.tools import tool
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import StructuredTool
+from langchain_openai import ChatOpenAI
+
+from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, Person, Weather
+from clients.conftest import V1
+
+
+@pytest.fixture
+def chat(v1: V1) -> ChatOpenAI:
+    """The model as LangChain's."""
+    return ChatOpenAI(
+        base_url=v1.url,
+        api_key="none",
+        model=v1.model,
+        temperature=0,
+        max_tokens=MOST_TOKENS,
+        timeout=TIMEOUT,
+        max_retries=0,
+    )
+
+
+@pytest.mark.parametrize("choice", ["auto", "any", "get_weather"])
+def test_a_bound_tool_is_called_and_its_result_told(chat: ChatOpenAI, choice: str) -> None:
+    """By the model's choice, by any tool's force, and by the tool's name."""
+    weather = Weather()
+    get_weather = StructuredTool.from_function(weather.get_weather)
+    asked = HumanMessage(QUESTION)
+    called = chat.bind_tools([get_weather], tool_choice=choice).invoke([asked])
+    assert [(call["name"], call["args"]) for call in called.tool_calls] == [
+        ("get_weather", {"city": "Paris"})
+    ]
+    result = get_weather.invoke(called.tool_calls[0])
+    answer = chat.bind_tools([get_weather]).invoke([asked, called, result])
+    assert weather.cities == ["Paris"]
+    assert not answer.tool_calls
+    assert "18" in answer.text
+
+
+def test_streamed_chunks_add_up_to_the_call(chat: ChatOpenAI) -> None:
+    """As LangChain joins them, with the usage."""
+    get_weather = StructuredTool.from_function(Weather().get_weather)
+    bound = chat.bind_tools([get_weather], tool_choice="any")
+    joined = reduce(add, bound.stream(QUESTION, stream_usage=True))
+    (call,) = joined.tool_calls
+    assert (call["name"], call["args"]) == ("get_weather", {"city": "Paris"})
+    assert joined.response_metadata["finish_reason"] == "tool_calls"
+    assert joined.usage_metadata["output_tokens"] > 0
+
+
+@pytest.mark.parametrize("method", ["function_calling", "json_mode", "json_schema"])
+def test_an_answer_has_the_structure_asked_for(chat: ChatOpenAI, method: str) -> None:
+    """In each way that LangChain knows; its JSON mode wants the keys told in words."""
+    words = f"{FACT} Answer as JSON with name and age." if method == "json_mode" else FACT
+    assert chat.with_structured_output(Person, method=method).invoke(words) == ADA
+
+
+@tool
+def get_pizza_info(query: str) -> str:
+    """Get name and price of a pizza of the restaurant."""
+    return json.dumps({"name": query, "price": "10.99"})
+
+
+def test_the_agent_calls_its_tool_and_tells_the_price(chat: ChatOpenAI) -> None:
+    """Until there is nothing left to call."""
+    agent = create_agent(chat, [get_pizza_info], system_prompt="You are a helpful assistant")
+    messages = agent.invoke({"messages": [HumanMessage("How much does pizza salami cost?")]})[
+        "messages"
+    ]
+    _, called, result, answer = messages
+    assert isinstance(called, AIMessage)
+    assert called.tool_calls[0]["name"] == "get_pizza_info"
+    assert isinstance(result, ToolMessage)
+    assert "salami" in json.loads(result.text)["name"].lower()
+    assert "10.99" in answer.text
+
+
+def test_the_agent_answers_without_its_tool_what_that_does_not_know(chat: ChatOpenAI) -> None:
+    """The tool stays on offer."""
+    agent = create_agent(chat, [get_pizza_info], system_prompt="You are a helpful assistant")
+    messages = agent.invoke({"messages": [HumanMessage("What is the capital of France?")]})[
+        "messages"
+    ]
+    assert len(messages) == 2
+    assert "Paris" in messages[-1].text

@@ -1,0 +1,49 @@
+"""Pydantic AI's agent."""
+
+from typing import Any
+
+import pytest
+from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
+
+from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, Person, Weather
+from clients.conftest import V1
+
+
+@pytest.fixture
+def model(v1: V1) -> OpenAIChatModel:
+    """The model as Pydantic AI's."""
+    return OpenAIChatModel(
+        v1.model,
+        provider=OpenAIProvider(base_url=v1.url, api_key="none"),
+        settings=ModelSettings(temperature=0, max_tokens=MOST_TOKENS, timeout=TIMEOUT),
+    )
+
+
+async def test_the_agent_calls_its_tool_and_tells_the_result(model: OpenAIChatModel) -> None:
+    """By the model's own choice."""
+    weather = Weather()
+    agent = Agent(model, tools=[weather.get_weather])
+    result = await agent.run(QUESTION)
+    assert weather.cities == ["Paris"]
+    assert "18" in result.output
+
+
+async def test_the_agent_streams_its_answer(model: OpenAIChatModel) -> None:
+    """After the call, which is streamed too."""
+    weather = Weather()
+    agent = Agent(model, tools=[weather.get_weather])
+    async with agent.run_stream(QUESTION) as result:
+        pieces = [piece async for piece in result.stream_text(delta=True, debounce_by=None)]
+    assert weather.cities == ["Paris"]
+    assert len(pieces) > 1
+    assert "18" in "".join(pieces)
+
+
+@pytest.mark.parametrize("output", [ToolOutput, NativeOutput, PromptedOutput])
+async def test_an_answer_has_the_structure_asked_for(model: OpenAIChatModel, output: Any) -> None:
+    """By a forced call, by the response's format, and by words with JSON as the format."""
+    result = await Agent(model, output_type=output(Person)).run(FACT)
+    assert result.output == ADA
