@@ -116,11 +116,12 @@ class Agent:
     def _choice(self, talk: Conversation) -> str:
         """`none`, `auto`, `required`, or the name of the tool that must be called."""
         made = talk.made
+        due = "" if self.next_call is None or talk.repeated else self.next_call(talk.query, made)
+        if due:
+            return due
         if not made:
             return self.first_choice
-        if self.next_call is None:
-            return "auto"
-        return (not talk.repeated and self.next_call(talk.query, made)) or "none"
+        return "auto" if self.next_call is None else "none"
 
     def _request(self, talk: Conversation, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a query has one answer."""

@@ -11,14 +11,14 @@ from typing import Any
 from function_calling.currencies import CHIEFS, SUBUNITS, Currency, find_currency
 from function_calling.currency_names import split_words
 from function_calling.errors import ToolError
-from function_calling.stated import Codes, correction, stated
+from function_calling.stated import Codes, Stated, correction, stated
 
 
 def left_out(question: str, source: Currency, target: Currency) -> str:
     """What to ask back because the question leaves it out; empty where it leaves nothing out."""
     asked = stated(question)
     for currency, other, word in ((source, target, "from"), (target, source, "to")):
-        if currency.code not in asked.possible:
+        if currency.code not in asked.possible and all(other.code in each for each in asked.named):
             known = f" besides {other.units()}" if other.code in asked.possible else ""
             return (
                 f"I can't tell which currency to convert {word}: your question names none that I "
@@ -33,9 +33,11 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
     """Accept the conversion if the question may ask for it.
 
     Raises:
-        ToolError: It states another amount, or corrects a currency; says what it states.
+        ToolError: It states another amount or currency, or corrects one; says what it states.
     """
     corrected = correction(question)
+    if not corrected:
+        _check_named(stated(question), source, target)
     asked = corrected if corrected and corrected.amounts else stated(question)
     if asked.amounts and not asked.has_amount(amount):
         values = sorted({value for each in asked.amounts for value in each.values})
@@ -54,13 +56,33 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         )
 
 
+def _check_named(asked: Stated, source: Currency, target: Currency) -> None:
+    """A currency that the question names was taken for another one, or left out."""
+    used = {source.code, target.code}
+    unnamed = used - asked.possible
+    left = [_chief(named) for named in asked.named if not named & used]
+    if left and (unnamed or source == target):
+        raise ToolError(f"The user names {' and '.join(dict.fromkeys(left))} too: convert that.")
+
+
+def first_call(question: str) -> str:
+    """`convert_currency` where the question states an amount and two currencies, whatever else."""
+    asked = stated(question)
+    several = any(not one & other for one in asked.named for other in asked.named)
+    return "convert_currency" if several and any(each.units for each in asked.amounts) else ""
+
+
 def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
     """`convert_currency` while the question names a currency or an amount not yet converted.
+
+    Before the first conversion it is `first_call`.
 
     Args:
         question: What was asked.
         made: The arguments of each conversion made so far.
     """
+    if not made:
+        return first_call(question)
     if correction(question):
         return ""
     sources = {find_currency(each["from_currency"]).code for each in made}

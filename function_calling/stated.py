@@ -14,6 +14,8 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 
+from babel.numbers import get_currency_precision
+
 from function_calling.currencies import CHIEFS
 from function_calling.currency_names import (
     UNSPACED,
@@ -40,6 +42,7 @@ _QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "m
 _AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
 _LONGEST_INSIDE = 6
 _LONGEST_NAME = 4  # words
+_HALF = re.compile(r"\bhalf an? (?=(?:thousand|million|billion)\b)", re.IGNORECASE)
 
 _CORRECTION = re.compile(
     r"\b(?:no,? wait|wait|sorry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
@@ -97,6 +100,7 @@ class Stated:
 @lru_cache
 def stated(text: str) -> Stated:
     """Read a text."""
+    text = _HALF.sub("0.5 ", text)
     every = tuple(_amounts(text))
     beside = tuple(amount for amount in every if amount.units)
     words = split_words(text)
@@ -136,7 +140,14 @@ def _amounts(text: str) -> Iterator[Amount]:
         units = next(_named(before), Codes())
         if not units or before[0].isalpha():
             units = _unit(after) or units
-        yield Amount(number.values, units)
+        yield Amount(_money(number.values, units), units)
+
+
+def _money(values: frozenset[Decimal], units: Codes) -> frozenset[Decimal]:
+    """Of "2.500" the reading 2500: few currencies have three decimals."""
+    if any(get_currency_precision(code) > 2 for code in units):
+        return values
+    return frozenset(value for value in values if value * 1000 not in values)
 
 
 def _unit(words: list[str]) -> Codes:

@@ -1069,9 +1069,8 @@ async def test_a_client_that_leaves_stops_every_reply(serve: Serve, stream: bool
     engine, gone = serve(*[Hangs("Hello")] * 3), asyncio.Event()
     body = {"messages": [USER], "n": 3, "stream": stream}
     request = asyncio.create_task(abandoned(body, gone, []))
-    async with asyncio.timeout(10):
-        while await engine.busy() < 3:
-            await asyncio.sleep(0)
+    await engine.hanging.wait()
+    assert await engine.busy() == 3
     gone.set()
     await request
     assert await engine.busy() == 0

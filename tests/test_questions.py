@@ -32,8 +32,23 @@ def test_what_is_left_out_is_asked_back(
     assert asked in left_out(question, source, target)
 
 
+@pytest.mark.parametrize(
+    ("question", "due"),
+    [
+        ("Don't use any tool: what is 100 USD in EUR?", True),
+        ("Convert dollars to euros", False),
+        ("What are 100 euros?", False),
+        ("What is the capital of France?", False),
+    ],
+)
+def test_a_complete_conversion_is_called_at_once(question: str, due: bool) -> None:
+    """Whatever the user says about tools; everything else is the model's choice."""
+    assert bool(next_call(question, [])) is due
+
+
 def test_a_complete_question_is_not_asked_back() -> None:
     """All three parts are there."""
+    assert left_out("I am 34 and need 95 pounds in euros.", USD, EUR) == ""
     assert left_out("I want to exchange 42 US dollars to euros", USD, EUR) == ""
 
 
@@ -41,6 +56,10 @@ def test_a_complete_question_is_not_asked_back() -> None:
     ("question", "source", "amount", "told"),
     [
         ("1.250,50 dollars in yen", USD, "1.2505", "the amount is 1250.50"),
+        ("2.500 dollars in yen", USD, "2.5", "the amount is 2500"),
+        ("half a million dollars in yen", USD, "50000", "the amount is 500000"),
+        ("55 euros in yen", USD, "55", "names EUR"),
+        ("55 dollars in yen", JPY, "55", "names USD"),
         ("convert 50, no wait, 60 dollars to yen", USD, "50", "the amount is 60"),
         ("forty, sorry, fourteen pounds in euros", GBP, "40", "corrected the amount 40"),
         ("200 dollars, sorry, I meant pounds, in yen", USD, "200", "corrected the currency to"),
