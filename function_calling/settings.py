@@ -12,6 +12,11 @@ from function_calling.errors import SettingsError
 
 GPU_MODEL_ID = "hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4"
 
+TOOL_FORMATS = (
+    *("hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3", "pythonic", "qwen3coder"),
+    *("react_en", "react_zh", "toolbench"),
+)
+
 
 def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
     """A dataclass field read from `variable`; rules are `choices`, `least` and `most`."""
@@ -42,8 +47,8 @@ class Settings:
     tool_format: str = _setting(
         "TOOL_FORMAT",
         "auto",
-        "how the model writes tool calls: `hermes`, `llama3`, or `auto`: by its chat template",
-        choices=("auto", "hermes", "llama3"),
+        "how the model writes tool calls: `react_en`, say, or `auto`: by its chat template",
+        choices=("auto", *TOOL_FORMATS),
     )
     threads: int = _setting(
         "THREADS", 0, "CPU threads of the embedded engine; 0: all cores", least=0

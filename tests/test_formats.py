@@ -14,6 +14,7 @@ from function_calling.formats.arguments import JsonArguments
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import JsonSlot, Message, Tool
+from function_calling.settings import TOOL_FORMATS
 
 JSON_FORMATS = [form for form in FORMATS.values() if isinstance(form.arguments, JsonArguments)]
 CONVERT = Tool("convert", "Convert money, e.g. €", {"type": "object", "properties": {"amount": {}}})
@@ -75,6 +76,11 @@ def prompt(form: Format, source: str, messages: list[Message], tools: tuple[Tool
 
 
 # Which format
+
+
+def test_every_format_can_be_set() -> None:
+    """By its name."""
+    assert set(TOOL_FORMATS) == set(FORMATS)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from function_calling.errors import SettingsError
-from function_calling.settings import Settings
+from function_calling.settings import TOOL_FORMATS, Settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -62,7 +62,7 @@ def test_other_variables_are_left_alone() -> None:
     ("variable", "text", "wanted"),
     [
         ("ENGINE", "vllm", "one of auto, llamacpp, lmdeploy"),
-        ("TOOL_FORMAT", "Hermes", "one of auto, hermes, llama3"),
+        ("TOOL_FORMAT", "Hermes", f"one of auto, {', '.join(TOOL_FORMATS)}"),
         ("THREADS", "many", "a whole number"),
         ("THREADS", "1.5", "a whole number"),
         ("THREADS", "-1", "0 or more"),
