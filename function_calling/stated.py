@@ -46,7 +46,8 @@ _HALF = re.compile(r"\bhalf an? (?=(?:thousand|million|billion)\b)", re.IGNORECA
 
 _CORRECTION = re.compile(
     r"\b(?:no,? wait|wait|sorry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
-    r"correction|oh no|typo|mistyped|i typed|nein|moment|quatsch|ich meine|ich meinte|pardon|"
+    r"correction|oh no|typo|mistyped|i typed|is out|forget that|never mind|"
+    r"nein|moment|quatsch|ich meine|ich meinte|pardon|"
     r"non,|je veux dire|je voulais dire|plut[oô]t|perd[oó]n|no,? espera|quiero decir|mejor dicho|"
     r"anzi|scusa|cioè|desculpe|quero dizer|ali[aá]s|нет,|извините|то есть)\b"
     r"|不对|不是|哦不|抱歉|我是说|改成|じゃなくて|아니",

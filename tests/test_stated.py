@@ -81,4 +81,7 @@ def test_only_what_follows_a_correction_counts() -> None:
     corrected = correction("convert 50, sorry, 55, no wait, 60 dollars to yen")
     assert corrected is not None
     assert [set(each.values) for each in corrected.amounts] == [{Decimal(60)}]
+    dropped = correction("₪60+VAT is out, just ₪75 in €")
+    assert dropped is not None
+    assert [set(each.values) for each in dropped.amounts] == [{Decimal(75)}]
     assert correction("convert 50 dollars to yen") is None
