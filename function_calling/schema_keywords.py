@@ -40,6 +40,8 @@ _SHAPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(TYPES["number"], (int, float)),
 }
 DEFINITIONS = ("$defs", "definitions")
+LARGEST_EXACT = 2**53
+"""Of larger constants the engines write another number, or crash."""
 
 
 def shaped(key: str, value: Any, place: str) -> Any:
@@ -54,7 +56,23 @@ def shaped(key: str, value: Any, place: str) -> Any:
     names = value if key == "required" and isinstance(value, list) else ()
     if not isinstance(value, wanted) or not all(isinstance(name, str) for name in names):
         raise refused(f"they are no JSON Schema: {place}: {key}={shown(value)}")
+    if key in {"const", "enum"} and not _exact(value):
+        raise refused(
+            f"{place}: {key}={shown(value)}: engines write no number beyond 2**53 exactly"
+        )
     return value
+
+
+def _exact(value: Any) -> bool:
+    """Whether the value's numbers are written as they are."""
+    match value:
+        case int() | float():
+            return abs(value) <= LARGEST_EXACT
+        case list():
+            return all(map(_exact, value))
+        case dict():
+            return all(map(_exact, value.values()))
+    return True
 
 
 def refused(reason: str) -> RequestError:
@@ -64,8 +82,3 @@ def refused(reason: str) -> RequestError:
         param="tools",
         code="invalid_function_parameters",
     )
-
-
-def local(key: str, value: Any) -> bool:
-    """Whether this is a reference into the schema itself."""
-    return key == "$ref" and isinstance(value, str) and value.startswith("#")

@@ -9,87 +9,117 @@ compile, and bounds numbers, strings, arrays and open objects.
 from collections.abc import Mapping
 from typing import Any
 
+from function_calling.schema_bounds import (
+    MOST_ITEMS,
+    MOST_PROPERTIES,
+    SCALARS,
+    Schema,
+    any_object,
+    anything,
+    bound_number,
+)
+from function_calling.schema_budget import Budget
 from function_calling.schema_keywords import (
     ANNOTATIONS,
     DEFINITIONS,
     KEPT,
     KEPT_FORMATS,
     TYPES,
-    local,
-    refused,
     shaped,
 )
+from function_calling.schema_references import References, local
 
-Schema = dict[str, Any]
-
-LARGEST_NUMBER = 10**15
-SMALLEST_STEP = 1e-9
-MOST_ITEMS = 32
-MOST_PROPERTIES = 16
-MOST_SCHEMAS = 5000
+LONGEST_PLACE = 4000
+"""Characters of a name where it tells a place; more would not fit into a header."""
 
 
-def enforceable(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema, list[str]]:
+def enforceable(
+    schema: Mapping[str, Any], longest_string: int, budget: Budget | None = None
+) -> tuple[Schema, list[str]]:
     """A tool's `parameters` as a constraint on its arguments.
 
     Args:
         schema: JSON Schema of an object; a missing type or missing properties mean "no arguments".
         longest_string: Characters of a string whose schema sets no `maxLength`.
+        budget: What all schemas of a request may come to; None if it is the only one.
 
     Returns:
         The schema to enforce, and the places whose keyword it leaves out ("unit: not").
 
     Raises:
-        RequestError: A keyword's value is of the wrong kind, or there are too many branches.
+        RequestError: A keyword's value can't be used, or the schema is too large.
     """
-    ignored: list[str] = []
-    rewriter = _Rewriter(longest_string, ignored)
     root = {"properties": {}, **schema, "type": "object"}
-    return rewriter.schema(root, "arguments"), ignored
+    return _Rewriter(longest_string, root, budget or Budget()).root("arguments")
 
 
 def enforceable_value(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema, list[str]]:
     """Like `enforceable`, for a value of any kind; `{"type": "object"}` alone is any object."""
-    ignored: list[str] = []
-    rewriter = _Rewriter(longest_string, ignored)
     if schema.keys() - ANNOTATIONS == {"type"} and schema["type"] == "object":
-        return rewriter.any_object(), ignored
-    return rewriter.schema(schema, "response_format"), ignored
+        return any_object(longest_string), []
+    return _Rewriter(longest_string, schema, Budget()).root("response_format")
 
 
 class _Rewriter:
-    def __init__(self, longest_string: int, ignored: list[str]) -> None:
+    def __init__(self, longest_string: int, root: Mapping[str, Any], budget: Budget) -> None:
         self._longest_string = longest_string
-        self._ignored = ignored
-        self._written = 0
+        self._any = anything(longest_string)
+        self._root = root
+        self._references = References(root)
+        self._ignored: list[str] = []
+        self._budget = budget
+
+    def root(self, place: str) -> tuple[Schema, list[str]]:
+        """The root, with a definition for all that is referred to."""
+        result = self.schema(self._root, place)
+        named = self._references.named
+        written: Schema = {}
+        while left := named.keys() - written.keys():  # what is written may refer to more
+            for name in sorted(left):
+                written[name] = self.schema(_without(named[name], *DEFINITIONS), name)
+        if written:
+            result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
+        return result, self._ignored
 
     def schema(self, schema: Any, place: str) -> Schema:
         """One schema and all below it."""
-        self._written += 1
-        if self._written > MOST_SCHEMAS:  # branches multiply what stands beside them
-            raise refused("they branch too often")
+        with self._budget.level():
+            return self._rewritten(schema, place)
+
+    def _rewritten(self, schema: Any, place: str) -> Schema:
         if schema is False:
             return {"enum": []}
         if not isinstance(schema, Mapping) or not schema.keys() - ANNOTATIONS:
             return self._anything()
         if schema.get("nullable") is True:
             return {"anyOf": [self.schema(_without(schema, "nullable"), place), {"type": "null"}]}
-        for key in ("anyOf", "oneOf", "allOf"):
-            # oneOf compiles only where the branches exclude each other at sight.
-            if key in schema and (key != "allOf" or len(shaped(key, schema[key], place)) == 1):
-                return self._branches(key, schema, place)
+        if branching := self._branching(schema, place):
+            return self._branches(*branching, schema, place)
         result: Schema = {}
         for key, value in schema.items():
             self._keyword(result, key, value, place)
         self._bound(result, schema, place)
         return result
 
-    def _branches(self, key: str, schema: Mapping[str, Any], place: str) -> Schema:
-        """Each branch with the keywords that stand beside all of them; references stay good."""
+    def _branching(self, schema: Mapping[str, Any], place: str) -> tuple[str, list[Any]] | None:
+        """The keyword whose schemas take in what stands beside it, and these schemas."""
+        beside = schema.keys() - ANNOTATIONS - {"$ref", *DEFINITIONS}
+        if beside and local("$ref", schema.get("$ref")):
+            return "$ref", [self._references.target(schema["$ref"], place)]
+        for key in ("anyOf", "oneOf", "allOf"):
+            # oneOf compiles only where the branches exclude each other at sight.
+            if key in schema and (key != "allOf" or len(shaped(key, schema[key], place)) == 1):
+                return key, shaped(key, schema[key], place)
+        return None
+
+    def _branches(
+        self, key: str, schemas: list[Any], schema: Mapping[str, Any], place: str
+    ) -> Schema:
+        """Each branch with the keywords that stand beside all of them."""
         beside = _without(schema, key, *DEFINITIONS)
         branches = [
             self.schema(self._both(beside, branch, place), place)
-            for branch in shaped(key, schema[key], place)
+            for branch in schemas
             if branch is not False
         ]
         result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
@@ -100,45 +130,49 @@ class _Rewriter:
 
     def _both(self, beside: Schema, branch: Any, place: str) -> Schema:
         """What both allow; of two keywords that differ the branch's holds."""
+        self._budget.spend(len(beside))
         result = dict(beside)
         for key, value in branch.items() if isinstance(branch, Mapping) else ():
             if key == "required" and isinstance(beside.get(key), list):
                 value = list(dict.fromkeys([*beside[key], *shaped(key, value, place)]))
+                self._budget.spend(len(value))
             elif key == "properties" and isinstance(beside.get(key), Mapping):
                 value = self._both(beside[key], value, place)
             elif key not in ANNOTATIONS and beside.get(key, value) != value:
-                self._ignored.append(f"{place}: {key}")
+                self._ignore(place, key)
             result[key] = value
         return result
 
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
         value = shaped(key, value, place)
         if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
-            self._ignored.append(f"{place}: {key}")
-        elif key in KEPT or (key, value) in KEPT_FORMATS or local(key, value):
+            self._ignore(place, key)
+        elif local(key, value):
+            result[key] = self._references.moved(value, place)
+        elif key in KEPT or (key, value) in KEPT_FORMATS:
             result[key] = value
         elif key in {"properties", "patternProperties", *DEFINITIONS}:
-            result[key] = {name: self.schema(each, name) for name, each in value.items()}
+            result[key] = {
+                name: self.schema(each, name[:LONGEST_PLACE]) for name, each in value.items()
+            }
         elif key == "prefixItems" or (key == "items" and isinstance(value, list)):
             result["prefixItems"] = [self.schema(each, place) for each in value]
         elif key in {"items", "additionalProperties"}:
             result[key] = value if value is False else self.schema(value, place)
         elif key not in ANNOTATIONS and not key.startswith("x-"):
-            self._ignored.append(f"{place}: {key}")
+            self._ignore(place, key)
 
     def _bound(self, result: Schema, schema: Mapping[str, Any], place: str) -> None:
         if "$ref" in result or "enum" in result or "const" in result:
             return
         if "type" not in result:
             told = (kind for kind, keys in TYPES.items() if result.keys() & set(keys))
-            result["type"] = next(told, list(_SCALARS))
+            result["type"] = next(told, list(SCALARS))
         kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
         if "string" in kinds:
             result.setdefault("maxLength", max(self._longest_string, result.get("minLength", 0)))
-        if "number" in kinds:
-            result.setdefault("multipleOf", SMALLEST_STEP)
         if "number" in kinds or "integer" in kinds:
-            _bound_number(result)
+            bound_number(result)
         if "array" in kinds:
             result.setdefault("items", self._anything())
             result.setdefault("maxItems", max(MOST_ITEMS, result.get("minItems", 0)))
@@ -165,54 +199,19 @@ class _Rewriter:
         if result.get("properties", {}).keys() - set(result.get("required", ())):
             for key in ("minProperties", "maxProperties"):
                 if result.pop(key, None) is not None:
-                    self._ignored.append(f"{place}: {key}")
+                    self._ignore(place, key)
         elif result["additionalProperties"] is not False:
             most = max(MOST_PROPERTIES, result.get("minProperties", 0))
             result.setdefault("maxProperties", most)
 
+    def _ignore(self, place: str, key: str) -> None:
+        self._budget.spend(1)
+        self._ignored.append(f"{place}: {key}")
+
     def _anything(self) -> Schema:
-        """Any scalar, or one flat level of them: deeper free JSON has no bound."""
-        scalar = self._scalar()
-        return {
-            "anyOf": [
-                scalar,
-                {"type": "array", "items": scalar, "maxItems": MOST_ITEMS},
-                {
-                    "type": "object",
-                    "additionalProperties": scalar,
-                    "maxProperties": MOST_PROPERTIES,
-                },
-            ]
-        }
-
-    def any_object(self) -> Schema:
-        """Objects and arrays in each other, as deep as a model likes."""
-        value = {"$ref": "#/$defs/value"}
-        array = {"type": "array", "items": value, "maxItems": MOST_ITEMS}
-        inner = {
-            "type": "object",
-            "additionalProperties": value,
-            "maxProperties": MOST_PROPERTIES,
-        }
-        return {**inner, "$defs": {"value": {"anyOf": [self._scalar(), array, inner]}}}
-
-    def _scalar(self) -> Schema:
-        result: Schema = {"type": list(_SCALARS)}
-        self._bound(result, {}, "")
-        return result
-
-
-_SCALARS = ("string", "number", "boolean", "null")
+        self._budget.spend(1)
+        return dict(self._any)
 
 
 def _without(schema: Mapping[str, Any], *keys: str) -> Schema:
     return {key: value for key, value in schema.items() if key not in keys}
-
-
-def _bound_number(result: Schema) -> None:
-    lowest = result.get("minimum", result.get("exclusiveMinimum"))
-    highest = result.get("maximum", result.get("exclusiveMaximum"))
-    if lowest is None:
-        result["minimum"] = -max(LARGEST_NUMBER, 1000 * abs(highest or 0))
-    if highest is None:
-        result["maximum"] = max(LARGEST_NUMBER, 1000 * abs(lowest or 0))

@@ -4,63 +4,132 @@ The syntax is Lark's with `%json` for a JSON Schema
 (https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md). One alternative reads
 
     %llguidance {}
-    start: " "? %json {…schema…} "}\\n</tool_call>"
+    start: " "? json0 "}\\n</tool_call>"
+    json0: %json {…schema…}
 
 A slot and the literal behind it stand in one grammar, and a space may come before a slot, because
 models merge those characters into one token: a grammar that ended with the slot would forbid `}}`.
 """
 
 import json
-from collections.abc import Sequence
-
-from llguidance import LLMatcher
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
 
 from function_calling.errors import RequestError
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
 
+MOST_CHARACTERS = 1_000_000
+"""Characters of a grammar at most."""
+LONGEST_CHECK = 5.0
+"""Seconds that a grammar may take to compile."""
+LONGEST_PROBLEM = 300
+
+_COMPILER = Path(__file__).with_name("compiler.py")
+_MARKS = ("^", "<non-verbose/>")
+_PLACE = re.compile(r"^at \d+\(\d+\): ")
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 def grammar(constraint: Sequence[Alternative]) -> str:
-    """The grammar that allows the alternatives and nothing else.
+    """The grammar that allows the alternatives and nothing else; takes a moment if it is new.
 
     Raises:
-        RequestError: A schema can't be compiled. llama.cpp would go on without any constraint.
+        RequestError: It is too large or can't be compiled. llama.cpp would go on without any.
     """
-    rules: list[str] = []
-    start = " | ".join(_sequence(alternative, rules) for alternative in constraint)
-    text = "\n".join(["%llguidance {}", f"start: {start}", *rules])
-    problem = LLMatcher.validate_grammar(text)
-    if problem:
-        raise RequestError(
-            f"The JSON Schema can't be enforced: {_first_line(problem)}",
-            param="tools",
-            code="invalid_function_parameters",
-        )
+    text = grammar_text(constraint)
+    _check(text)
     return text
 
 
-def _sequence(parts: Alternative, rules: list[str]) -> str:
-    return " ".join(_part(part, rules) for part in parts) or '""'
+def grammar_text(constraint: Sequence[Alternative]) -> str:
+    """The grammar, not compiled yet.
+
+    Raises:
+        RequestError: It is too large.
+    """
+    writer = _Writer()
+    start = " | ".join(writer.sequence(alternative) for alternative in constraint)
+    return "\n".join(["%llguidance {}", f"start: {start}", *writer.rules()])
 
 
-def _part(part: str | JsonSlot | TextSlot | OneOf, rules: list[str]) -> str:
-    match part:
-        case str():
-            return json.dumps(part, ensure_ascii=False)
-        case JsonSlot():
-            schema = {**part.schema, "x-guidance": _SPACING}
-            return '" "? %json ' + json.dumps(schema, ensure_ascii=False)
-        case TextSlot():
-            name = f"text{len(rules)}"
-            end = json.dumps(part.end, ensure_ascii=False)
-            rules.append(f"{name}[suffix={end}]: /(?s:.{{{part.shortest},{part.longest}}})/")
-            return name
-        case OneOf():
-            return "(" + " | ".join(_sequence(each, rules) for each in part.alternatives) + ")"
+class _Writer:
+    """Writes the parts of a constraint; what is no literal becomes a rule, once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._slots: dict[int, str] = {}
+        self._length = 0
+
+    def rules(self) -> Iterator[str]:
+        """The rules that the written parts name."""
+        return (f"{name}{body}" for body, name in self._names.items())
+
+    def sequence(self, parts: Alternative) -> str:
+        """One part behind the other."""
+        return " ".join(self._part(part) for part in parts) or '""'
+
+    def _part(self, part: str | JsonSlot | TextSlot | OneOf) -> str:
+        match part:
+            case str():
+                return self._counted(json.dumps(part, ensure_ascii=False))
+            case OneOf():
+                return "(" + " | ".join(self.sequence(each) for each in part.alternatives) + ")"
+        if id(part) not in self._slots:  # a slot may stand in many places, and its schema be large
+            self._slots[id(part)] = self._slot(part)
+        return self._counted(self._slots[id(part)])
+
+    def _slot(self, slot: JsonSlot | TextSlot) -> str:
+        if isinstance(slot, JsonSlot):
+            schema = {**slot.schema, "x-guidance": _SPACING}
+            return '" "? ' + self._rule("json", f": %json {json.dumps(schema, ensure_ascii=False)}")
+        end = json.dumps(slot.end, ensure_ascii=False)
+        text = f"(?s:.{{{slot.shortest},{slot.longest}}})"
+        return self._rule("text", f"[suffix={end}]: /{text}/")
+
+    def _rule(self, kind: str, body: str) -> str:
+        return self._names.setdefault(self._counted(body), f"{kind}{len(self._names)}")
+
+    def _counted(self, text: str) -> str:
+        self._length += len(text)
+        if self._length > MOST_CHARACTERS:
+            raise _refused(f"they come to more than {MOST_CHARACTERS} characters of grammar")
+        return text
 
 
-def _first_line(problem: str) -> str:
-    """LLGuidance's message without its excerpt of the grammar."""
+@lru_cache(maxsize=64)
+def _check(text: str) -> None:
+    """Compile the grammar in a process of its own; what was found good is remembered."""
+    try:
+        compiler = subprocess.run(
+            [sys.executable, "-I", str(_COMPILER)],
+            input=text.encode(),
+            capture_output=True,
+            timeout=LONGEST_CHECK,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _refused(f"to compile them takes longer than {LONGEST_CHECK:g} seconds") from None
+    if compiler.returncode:
+        raise _refused("the compiler fails on them")
+    if problem := _one_line(compiler.stdout.decode()):
+        raise _refused(problem)
+
+
+def _refused(reason: str) -> RequestError:
+    return RequestError(
+        f"The JSON Schema can't be enforced: {reason}",
+        param="tools",
+        code="invalid_function_parameters",
+    )
+
+
+def _one_line(problem: str) -> str:
+    """LLGuidance's message without its excerpt of the grammar, and without places in that."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
-    return " ".join(line for line in lines if not line[0].isdigit() and line != "^")
+    told = " ".join(line for line in lines if not line[0].isdigit() and line not in _MARKS)
+    told = _PLACE.sub("", told)
+    return told if len(told) <= LONGEST_PROBLEM else told[: LONGEST_PROBLEM - 1] + "…"

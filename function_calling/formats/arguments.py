@@ -6,6 +6,7 @@ A spelling writes arguments into a history, reads them from a text, and says whi
 slots they are, so that an engine can be held to a schema in it.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
@@ -33,14 +34,21 @@ class Spelling(Protocol):
         """Arguments as this spelling has them."""
         ...
 
-    def read(self, text: str, start: int, schema: Schema, *, exact: bool) -> Found | None:
+    def read_slots(self, text: str, schema: Schema) -> str:
+        """The arguments, as JSON, in a text that was written by way of `slots(schema)`.
+
+        Raises:
+            ValueError: It was not.
+        """
+        ...
+
+    def read(self, text: str, start: int, schema: Schema) -> Found | None:
         """The arguments that begin at `start`; None while the text is too short to tell.
 
         Args:
-            text: What a model wrote.
+            text: What a model wrote freely.
             start: Where the arguments begin.
-            schema: Tells text from other values where the spelling doesn't.
-            exact: Whether the text was written by way of `slots`, so that nothing is forgiven.
+            schema: The tool's own; tells text from other values where the spelling doesn't.
 
         Raises:
             ValueError: There are no arguments here.
@@ -59,7 +67,14 @@ class JsonArguments:
         """See `Spelling.write`."""
         return to_json(arguments)
 
-    def read(self, text: str, start: int, schema: Schema, *, exact: bool) -> Found | None:
+    def read_slots(self, text: str, schema: Schema) -> str:
+        """See `Spelling.read_slots`."""
+        arguments = text.strip()
+        if not isinstance(json.loads(arguments), dict):
+            raise ValueError("arguments are an object")
+        return arguments
+
+    def read(self, text: str, start: int, schema: Schema) -> Found | None:
         """See `Spelling.read`."""
         found = read_value(text, past_space(text, start))
         if found is None:
@@ -86,36 +101,61 @@ def properties_written(
         RequestError: The schema is none of an object's properties.
     """
     definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    written = []
+    for branch in _branches(schema):
+        required = dict.fromkeys(branch.get("required", ()))
+        each = {
+            name: {**it, **definitions} if '"$ref"' in to_json(it) else it
+            for name, it in _properties(branch).items()
+        }
+        optional = {name: it for name, it in each.items() if name not in required}
+        written.append(write({name: each[name] for name in required}, optional))
+    return written[0] if len(written) == 1 else (OneOf(tuple(written)),)
+
+
+def declared(schema: Schema) -> dict[str, list[Schema]]:
+    """The properties of the arguments, each with its schema in every branch that has it."""
+    found: dict[str, list[Schema]] = {}
+    for branch in _branches(schema):
+        for name, property_ in _properties(branch).items():
+            found.setdefault(name, []).append(property_)
+    return found
+
+
+def name_at(text: str, start: int, spelled: Mapping[str, str]) -> tuple[str, int]:
+    """The name whose spelling stands at `start`, and where that ends; the longest, of several.
+
+    Raises:
+        ValueError: There is none.
+    """
+    found = [name for name, spelling in spelled.items() if text.startswith(spelling, start)]
+    if not found:
+        raise ValueError(f"no name: {text[start : start + 80]!r}")
+    name = max(found, key=len)
+    return name, start + len(spelled[name])
+
+
+def _properties(branch: Schema) -> dict[str, Schema]:
+    """Those that are declared, and those that are only required."""
+    other = branch.get("additionalProperties")
+    return {**dict.fromkeys(branch.get("required", ()), other), **branch.get("properties", {})}
+
+
+def _branches(schema: Schema) -> list[Schema]:
+    """The objects that the schema allows, one or several to choose from.
+
+    Raises:
+        RequestError: One can't be written property by property, or not with its required ones.
+    """
     if "anyOf" in schema:
-        branches = [{**branch, **definitions} for branch in schema["anyOf"]]
-        return (OneOf(tuple(properties_written(branch, write) for branch in branches)),)
-    if "$ref" in schema:
-        return properties_written({**_target(schema), **definitions}, write)
+        return [found for branch in schema["anyOf"] for found in _branches(branch)]
     required = schema.get("required", ())
-    other = schema.get("additionalProperties")
-    declared = schema.get("properties", {})
-    if schema.get("type") != "object" or schema.get("minProperties", 0) > len(required):
+    whole = schema.keys() & {"const", "enum"} or schema.get("type") != "object"
+    if whole or schema.get("minProperties", 0) > len(required):
         raise RequestError(
             "A tool's parameters can't be written in this tool format: wanted an object with "
             "declared properties.",
             param="tools",
             code="invalid_function_parameters",
         )
-    each = {
-        name: {**property_, **definitions}
-        for name, property_ in {**dict.fromkeys(required, other), **declared}.items()
-    }
-    return write(
-        {name: each[name] for name in required},
-        {name: schema for name, schema in each.items() if name not in required},
-    )
-
-
-def _target(schema: Schema) -> Schema:
-    """What a reference into the schema itself (RFC 6901) points to."""
-    target: Any = schema
-    for step in schema["$ref"].removeprefix("#").split("/")[1:]:
-        target = target[step.replace("~1", "/").replace("~0", "~")]
-    if target is schema:
-        raise RequestError("A tool's parameters refer to themselves.", param="tools")
-    return dict(target)
+    return [schema]

@@ -24,10 +24,12 @@ CHATGLM3 = Format(
     template_faults=("[gMASK]sop",),
     tools_prompt=(
         "Answer the following questions as best as you can. You have access to the following "
-        "tools:\n{tools}"
+        "tools:\n[\n{tools}\n]"
     ),
     tool_text="function",
     tools_indent=4,
+    tools_margin="    ",
+    tools_separator=",\n",
     before_arguments="\n```python\ntool_call(",
     arguments=KeywordArguments(),
     call_close=")\n```",

@@ -1,12 +1,11 @@
 """What a tool-call format is: how one model family writes tools, calls and results, as data."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from function_calling.formats.arguments import JsonArguments, Schema, Spelling
-from function_calling.formats.literals import parse_value, to_json
+from function_calling.formats.arguments import JsonArguments, Schema, Spelling, name_at
+from function_calling.formats.literals import parse_value
 from function_calling.messages import Alternative, Tool
 
 
@@ -28,6 +27,7 @@ class Format:
             user's before.
         tool_text: Whether a tool is told as OpenAI's object, or as the function in it.
         tools_indent: Indentation of a tool's JSON; None puts each on one line.
+        tools_margin: Before each line of a tool's JSON.
         tools_separator: Between the tools.
         calls_open: Before the first call of a turn.
         call_open: Before each call.
@@ -45,6 +45,7 @@ class Format:
         steps: Whether text and calls follow the scheme of thought, action and observation.
         result: How a tool's result is written; `{content}` stands for it.
         result_role: The role whose turn carries results; the assistant's own goes on behind them.
+        after_results: What is said behind results to a model that calls again for what they tell.
         calls_apart: Whether a turn holds one call, so that several become a turn each.
         short_ids: Whether the template takes calls' ids of nine letters and digits alone.
         special_tokens: The texts of the model's special tokens that calls are written with.
@@ -58,6 +59,7 @@ class Format:
     tools_turn: Literal["system", "first user", "last user"] = "system"
     tool_text: Literal["object", "function"] = "object"
     tools_indent: int | None = None
+    tools_margin: str = ""
     tools_separator: str = "\n"
     calls_open: str = ""
     call_open: str = ""
@@ -74,6 +76,7 @@ class Format:
     steps: bool = False
     result: str = "{content}"
     result_role: str
+    after_results: str = ""
     calls_apart: bool = False
     short_ids: bool = False
     special_tokens: tuple[str, ...] = ()
@@ -130,18 +133,13 @@ class Format:
         Raises:
             ValueError: The text is no such call.
         """
+        start = 0
         name = names[0]
         if len(names) > 1:
-            name, _, text = text.partition(self.before_arguments)
-        if isinstance(self.arguments, JsonArguments):
-            arguments = text.removesuffix(self.call_close).strip()
-            if not isinstance(json.loads(arguments), dict):
-                raise ValueError("arguments are an object")
-            return name, arguments
-        found = self.arguments.read(text, 0, schemas.get(name, {}), exact=True)
-        if found is None:
-            raise ValueError("the call is cut off")
-        return name, to_json(found[0])
+            spelled = {each: each + self.before_arguments for each in names}
+            name, start = name_at(text, 0, spelled)
+        arguments = text[start:].removesuffix(self.call_close)
+        return name, self.arguments.read_slots(arguments, schemas.get(name, {}))
 
     def with_answer_tool(self, tools: Sequence[Tool]) -> list[Tool]:
         """The tools that the model is told of: those offered, and the answer's."""

@@ -44,5 +44,6 @@ HERMES = Format(
     whole_object=True,
     result="<tool_response>\n{content}\n</tool_response>",
     result_role="user",
+    after_results="\nNow answer my question.",
     special_tokens=("<tool_call>", "</tool_call>"),
 )

@@ -5,12 +5,19 @@ city="Oslo", days=2
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
-from function_calling.formats.arguments import Found, Schema, properties_written
-from function_calling.formats.literals import past_space, read_value, to_json
+from function_calling.formats.arguments import (
+    Found,
+    Schema,
+    declared,
+    name_at,
+    properties_written,
+)
+from function_calling.formats.literals import first_json, past_space, read_value, to_json
 from function_calling.messages import Alternative, JsonSlot, OneOf
 
+_BETWEEN = ", "
 _KEYWORD = re.compile(r"([^\s=(),]+)\s*=\s*(?=\S)")
 _BEGINNING = re.compile(r"[^\s=(),]*\s*(=\s*)?")
 
@@ -26,7 +33,18 @@ class KeywordArguments:
         """See `Spelling.write`."""
         return ", ".join(f"{name}={to_json(value)}" for name, value in arguments.items())
 
-    def read(self, text: str, start: int, schema: Schema, *, exact: bool) -> Found | None:
+    def read_slots(self, text: str, schema: Schema) -> str:
+        """See `Spelling.read_slots`."""
+        found: dict[str, Any] = {}
+        spelled = {name: f"{name}=" for name in declared(schema)}
+        start = 0
+        while start < len(text):
+            name, start = name_at(text, start, spelled)
+            found[name], start = first_json(text, start)
+            start += len(_BETWEEN)
+        return to_json(found)
+
+    def read(self, text: str, start: int, schema: Schema) -> Found | None:
         """See `Spelling.read`."""
         found: dict[str, Any] = {}
         while True:
@@ -49,26 +67,33 @@ class KeywordArguments:
                 raise ValueError(f"no comma: {text[start : start + 80]!r}")
 
 
+_Slots: TypeAlias = list[tuple[str, JsonSlot]]
+
+
 def _keywords(required: dict[str, Schema], optional: dict[str, Schema]) -> Alternative:
-    if required:
-        first, *others = required.items()
-        behind = (part for each in others for part in _keyword(*each, ", "))
-        return (*_keyword(*first), *behind, *_each_or_not(optional))
-    names = list(optional)
-    starts = (
-        (
-            *_keyword(name, optional[name]),
-            *_each_or_not({later: optional[later] for later in names[index + 1 :]}),
-        )
-        for index, name in enumerate(names)
-    )
-    return (OneOf(((), *starts)),)
+    always, sometimes = _slots(required), _slots(optional)
+    if always:
+        behind = (part for each in always[1:] for part in _keyword(*each, _BETWEEN))
+        return (*_keyword(*always[0]), *behind, *_each_or_not(sometimes))
+    return (OneOf(((), _some(sometimes))),) if sometimes else ()
 
 
-def _each_or_not(optional: dict[str, Schema]) -> Iterator[OneOf]:
-    for name, schema in optional.items():
-        yield OneOf(((), _keyword(name, schema, ", ")))
+def _slots(properties: dict[str, Schema]) -> _Slots:
+    return [(name, JsonSlot(dict(schema))) for name, schema in properties.items()]
 
 
-def _keyword(name: str, schema: Schema, before: str = "") -> Alternative:
-    return f"{before}{name}=", JsonSlot(dict(schema))
+def _some(optional: _Slots) -> Alternative:
+    """One or more keywords: halves, so that what is written grows little faster than they do."""
+    if len(optional) == 1:
+        return _keyword(*optional[0])
+    first, second = optional[: len(optional) // 2], optional[len(optional) // 2 :]
+    return (OneOf(((*_some(first), *_each_or_not(second)), _some(second))),)
+
+
+def _each_or_not(optional: _Slots) -> Iterator[OneOf]:
+    for each in optional:
+        yield OneOf(((), _keyword(*each, _BETWEEN)))
+
+
+def _keyword(name: str, slot: JsonSlot, before: str = "") -> Alternative:
+    return f"{before}{name}=", slot

@@ -17,6 +17,7 @@ _TOKENS = re.compile(
 _SPACE = re.compile(r"\s*")
 _SCALAR = re.compile(r"[^\s,()\[\]{}\"'=]+")
 _CLOSES = {")": "(", "]": "[", "}": "{"}
+_JSON = json.JSONDecoder()
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -43,6 +44,15 @@ def parse_value(text: str) -> Any:
     # Half a surrogate pair is no text, and an infinite number is no JSON.
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     return value
+
+
+def first_json(text: str, start: int) -> tuple[Any, int]:
+    """The JSON that begins at `start`, or behind white space there, and where it ends.
+
+    Raises:
+        ValueError: No JSON begins here.
+    """
+    return _JSON.raw_decode(text, past_space(text, start))
 
 
 def past_space(text: str, start: int) -> int:

@@ -123,7 +123,7 @@ class CallParser:
             return self._whole_object(start)
         assert start.name is not None
         schema = self._tools[start.name].parameters
-        found = self._form.arguments.read(self._held, len(start.text), schema, exact=False)
+        found = self._form.arguments.read(self._held, len(start.text), schema)
         return found and (ParsedCall(start.name, found[0]), found[1])
 
     def _whole_object(self, start: CallStart) -> tuple[ParsedCall, int] | None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from textwrap import indent
 from typing import Any
 
 from function_calling.formats.format import Format
@@ -14,7 +15,12 @@ _OBSERVATION = re.compile(r"(?i)\s*observation:\s*\Z")
 
 
 def plain_turns(
-    form: Format, template: ChatTemplate, messages: Sequence[Message], tools: Sequence[Tool]
+    form: Format,
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    *,
+    reminded: bool = False,
 ) -> tuple[list[Message], str]:
     """The messages as turns of text, and the assistant's own turn if it goes on behind results.
 
@@ -23,12 +29,13 @@ def plain_turns(
         template: Frames the turns.
         messages: OpenAI messages whose `content` is text.
         tools: The tools that the model is told of; may be none.
+        reminded: Whether the last results are followed by `after_results`.
     """
     results = form.result_role if form.knows_results(template.source) else "user"
     turns: list[Message] = []
     previous = ""
-    for message in messages:
-        role, content = message["role"], _content(form, message, previous)
+    for message in _with_tools(form, messages, tools) if tools else messages:
+        role, content = message["role"], turn_text(form, message, previous)
         behind = bool(turns) and previous == role == "tool"
         if results == "assistant":
             behind = bool(turns) and turns[-1]["role"] == "assistant" and "tool" in (role, previous)
@@ -40,14 +47,21 @@ def plain_turns(
         else:
             turns.append({"role": results if role == "tool" else role, "content": content})
         previous = role
-    if tools:
-        turns = _with_tools(form, turns, tools)
+    if reminded:
+        turns[-1]["content"] += form.after_results
     if results == "assistant" and previous == "tool" and turns[-1]["role"] == "assistant":
         return turns[:-1], turns[-1]["content"]
     return turns, ""
 
 
-def _content(form: Format, message: Message, previous: str) -> str:
+def turn_text(form: Format, message: Message, previous: str) -> str:
+    """What stands in the message's turn, its calls included.
+
+    Args:
+        form: The format of calls and results.
+        message: Its `content` is text.
+        previous: The role of the message before it; "" if there is none.
+    """
     content: str = message["content"]
     if message["role"] == "tool":
         return form.result.replace("{content}", content)
@@ -58,7 +72,7 @@ def _content(form: Format, message: Message, previous: str) -> str:
         elif previous == "tool":
             content = f"Final Answer: {content}"
     if calls:
-        content += form.before_call(content, 0)
+        content += form.before_call(content, 0).removesuffix(form.calls_open)
         content += form.calls([(each["name"], each["arguments"]) for each in calls])
     return content
 
@@ -69,28 +83,29 @@ def _joined(before: str, content: str) -> str:
     return before + ("" if before.endswith("\n") else "\n") + content
 
 
-def _with_tools(form: Format, turns: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
-    """The same turns with the tools told where the format tells them."""
+def _with_tools(form: Format, messages: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
+    """The same messages with the tools told where the format tells them."""
     told = form.tools_prompt.replace("{names}", ",".join(tool.name for tool in tools))
     told = told.replace(
         "{tools}", form.tools_separator.join(tool_text(form, tool) for tool in tools)
     )
     role = "system" if form.tools_turn == "system" else "user"
-    places = [index for index, turn in enumerate(turns) if turn["role"] == role]
+    places = [index for index, each in enumerate(messages) if each["role"] == role]
     if not places:
-        return [{"role": role, "content": told}, *turns]
+        return [{"role": role, "content": told}, *messages]
     place = places[-1 if form.tools_turn == "last user" else 0]
-    content = turns[place]["content"]
+    content = messages[place]["content"]
     parts = [content, told] if role == "system" else [told, content]
     changed = {"role": role, "content": "\n\n".join(filter(None, parts))}
-    return [*turns[:place], changed, *turns[place + 1 :]]
+    return [*messages[:place], changed, *messages[place + 1 :]]
 
 
 def tool_text(form: Format, tool: Tool) -> str:
     """What the model is told of a tool."""
     shape = openai_tool(tool)
     value = shape if form.tool_text == "object" else shape["function"]
-    return json.dumps(value, ensure_ascii=False, indent=form.tools_indent)
+    text = json.dumps(value, ensure_ascii=False, indent=form.tools_indent)
+    return indent(text, form.tools_margin)
 
 
 def openai_tool(tool: Tool) -> dict[str, Any]:

@@ -12,13 +12,19 @@ from typing import Any
 from pydantic_core import from_json
 
 from function_calling.formats.format import Format
-from function_calling.formats.plain_turns import openai_tool, plain_turns
+from function_calling.formats.plain_turns import openai_tool, plain_turns, turn_text
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import Message, Tool
 
 
 def render(
-    form: Format, template: ChatTemplate, messages: Sequence[Message], tools: Sequence[Tool]
+    form: Format,
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    *,
+    reminded: bool = False,
+    reply: Message | None = None,
 ) -> str:
     """The prompt for `messages`, up to where the assistant's turn begins.
 
@@ -27,18 +33,22 @@ def render(
         template: The model's chat template.
         messages: OpenAI messages whose `content` is text.
         tools: The tools that the model is told of.
+        reminded: Whether the last results are followed by the format's `after_results`.
+        reply: What the assistant says in that turn; the text then goes on to the turn's end.
 
     Raises:
         RequestError: The template refuses the messages.
     """
     tools = form.with_answer_tool(tools)
-    turns = _one_call_a_turn(messages) if form.calls_apart else list(messages)
+    turns = split_turns(form, messages)
     if form.native(template.source):
-        return template.render(
-            [_native(form, turn) for turn in turns], [openai_tool(tool) for tool in tools]
-        )
-    plain, written = plain_turns(form, template, turns, tools)
-    return template.render(plain) + written
+        told = [_native(form, turn) for turn in (*turns, *([reply] if reply else ()))]
+        return template.render(told, [openai_tool(tool) for tool in tools], closed=bool(reply))
+    plain, written = plain_turns(form, template, turns, tools, reminded=reminded)
+    if reply is None:
+        return template.render(plain) + written
+    said = written + turn_text(form, reply, turns[-1]["role"] if turns else "")
+    return template.render([*plain, {"role": "assistant", "content": said}], closed=True)
 
 
 def _native(form: Format, message: Message) -> Message:
@@ -73,16 +83,27 @@ def _parsed(arguments: str) -> Any:
         return arguments
 
 
-def _one_call_a_turn(messages: Sequence[Message]) -> list[Message]:
-    """A turn with several calls becomes a turn for each, followed by that call's result."""
+def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
+    """The messages as the format parts them.
+
+    Where a turn holds one call, a message with several becomes a turn for each, followed by that
+    call's result. A thought stays with the action that it leads to; other text before a call
+    becomes a turn of its own.
+    """
+    if not form.calls_apart:
+        return list(messages)
     told: set[int] = set()
     turns: list[Message] = []
     for index, message in enumerate(messages):
         calls = message.get("tool_calls") or []
-        if calls and message.get("content"):
-            turns.append({"role": "assistant", "content": message["content"]})
+        content = message["content"]
+        if calls and content and not form.steps:
+            # Templates ask whether there is a key "tool_calls".
+            turns.append({key: it for key, it in message.items() if key != "tool_calls"})
+            content = ""
         for call in calls:
-            turns.append({"role": "assistant", "content": "", "tool_calls": [call]})
+            turns.append({**message, "content": content, "tool_calls": [call]})
+            content = ""
             # The nearest that is left: some clients use the same ids in every turn.
             result = next(
                 (

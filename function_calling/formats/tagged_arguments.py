@@ -11,10 +11,18 @@ Text stands there as it is; every other value is JSON.
 """
 
 import re
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
-from function_calling.formats.arguments import Found, Schema, properties_written
-from function_calling.formats.literals import parse_value, past_space, to_json
+from function_calling.formats.arguments import (
+    Found,
+    Schema,
+    declared,
+    name_at,
+    properties_written,
+)
+from function_calling.formats.literals import first_json, parse_value, past_space, to_json
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
 
 _OPEN = re.compile(r"<parameter=([^>\n]+)>")
@@ -29,7 +37,7 @@ class TaggedArguments:
 
     def slots(self, schema: Schema) -> Alternative:
         """See `Spelling.slots`: required tags first, each other one or not."""
-        return properties_written(schema, _tags)
+        return properties_written(schema, partial(_tags, _texts(schema)))
 
     def write(self, arguments: dict[str, Any]) -> str:
         """See `Spelling.write`."""
@@ -38,10 +46,26 @@ class TaggedArguments:
             for name, value in arguments.items()
         )
 
-    def read(self, text: str, start: int, schema: Schema, *, exact: bool) -> Found | None:
+    def read_slots(self, text: str, schema: Schema) -> str:
+        """See `Spelling.read_slots`."""
+        found: dict[str, Any] = {}
+        texts = _texts(schema)
+        spelled = {name: _opened(name) for name in declared(schema)}
+        start = 0
+        while start < len(text):
+            name, start = name_at(text, start, spelled)
+            if name in texts:
+                end = text.index(_CLOSE, start + texts[name].get("minLength", 0))
+                found[name] = text[start:end]
+            else:
+                found[name], end = first_json(text, start)
+            start = end + len(_CLOSE)
+        return to_json(found)
+
+    def read(self, text: str, start: int, schema: Schema) -> Found | None:
         """See `Spelling.read`."""
         found: dict[str, Any] = {}
-        properties = schema.get("properties", {})
+        properties = schema.get("properties") or {}
         while True:
             start = past_space(text, start)
             if text.startswith(_END, start):
@@ -51,24 +75,15 @@ class TaggedArguments:
                 if _OPEN_BEGINNING.fullmatch(text, start) or _END.startswith(text[start:]):
                     return None
                 raise ValueError(f"no parameter: {text[start : start + 80]!r}")
-            end = _value_end(text, opened.end(), exact=exact)
-            if end is None:
+            close = _FORGIVEN.search(text, opened.end())
+            if close is None:
                 return None
-            value = text[opened.end() : end[0]].removeprefix("\n")
+            value = text[opened.end() : close.start()].removeprefix("\n")
             found[opened[1]] = _value(value, properties.get(opened[1], {}))
-            start = end[1]
+            start = close.end()
 
 
 _OPEN_BEGINNING = re.compile(r"<(p(a(r(a(m(e(t(e(r(=[^>\n]*)?)?)?)?)?)?)?)?)?)?")
-
-
-def _value_end(text: str, start: int, *, exact: bool) -> tuple[int, int] | None:
-    """Where a value ends, and where its closing tag does."""
-    if exact:
-        end = text.index(_CLOSE, start)
-        return end, end + len(_CLOSE)
-    close = _FORGIVEN.search(text, start)
-    return close.span() if close else None
 
 
 def _value(text: str, schema: Any) -> Any:
@@ -80,23 +95,53 @@ def _value(text: str, schema: Any) -> Any:
         return text
 
 
+def _texts(schema: Schema) -> dict[str, Schema]:
+    """The properties whose value stands as text, not as JSON, whichever branch is written."""
+    return {
+        name: schemas[0]
+        for name, schemas in declared(schema).items()
+        if _is_text(schemas[0]) and all(each == schemas[0] for each in schemas)
+    }
+
+
 def _is_text(schema: Any) -> bool:
-    """Whether a value of this schema stands as text, not as JSON."""
+    """Whether a value of this schema can stand as text."""
     if not isinstance(schema, dict) or schema.get("type") != "string":
         return False
-    return not schema.keys() & {"pattern", "format", "nullable"}
+    if schema.keys() & {"pattern", "format", "nullable"}:
+        return False
+    return all(_fits(each, schema) for each in _choices(schema))
 
 
-def _tags(required: dict[str, Schema], optional: dict[str, Schema]) -> Alternative:
-    always = (part for each in required.items() for part in _tag(*each))
-    return (*always, *(OneOf(((), _tag(*each))) for each in optional.items()))
+def _fits(choice: Any, schema: Schema) -> bool:
+    """Whether it is a text of the right length, in which the closing tag can't be seen."""
+    return (
+        isinstance(choice, str)
+        and schema.get("minLength", 0) <= len(choice) <= schema.get("maxLength", len(choice))
+        and f"{choice}{_CLOSE}".index(_CLOSE) == len(choice)
+    )
 
 
-def _tag(name: str, schema: Schema) -> Alternative:
-    opened = f"<parameter={name}>\n"
-    if not _is_text(schema):
-        return opened, JsonSlot(dict(schema)), _CLOSE
-    if "const" in schema or "enum" in schema:
-        texts = [schema["const"]] if "const" in schema else schema["enum"]
-        return opened, OneOf(tuple((text + _CLOSE,) for text in texts if isinstance(text, str)))
-    return opened, TextSlot(_CLOSE, schema.get("minLength", 0), schema["maxLength"])
+def _choices(schema: Schema) -> list[Any]:
+    """What the value is one of; nothing if it is any text."""
+    return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
+
+
+def _opened(name: str) -> str:
+    return f"<parameter={name}>\n"
+
+
+def _tags(
+    texts: Collection[str], required: dict[str, Schema], optional: dict[str, Schema]
+) -> Alternative:
+    always = (part for name, each in required.items() for part in _tag(name, each, name in texts))
+    sometimes = (_tag(name, each, name in texts) for name, each in optional.items())
+    return (*always, *(OneOf(((), each)) for each in sometimes))
+
+
+def _tag(name: str, schema: Schema, is_text: bool) -> Alternative:
+    if not is_text:
+        return _opened(name), JsonSlot(dict(schema)), _CLOSE
+    if choices := _choices(schema):
+        return _opened(name), OneOf(tuple((text + _CLOSE,) for text in choices))
+    return _opened(name), TextSlot(_CLOSE, schema.get("minLength", 0), schema["maxLength"])

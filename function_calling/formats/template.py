@@ -14,8 +14,14 @@ import jinja2
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from function_calling.errors import RequestError
+from function_calling.errors import RequestError, SettingsError
 from function_calling.messages import Message
+
+_FAILURES = (
+    *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RuntimeError),
+    *(TypeError, ValueError),
+)
+"""What a template's expressions raise, as Python's own would."""
 
 
 class ChatTemplate:
@@ -25,6 +31,13 @@ class ChatTemplate:
         source: The Jinja text, from the tokenizer's configuration or the GGUF's metadata.
         bos_token: Text of the token that begins a prompt.
         eos_token: Text of the token that ends a turn.
+
+    Attributes:
+        source: The same.
+        tokens: Both tokens, by the names that templates have for them.
+
+    Raises:
+        SettingsError: The source is no Jinja.
     """
 
     def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
@@ -35,22 +48,32 @@ class ChatTemplate:
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         self.source = source
-        self._template = environment.from_string(source)
-        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise SettingsError(f"The chat template is no Jinja: {error}.") from error
+        self.tokens = {"bos_token": bos_token, "eos_token": eos_token}
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[dict[str, Any]] | None = None,
+        *,
+        closed: bool = False,
     ) -> str:
-        """The prompt, up to where the assistant's turn begins.
+        """The prompt, up to where the assistant's turn begins; if `closed`, all turns and no more.
 
         Raises:
             RequestError: The template refuses these messages, or can't be carried out on them.
         """
         try:
             return self._template.render(
-                messages=messages, tools=tools or None, add_generation_prompt=True, **self._tokens
+                messages=messages,
+                tools=tools or None,
+                add_generation_prompt=not closed,
+                **self.tokens,
             )
-        except (jinja2.TemplateError, TypeError, KeyError, AttributeError) as error:
+        except _FAILURES as error:
             raise RequestError(
                 f"The model's chat template can't write these messages: {error}.", param="messages"
             ) from error

@@ -1,0 +1,72 @@
+"""References inside a schema (`$ref` with a JSON Pointer, RFC 6901).
+
+Rewriting a schema moves its parts, so a reference such as `#/properties/a/oneOf/0` would name
+nothing in the result. Whatever is referred to therefore becomes a definition of its own there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+from function_calling.errors import shown
+from function_calling.schema_keywords import DEFINITIONS, refused
+
+
+def local(key: str, value: Any) -> bool:
+    """Whether this is a reference into the schema itself."""
+    return key == "$ref" and isinstance(value, str) and value.startswith("#")
+
+
+class References:
+    """The references of one schema.
+
+    Args:
+        root: The schema as it was given.
+
+    Attributes:
+        named: What is referred to and is no definition in `root`, by the name that it gets.
+    """
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self.named: dict[str, Any] = {}
+
+    def target(self, reference: str, place: str) -> Any:
+        """The schema that the reference names.
+
+        Raises:
+            RequestError: It names nothing.
+        """
+        if reference != "#" and not reference.startswith("#/"):
+            raise _nothing(reference, place)
+        target: Any = self._root
+        try:
+            for step in _steps(reference):
+                target = target[int(step) if isinstance(target, list) else step]
+        except (LookupError, TypeError, ValueError):
+            raise _nothing(reference, place) from None
+        return target
+
+    def moved(self, reference: str, place: str) -> str:
+        """The reference as it must stand in the result.
+
+        Raises:
+            RequestError: It names nothing.
+        """
+        target = self.target(reference, place)
+        match _steps(reference):
+            case [kind, name] if kind in DEFINITIONS:
+                pass
+            case _:
+                kind, name = DEFINITIONS[0], reference
+                self.named[name] = target
+        return f"#/{kind}/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
+
+
+def _steps(reference: str) -> list[str]:
+    steps = unquote(reference).split("/")[1:]
+    return [step.replace("~1", "/").replace("~0", "~") for step in steps]
+
+
+def _nothing(reference: str, place: str) -> Exception:
+    return refused(f"{place}: $ref={shown(reference)} names nothing in them")
