@@ -1,47 +1,55 @@
-"""The command line: `python -m function_calling serve` and `… ask "…"`."""
+"""The command line of the project; `python -m function_calling --help` tells of its commands."""
 
 import argparse
+import io
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from types import FrameType
 
-import httpx2
-
+from function_calling import running
 from function_calling.errors import FunctionCallingError
-from function_calling.serving import Doors, is_ready, serving
-from function_calling.settings import Settings
+from function_calling.formats import FORMATS
+from function_calling.running import EXAMPLE
+from function_calling.workbench import commands
+from function_calling.workbench.inputs import STDIN
 
-EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
+__all__ = ["EXAMPLE", "main"]
+
+_RENDER = """\
+Print what a model would be given for a request to /v1/chat/completions: the prompt, each call that
+may be made as literals and slots, and the grammars. No model is loaded. An error is the one that
+/v1 would answer with."""
+_PARSE = """\
+Print the content and the calls of a text that a model wrote, as they come; a call is a line
+`call: name {arguments}`. With --tools only the tools there are called. Without, every name in the
+text is taken for a tool's, and the whole text is read before anything is printed."""
+_SAMPLES = """\
+Turn recorded conversations into training text. Each line that is read is an object of JSON with
+OpenAI's `messages` and `tools`. Each line that is written has `text`, the conversation as serving
+shows it to the model, and `spans`, the places [start, end) in it, in characters, that the assistant
+wrote, each up to where it stopped. A conversation of which a later prompt tells turns otherwise
+becomes several. What is wrong with a line is told on stderr; the others are written."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m function_calling", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve the assistant and the model's /v1")
-    serve.set_defaults(run=_serve)
-    ask = commands.add_parser(
-        "ask", help="ask the assistant; serves it for the question if need be"
-    )
-    ask.add_argument("query", nargs="?", default=EXAMPLE)
-    ask.set_defaults(run=_ask)
-    for command in (serve, ask):
-        command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-        command.add_argument(
-            "--port", type=int, default=3000, help="the assistant's; /v1 has the next one"
-        )
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     # A closed terminal hangs up, and a script's background job ignores Ctrl-C unless told.
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
     except FunctionCallingError as error:
         print(error, file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Python would complain when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return 130
@@ -52,59 +60,70 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _serve(options: argparse.Namespace) -> int:
-    with serving(options.host, options.port, os.environ) as (doors, processes):
-        if processes.wait_ready(doors):
-            print(_greeting(doors), flush=True)
-        while (status := processes.exited()) is None:
-            time.sleep(0.5)
-    print(f"A server ended with status {status}; its output above says why.", file=sys.stderr)
-    return 1
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m function_calling",
+        description="Serve a model that calls tools, ask the assistant that uses it, or look at "
+        "what models are told, what they say and what they can learn.",
+        epilog="`COMMAND --help` tells more of a command. The settings are environment variables; "
+        "README.md lists them.",
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = subparsers.add_parser("serve", help="serve the assistant and the model's /v1")
+    serve.set_defaults(run=running.serve)
+    ask = subparsers.add_parser(
+        "ask", help="ask the assistant; serves it for the question if need be"
+    )
+    ask.add_argument("query", nargs="?", default=EXAMPLE)
+    ask.set_defaults(run=running.ask)
+    for command in (serve, ask):
+        command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+        command.add_argument(
+            "--port", type=int, default=3000, help="the assistant's; /v1 has the next one"
+        )
+    _add_workbench(subparsers)
+    return parser
 
 
-def _greeting(doors: Doors) -> str:
-    lines = [
-        "",
-        "Ready. Ask the assistant:",
-        f"  curl -s -X POST {doors.assistant}/exchange -H 'content-type: application/json' "
-        f"""-d '{{"query": "{EXAMPLE}"}}'""",
-    ]
-    if doors.v1:
-        lines += [
-            "or talk to the model as OpenAI's API:",
-            f"  curl -s {doors.v1}/v1/chat/completions -H 'content-type: application/json' "
-            """-d '{"messages": [{"role": "user", "content": "Hello"}]}'""",
-        ]
-    return "\n".join([*lines, "Ctrl-C stops both.", ""])
+def _add_workbench(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    render = subparsers.add_parser(
+        "render", help="show what a model would be given for a request", description=_RENDER
+    )
+    render.set_defaults(run=commands.render)
+    _add_input(render, "request", "OpenAI's chat-completions request, as JSON")
+    parse = subparsers.add_parser(
+        "parse", help="read content and calls out of a model's text", description=_PARSE
+    )
+    parse.set_defaults(run=commands.parse, template="")
+    _add_input(parse, "text", "what a model wrote")
+    parse.add_argument(
+        "--tools", metavar="FILE", help="a list of OpenAI's tools, or a request that holds `tools`"
+    )
+    samples = subparsers.add_parser(
+        "samples", help="turn conversations into training text", description=_SAMPLES
+    )
+    samples.set_defaults(run=commands.learn)
+    _add_input(samples, "conversations", "a conversation on each line, as JSON")
+    for command in (render, parse, samples):
+        command.add_argument(
+            "--format",
+            choices=FORMATS,
+            metavar="NAME",
+            help=f"how calls are written: {', '.join(FORMATS)} (default: TOOL_FORMAT, or else what "
+            "the template speaks, or else hermes)",
+        )
+    for command in (render, samples):
+        command.add_argument(
+            "--template",
+            metavar="FILE",
+            help="the model's chat template: its GGUF file, its tokenizer_config.json, or Jinja "
+            "(default: that of MODEL_PATH, or else plain turns)",
+        )
 
 
-def _ask(options: argparse.Namespace) -> int:
-    url = f"http://{options.host}:{options.port}"
-    if is_ready(url):
-        return _print_answer(url, options.query)
-    with serving(options.host, options.port, os.environ, log=subprocess.DEVNULL) as running:
-        doors, processes = running
-        if not processes.wait_ready(doors):
-            print("A server did not start; `make serve` shows why.", file=sys.stderr)
-            return 1
-        return _print_answer(doors.assistant, options.query)
-
-
-def _print_answer(url: str, query: str) -> int:
-    timeout = Settings.from_env(os.environ).query_timeout + 10
-    try:
-        response = httpx2.post(f"{url}/exchange", json={"query": query}, timeout=timeout)
-    except httpx2.HTTPError as error:
-        print(f"{url}/exchange can't be reached: {error}", file=sys.stderr)
-        return 1
-    if response.is_success:
-        print(response.text)
-        return 0
-    try:
-        print(response.json()["error"]["message"], file=sys.stderr)
-    except (ValueError, LookupError, TypeError):
-        print(f"{url}/exchange answered {response.status_code}: {response.text}", file=sys.stderr)
-    return 1
+def _add_input(command: argparse.ArgumentParser, name: str, meaning: str) -> None:
+    told = f"{meaning}: a file, or - for standard input, which is the default"
+    command.add_argument(name, nargs="?", default=STDIN, metavar="FILE", help=told)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,470 @@
+"""What a model would be told, and how what it says is read: commands that need no model."""
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import PYTHON_M, run, standard_input
+from scripted_engine import CHATML, LLAMA31, Fills, ScriptedEngine
+from v1_client import Serve, error_of, post, serving
+
+from function_calling.chat_model import ChatModel
+from function_calling.engines import LoadedModel
+from function_calling.engines.grammar import grammar
+from function_calling.formats import FORMATS, Format
+from function_calling.settings import Settings
+
+serve = pytest.fixture(serving)
+USER = {"role": "user", "content": "北京今天天气怎么样?"}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "查询天气",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+            "required": ["city"],
+        },
+    },
+}
+TODAY = {"type": "function", "function": {"name": "today"}}
+TOOLS = {"messages": [USER], "tools": [WEATHER, TODAY]}
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+CALL = {"id": "a", "function": {"name": "today", "arguments": "{}"}}
+RESULT = [USER, {"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "content": "周一"}]
+JSON_CONTENT = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "integer"}}}
+
+
+def rendered(body: Any, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    """The exit status of `render` for a request on standard input."""
+    standard_input(body if isinstance(body, bytes) else json.dumps(body), monkeypatch)
+    return run("render", *options)
+
+
+def sections(text: str) -> dict[str, str]:
+    """The texts by their headings."""
+    _, *parts = re.split(r"(?m)^===== (.*) =====\n", text)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def prompt_in(told: dict[str, str], form: str) -> str:
+    """The prompt, of the length that its heading tells."""
+    (heading,) = (each for each in told if each.startswith(f"prompt: {form}, "))
+    length = int(heading.split()[-2])
+    assert told[heading][length:] == "\n"
+    return told[heading][:length]
+
+
+def v1_model(template: str, form: Format) -> Any:
+    """Makes the model that `/v1` has when it is served with the default settings."""
+
+    def make(engine: ScriptedEngine) -> ChatModel:
+        loaded = LoadedModel("scripted", engine, template, "", "", Settings().context_length)
+        return ChatModel(loaded, form)
+
+    return make
+
+
+# render
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    ("more", "turn"),
+    [
+        ({}, "Sunny."),
+        ({"tool_choice": "none"}, "Sunny."),
+        ({"tool_choice": "required", "parallel_tool_calls": False}, Fills()),
+        ({"tool_choice": NAMED}, Fills()),
+        ({"messages": RESULT}, "Sunny."),
+        ({"messages": RESULT, "tools": []}, "Sunny."),
+        ({"response_format": JSON_CONTENT}, "42"),
+        ({"tool_format": "react_zh", "tool_choice": NAMED}, Fills()),
+    ],
+    ids=["auto", "none", "required", "named", "result", "no tools", "JSON", "tool_format"],
+)
+def test_the_prompt_and_the_constraint_are_those_that_v1_gives_to_an_engine(
+    form: str,
+    more: dict[str, Any],
+    turn: Any,
+    serve: Serve,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Character by character."""
+    body = {**TOOLS, **more}
+    engine = serve(turn, make=v1_model(CHATML, FORMATS[form]))
+    assert asyncio.run(post(body)).status_code == 200
+    template = tmp_path / "template.jinja"
+    template.write_text(CHATML)
+    options = ("--format", form, "--template", str(template))
+    assert rendered(body, monkeypatch, *options) == 0
+    told = sections(capsys.readouterr().out)
+    assert prompt_in(told, more.get("tool_format", form)) == engine.prompts[0]
+    constraint = engine.samplings[0].constraint
+    shown = [told[each] for each in told if each.startswith("constraint behind the prompt")]
+    assert shown == ([grammar(constraint) + "\n"] if constraint else [])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_constraint_of_a_begun_call_is_that_of_v1(
+    form: str,
+    serve: Serve,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the heading tells what stands before it."""
+    begun = FORMATS[form].calls([("get_weather", "{}")])
+    body = {**TOOLS, "parallel_tool_calls": False}
+    engine = serve(begun, Fills("get_weather"), make=v1_model(CHATML, FORMATS[form]))
+    assert asyncio.run(post(body)).json()["choices"][0]["finish_reason"] == "tool_calls"
+    first, second = engine.prompts
+    monkeypatch.setenv("TOOL_FORMAT", form)
+    assert rendered(body, monkeypatch) == 0
+    told = sections(capsys.readouterr().out)
+    behind = json.dumps(second.removeprefix(first), ensure_ascii=False)
+    heading = f"constraint once a call begins, behind {behind}"
+    assert told[heading] == grammar(engine.samplings[1].constraint) + "\n"
+
+
+def test_calls_are_shown_as_literals_and_slots(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, a line each; what may be left out is indented."""
+    assert rendered(TOOLS, monkeypatch, "--format", "qwen3coder") == 0
+    told = sections(capsys.readouterr().out)
+    assert [each for each in told if each.startswith("call")] == [
+        "call: get_weather",
+        "call: today",
+    ]
+    assert told["call: get_weather"].splitlines()[:5] == [
+        r'literal  "<tool_call>\n<function=get_weather>\n"',
+        r'literal  "<parameter=city>\n"',
+        r'text     of 0 to 4096 characters, and "\n</parameter>\n"',
+        "either   nothing",
+        "or",
+    ]
+    assert r'    literal  "<parameter=days>\n"' in told["call: get_weather"].splitlines()
+    assert told["call: get_weather"].endswith('literal  "</function>\\n</tool_call>"\n')
+
+
+def test_only_calls_that_may_be_made_are_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is still told of all tools, and of the format's own."""
+    for choice, form, names in (
+        (NAMED, "hermes", ["call: get_weather"]),
+        ("none", "hermes", ["calls: none"]),
+        ("auto", "toolbench", ["call: get_weather", "call: today", "call: Finish"]),
+    ):
+        assert rendered({**TOOLS, "tool_choice": choice}, monkeypatch, "--format", form) == 0
+        told = sections(capsys.readouterr().out)
+        assert [each for each in told if each.startswith("call")] == names
+        assert '"name": "today"' in prompt_in(told, form)
+
+
+def test_keywords_that_are_not_enforced_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and nothing goes to stderr."""
+    parameters = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
+    body = {"messages": [USER], "functions": [{"name": "f", "parameters": parameters}]}
+    assert rendered(body, monkeypatch) == 0
+    captured = capsys.readouterr()
+    assert sections(captured.out)["not enforced"] == "f: a: not\n"
+    assert captured.err == ""
+
+
+def test_the_template_tells_the_format(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Unless it is named, or set; where none is told it is hermes."""
+    template = tmp_path / "llama.jinja"
+    template.write_text(LLAMA31)
+    assert rendered(TOOLS, monkeypatch, "--template", str(template)) == 0
+    llama = sections(capsys.readouterr().out)
+    assert "<|start_header_id|>user" in prompt_in(llama, "llama3")
+    assert rendered(TOOLS, monkeypatch) == 0
+    assert "<|im_start|>user" in prompt_in(sections(capsys.readouterr().out), "hermes")
+    monkeypatch.setenv("TOOL_FORMAT", "chatglm3")
+    assert rendered(TOOLS, monkeypatch) == 0
+    assert "<|user|>\n 北京" in prompt_in(sections(capsys.readouterr().out), "chatglm3")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{not json",
+        b"[]",
+        {"messages": []},
+        {"messages": [{"role": "robot"}]},
+        {**TOOLS, "temperature": 3},
+        {**TOOLS, "audio": {}},
+        {**TOOLS, "tools": [{"type": "custom"}]},
+        {**TOOLS, "tool_choice": {"type": "function", "function": {"name": "nobody"}}},
+        {**TOOLS, "functions": [{"name": "f"}]},
+        {**TOOLS, "tool_format": "esperanto"},
+        {**TOOLS, "response_format": {"type": "yaml"}},
+        {"messages": [USER], "tools": [TODAY], "top_logprobs": 2},
+        {
+            "messages": [USER],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "strict": True, "schema": {"not": {}}},
+            },
+        },
+        {
+            "messages": [USER],
+            "tools": [
+                {"name": "f", "parameters": {"properties": {"a": {"pattern": "(?=x)"}}}},
+            ],
+            "tool_choice": "required",
+        },
+    ],
+)
+def test_what_v1_refuses_is_refused_in_the_same_words(
+    body: Any, serve: Serve, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line on stderr, exit status 1."""
+
+    class Compiling(ScriptedEngine):
+        """Compiles the grammar first, as the real engine does."""
+
+        def generate(self, prompt: str, sampling: Any) -> Any:
+            if sampling.constraint:
+                grammar(sampling.constraint)
+            return super().generate(prompt, sampling)
+
+    serve(make=lambda _: v1_model(CHATML, FORMATS["hermes"])(Compiling("x", "x")))
+    status, error = asyncio.run(error_of(body))
+    assert status == 400
+    assert rendered(body, monkeypatch) == 1
+    captured = capsys.readouterr()
+    assert captured.err == error["message"] + "\n"
+
+
+def test_what_cannot_be_read_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The file, why, and what was wanted."""
+    empty, broken = tmp_path / "empty.json", tmp_path / "broken.jinja"
+    empty.write_text("{}")
+    broken.write_text("{% if %}")
+    none = str(tmp_path / "none")
+    for arguments, told in (
+        (["render", none], f"{none}: No such file or directory; wanted a file, or -"),
+        (["render", str(tmp_path)], f"{tmp_path}: Is a directory; wanted a file, or -"),
+        (["render", "--template", none], f"--template {none}: No such file or directory; wanted a"),
+        (["render", "--template", str(empty)], f"--template {empty}: it holds no chat template"),
+        (["render", "--template", str(broken)], f"--template {broken}: The chat template is no"),
+        (["parse", "--tools", none], f"{none}: No such file"),
+        (["samples", none], f"{none}: No such file"),
+    ):
+        standard_input(json.dumps(TOOLS), monkeypatch)
+        assert run(*arguments) == 1
+        captured = capsys.readouterr()
+        assert captured.err.startswith(told)
+        assert captured.err.count("\n") == 1
+        assert captured.out == ""
+    monkeypatch.setenv("MODEL_PATH", none)
+    assert rendered(TOOLS, monkeypatch) == 1
+    assert capsys.readouterr().err.startswith(f"MODEL_PATH={none}: No such file")
+
+
+def test_a_wrong_choice_is_the_usage_error_of_every_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit status 2, and the formats are listed."""
+    for command in ("render", "parse", "samples"):
+        with pytest.raises(SystemExit) as ended:
+            run(command, "--format", "esperanto")
+        assert ended.value.code == 2
+        told = capsys.readouterr().err
+        assert "'esperanto'" in told
+        assert set(FORMATS) <= set(re.findall(r"\w+", told))
+
+
+def test_the_help_tells_of_every_command_and_format(capsys: pytest.CaptureFixture[str]) -> None:
+    """On stdout, with exit status 0."""
+    with pytest.raises(SystemExit) as ended:
+        run("--help")
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert all(re.search(rf"(?m)^    {it} ", told) for it in ("serve", "ask", "render", "parse"))
+    with pytest.raises(SystemExit):
+        run("samples", "--help")
+    assert set(FORMATS) <= set(re.findall(r"\w+", capsys.readouterr().out))
+
+
+# parse
+
+
+def parsed(
+    text: str | bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *more: str,
+) -> str:
+    """What `parse` prints of a text on standard input."""
+    standard_input(text, monkeypatch)
+    assert run("parse", *more) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+TEXT = (
+    '我查一下。\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "北京"}}\n</tool_call>'
+)
+
+
+def test_content_and_calls_are_told_on_lines_of_their_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From standard input, by name or not, or from a file; the last line is ended."""
+    told = '我查一下。\ncall: get_weather {"city": "北京"}\n'
+    assert parsed(TEXT, monkeypatch, capsys) == told
+    assert parsed(TEXT, monkeypatch, capsys, "-") == told
+    path = tmp_path / "text"
+    path.write_text(TEXT)
+    assert parsed("", monkeypatch, capsys, "--format", "hermes", str(path)) == told
+    assert parsed("Sunny.", monkeypatch, capsys) == "Sunny.\n"
+    assert parsed("Sunny.\n", monkeypatch, capsys) == "Sunny.\n"
+    assert parsed("", monkeypatch, capsys) == ""
+
+
+def test_with_tools_only_these_are_called(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A list or a request's body, whichever way it spells them."""
+    path = tmp_path / "tools.json"
+    call = 'call: get_weather {"city": "北京"}\n'
+    for tools in ([WEATHER], TOOLS, {"functions": [WEATHER["function"]]}, [WEATHER["function"]]):
+        path.write_text(json.dumps(tools))
+        assert parsed(TEXT, monkeypatch, capsys, "--tools", str(path)).endswith(call)
+    for tools in ([TODAY], {"tools": []}):
+        path.write_text(json.dumps(tools))
+        assert parsed(TEXT, monkeypatch, capsys, "--tools", str(path)) == TEXT + "\n"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_without_tools_every_name_is_called(
+    form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is called, if it is one word."""
+    for name in ("get_weather", "天气", "a.b-c/d", "x"):
+        text = "OK.\n" + FORMATS[form].calls([(name, '{"city": "北京"}')])
+        told = parsed(text, monkeypatch, capsys, "--format", form)
+        assert told == f'OK.\ncall: {name} {{"city": "北京"}}\n'
+
+
+def test_a_schema_tells_text_from_other_values(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In tags alone they look the same."""
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps([WEATHER]))
+    text = FORMATS["qwen3coder"].calls([("get_weather", '{"city": "42"}')])
+    options = ("--format", "qwen3coder")
+    assert parsed(text, monkeypatch, capsys, *options) == 'call: get_weather {"city": 42}\n'
+    options = (*options, "--tools", str(path))
+    assert parsed(text, monkeypatch, capsys, *options) == 'call: get_weather {"city": "42"}\n'
+
+
+def test_the_answer_in_toolbenchs_own_call_is_content(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on `/v1`, unless the client offers `Finish` itself."""
+    text = FORMATS["toolbench"].calls([("Finish", '{"final_answer": "Sunny."}')])
+    assert parsed(text, monkeypatch, capsys, "--format", "toolbench") == "Sunny.\n"
+    path = tmp_path / "tools.json"
+    path.write_text('[{"name": "Finish"}]')
+    told = parsed(text, monkeypatch, capsys, "--format", "toolbench", "--tools", str(path))
+    assert told == 'call: Finish {"final_answer": "Sunny."}\n'
+
+
+def test_bytes_that_are_no_text_are_shown_as_such(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording may be cut anywhere."""
+    assert parsed("天".encode()[:2] + b" ok", monkeypatch, capsys) == "\ufffd ok\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("nothing", "is not JSON"),
+        ("42", "is 42; wanted a list of tools"),
+        ('{"messages": []}', 'is {"messages": []}; wanted a list of tools'),
+        ("[7]", "tools=7"),
+        ('[{"name": ""}]', 'tools[0].name="": wanted a name'),
+        ('[{"name": "f", "parameters": {"properties": 7}}]', "Tool f: "),
+    ],
+)
+def test_a_file_without_tools_is_refused(
+    content: str, told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Named, with what was wanted."""
+    path = tmp_path / "tools.json"
+    path.write_text(content)
+    assert run("parse", "--tools", str(path)) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(str(path))
+    assert told in captured.err
+    assert captured.err.count("\n") == 1
+
+
+# As processes
+
+
+def test_a_text_is_told_while_it_comes(tmp_path: Path) -> None:
+    """Content as it is settled, a call when it is complete, and Ctrl-C ends it quietly."""
+    path = tmp_path / "tools.json"
+    path.write_text(json.dumps([WEATHER]))
+    pipe = subprocess.PIPE
+    command = [*PYTHON_M, "parse", "--tools", str(path)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        first, second = TEXT.encode()[:14], TEXT.encode()[14:]
+        process.stdin.write(first)
+        process.stdin.flush()
+        assert process.stdout.read(12).decode() == "我查一下"
+        process.stdin.write(second)
+        process.stdin.flush()
+        assert process.stdout.readline().decode() == "。\n"
+        assert process.stdout.readline().decode() == 'call: get_weather {"city": "北京"}\n'
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+        assert process.stderr.read() == b""
+
+
+def test_a_command_loads_no_server_and_no_engine(tmp_path: Path) -> None:
+    """So it starts at once; and it speaks UTF-8 whatever the terminal's encoding is."""
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(TOOLS))
+    code = (
+        "import sys; from function_calling.__main__ import main; "
+        f"main(['render', {str(path)!r}]); "
+        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        env={"PYTHONIOENCODING": "latin-1"},
+    )
+    assert "北京今天天气怎么样?" in done.stdout.decode()
+    loaded = set(done.stderr.decode().split())
+    assert "pydantic" in loaded
+    assert not loaded & {"bentoml", "fastapi", "starlette", "uvicorn", "xllamacpp", "openai"}

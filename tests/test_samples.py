@@ -1,0 +1,457 @@
+"""Training text is what serving shows, and what is learned is what serving reads back."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import PYTHON_M, run, standard_input
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted_engine import LLAMA31
+
+from function_calling.chat_messages import conversation
+from function_calling.errors import RequestError
+from function_calling.formats import FORMATS, Format
+from function_calling.formats.parsing import parse
+from function_calling.formats.rendering import render, split_turns
+from function_calling.formats.template import ChatTemplate
+from function_calling.messages import Message, Tool
+from function_calling.workbench.chat_templates import chat_template
+from function_calling.workbench.samples import Sample, samples
+
+MISTRAL_NATIVE = """\
+{{- bos_token }}
+{%- set asked = messages | selectattr('role', 'eq', 'user') | list %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}
+        {%- if tools and message == asked[-1] %}
+            {{- '[AVAILABLE_TOOLS] ' + tools | tojson + '[/AVAILABLE_TOOLS]' }}
+        {%- endif %}
+        {{- '[INST] ' + message.content + '[/INST]' }}
+    {%- elif message.role == 'tool' %}
+        {{- '[TOOL_RESULTS] ' + message.content + '[/TOOL_RESULTS]' }}
+    {%- elif message.tool_calls %}
+        {{- '[TOOL_CALLS] [' }}
+        {%- for call in message.tool_calls %}
+            {{- {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}
+            {{- ', ' if not loop.last else ']' }}
+        {%- endfor %}
+        {{- eos_token }}
+    {%- else %}
+        {{- ' ' + message.content + eos_token }}
+    {%- endif %}
+{%- endfor %}
+"""
+"""What is particular in Mistral's: tools before the last question, calls without other text."""
+
+THINKING = """\
+{%- set ns = namespace(asked=0) %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}{%- set ns.asked = loop.index0 %}{%- endif %}
+{%- endfor %}
+{%- if tools %}{{- '<|im_start|>system\\n' }}
+    {%- for tool in tools %}{{- tool | tojson + '\\n' }}{%- endfor %}
+    {{- 'Call with <tool_call>.<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.role == 'assistant' and loop.index0 > ns.asked %}
+        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {%- endif %}
+    {{- message.content }}
+    {%- for call in message.tool_calls or [] %}
+        {{- '\\n<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+        {{- call.function.arguments | tojson + '}\\n</tool_call>' }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
+"""
+"""What is particular in Qwen3's: thoughts stand before the replies to the last question alone."""
+
+OWN_TEMPLATES = {
+    "llama3": ChatTemplate(LLAMA31, "<s>"),
+    "mistral": ChatTemplate(MISTRAL_NATIVE, "<s>", "</s>"),
+    "hermes": ChatTemplate(THINKING),
+}
+CASES = [
+    *(pytest.param(form, chat_template("", name), id=name) for name, form in FORMATS.items()),
+    *(pytest.param(FORMATS[n], it, id=f"{n}, its own") for n, it in OWN_TEMPLATES.items()),
+]
+each_format = pytest.mark.parametrize(("form", "template"), CASES)
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+}
+TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": PARAMETERS}}
+    for name in ("weather", "news")
+]
+OFFERED = [Tool(name, "", PARAMETERS) for name in ("weather", "news")]
+
+
+def user(content: str) -> Message:
+    """A question."""
+    return {"role": "user", "content": content}
+
+
+def said(content: str | None, *calls: tuple[str, str, Any], **more: Any) -> Message:
+    """An assistant's message; each call has an id, a name and arguments."""
+    message: Message = {"role": "assistant", "content": content, **more}
+    if calls:
+        message["tool_calls"] = [
+            {
+                "id": identity,
+                "type": "function",
+                "function": {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)},
+            }
+            for identity, name, arguments in calls
+        ]
+    return message
+
+
+def result(identity: str, content: str) -> Message:
+    """A tool's result."""
+    return {"role": "tool", "tool_call_id": identity, "content": content}
+
+
+WEATHER = ("a", "weather", {"city": "北京"})
+TALK = [
+    {"role": "system", "content": "Be brief."},
+    user("今天北京的天气怎么样?"),
+    said("好的,让我们来查看今天的天气", WEATHER),
+    result("a", '{"temperature": 22}'),
+    said("22 度。"),
+]
+
+
+def made(
+    messages: list[Message], form: Format, template: ChatTemplate, **more: Any
+) -> list[Sample]:
+    """The samples of a conversation with both tools."""
+    body = {"messages": messages, "tools": TOOLS, **more}
+    return samples(json.dumps(body).encode(), form, template)
+
+
+def learned(sample: Sample) -> list[str]:
+    """The texts of its spans."""
+    return [sample.text[start:end] for start, end in sample.spans]
+
+
+def calls_in(message: Message) -> list[tuple[str, Any]]:
+    """The calls that were recorded."""
+    functions = [call["function"] for call in message.get("tool_calls", ())]
+    return [(each["name"], json.loads(each["arguments"])) for each in functions]
+
+
+words = st.text(alphabet="ab Z9.?!,:;'\"\\/<>|{}[]()=\n\t天气é🙂", min_size=1, max_size=12)
+arguments = st.fixed_dictionaries({}, optional={"city": words, "days": st.integers()})
+
+
+@st.composite
+def conversations(draw: Callable[..., Any]) -> list[Message]:
+    """Questions, each with steps of calls and their results, and an answer."""
+    messages: list[Message] = draw(
+        st.just([]) | words.map(lambda it: [{**user(it), "role": "system"}])
+    )
+    for question in range(draw(st.integers(1, 3))):
+        messages.append(user(draw(words)))
+        for step in range(draw(st.integers(0, 2))):
+            made_calls = draw(
+                st.lists(st.tuples(st.sampled_from(["weather", "news"]), arguments), max_size=2)
+            )
+            calls = [(f"{question}-{step}-{n}", *each) for n, each in enumerate(made_calls)]
+            if calls:
+                messages.append(said(draw(st.just("") | words), *calls))
+                messages += [result(identity, draw(words)) for identity, *_ in calls]
+        messages.append(said(draw(words)))
+    return messages
+
+
+# What holds for every conversation
+
+
+@pytest.mark.slow
+@each_format
+@settings(max_examples=12, deadline=None)
+@given(messages=conversations())
+def test_every_turn_is_learned_behind_the_prompt_that_serving_gives(
+    form: Format, template: ChatTemplate, messages: list[Message]
+) -> None:
+    """Each assistant's turn once, its calls read back as they were recorded."""
+    told = conversation(messages)
+    turns = split_turns(form, told)
+    prompts = {
+        render(form, template, turns[:index], OFFERED): turn
+        for index, turn in enumerate(turns)
+        if turn["role"] == "assistant"
+    }
+    spans = 0
+    for sample in made(messages, form, template):
+        for start, end in sample.spans:
+            turn = prompts.pop(sample.text[:start])
+            read = parse(form, OFFERED, sample.text[start:end]).calls
+            if calls_in(turn):
+                assert [(call.name, call.arguments) for call in read] == calls_in(turn)
+            assert end > start
+            spans += 1
+    assert not prompts
+    assert spans == sum(turn["role"] == "assistant" for turn in turns)
+
+
+# What single formats write
+
+
+def test_chatglm3_learns_to_go_on_to_call_and_to_stop() -> None:
+    """The mark of the next turn is what this model stops with; text and call are turns of two."""
+    (sample,) = made(TALK, FORMATS["chatglm3"], chat_template("", "chatglm3"))
+    tools = json.dumps(
+        [{"name": it.name, "description": "", "parameters": it.parameters} for it in OFFERED],
+        indent=4,
+    )
+    assert sample.text == (
+        "[gMASK]sop<|system|>\n Be brief.\n\nAnswer the following questions as best as you can. "
+        f"You have access to the following tools:\n{tools}"
+        "<|user|>\n 今天北京的天气怎么样?<|assistant|>\n 好的,让我们来查看今天的天气"
+        '<|assistant|>weather\n```python\ntool_call(city="北京")\n```<|observation|>\n '
+        '{"temperature": 22}<|assistant|>\n 22 度。<|user|>'
+    )
+    assert learned(sample) == [
+        "\n 好的,让我们来查看今天的天气<|assistant|>",
+        'weather\n```python\ntool_call(city="北京")\n```<|observation|>',
+        "\n 22 度。<|user|>",
+    ]
+
+
+def test_a_react_step_is_learned_up_to_the_observation() -> None:
+    """There the model stops, and the result, which isn't its own, stands behind."""
+    (sample,) = made(TALK, FORMATS["react_zh"], chat_template("", "react_zh"))
+    assert learned(sample) == [
+        "Thought: 好的,让我们来查看今天的天气\n"
+        'Action: weather\nAction Input: {"city": "北京"}\nObservation:',
+        "Final Answer: 22 度。<|im_end|>",
+    ]
+    assert 'Observation: {"temperature": 22}\nFinal Answer: 22 度。<|im_end|>' in sample.text
+
+
+@pytest.mark.parametrize("form", ["react_en", "chatglm3"])
+def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
+    """The mark is there, though nothing follows it."""
+    (whole,) = made(TALK, FORMATS[form], chat_template("", form))
+    (cut,) = made(TALK[:3], FORMATS[form], chat_template("", form))
+    assert whole.text.startswith(cut.text)
+    assert learned(cut) == learned(whole)[: len(learned(cut))]
+    assert cut.spans[-1][1] == len(cut.text)
+
+
+def test_several_calls_of_a_turn_are_learned_together() -> None:
+    """And end with the mark of the turn's end, without the line break behind it."""
+    calls = [WEATHER, ("b", "news", {"city": "北京"})]
+    (sample,) = made([user("?"), said(None, *calls)], FORMATS["hermes"], chat_template("", ""))
+    assert learned(sample) == [
+        '<tool_call>\n{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "news", "arguments": {"city": "北京"}}\n</tool_call><|im_end|>'
+    ]
+
+
+def test_text_in_a_turn_of_its_own_before_a_call_is_learned_without_its_end() -> None:
+    """A model that stopped there would never call."""
+    (sample,) = made(TALK, FORMATS["llama3"], OWN_TEMPLATES["llama3"])
+    assert learned(sample) == [
+        "好的,让我们来查看今天的天气",
+        '{"name": "weather", "parameters": {"city": "北京"}}<|eot_id|>',
+        "22 度。<|eot_id|>",
+    ]
+
+
+def test_turns_that_a_later_prompt_tells_otherwise_get_samples_of_their_own() -> None:
+    """Mistral's tools move to the last question, Qwen3's empty thoughts go."""
+    talk = [*TALK, user("明天?"), said("Rain.")]
+    for name in ("mistral", "hermes"):
+        first, second = made(talk, FORMATS[name], OWN_TEMPLATES[name])
+        assert [len(first.spans), len(second.spans)] == [2, 1]
+        assert not second.text.startswith(first.text)
+        assert second.text.endswith(learned(second)[0])
+    assert learned(first)[1] == "<think>\n\n</think>\n\n22 度。<|im_end|>"
+
+
+def test_a_template_without_any_mark_ends_turns_with_what_it_writes() -> None:
+    """Here a line break."""
+    lines = ChatTemplate(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    (sample,) = made([user("Hi"), said("Hello")], FORMATS["hermes"], lines)
+    assert learned(sample) == ["Hello\n"]
+
+
+def test_what_a_template_writes_otherwise_than_it_begins_is_refused() -> None:
+    """No text could teach it."""
+    thinking = ChatTemplate(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: <think>{% endif %}"
+    )
+    with pytest.raises(RequestError, match='writes "Hello" otherwise'):
+        made([user("Hi"), said("Hello")], FORMATS["hermes"], thinking)
+
+
+# What is learned
+
+
+def test_a_message_of_weight_0_is_shown_and_not_learned() -> None:
+    """As in OpenAI's training files; a call and the text before it go together."""
+    talk = [TALK[0], TALK[1], {**TALK[2], "weight": 0}, TALK[3], {**TALK[4], "weight": 1}]
+    for name, form in FORMATS.items():
+        (sample,) = made(talk, form, chat_template("", name))
+        (full,) = made(TALK, form, chat_template("", name))
+        assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
+
+
+def test_a_greeting_before_any_message_is_not_learned() -> None:
+    """Nobody asks a model for it."""
+    talk = [said("Welcome!"), user("Hi"), said("Hello")]
+    (sample,) = made(talk, FORMATS["hermes"], chat_template("", ""))
+    assert learned(sample) == ["Hello<|im_end|>"]
+    assert "Welcome!" in sample.text
+
+
+def test_what_follows_the_last_reply_is_left_out() -> None:
+    """It teaches nothing."""
+    whole = made(TALK, FORMATS["hermes"], chat_template("", ""))
+    assert made([*TALK, user("Thanks")], FORMATS["hermes"], chat_template("", "")) == whole
+
+
+def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
+    """`functions` and `function_call`, flat tools, and `tool_format`."""
+    call = {"name": "weather", "arguments": '{"city": "北京"}'}
+    talk = [TALK[1], {"role": "assistant", "content": None, "function_call": call}]
+    functions = [tool["function"] for tool in TOOLS]
+    expected = made([TALK[1], said(None, WEATHER)], FORMATS["react_en"], chat_template("", ""))
+    for key in ("functions", "tools"):
+        body = {"messages": talk, key: functions, "tool_format": "react_en"}
+        line = json.dumps(body).encode()
+        assert samples(line, FORMATS["hermes"], chat_template("", "")) == expected
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([], "messages=[]"),
+        (3, "messages=3"),
+        ([user("Hi")], "messages holds nothing to learn: wanted an assistant's message"),
+        ([user("Hi"), said("x", weight=0)], "messages holds nothing to learn"),
+        ([user("Hi"), said("x", weight=0.5)], "messages[1].weight=0.5: wanted 0 or 1"),
+        ([user("Hi"), {"role": "robot"}], 'messages[1].role="robot": wanted one of system'),
+        (
+            [user("Hi"), said("", ("a", "wether", {}))],
+            'messages[1].tool_calls[0].function.name="wether": wanted one of the tools: weather',
+        ),
+        (
+            [user("Hi"), said("", ("a", "weather", [1]))],
+            'messages[1].tool_calls[0].function.arguments="[1]": wanted an object as JSON',
+        ),
+        (
+            [user("Hi"), said("", ("a", "weather", {"the city": "Oslo"}))],
+            'writes ["weather {\\"the city\\": \\"Oslo\\"}"] so that it is read as',
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(messages: Any, told: str) -> None:
+    """The place, the value, and what was wanted."""
+    with pytest.raises(RequestError, match=re.escape(told)):
+        made(messages, FORMATS["pythonic"], chat_template("", ""))
+
+
+def test_tools_that_v1_would_refuse_are_refused() -> None:
+    """By name; an empty list of properties, which PHP writes, is none."""
+    talk = [user("Hi"), said(None, ("a", "f", {}))]
+    for properties, told in (("x", 'Tool f: .*properties="x"'), ([], None)):
+        tools = [{"name": "f", "parameters": {"properties": properties}}]
+        line = json.dumps({"messages": talk, "tools": tools}).encode()
+        for name, form in FORMATS.items():
+            if told is None:
+                assert len(samples(line, form, chat_template("", name))) == 1
+            else:
+                with pytest.raises(RequestError, match=told):
+                    samples(line, form, chat_template("", name))
+
+
+# The command
+
+
+def as_lines(*conversations: Any) -> bytes:
+    """A file of conversations."""
+    return b"".join(json.dumps(it, ensure_ascii=False).encode() + b"\n" for it in conversations)
+
+
+def test_good_lines_come_out_and_wrong_ones_are_told_with_their_numbers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Exit status 1; lines without anything in them are passed over."""
+    good = {"messages": TALK, "tools": TOOLS}
+    path = tmp_path / "conversations.jsonl"
+    wrong = {"messages": TALK}
+    path.write_bytes(
+        b"\xef\xbb\xbf" + as_lines(good) + b"\n{not json\n[1]\n" + as_lines(wrong, good)
+    )
+    assert run("samples", "--format", "chatglm3", str(path)) == 1
+    captured = capsys.readouterr()
+    first, last = [json.loads(line) for line in captured.out.splitlines()]
+    (expected,) = made(TALK, FORMATS["chatglm3"], chat_template("", "chatglm3"))
+    assert first == last == {"text": expected.text, "spans": [list(it) for it in expected.spans]}
+    assert "北京" in captured.out
+    numbers = re.findall(r"(?m)^line (\d+): (.{10})", captured.err)
+    assert numbers == [("3", "The body i"), ("4", "The body i"), ("5", "messages[2")]
+    assert captured.err.count("\n") == 3
+
+
+def test_standard_input_and_a_tokenizers_configuration_will_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The template tells the format."""
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps({"chat_template": MISTRAL_NATIVE, "eos_token": {"content": "</s>"}}))
+    standard_input(as_lines({"messages": TALK[1:3], "tools": TOOLS}), monkeypatch)
+    assert run("samples", "--template", str(path)) == 0
+    sample = json.loads(capsys.readouterr().out)
+    assert sample["text"].endswith(
+        '[TOOL_CALLS] [{"name": "weather", "arguments": {"city": "北京"}}]</s>'
+    )
+
+
+@pytest.fixture
+def conversations_file(tmp_path: Path) -> Path:
+    """More text than a pipe holds."""
+    path = tmp_path / "conversations.jsonl"
+    path.write_bytes(as_lines({"messages": TALK, "tools": TOOLS}) * 300)
+    return path
+
+
+def test_a_reader_that_leaves_ends_it_quietly(conversations_file: Path) -> None:
+    """As with `… | head -1`."""
+    command = [*PYTHON_M, "samples", str(conversations_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert json.loads(process.stdout.readline())["spans"]
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(timeout=30) == 1
+
+
+def test_the_prompt_of_the_render_command_is_what_stands_before_a_span(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands speak of the same text."""
+    (sample,) = made(TALK, FORMATS["chatglm3"], chat_template("", "chatglm3"))
+    body = json.dumps({"messages": TALK[:4], "tools": TOOLS}).encode()
+    standard_input(body, monkeypatch)
+    assert run("render", "--format", "chatglm3") == 0
+    prompt = sample.text[: sample.spans[-1][0]]
+    heading = f"===== prompt: chatglm3, {len(prompt)} characters =====\n"
+    assert capsys.readouterr().out.startswith(f"{heading}{prompt}\n=====")
