@@ -10,7 +10,7 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 
-.PHONY: help serve ask test test-clients check eval fix clean
+.PHONY: help serve ask test test-clients check coverage eval fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -26,15 +26,19 @@ ask: $(RUNTIME) ## Ask the assistant Q="…"; serves it for the question if need
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
 	@exec $(PYTHON) -m pytest -q -m ""
 
+# What a client warns of is for its authors to mend.
 test-clients: $(CLIENTS) $(RUNTIME) ## Run published clients of OpenAI's API against the model's /v1
-	@exec .venv-clients/bin/python -m pytest -q --timeout 900 tests/clients
+	@exec .venv-clients/bin/python -m pytest -q -W ignore --timeout 900 tests/clients
 
 check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that need no model
 	@$(PYTHON) -m ruff format --quiet --check .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy --no-error-summary
-	@$(PYTHON) -m coverage run -m pytest -q
-	@$(PYTHON) -m coverage report --skip-covered --skip-empty
+	@exec $(PYTHON) -m pytest -q -n auto
+
+coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
+	@$(PYTHON) -m coverage run -m pytest -q -m "not model and not serve"
+	@exec $(PYTHON) -m coverage report --skip-covered --skip-empty
 
 eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers of its own
 	@exec $(PYTHON) benchmarks/run_eval.py $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
@@ -44,7 +48,7 @@ fix: $(DEVELOPMENT) ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff check --fix .
 
 clean: ## Remove both environments and all caches here; downloaded weights stay
-	@rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON):

@@ -7,7 +7,6 @@ The app is made at import and knows no model yet: whoever serves it sets
 
 import logging
 import time
-from collections.abc import Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -21,10 +20,9 @@ from function_calling.chat_response import ChatResponse
 from function_calling.completion_request import CompletionRequest
 from function_calling.completion_response import CompletionResponse
 from function_calling.errors import ApiError, EngineError, RequestError
-from function_calling.messages import Tool
 from function_calling.replies import side_by_side
 from function_calling.responding import FAILED, in_json, read_body, respond
-from function_calling.unenforced import refuse_unenforced, unenforced_header
+from function_calling.unenforced import unenforced_header
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +37,6 @@ async def create_chat_completion(request: Request) -> Response:
     messages, tools, content = conversation(chat.messages), chat.offered_tools(), chat.content()
     choice = chat.choice(tools)
     callable_tools = [tool for tool in tools if tool.name in choice.names]
-    headers = unenforced_header(_unenforced(model, callable_tools))
-    if content and content.strict:
-        refuse_unenforced(_unenforced(model, [Tool("response_format", "", content.schema)]))
     response = ChatResponse(
         model.name,
         include_usage=chat.include_usage,
@@ -55,13 +50,17 @@ async def create_chat_completion(request: Request) -> Response:
             tools,
             choice,
             sampling,
-            response_schema=content.schema if content else None,
+            content=content,
             tool_format=chat.tool_format,
         )
         for sampling in chat.samplings()
     ]
     return await respond(
-        request, response, side_by_side(replies), stream=bool(chat.stream), headers=headers
+        request,
+        response,
+        side_by_side(replies),
+        stream=bool(chat.stream),
+        headers=unenforced_header(model.unenforced(callable_tools, content)),
     )
 
 
@@ -128,14 +127,6 @@ def _chat_model(request: Request) -> ChatModel:
     if model is None:
         raise EngineError("The model is not loaded yet.", status=503)
     return model
-
-
-def _unenforced(model: ChatModel, tools: Sequence[Tool]) -> list[str]:
-    """What the schemas say in vain; of one that is broken the reply itself tells more."""
-    try:
-        return model.unenforced(tools)
-    except RequestError:
-        return []
 
 
 def _model(model: ChatModel) -> Model:

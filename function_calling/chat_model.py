@@ -6,9 +6,10 @@ prompt cache makes each such hop cheap, and a call that is not valid can't be sa
 model, in any mode.
 """
 
+import json
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import (
+    ContentFormat,
     Event,
     Finished,
     Message,
@@ -27,8 +29,9 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
+from function_calling.schema_bounds import Schema
 from function_calling.schema_keywords import refused
-from function_calling.schemas import Schema, enforceable, enforceable_value
+from function_calling.schemas import enforceable, enforceable_value
 from function_calling.settings import Settings
 from function_calling.turn import Turn
 
@@ -51,36 +54,33 @@ class ChatModel:
         # As many characters as the context has tokens: about a quarter of it.
         self._longest_string = model.context_length
 
-    def unenforced(self, tools: Sequence[Tool]) -> list[str]:
-        """The keywords of the tools' schemas that can't be enforced ("weather: unit: not")."""
-        return [
-            f"{tool.name}: {place}"
-            for tool in tools
-            for place in enforceable(tool.parameters, self._longest_string)[1]
-        ]
+    def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
+        """The keywords that can't be enforced, each by its place ("weather: unit: not").
+
+        A schema that can't be used at all has none: `reply` refuses it.
+        """
+        places = []
+        with suppress(RequestError):
+            for tool in tools:
+                found = enforceable(tool.parameters, self._longest_string)[1]
+                places += [f"{tool.name}: {place}" for place in found]
+            if content:
+                found = enforceable_value(content.schema, self._longest_string)[1]
+                places += [f"response_format: {place}" for place in found]
+        return places
 
     def constraint(self, tool: Tool) -> Schema:
         """What the tool's arguments are held to; keywords that can't be enforced are logged."""
-        try:
+        with _told("Tool " + tool.name, "tools"):
             schema, ignored = enforceable(tool.parameters, self._longest_string)
-            if ignored and tool.strict:
-                raise refused(f"it is strict, and holds {', '.join(ignored)}")
-        except RequestError as error:
-            raise _of("Tool " + tool.name, error, "tools") from error
-        if ignored:
-            _log.warning("Tool %s: not enforced: %s", tool.name, ", ".join(ignored))
+            _check_enforced(f"Tool {tool.name}", ignored, strict=tool.strict)
         return schema
 
-    def _content_schema(self, schema: Mapping[str, Any] | None) -> Schema | None:
-        if schema is None:
-            return None
-        try:
-            constraint, ignored = enforceable_value(schema, self._longest_string)
-        except RequestError as error:
-            raise _of("response_format", error, "response_format") from error
-        if ignored:
-            _log.warning("response_format: not enforced: %s", ", ".join(ignored))
-        return constraint
+    def _content_schema(self, content: ContentFormat) -> Schema:
+        with _told("response_format", "response_format"):
+            schema, ignored = enforceable_value(content.schema, self._longest_string)
+            _check_enforced("response_format", ignored, strict=content.strict)
+        return schema
 
     async def reply(
         self,
@@ -89,7 +89,7 @@ class ChatModel:
         choice: ToolChoice,
         sampling: Sampling,
         *,
-        response_schema: Mapping[str, Any] | None = None,
+        content: ContentFormat | None = None,
         tool_format: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The reply, as it is generated; `Finished` comes last.
@@ -102,7 +102,7 @@ class ChatModel:
             tools: The tools that the model is told of.
             choice: Which of them the reply may or must call.
             sampling: How to generate.
-            response_schema: JSON Schema of the text, where it is to be JSON.
+            content: What the text must be, where it is to be JSON.
             tool_format: The format's name, where it isn't to be the model's own.
 
         Raises:
@@ -110,7 +110,7 @@ class ChatModel:
             EngineError: The engine failed.
         """
         form = find_format(tool_format) if tool_format else self.form
-        schema = self._content_schema(response_schema)
+        schema = self._content_schema(content) if content else None
         turn = self._turn(form, messages, tools, choice, sampling, schema)
         async with aclosing(turn.events()) as events:
             async for event in events:
@@ -133,7 +133,11 @@ class ChatModel:
             if tool.name in choice.names or tool not in tools
         }
         prompt = render(form, self.template, messages, tools)
-        return Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
+        turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
+        if choice.mode == "auto" and messages[-1]["role"] == "tool":
+            turn.answered = _answered(messages)
+            turn.reminded = render(form, self.template, messages, tools, reminded=True)
+        return turn
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """The text that continues a prompt; `Finished` comes last.
@@ -151,9 +155,33 @@ class ChatModel:
                     yield Finished(piece.finish_reason, usage)
 
 
-def _of(thing: str, error: RequestError, param: str) -> RequestError:
-    """The error, told of the thing that it is about."""
-    return RequestError(f"{thing}: {error.message}", param=param, code=error.code)
+def _answered(messages: Sequence[Message]) -> list[tuple[str, Any]]:
+    """Name and arguments of the calls since the user last spoke; no JSON, no call."""
+    calls: list[tuple[str, Any]] = []
+    for message in messages:
+        if message["role"] == "user":
+            calls.clear()
+        for call in message.get("tool_calls") or ():
+            with suppress(ValueError):
+                function = call["function"]
+                calls.append((function["name"], json.loads(function["arguments"])))
+    return calls
+
+
+def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None:
+    if ignored and strict:
+        raise refused(f"it is strict, and holds {', '.join(ignored)}")
+    if ignored:
+        _log.warning("%s: not enforced: %s", thing, ", ".join(ignored))
+
+
+@contextmanager
+def _told(thing: str, param: str) -> Iterator[None]:
+    """Have an error name the thing that it is about, and the parameter."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{thing}: {error.message}", param=param, code=error.code) from error
 
 
 def load_chat_model(settings: Settings) -> ChatModel:

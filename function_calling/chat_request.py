@@ -11,8 +11,8 @@ from pydantic import Field
 
 from function_calling.api_request import ApiRequest
 from function_calling.errors import RequestError
-from function_calling.messages import Sampling, Tool, ToolChoice
-from function_calling.response_format import ContentFormat, content_format
+from function_calling.messages import ContentFormat, Sampling, Tool, ToolChoice
+from function_calling.response_format import content_format
 from function_calling.tools_in import flat, function_choice, offered, tool_choice
 
 

@@ -4,6 +4,7 @@ Plain frozen values, so that formats, engines and `ChatModel` can share them wit
 each other. JSON Schemas and chat messages stay the dictionaries of OpenAI's protocol.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeAlias
 
@@ -23,6 +24,17 @@ class Tool:
     name: str
     description: str
     parameters: dict[str, Any]
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFormat:
+    """The JSON Schema of a reply's text (OpenAI's `response_format`).
+
+    `strict` refuses a schema of which a keyword can't be enforced.
+    """
+
+    schema: Mapping[str, Any]
     strict: bool = False
 
 

@@ -4,18 +4,10 @@ https://platform.openai.com/docs/guides/structured-outputs
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from function_calling.errors import RequestError, shown
-
-
-@dataclass(frozen=True, slots=True)
-class ContentFormat:
-    """The JSON Schema of the content; `strict` refuses one of which a keyword can't be enforced."""
-
-    schema: dict[str, Any]
-    strict: bool = False
+from function_calling.messages import ContentFormat
 
 
 def content_format(response_format: Mapping[str, Any] | None) -> ContentFormat | None:

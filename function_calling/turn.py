@@ -6,7 +6,7 @@ us, and the engine fills the slots under the tool's schema; then it goes on.
 
 import json
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +48,8 @@ class Turn:
         choice: Which calls it may or must make.
         sampling: How its text is generated.
         content_schema: What its text is held to, if it is to be JSON.
+        answered: Name and arguments of each call whose result the model has before it.
+        reminded: The prompt for when it says nothing, or makes one of these calls again.
     """
 
     engine: Engine
@@ -57,6 +59,8 @@ class Turn:
     choice: ToolChoice
     sampling: Sampling
     content_schema: Schema | None = None
+    answered: Sequence[tuple[str, Any]] = ()
+    reminded: str | None = None
     _written: str = ""
     _thought: str = ""
     _calls: int = 0
@@ -73,12 +77,25 @@ class Turn:
             if self._due:
                 event = await self._call(self._due)
                 if event is not None:
+                    self.reminded = None
                     yield event
             else:
                 async with aclosing(self._text()) as text:
                     async for delta in text:
+                        self.reminded = None
                         yield delta
+                if self._reason == "stop":
+                    self._begin_again()
         yield Finished(self._reason, self._usage)
+
+    def _begin_again(self) -> bool:
+        """Forget the reply, of which nothing was told, and remind the model of the results."""
+        if self.reminded in (None, self.prompt):
+            return False
+        self.prompt, self.reminded = self.reminded, None
+        self._written, self._reason = "", None
+        self._tokens.clear()
+        return True
 
     async def _text(self) -> AsyncGenerator[TextDelta, None]:
         """Free text, until it ends or a call begins."""
@@ -148,6 +165,8 @@ class Turn:
         if self._is_answer(name):
             self._reason = "stop"
             return TextDelta(self.form.answer(json.loads(arguments), self._thought))
+        if (name, json.loads(arguments)) in self.answered and self._begin_again():
+            return None
         self._calls += 1
         if not self.choice.parallel or self._calls == MOST_CALLS:
             self._reason = "tool_calls"

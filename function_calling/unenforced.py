@@ -7,8 +7,6 @@ own and may hold anything.
 import json
 from collections.abc import Sequence
 
-from function_calling.errors import RequestError
-
 HEADER = "X-Unenforced-Keywords"
 LONGEST = 4000
 """Characters of the header at most; clients and proxies refuse headers of much over 8 KiB."""
@@ -23,18 +21,6 @@ def unenforced_header(places: Sequence[str]) -> dict[str, str]:
         return {}
     text = ", ".join(_ascii(place) for place in places)
     return {HEADER: text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."}
-
-
-def refuse_unenforced(places: Sequence[str]) -> None:
-    """Refuse a strict `response_format` that holds any.
-
-    Raises:
-        RequestError: Names them.
-    """
-    if places:
-        raise RequestError(
-            f"A strict schema can't be enforced: {', '.join(places)}.", param="response_format"
-        )
 
 
 def _ascii(place: str) -> str:

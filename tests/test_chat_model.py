@@ -400,6 +400,72 @@ async def test_usage_counts_the_prompt_once_and_each_sampled_token_once() -> Non
     )
 
 
+# Results at hand
+
+BEGUN = '<tool_call>\n{"name": "today"'
+RESULT_AT_HAND = [
+    *USER,
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"id": "1", "function": {"name": "today", "arguments": "{ }"}}],
+    },
+    {"role": "tool", "tool_call_id": "1", "content": "Monday"},
+]
+
+
+async def with_result(engine: ScriptedEngine, choice: ToolChoice = AUTO) -> list[Event]:
+    """All events of the reply to a result."""
+    model = chatml_model(engine)
+    return [event async for event in model.reply(RESULT_AT_HAND, TOOLS, choice, Sampling())]
+
+
+@pytest.mark.parametrize("silent", [(BEGUN, Fills("today")), ("",)], ids=["again", "nothing"])
+async def test_a_model_that_does_not_use_a_result_is_reminded_of_it(
+    silent: tuple[str | Fills, ...],
+) -> None:
+    """The same call, or no word, is not handed on but asked once more; its tokens count."""
+    engine = ScriptedEngine(*silent, "It is Monday.")
+    events = await with_result(engine)
+    assert (text_of(events), calls_of(events)) == ("It is Monday.", [])
+    assert engine.prompts[-1] == engine.prompts[0].replace(
+        "</tool_response>", "</tool_response>\nNow answer my question."
+    )
+    assert end_of(events).usage == Usage(
+        len(engine.prompts[0].split()), sum(-(-len(said) // 3) for said in engine.said)
+    )
+
+
+async def test_a_call_made_again_for_all_reminding_is_handed_on() -> None:
+    """A state may have changed since."""
+    events = await with_result(ScriptedEngine(BEGUN, Fills("today"), BEGUN, Fills("today"), ""))
+    assert calls_of(events) == [CALL_TODAY]
+
+
+async def test_a_model_that_says_nothing_even_when_reminded_has_said_nothing() -> None:
+    """It is asked once more, not for ever."""
+    events = await with_result(ScriptedEngine("", ""))
+    assert (text_of(events), end_of(events).reason) == ("", "stop")
+
+
+@pytest.mark.parametrize(
+    ("turns", "choice"),
+    [
+        ((BEGUN.replace("today", "convert"), Fills("convert"), ""), AUTO),
+        (("Let me see. " + BEGUN, Fills("today"), ""), AUTO),
+        ((Fills("today"),), NAMED),
+    ],
+    ids=["another call", "text before it", "forced"],
+)
+async def test_other_calls_behind_a_result_are_handed_on(
+    turns: tuple[str | Fills, ...], choice: ToolChoice
+) -> None:
+    """What was told can't be taken back, and what a client forces is its own affair."""
+    engine = ScriptedEngine(*turns)
+    assert calls_of(await with_result(engine, choice))
+    assert "Now answer" not in "".join(engine.prompts)
+
+
 # What goes wrong
 
 

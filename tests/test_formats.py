@@ -149,6 +149,7 @@ def test_a_call_is_parted_from_what_stands_before_it(form: Format) -> None:
     assert form.before_call("…", 1) == form.call_separator
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", JSON_FORMATS, ids=[form.name for form in JSON_FORMATS])
 @pytest.mark.parametrize("names", [("f",), ("f", "g")], ids=["one tool", "two tools"])
 @settings(max_examples=30)

@@ -17,8 +17,8 @@ SHARED = {"errors", "messages", "settings"}
 
 MODEL_HALF = {
     "chat_model": {
-        *("turn", "engines", "formats", "schemas", "schema_keywords", "messages", "errors"),
-        "settings",
+        *("turn", "engines", "formats", "schemas", "schema_bounds", "schema_keywords"),
+        *("messages", "errors", "settings"),
     },
     "turn": {"engines", "formats", "messages", "errors"},
     "api_request": {"messages", "errors"},
@@ -31,16 +31,23 @@ MODEL_HALF = {
     "logprobs_out": {"messages"},
     "replies": {"messages"},
     "responding": {"replies", "errors"},
-    "response_format": {"errors"},
+    "response_format": {"messages", "errors"},
     "tools_in": {"messages", "errors"},
-    "unenforced": {"errors"},
-    "schemas": {"schema_keywords"},
+    "unenforced": set(),
+    "schemas": {"schema_bounds", "schema_budget", "schema_keywords", "schema_references"},
+    "schema_bounds": set(),
+    "schema_budget": {"schema_keywords"},
+    "schema_references": {"schema_keywords", "errors"},
     "schema_keywords": {"errors"},
     "formats": {"messages", "errors"},
     "engines": {"messages", "errors", "settings", "weights"},
     "weights": {"carriers", "digests", "errors", "settings"},
     "carriers": {"errors"},
     "digests": set(),
+    "workbench": {
+        *("chat_messages", "chat_model", "chat_request", "engines", "formats"),
+        *("schemas", "messages", "errors", "settings"),
+    },
 }
 ASSISTANT_HALF = {
     "agent": {
@@ -66,15 +73,18 @@ ASSISTANT_HALF = {
 }  # fmt: skip
 LAUNCHER = {
     "serving": {"engines", "weights", "errors", "settings"},
-    "__main__": {"serving", "errors", "settings"},
+    "running": {"serving", "settings"},
 }
 """Starts the servers as processes, and so knows neither half's inside."""
+COMMAND_LINE = {"__main__": {"running", "workbench", "formats", "errors"}}
+"""Wires the commands: those of the launcher, and those that look into the model half."""
 
 ROOMS = (
     {"errors": set(), "messages": set(), "settings": {"errors"}}
     | MODEL_HALF
     | ASSISTANT_HALF
     | LAUNCHER
+    | COMMAND_LINE
     | {
         # Wiring: it may use whatever there is.
         "service": {
@@ -89,7 +99,7 @@ ROOMS = (
         "tools": {
             *("currencies", "questions", "rates", "toolbox", "function_schema", "errors"),
         },
-        "benchmarks": {"serving", "errors"},
+        "benchmarks": {"formats", "serving", "errors"},
     }
 )
 """A room, which is a module or a package, and the rooms that it may import."""
@@ -99,7 +109,7 @@ ONE_DOOR = {
     "fastapi": {"openai_endpoints.py"},
     "starlette": {"openai_endpoints.py", "service.py", "function_calling/responding.py"},
     "xllamacpp": {"function_calling/engines/llamacpp.py"},
-    "llguidance": {"function_calling/engines/grammar.py"},
+    "llguidance": {"function_calling/engines/compiler.py"},
     "jinja2": {"function_calling/formats/template.py"},
     "huggingface_hub": {"function_calling/carriers/hub.py"},
 }

@@ -99,12 +99,14 @@ def test_a_text_is_read_whole(form: str, case: dict[str, Any]) -> None:
     assert read_whole(form, offered(case), case["text"]) == expected(case)
 
 
+@pytest.mark.slow
 @each_case
 def test_a_text_is_read_in_single_characters(form: str, case: dict[str, Any]) -> None:
     """A stream of the smallest pieces says what the whole says."""
     assert read_pieces(form, offered(case), list(case["text"])) == expected(case)
 
 
+@pytest.mark.slow
 @each_case
 @settings(max_examples=3, deadline=None)
 @given(places=places)
@@ -113,6 +115,7 @@ def test_a_text_is_read_in_any_pieces(form: str, case: dict[str, Any], places: l
     assert read_pieces(form, offered(case), cut(case["text"], places)) == expected(case)
 
 
+@pytest.mark.slow
 @each_format
 @settings(max_examples=50, deadline=None)
 @given(data=st.data(), places=places)
@@ -168,6 +171,7 @@ def schema_of(arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @each_format
 @settings(max_examples=40, deadline=None)
 @given(

@@ -119,7 +119,7 @@ async def test_the_sdk_parses_content_into_its_model(serve: Serve) -> None:
                 {"type": "object", "properties": {"a": {"type": "string", "not": {}}}},
                 strict=True,
             ),
-            "A strict schema can't be enforced: response_format: a: not.",
+            "response_format: The JSON Schema can't be enforced: it is strict, and holds a: not.",
         ),
     ],
     ids=str,

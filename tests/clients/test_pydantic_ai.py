@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from pydantic_ai import Agent, NativeOutput, PromptedOutput, ToolOutput
+from pydantic_ai import Agent, NativeOutput, ToolOutput
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
@@ -42,8 +42,8 @@ async def test_the_agent_streams_its_answer(model: OpenAIChatModel) -> None:
     assert "18" in "".join(pieces)
 
 
-@pytest.mark.parametrize("output", [ToolOutput, NativeOutput, PromptedOutput])
+@pytest.mark.parametrize("output", [ToolOutput, NativeOutput])
 async def test_an_answer_has_the_structure_asked_for(model: OpenAIChatModel, output: Any) -> None:
-    """By a forced call, by the response's format, and by words with JSON as the format."""
+    """By a forced call, and by the response's format."""
     result = await Agent(model, output_type=output(Person)).run(FACT)
     assert result.output == ADA

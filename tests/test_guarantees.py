@@ -1,0 +1,444 @@
+"""What `docs/function-calling.md` promises of every format, and what it says is not promised.
+
+The engine is scripted: where it `Fills`, it obeys the constraint that it was given, and where it
+says a text, it says what a model might.
+"""
+
+import json
+import logging
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from scripted_engine import Fills, ScriptedEngine, chatml_model
+from v1_client import Serve, error_of, events_of, http, post, serving
+
+from function_calling.engines.grammar import grammar
+from function_calling.formats import FORMATS
+from function_calling.formats.arguments import JsonArguments
+from function_calling.messages import Piece, Sampling
+from openai_endpoints import openai_api_app
+
+serve = pytest.fixture(serving)
+each_format = pytest.mark.parametrize("form", FORMATS)
+USER = {"role": "user", "content": "How is the weather in Oslo?"}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": ["Oslo"]}},
+    "required": ["city"],
+}
+NAMES = ("weather", "news")
+TOOLS = [{"type": "function", "function": {"name": each, "parameters": SCHEMA}} for each in NAMES]
+NEWS = {"type": "function", "function": {"name": "news"}}
+FORCED = {"tools": TOOLS, "tool_choice": "required"}
+OSLO, ROME = '{"city": "Oslo"}', '{"city": "Rome"}'
+TEAM = {
+    "type": "object",
+    "properties": {"goals": {"type": "integer", "minimum": 3}},
+    "required": ["goals"],
+}
+TEAM_FORMAT = {"type": "json_schema", "json_schema": {"name": "team", "schema": TEAM}}
+
+
+async def choice_of(form: str, **options: Any) -> dict[str, Any]:
+    """The one choice of a whole reply in this format."""
+    response = await post({"messages": [USER], "tool_format": form, **options})
+    assert response.status_code == 200, response.text
+    (choice,) = response.json()["choices"]
+    return dict(choice)
+
+
+def calls_of(choice: dict[str, Any]) -> list[tuple[str, str]]:
+    """The names and arguments of its calls, which have an id each."""
+    calls = choice["message"].get("tool_calls", [])
+    assert len({call["id"] for call in calls}) == len(calls)
+    return [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
+
+
+def written(form: str, *calls: tuple[str, str]) -> str:
+    """Calls as a model of this family writes them."""
+    return FORMATS[form].calls(calls)
+
+
+def next_call(form: str) -> str:
+    """What a model writes behind a call in order to make another."""
+    first = written(form, ("weather", OSLO)).removesuffix(FORMATS[form].calls_close)
+    return written(form, ("weather", OSLO), ("news", OSLO)).removeprefix(first)
+
+
+# Which calls are made
+
+
+@each_format
+async def test_a_required_call_is_made_at_once(serve: Serve, form: str) -> None:
+    """The first thing that is sampled is the name of an offered tool."""
+    engine = serve(Fills(), "")
+    choice = await choice_of(form, **FORCED)
+    assert calls_of(choice) == [("weather", OSLO)]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+    assert engine.prompts[0].endswith(FORMATS[form].call_head(NAMES))
+    assert len(engine.samplings[0].constraint) == len(NAMES)
+
+
+@each_format
+async def test_a_named_tool_is_called_once(serve: Serve, form: str) -> None:
+    """Nothing else is sampled, before it or behind it."""
+    engine = serve(Fills())
+    choice = await choice_of(form, tools=TOOLS, tool_choice=NEWS)
+    assert calls_of(choice) == [("news", OSLO)]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+    assert len(engine.prompts) == 1
+
+
+@each_format
+async def test_a_call_that_the_model_begins_is_finished_under_the_schema(
+    serve: Serve, form: str
+) -> None:
+    """What it wrote against the schema is not used; the text before the call is content."""
+    serve("Let me see.\n" + written(form, ("weather", ROME)), Fills(), "")
+    choice = await choice_of(form, tools=TOOLS)
+    assert calls_of(choice) == [("weather", OSLO)]
+    assert choice["message"]["content"] == "Let me see."
+    assert choice["finish_reason"] == "tool_calls"
+
+
+@each_format
+async def test_a_tool_that_is_not_offered_is_not_called(serve: Serve, form: str) -> None:
+    """What names it is content; behind a tag without a name an offered one is written."""
+    text = written(form, ("unknown", OSLO))
+    serve(text, Fills(), "")
+    choice = await choice_of(form, tools=TOOLS)
+    if calls_of(choice):
+        assert text.startswith(("<tool_call>", "[TOOL_CALLS]"))
+        assert calls_of(choice) == [("weather", OSLO)]
+    else:
+        assert choice["message"]["content"].strip() == text.strip()
+        assert choice["finish_reason"] == "stop"
+
+
+@each_format
+async def test_with_none_a_call_is_content(serve: Serve, form: str) -> None:
+    """Not made, and not lost."""
+    text = "It reads " + written(form, ("weather", OSLO))
+    serve(text)
+    choice = await choice_of(form, tools=TOOLS, tool_choice="none")
+    assert (choice["message"]["content"], choice["finish_reason"]) == (text, "stop")
+    assert "tool_calls" not in choice["message"]
+
+
+@each_format
+@pytest.mark.parametrize("mode", ["auto", "required"])
+async def test_allowed_tools_alone_are_called(serve: Serve, form: str, mode: str) -> None:
+    """The model is still told of the others."""
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [NEWS]}}
+    begun = [] if mode == "required" else [written(form, ("news", OSLO))]
+    engine = serve(*begun, Fills(), "")
+    choice = await choice_of(form, tools=TOOLS, tool_choice=allowed)
+    assert calls_of(choice) == [("news", OSLO)]
+    assert '"name": "weather"' in engine.prompts[0]
+
+
+@each_format
+@pytest.mark.parametrize("choice", ["auto", "required"])
+async def test_without_parallel_calls_there_is_one_at_most(
+    serve: Serve, form: str, choice: str
+) -> None:
+    """Nothing is generated behind it."""
+    begun = [] if choice == "required" else [written(form, ("weather", OSLO))]
+    engine = serve(*begun, Fills())
+    told = await choice_of(form, tools=TOOLS, tool_choice=choice, parallel_tool_calls=False)
+    assert calls_of(told) == [("weather", OSLO)]
+    assert len(engine.prompts) == len(begun) + 1
+
+
+@each_format
+async def test_a_reply_may_make_several_calls(serve: Serve, form: str) -> None:
+    """As the family writes them; each is offered and obeys its schema."""
+    serve(Fills(), next_call(form), Fills(), "")
+    choice = await choice_of(form, **FORCED)
+    names, arguments = zip(*calls_of(choice), strict=True)
+    assert set(names) <= set(NAMES)
+    assert arguments == (OSLO, OSLO)
+    assert choice["finish_reason"] == "tool_calls"
+
+
+@each_format
+async def test_functions_are_called_as_tools_are(serve: Serve, form: str) -> None:
+    """By name, and told in the older words."""
+    serve(Fills())
+    functions = [tool["function"] for tool in TOOLS]
+    choice = await choice_of(form, functions=functions, function_call={"name": "news"})
+    assert choice["message"]["function_call"] == {"name": "news", "arguments": OSLO}
+    assert choice["finish_reason"] == "function_call"
+
+
+async def test_the_sampling_holds_for_calls_too(serve: Serve) -> None:
+    """Seed, temperature, `top_p` and biases, in text and in the call behind it."""
+    engine = serve("So.\n<tool_call>", Fills(), "")
+    options = {"seed": 7, "temperature": 0.3, "top_p": 0.9, "logit_bias": {"5": 1}}
+    assert calls_of(await choice_of("hermes", tools=TOOLS, **options))
+    used = [(each.seed, each.temperature, each.top_p, each.logit_bias) for each in engine.samplings]
+    assert used == [(7, 0.3, 0.9, ((5, 1.0),))] * 3
+
+
+@each_format
+@pytest.mark.parametrize("name", ["city", "home_city-2", "größe", "城市"])
+async def test_names_of_letters_and_digits_are_spelled_in_every_format(
+    serve: Serve, form: str, name: str
+) -> None:
+    """Of tools and of arguments, in any script."""
+    schema = {"properties": {name: {"type": "integer", "minimum": 7}}, "required": [name]}
+    tool = {"type": "function", "function": {"name": name, "parameters": schema}}
+    serve(Fills(), "")
+    choice = await choice_of(form, tools=[tool, NEWS], tool_choice="required")
+    ((called, arguments),) = calls_of(choice)
+    assert (called, json.loads(arguments)) == (name, {name: 7})
+
+
+# How a reply ends
+
+
+@each_format
+async def test_a_call_that_is_cut_is_not_told(serve: Serve, form: str) -> None:
+    """A client would run half of it."""
+    serve(Fills())
+    choice = await choice_of(form, **FORCED, max_tokens=1)
+    assert "tool_calls" not in choice["message"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("", "length")
+
+
+@each_format
+async def test_calls_before_the_one_that_is_cut_are_told(serve: Serve, form: str) -> None:
+    """They are whole; the reason says that something is missing."""
+    engine = serve(Fills(), next_call(form), Fills(), "")
+    await choice_of(form, **FORCED)
+    tokens = sum(-(len(text) // -3) for text in engine.said)
+    serve(Fills(), next_call(form), Fills())
+    choice = await choice_of(form, **FORCED, max_tokens=tokens - 1)
+    assert calls_of(choice) == [("weather", OSLO)]
+    assert choice["finish_reason"] == "length"
+
+
+@each_format
+async def test_stop_strings_do_not_cut_a_call(serve: Serve, form: str) -> None:
+    """Whatever of it they stand in."""
+    serve(Fills(), "")
+    choice = await choice_of(form, **FORCED, stop=["Oslo", "city", "e", "}"])
+    assert calls_of(choice) == [("weather", OSLO)]
+
+
+async def test_a_stop_string_may_end_text_before_a_call_is_sure(serve: Serve) -> None:
+    """Until the name is told, bare JSON is text like any other."""
+    serve(written("llama3", ("weather", OSLO)))
+    choice = await choice_of("llama3", tools=TOOLS, stop=['"name"'])
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("{", "stop")
+    assert calls_of(choice) == []
+
+
+@each_format
+async def test_a_streams_calls_are_those_of_the_whole_reply(serve: Serve, form: str) -> None:
+    """Joined by their index, behind the same text."""
+    turns = ["Let me see.\n" + written(form, ("weather", ROME)), Fills(), next_call(form), Fills()]
+    serve(*turns, "")
+    choice = await choice_of(form, tools=TOOLS)
+    serve(*turns, "")
+    events = await events_of({"messages": [USER], "tool_format": form, "tools": TOOLS})
+    deltas = [event["choices"][0]["delta"] for event in events]
+    joined: dict[int, list[str]] = {}
+    for part in [each for delta in deltas for each in delta.get("tool_calls", [])]:
+        call = joined.setdefault(part["index"], ["", ""])
+        call[0] += part["function"].get("name", "")
+        call[1] += part["function"]["arguments"]
+    content = "".join(delta.get("content") or "" for delta in deltas)
+    assert content == choice["message"]["content"] == "Let me see."
+    assert [tuple(joined[index]) for index in sorted(joined)] == calls_of(choice)
+    assert events[-1]["choices"][0]["finish_reason"] == choice["finish_reason"] == "tool_calls"
+
+
+@each_format
+async def test_any_history_is_told_in_every_format(serve: Serve, form: str) -> None:
+    """Several calls in one message, arguments that are no JSON, results without ids."""
+    arguments = [OSLO, "{", "[1]"]
+    calls = [{"function": {"name": "weather", "arguments": each}} for each in arguments]
+    results = [{"role": "tool", "content": f"result {each}"} for each in range(len(calls))]
+    engine = serve("Cold.")
+    history = [USER, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
+    response = await post({"messages": history, "tool_format": form, "tools": TOOLS})
+    assert response.status_code == 200, response.text
+    places = [engine.prompts[0].index(each["content"]) for each in results]
+    assert places == sorted(places)
+
+
+# What content is
+
+
+@each_format
+@pytest.mark.parametrize("tool_choice", ["auto", "none"])
+async def test_content_beside_tools_obeys_its_schema(
+    serve: Serve, form: str, tool_choice: str
+) -> None:
+    """With `none` there is nothing else that it could be."""
+    engine = serve(Fills())
+    options = {"tools": TOOLS, "tool_choice": tool_choice, "response_format": TEAM_FORMAT}
+    choice = await choice_of(form, **options)
+    assert json.loads(choice["message"]["content"]) == {"goals": 3}
+    assert choice["finish_reason"] == "stop"
+    alone = tool_choice == "none" and FORMATS[form].answer_tool is None
+    assert (len(engine.samplings[0].constraint) == 1) == alone
+
+
+@each_format
+async def test_a_call_may_stand_in_place_of_such_content(serve: Serve, form: str) -> None:
+    """It is finished under its tool's schema, as it is beside free text."""
+    serve(written(form, ("weather", ROME)), Fills(), "")
+    choice = await choice_of(form, tools=TOOLS, response_format=TEAM_FORMAT)
+    assert calls_of(choice) == [("weather", OSLO)]
+    assert choice["message"]["content"] is None
+
+
+async def test_json_that_names_an_offered_tool_is_a_call(serve: Serve) -> None:
+    """Also where it was meant as content; without tools it is content."""
+    text = '{"name": "weather", "arguments": {"city": "Rome"}}'
+    json_object = {"type": "json_object"}
+    serve(text, Fills(), "")
+    choice = await choice_of("hermes", tools=TOOLS, response_format=json_object)
+    assert calls_of(choice) == [("weather", OSLO)]
+    serve(text)
+    choice = await choice_of("hermes", response_format=json_object)
+    assert choice["message"]["content"] == text
+
+
+@pytest.mark.parametrize(
+    ("options", "content", "reason"),
+    [({"max_tokens": 2}, '{"goal', "length"), ({"stop": ":"}, '{"goals"', "stop")],
+    ids=["tokens", "stop"],
+)
+async def test_json_content_that_is_cut_is_no_json(
+    serve: Serve, options: dict[str, Any], content: str, reason: str
+) -> None:
+    """Tokens run out, or a stop string stands in it: what there is so far is content."""
+    serve(Fills())
+    choice = await choice_of("hermes", response_format=TEAM_FORMAT, **options)
+    assert (choice["message"]["content"], choice["finish_reason"]) == (content, reason)
+
+
+async def test_the_model_is_not_told_of_the_schema_of_its_content(serve: Serve) -> None:
+    """What is wanted stands in the messages."""
+    engine = serve("Hello", Fills())
+    await choice_of("hermes")
+    await choice_of("hermes", response_format=TEAM_FORMAT)
+    assert engine.prompts[0] == engine.prompts[1]
+
+
+async def test_a_reasoning_models_thoughts_are_content(serve: Serve) -> None:
+    """They are not told apart."""
+    serve("<think>Cold?</think>Cold.")
+    choice = await choice_of("hermes")
+    assert choice["message"] == {
+        "role": "assistant",
+        "content": "<think>Cold?</think>Cold.",
+        "refusal": None,
+    }
+
+
+# What can't be enforced
+
+
+async def test_what_content_is_not_held_to_is_told(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The operator reads it, and the client."""
+    schema = {"type": "object", "properties": {"a": {"type": "string", "not": {"const": "b"}}}}
+    told = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    serve(Fills())
+    with caplog.at_level(logging.WARNING):
+        response = await post({"messages": [USER], "response_format": told})
+    assert response.status_code == 200
+    assert caplog.messages == ["response_format: not enforced: a: not"]
+    assert response.headers["x-unenforced-keywords"] == "response_format: a: not"
+
+
+class Compiling(ScriptedEngine):
+    """A scripted engine that compiles its constraints, as every engine does."""
+
+    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """Play the next turn, if its constraint compiles."""
+        if sampling.constraint:
+            grammar(sampling.constraint)
+        async for piece in super().generate(prompt, sampling):
+            yield piece
+
+
+BROKEN = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(?=x)"}}}
+"""A grammar knows no look-ahead."""
+
+
+def compiling(serve: Serve, *turns: Any) -> dict[str, Any]:
+    """A model that compiles, and a body that offers it a tool of a schema that doesn't."""
+    serve()
+    openai_api_app.state.chat_model = chatml_model(Compiling(*turns))
+    tool = {"type": "function", "function": {"name": "f", "parameters": BROKEN}}
+    return {"messages": [USER], "tools": [tool]}
+
+
+@pytest.mark.parametrize("choice", ["required", "auto"])
+async def test_a_schema_that_does_not_compile_is_refused_where_it_is_needed(
+    serve: Serve, choice: str
+) -> None:
+    """Before a forced call, or when the model begins one."""
+    body = compiling(serve, *([] if choice == "required" else ["So. <tool_call>"]))
+    status, error = await error_of({**body, "tool_choice": choice})
+    assert (status, error["code"]) == (400, "invalid_function_parameters")
+    assert "can't be enforced" in error["message"]
+
+
+async def test_a_schema_that_does_not_compile_does_no_harm_uncalled(serve: Serve) -> None:
+    """Text needs none of it."""
+    response = await post(compiling(serve, "Hello"))
+    assert response.json()["choices"][0]["message"]["content"] == "Hello"
+
+
+async def test_in_a_stream_such_a_schema_is_the_last_event(serve: Serve) -> None:
+    """The text before the call has left."""
+    first, *_, last = await events_of(compiling(serve, "So. <tool_call>"))
+    assert first["choices"][0]["delta"]["role"] == "assistant"
+    assert last["error"]["code"] == "invalid_function_parameters"
+
+
+@each_format
+async def test_open_parameters_are_refused_where_they_cannot_be_spelled(
+    serve: Serve, form: str
+) -> None:
+    """Tags and keywords need names that are known before."""
+    schema = {"type": "object", "additionalProperties": {"type": "null"}, "minProperties": 1}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    body = {"messages": [USER], "tools": [tool], "tool_choice": "required", "tool_format": form}
+    serve(Fills(), "")
+    response = await post(body)
+    if isinstance(FORMATS[form].arguments, JsonArguments):
+        assert response.status_code == 200
+    else:
+        assert response.status_code == 400
+        assert response.json()["error"]["code"] == "invalid_function_parameters"
+
+
+# What is not there
+
+
+@pytest.mark.parametrize(
+    "path", ["/responses", "/messages", "/tokenize", "/detokenize", "/embeddings"]
+)
+async def test_what_is_not_there_is_not_found(serve: Serve, path: str) -> None:
+    """In OpenAI's shape."""
+    serve()
+    status, error = await error_of({"messages": [USER]}, path)
+    assert (status, error["type"]) == (404, "invalid_request_error")
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer anything"}], ids=str)
+async def test_no_key_is_asked_for(serve: Serve, headers: dict[str, str]) -> None:
+    """Whoever reaches the port may use the model."""
+    serve("Hello")
+    async with http() as plain:
+        response = await plain.post("/chat/completions", json={"messages": [USER]}, headers=headers)
+    assert response.status_code == 200
