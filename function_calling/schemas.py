@@ -11,7 +11,6 @@ from typing import Any
 
 from function_calling.schema_bounds import (
     MOST_ITEMS,
-    MOST_PROPERTIES,
     SCALARS,
     Schema,
     any_object,
@@ -27,6 +26,7 @@ from function_calling.schema_keywords import (
     TYPES,
     shaped,
 )
+from function_calling.schema_objects import bound_count, close, only_objects
 from function_calling.schema_references import References, local
 
 LONGEST_PLACE = 4000
@@ -50,7 +50,8 @@ def enforceable(
         RequestError: A keyword's value can't be used, or the schema is too large.
     """
     root = {"properties": {}, **schema, "type": "object"}
-    return _Rewriter(longest_string, root, budget or Budget()).root("arguments")
+    result, ignored = _Rewriter(longest_string, root, budget or Budget()).root("arguments")
+    return only_objects(result), ignored
 
 
 def enforceable_value(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema, list[str]]:
@@ -76,7 +77,9 @@ class _Rewriter:
         written: Schema = {}
         while left := named.keys() - written.keys():  # what is written may refer to more
             for name in sorted(left):
-                written[name] = self.schema(_without(named[name], *DEFINITIONS), name)
+                written[name] = self.schema(
+                    _without(named[name], *DEFINITIONS), name[:LONGEST_PLACE]
+                )
         if written:
             result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
         return result, self._ignored
@@ -177,32 +180,9 @@ class _Rewriter:
             result.setdefault("items", self._anything())
             result.setdefault("maxItems", max(MOST_ITEMS, result.get("minItems", 0)))
         if "object" in kinds:
-            self._close(result, schema)
-            self._count_properties(result, place)
-
-    def _close(self, result: Schema, schema: Mapping[str, Any]) -> None:
-        """Only declared properties, where any are; else a few of whatever is allowed."""
-        open_ended = isinstance(schema.get("additionalProperties"), Mapping)
-        if "properties" in result and not open_ended:
-            result["additionalProperties"] = False
-        elif "patternProperties" not in result or open_ended:
-            result.setdefault("additionalProperties", self._anything())
-        else:
-            result["additionalProperties"] = False
-        # A required property that is not declared may hold anything.
-        if result["additionalProperties"] is False:
-            for name in result.get("required", ()):
-                result.setdefault("properties", {}).setdefault(name, self._anything())
-
-    def _count_properties(self, result: Schema, place: str) -> None:
-        """Engines can count an object's properties only where none is optional."""
-        if result.get("properties", {}).keys() - set(result.get("required", ())):
-            for key in ("minProperties", "maxProperties"):
-                if result.pop(key, None) is not None:
-                    self._ignore(place, key)
-        elif result["additionalProperties"] is not False:
-            most = max(MOST_PROPERTIES, result.get("minProperties", 0))
-            result.setdefault("maxProperties", most)
+            close(result, schema, self._anything)
+            for key in bound_count(result):
+                self._ignore(place, key)
 
     def _ignore(self, place: str, key: str) -> None:
         self._budget.spend(1)

@@ -150,6 +150,12 @@ PARTICULAR = {
     "numbers told as constants": of(
         a={"enum": [1e-7, -0.0, 1e3, 2**53]}, b={"const": {"a": [0.1]}}
     ),
+    "more than objects at the root": {
+        "type": ["object", "null"],
+        "nullable": True,
+        "anyOf": [{"type": "null"}, {"anyOf": [{"required": ["a"]}, {"type": "string"}]}],
+        "properties": {"a": TEXT},
+    },
     "a tree": {
         "type": "object",
         "properties": {"child": {"$ref": "#"}, "name": TEXT},

@@ -34,7 +34,11 @@ MODEL_HALF = {
     "response_format": {"messages", "errors"},
     "tools_in": {"messages", "errors"},
     "unenforced": set(),
-    "schemas": {"schema_bounds", "schema_budget", "schema_keywords", "schema_references"},
+    "schemas": {
+        *("schema_bounds", "schema_budget", "schema_keywords", "schema_objects"),
+        "schema_references",
+    },
+    "schema_objects": {"schema_bounds", "schema_keywords"},
     "schema_bounds": set(),
     "schema_budget": {"schema_keywords"},
     "schema_references": {"schema_keywords", "errors"},

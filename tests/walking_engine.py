@@ -35,6 +35,7 @@ def walk(constraint: Sequence[Alternative], chance: Random) -> str:
     while True:
         allowed = _allowed(matcher.compute_bitmask())
         assert not matcher.is_error(), matcher.get_error()
+        assert len(written) < 20 * ENOUGH, "the text has no end"
         if not allowed or (matcher.is_accepting() and chance.random() < 0.3):
             assert matcher.is_accepting(), written
             return written.decode()

@@ -149,9 +149,10 @@ def _branches(schema: Schema) -> list[Schema]:
     """
     if "anyOf" in schema:
         return [found for branch in schema["anyOf"] for found in _branches(branch)]
-    required = schema.get("required", ())
     whole = schema.keys() & {"const", "enum"} or schema.get("type") != "object"
-    if whole or schema.get("minProperties", 0) > len(required):
+    count = len(schema.get("required", ()))
+    least, most = schema.get("minProperties", 0), schema.get("maxProperties", count)
+    if whole or not least <= count <= most:
         raise RequestError(
             "A tool's parameters can't be written in this tool format: wanted an object with "
             "declared properties.",
