@@ -61,6 +61,9 @@ ASSISTANT_HALF = {
     "currencies": {"currency_names", "errors"},
     "currency_names": set(),
     "rates": set(),
+    "ecb_rates": {"ecb_feed", "ecb_history", "rates", "errors", "settings"},
+    "ecb_feed": {"ecb_history"},
+    "ecb_history": set(),
     "numerals": set(),
     "docstrings": set(),
     "json_text": set(),
@@ -80,7 +83,7 @@ ROOMS = (
         # Wiring: it may use whatever there is.
         "service": {
             *("openai_endpoints", "tools", "agent", "chat_model", "engines", "events"),
-            *("llama_client", "questions", "rates", "toolbox", "errors", "settings"),
+            *("llama_client", "questions", "toolbox", "errors", "settings"),
         },
         "openai_endpoints": {
             *("chat_messages", "chat_model", "chat_request", "chat_response"),
@@ -88,7 +91,8 @@ ROOMS = (
             *("messages", "errors"),
         },
         "tools": {
-            *("currencies", "questions", "rates", "toolbox", "function_schema", "errors"),
+            *("currencies", "ecb_rates", "questions", "rates", "toolbox", "function_schema"),
+            *("errors", "settings"),
         },
         "benchmarks": {"serving", "errors"},
     }
@@ -103,6 +107,7 @@ ONE_DOOR = {
     "llguidance": {"function_calling/engines/grammar.py"},
     "jinja2": {"function_calling/formats/template.py"},
     "huggingface_hub": {"function_calling/carriers/hub.py"},
+    "currency_converter": {"function_calling/ecb_history.py"},
 }
 """A package, and the files that alone may know it."""
 
