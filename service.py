@@ -17,11 +17,10 @@ from function_calling.errors import ApiError, RequestError, SettingsError
 from function_calling.events import Answer
 from function_calling.llama_client import first_model, llama_client
 from function_calling.questions import next_call
-from function_calling.rates import FixedRates
 from function_calling.settings import Settings
 from function_calling.toolbox import Toolbox
 from openai_endpoints import openai_api_app
-from tools import SYSTEM_PROMPT, CurrencyTools
+from tools import SYSTEM_PROMPT, currency_tools
 
 settings = Settings.from_env(os.environ)
 image = bentoml.images.Image(python_version="3.11").requirements_file("requirements.txt")
@@ -72,7 +71,7 @@ class ExchangeAssistant:
             )
         self.client = llama_client(url, settings)
         self.model = settings.llama_model
-        tools = CurrencyTools(FixedRates())
+        tools = currency_tools(settings)
         self.toolbox = Toolbox([tools.convert_currency, tools.reply_without_tool])
 
     async def __is_ready__(self) -> bool:

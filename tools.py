@@ -1,12 +1,17 @@
 """What the model may call: signature and docstring of each method are all that it knows of it."""
 
+from collections.abc import Callable
+from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import partial
 
 from function_calling.currencies import find_currency
+from function_calling.ecb_rates import ecb_rates
 from function_calling.errors import ToolError
 from function_calling.function_schema import Question
-from function_calling.questions import check_stated, left_out
-from function_calling.rates import Rates
+from function_calling.questions import check_day, check_stated, left_out
+from function_calling.rates import DatedRates, FixedRates, Rate, Rates
+from function_calling.settings import Settings
 from function_calling.toolbox import FinalAnswer
 
 SYSTEM_PROMPT = """\
@@ -56,24 +61,76 @@ class CurrencyTools:
             tells the conversion as `summary`; or what must be asked back, because the question
             leaves it out.
         """
-        source, target = find_currency(from_currency), find_currency(to_currency)
-        amount = _checked(amount)
-        if question:
-            if asked_back := left_out(question, source, target):
-                return FinalAnswer(asked_back)
-            check_stated(question, source, target, amount)
-        rate = self._rates.rate(source.code, target.code).value
-        converted = EXACT.multiply(amount, rate).quantize(Decimal("0.01"), ROUND_HALF_UP, EXACT)
-        return {
-            "converted_amount": str(converted),
-            "rate": f"{rate:f}",
-            "summary": f"The converted amount of {amount:f} {source.units(amount)} to "
-            f"{target.units()} is {converted}.",
-        }
+        return _convert(from_currency, to_currency, amount, question, self._rates.rate)
 
     def reply_without_tool(self) -> FinalAnswer:
         """Answer a message that does not ask to convert money."""
         return FinalAnswer(OUT_OF_SCOPE)
+
+
+class DatedCurrencyTools(CurrencyTools):
+    """`CurrencyTools` at rates that are known for the past as well: a day may be asked for."""
+
+    def __init__(self, rates: DatedRates) -> None:
+        super().__init__(rates)
+        self._dated = rates
+
+    def convert_currency(
+        self,
+        from_currency: str,
+        to_currency: str,
+        amount: Decimal,
+        question: Question = Question(),  # noqa: B008 - a constant
+        on: date | None = None,
+    ) -> dict[str, str] | FinalAnswer:
+        """Convert an amount of money from one currency to another.
+
+        Args:
+            from_currency: ISO 4217 code of the currency the user has
+            to_currency: ISO 4217 code of the currency the user wants
+            amount: Amount of money in from_currency
+            on: Day whose rate is wanted, only if the user names one
+
+        Returns:
+            What `CurrencyTools` returns, and the rate's day as `rate_date`.
+        """
+        if question:
+            check_day(question, on)
+        rate = partial(self._dated.rate, on=on)
+        return _convert(from_currency, to_currency, amount, question, rate)
+
+
+def currency_tools(settings: Settings) -> CurrencyTools:
+    """The tools that convert at the rates of `EXCHANGE_RATES`."""
+    if settings.exchange_rates == "ecb":
+        return DatedCurrencyTools(ecb_rates(settings))
+    return CurrencyTools(FixedRates())
+
+
+def _convert(
+    from_currency: str,
+    to_currency: str,
+    amount: Decimal,
+    question: Question,
+    find_rate: Callable[[str, str], Rate],
+) -> dict[str, str] | FinalAnswer:
+    """The conversion told, or what must be asked back."""
+    source, target = find_currency(from_currency), find_currency(to_currency)
+    amount = _checked(amount)
+    if question:
+        if asked_back := left_out(question, source, target):
+            return FinalAnswer(asked_back)
+        check_stated(question, source, target, amount)
+    rate = find_rate(source.code, target.code)
+    exact = EXACT.divide(EXACT.multiply(amount, rate.value), rate.per)
+    converted = exact.quantize(Decimal("0.01"), ROUND_HALF_UP, EXACT)
+    return {
+        "converted_amount": str(converted),
+        "rate": rate.shown,
+        **({"rate_date": str(rate.day)} if rate.day else {}),
+        "summary": f"The converted amount of {amount:f} {source.units(amount)} to "
+        f"{target.units()} is {converted}{', ' if rate.told else ''}{rate.told}.",
+    }
 
 
 def _checked(amount: Decimal) -> Decimal:

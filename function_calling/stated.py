@@ -24,6 +24,7 @@ from function_calling.currency_names import (
     script,
     split_words,
 )
+from function_calling.dates import without_days
 from function_calling.number_words import number_words, spellings
 from function_calling.numerals import numbers
 
@@ -101,7 +102,7 @@ class Stated:
 @lru_cache
 def stated(text: str) -> Stated:
     """Read a text."""
-    text = _HALF.sub("0.5 ", text)
+    text = _HALF.sub("0.5 ", without_days(text))
     every = tuple(_amounts(text))
     beside = tuple(amount for amount in every if amount.units)
     words = split_words(text)

@@ -57,16 +57,20 @@ ASSISTANT_HALF = {
     "conversation": {"completion", "grounding", "toolbox", "messages"},
     "completion": {"messages", "errors"},
     "events": {"toolbox", "messages"},
-    "grounding": {"numerals"},
+    "grounding": {"dates", "numerals"},
     "toolbox": {"function_schema", "json_text", "errors"},
     "function_schema": {"docstrings", "json_text", "errors"},
     "llama_client": {"errors", "settings"},
-    "questions": {"stated", "currencies", "currency_names", "errors"},
-    "stated": {"currencies", "currency_names", "number_words", "numerals"},
+    "dates": {"currency_names"},
+    "questions": {"dates", "numerals", "stated", "currencies", "currency_names", "errors"},
+    "stated": {"dates", "currencies", "currency_names", "number_words", "numerals"},
     "number_words": {"currency_names"},
     "currencies": {"currency_names", "errors"},
     "currency_names": set(),
     "rates": set(),
+    "ecb_rates": {"ecb_feed", "ecb_history", "rates", "errors", "settings"},
+    "ecb_feed": {"ecb_history"},
+    "ecb_history": set(),
     "numerals": set(),
     "docstrings": set(),
     "json_text": set(),
@@ -89,7 +93,7 @@ ROOMS = (
         # Wiring: it may use whatever there is.
         "service": {
             *("openai_endpoints", "tools", "agent", "chat_model", "engines", "events"),
-            *("llama_client", "questions", "rates", "toolbox", "errors", "settings"),
+            *("llama_client", "questions", "toolbox", "errors", "settings"),
         },
         "openai_endpoints": {
             *("chat_messages", "chat_model", "chat_request", "chat_response"),
@@ -97,7 +101,8 @@ ROOMS = (
             *("messages", "errors"),
         },
         "tools": {
-            *("currencies", "questions", "rates", "toolbox", "function_schema", "errors"),
+            *("currencies", "ecb_rates", "questions", "rates", "toolbox", "function_schema"),
+            *("errors", "settings"),
         },
         "benchmarks": {"formats", "serving", "errors"},
     }
@@ -112,6 +117,7 @@ ONE_DOOR = {
     "llguidance": {"function_calling/engines/compiler.py"},
     "jinja2": {"function_calling/formats/template.py"},
     "huggingface_hub": {"function_calling/carriers/hub.py"},
+    "currency_converter": {"function_calling/ecb_history.py"},
 }
 """A package, and the files that alone may know it."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -23,7 +24,7 @@ from starlette.testclient import TestClient
 
 import service
 from function_calling.errors import SettingsError
-from function_calling.rates import Rate
+from function_calling.rates import FixedRates, Rate
 
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
 ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
@@ -193,7 +194,7 @@ def test_a_tool_that_raises_is_no_server_error(
         def rate(self, _source: str, _target: str) -> Rate:
             raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(service, "FixedRates", Unplugged)
+    monkeypatch.setattr("tools.FixedRates", Unplugged)
     excuse = says("I can't convert that now.")
     response = ask(served(RIGHT, *[excuse] * 30))
     assert response.status_code == 200
@@ -206,6 +207,44 @@ def test_a_number_that_no_tool_returned_does_not_leave(served: Served) -> None:
     wrong = says("The converted amount of 42 US dollars to Canadian dollars is 131.59.")
     response = ask(served(RIGHT, *[wrong] * 30))
     assert response.text == ANSWER
+
+
+@pytest.fixture
+def ecb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings for real rates, without a network or anything kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return {"exchange_rates": "ecb", "rates_url": "off"}
+
+
+def test_a_real_rate_is_told_with_its_day(served: Served, ecb: dict[str, str]) -> None:
+    """One euro was 1.0956 US dollars on that day; no network is needed to know."""
+    arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 100, "on": "2024-01-02"}
+    said = "On 2 January 2024, 100 US dollars were 91.27 euros."
+    client = served(calls(("convert_currency", arguments)), says(said), **ecb)
+    response = ask(client, "What were 100 USD in EUR on 2024-01-02?")
+    assert response.text == said
+    assert response.headers["x-grounding"] == "ok"
+
+
+def test_a_model_that_keeps_the_day_to_itself_is_not_trusted(
+    served: Served, ecb: dict[str, str]
+) -> None:
+    """The tool's own sentence has it."""
+    arguments = {"from_currency": "EUR", "to_currency": "USD", "amount": 5}
+    turns = [calls(("convert_currency", arguments)), *[says("You get dollars.")] * 30]
+    response = ask(served(*turns, **ecb), "What are 5 EUR in USD?")
+    assert "at the European Central Bank's reference rate of 2026-10-30" in response.text
+    assert response.headers["x-grounding"] == "fell-back"
+
+
+def test_a_currency_without_a_rate_is_named(served: Served, ecb: dict[str, str]) -> None:
+    """However often the model tries."""
+    arguments = {"from_currency": "EUR", "to_currency": "RUB", "amount": 5}
+    turns = [calls(("convert_currency", arguments))] * 30
+    response = ask(served(*turns, **ecb), "What are 5 EUR in RUB?")
+    assert response.status_code == 200
+    assert "There is no rate for RUB" in response.text
+    assert "end on 2022-03-01" in response.text
 
 
 def test_an_answer_that_is_not_latin_leaves_as_utf8(served: Served) -> None:
@@ -233,6 +272,4 @@ def test_the_page_and_the_schema_show_the_query() -> None:
 
 def test_the_fixed_rate_gives_the_documented_amount() -> None:
     """42 at 3.14159 is 131.95, as the README says."""
-    assert round(Decimal(42) * service.FixedRates().rate("USD", "CAD").value, 2) == Decimal(
-        "131.95"
-    )
+    assert round(Decimal(42) * FixedRates().rate("USD", "CAD").value, 2) == Decimal("131.95")
