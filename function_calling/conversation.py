@@ -118,9 +118,12 @@ class Conversation:
         return f"I can't answer that with the tools I have: {tools or 'none'}."
 
     @property
-    def made(self) -> list[dict[str, Any]]:
-        """The arguments of each call that succeeded, in order, numbers as `Decimal`."""
-        return [json.loads(call.arguments or "{}", parse_float=Decimal) for call in self._succeeded]
+    def made(self) -> list[tuple[str, dict[str, Any]]]:
+        """Name and arguments of each call that succeeded, in order, numbers as `Decimal`."""
+        return [
+            (call.name, json.loads(call.arguments.strip() or "{}", parse_float=Decimal))
+            for call in self._succeeded
+        ]
 
     async def _outcome(self, call: Call) -> ToolOutcome:
         return await self._toolbox.call(

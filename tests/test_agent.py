@@ -499,7 +499,7 @@ async def test_calls_that_the_question_still_needs_are_forced() -> None:
     """What is missing is decided by what was made; then the model may only answer."""
 
     def needs_euros(query: str, made: Any) -> str:
-        return "convert" if [call["to"] for call in made] == ["CAD"] else ""
+        return "convert" if [arguments["to"] for _, arguments in made] == ["CAD"] else ""
 
     server = ScriptedServer(calls(TO_CAD), calls(TO_EUR), says(f"{TOLD_CAD} {TOLD_EUR}"))
     answer = await agent(server, next_call=needs_euros).answer(QUERY)

@@ -1,7 +1,9 @@
-"""The currency tool converts exactly, names what it did, and says what it can't do."""
+"""Money is converted exactly, tasks are kept; each tool tells what it did and what it can't do."""
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 from function_calling.errors import ToolError
 from function_calling.rates import FixedRates
-from tools import LARGEST_AMOUNT, CurrencyTools
+from function_calling.todos import TodoStore
+from function_calling.toolbox import Toolbox
+from tools import LARGEST_AMOUNT, MOST_LISTED, CurrencyTools, TodoTools, todo_tools
 
 
 def convert(amount: str, source: str = "USD", target: str = "CAD", rate: str = "3.14159"):
@@ -102,3 +106,108 @@ def test_every_conversion_is_off_by_half_a_cent_at_most(amount: Decimal) -> None
     result = convert(str(amount))
     error = Decimal(result["converted_amount"]) - amount * Decimal("3.14159")
     assert abs(error) <= Decimal("0.005")
+
+
+@pytest.fixture
+def todo() -> Iterator[TodoTools]:
+    """The to-do tools with a list of two tasks."""
+    store = TodoStore()
+    tools = TodoTools(store)
+    tools.create_task("Buy milk")
+    tools.create_task("Call Bob")
+    yield tools
+    store.close()
+
+
+def test_a_new_task_tells_its_id_and_a_sentence(todo: TodoTools) -> None:
+    """The id is for the model, which may go on; the sentence is for people."""
+    result = todo.create_task("  Pay\nrent ")
+    assert json.loads(json.dumps(result)) == {
+        "id": 3,
+        "title": "Pay rent",
+        "done": False,
+        "summary": 'Added "Pay rent" to the to-do list.',
+    }
+
+
+def test_the_list_tells_ids_and_a_sentence(todo: TodoTools) -> None:
+    """What is still to do comes first."""
+    todo.update_task(1, done=True)
+    assert todo.list_tasks() == {
+        "tasks": [
+            {"id": 2, "title": "Call Bob", "done": False},
+            {"id": 1, "title": "Buy milk", "done": True},
+        ],
+        "summary": 'To do: "Call Bob". Done: "Buy milk".',
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "search", "ids"),
+    [("all", "", [2, 1]), ("open", "", [2]), ("done", "", [1]), ("all", "milk", [1])],
+)
+def test_the_list_can_be_narrowed(
+    todo: TodoTools, status: Any, search: str, ids: list[int]
+) -> None:
+    """By what is done, and by a word."""
+    todo.update_task(1, done=True)
+    assert [task["id"] for task in todo.list_tasks(status, search)["tasks"]] == ids
+
+
+def test_an_empty_list_says_so(todo: TodoTools) -> None:
+    """Nothing found is a result."""
+    empty = {"tasks": [], "summary": "There are no such tasks on the to-do list."}
+    assert todo.list_tasks("done") == todo.list_tasks(search="bread") == empty
+
+
+def test_a_long_list_is_told_in_part(todo: TodoTools) -> None:
+    """A small model's context holds no more; it reads how many are missing."""
+    for n in range(MOST_LISTED):
+        todo.create_task(f"task {n}")
+    result = todo.list_tasks()
+    assert len(result["tasks"]) == MOST_LISTED
+    assert result["summary"].endswith(". 2 more are not listed.")
+
+
+def test_a_task_is_changed_in_what_is_given(todo: TodoTools) -> None:
+    """Small models fill in every argument: an empty title means the old one."""
+    assert todo.update_task(1, "", True)["summary"] == 'On the to-do list now: "Buy milk" (done).'
+    assert todo.update_task(1, "Buy oats")["done"]
+    assert todo.update_task(1, done=False)["summary"] == 'On the to-do list now: "Buy oats".'
+
+
+@pytest.mark.parametrize("title", ["", "  "])
+def test_a_change_of_nothing_is_refused(todo: TodoTools, title: str) -> None:
+    """The model reads what it may give."""
+    with pytest.raises(ToolError, match="Nothing would change: give a title, or done as true"):
+        todo.update_task(1, title)
+
+
+def test_a_deleted_task_is_told_and_gone(todo: TodoTools) -> None:
+    """The second time there is no such task."""
+    assert todo.delete_task(2)["summary"] == 'Deleted "Call Bob" from the to-do list.'
+    with pytest.raises(ToolError, match=r"^There is no task 2: the tasks are: 1 \(Buy milk\)\.$"):
+        todo.delete_task(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "problem"),
+    [
+        ("create_task", '{"title": ""}', "The title is empty"),
+        ("create_task", "{}", "title is missing"),
+        ("delete_task", '{"id": "milk"}', 'id="milk" is wrong'),
+        ("delete_task", '{"id": 1.5}', "id=1.5 is wrong"),
+        ("delete_task", '{"id": 99999999999999999999}', "There is no task 99999999999999999999"),
+        ("update_task", '{"id": 1, "done": "perhaps"}', "done="),
+        ("list_tasks", '{"status": "late"}', "status="),
+    ],
+)
+async def test_what_a_model_writes_wrongly_comes_back_to_it(
+    name: str, arguments: str, problem: str
+) -> None:
+    """As the result of its call."""
+    store = TodoStore()
+    outcome = await Toolbox(todo_tools(store).functions).call(name, arguments)
+    assert not outcome.ok
+    assert problem in outcome.content
+    store.close()
