@@ -69,6 +69,15 @@ class Settings:
     llama_model: str = _setting(
         "LLAMA_MODEL", "", "the model's name at `LLAMA_URL`; default: the first that it lists"
     )
+    tools: str = _setting(
+        "TOOLS",
+        "currency",
+        "what the assistant can do: `currency`, `todo`, your own `module:attribute`, or several: "
+        "`currency,todo`",
+    )
+    todo_db: str = _setting(
+        "TODO_DB", "", "an SQLite file that keeps the to-do list (default: none, in memory)"
+    )
     max_rounds: int = _setting(
         "MAX_ROUNDS", 10, "model calls with tools for one query at most", least=1, most=100
     )

@@ -247,6 +247,65 @@ def test_a_currency_without_a_rate_is_named(served: Served, ecb: dict[str, str])
     assert "end on 2022-03-01" in response.text
 
 
+def test_the_to_do_list_is_kept_in_a_file(served: Served, tmp_path: Path) -> None:
+    """Beside the conversions, where both are chosen; another server finds the same list."""
+    chosen = {"tools": "currency,todo", "todo_db": str(tmp_path / "todo.db")}
+    said = "I have added it."
+    create = calls(("create_task", {"title": "Buy milk"}))
+    first = served(create, says(said), **chosen)
+    assert ask(first, "Note that I must buy milk").text == said
+    second = served(calls(("list_tasks", {})), *[says("")] * 2, **chosen)
+    assert ask(second, "What is on my list?").text == 'To do: "Buy milk".'
+
+
+def test_the_to_do_list_is_closed_with_the_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What SQLite keeps beside its file while it is open is gone."""
+    known = {"llama_url": "http://model", "llama_model": "scripted", "tools": "todo"}
+    chosen = replace(service.settings, **known, todo_db=str(tmp_path / "todo.db"))
+    scripted = ScriptedServer(calls(("create_task", {"title": "Buy milk"})), says("Added."))
+    monkeypatch.setattr(service, "settings", chosen)
+    monkeypatch.setattr(service, "llama_client", lambda *_: scripted.client())
+    monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
+    with TestClient(service.ExchangeAssistant.to_asgi()) as client:
+        assert ask(client, "Note that I must buy milk").text == "Added."
+        assert len(list(tmp_path.iterdir())) > 1
+    assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
+
+
+def test_with_both_sets_a_conversion_is_answered_as_ever(served: Served) -> None:
+    """The tool may be chosen, and its numbers are checked."""
+    wrong = says("The converted amount of 42 US dollars to Canadian dollars is 131.59.")
+    assert ask(served(RIGHT, says(ANSWER), tools="currency,todo")).text == ANSWER
+    assert ask(served(RIGHT, *[wrong] * 30, tools="todo,currency")).text == ANSWER
+
+
+def test_a_message_for_neither_set_is_turned_away(served: Served) -> None:
+    """By the one tool that stands for both."""
+    turned_away = calls(("reply_without_tool", {}))
+    response = ask(served(turned_away, tools="currency,todo"), "Write me a poem")
+    assert response.text == "I can only help with converting money or to-do tasks."
+
+
+@pytest.mark.parametrize(
+    ("chosen", "named"),
+    [
+        ({"tools": "currency,tood"}, "TOOLS names 'tood': wanted currency, todo or module:"),
+        ({"tools": "todo", "todo_db": "/no/such/folder/todo.db"}, "TODO_DB='/no/such/folder"),
+    ],
+)
+def test_the_assistant_does_not_start_with_wrong_tools(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], named: str
+) -> None:
+    """The operator reads which variable is wrong."""
+    known = {"llama_url": "http://model"} | chosen
+    monkeypatch.setattr(service, "settings", replace(service.settings, **known))
+    monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
+    with pytest.raises(SettingsError, match=named):
+        service.ExchangeAssistant()
+
+
 def test_an_answer_that_is_not_latin_leaves_as_utf8(served: Served) -> None:
     """Other scripts arrive as they were written."""
     said = "42美元等于131.95加元。"

@@ -33,6 +33,8 @@ def test_every_variable_is_read_into_its_field() -> None:
         "LLAMA_URL": "http://127.0.0.1:3001",
         "LLAMA_API_KEY": "secret",
         "LLAMA_MODEL": "tiny",
+        "TOOLS": "todo",
+        "TODO_DB": "/data/todo.db",
         "MAX_ROUNDS": "4",
         "TOOL_TIMEOUT": "1.5",
         "QUERY_TIMEOUT": "60",
