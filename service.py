@@ -16,12 +16,12 @@ from function_calling.engines import choose_engine
 from function_calling.errors import ApiError, RequestError, SettingsError
 from function_calling.events import Answer
 from function_calling.llama_client import first_model, llama_client
-from function_calling.questions import next_call
-from function_calling.rates import FixedRates
 from function_calling.settings import Settings
+from function_calling.todos import TodoStore
+from function_calling.tool_sets import load_tool_sets
 from function_calling.toolbox import Toolbox
 from openai_endpoints import openai_api_app
-from tools import SYSTEM_PROMPT, CurrencyTools
+from tools import currency_tools, todo_tools
 
 settings = Settings.from_env(os.environ)
 image = bentoml.images.Image(python_version="3.11").requirements_file("requirements.txt")
@@ -72,8 +72,14 @@ class ExchangeAssistant:
             )
         self.client = llama_client(url, settings)
         self.model = settings.llama_model
-        tools = CurrencyTools(FixedRates())
-        self.toolbox = Toolbox([tools.convert_currency, tools.reply_without_tool])
+        self.tools = load_tool_sets(
+            settings.tools,
+            {
+                "currency": lambda: currency_tools(settings),
+                "todo": lambda: todo_tools(TodoStore(settings.todo_db)),
+            },
+        )
+        self.toolbox = Toolbox(self.tools.functions)
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""
@@ -98,6 +104,11 @@ class ExchangeAssistant:
             return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
         return PlainTextResponse(answer.text, headers=_told(answer))  # type: ignore[return-value]
 
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Free what the tools hold."""
+        self.tools.close()
+
     async def answer(self, query: str) -> Answer:
         """The agent's answer.
 
@@ -117,12 +128,12 @@ class ExchangeAssistant:
             self.client,
             self.model,
             self.toolbox,
-            SYSTEM_PROMPT,
+            self.tools.system_prompt,
             max_rounds=settings.max_rounds,
             tool_timeout=settings.tool_timeout,
             query_timeout=settings.query_timeout,
-            first_choice="required",
-            next_call=next_call,
+            first_choice=self.tools.first_choice,
+            next_call=self.tools.next_call,
         )
         return await agent.answer(query)
 

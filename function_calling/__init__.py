@@ -1,7 +1,8 @@
 """An OpenAI-compatible door in front of any model, and an assistant that goes through it to act.
 
 The assistant half: `agent` (the tool-call loop), `toolbox` (functions as tools), `grounding`
-(answers say what tools returned), `rates` and `currencies` (what `tools.py` is made of).
+(answers say what tools returned), `tool_sets` (which tools an operator chose), `rates`,
+`currencies` and `todos` (what `tools.py` is made of).
 
 The model half: `chat_model` (a format and an engine make a chat model), `formats` (how calls are
 spelled), `engines` (text in, text out), `schemas` (what a constraint can enforce), `weights`

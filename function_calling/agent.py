@@ -1,7 +1,7 @@
 """The tool-call loop: a query goes in, the model and the tools take turns, an answer comes out."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -41,8 +41,9 @@ class Agent:
         max_tokens: Tokens of one reply at most; one that is cut gets double, once.
         first_choice: OpenAI's `tool_choice` until a tool has found something: `auto` or
             `required`.
-        next_call: Given the query and the arguments of the calls that succeeded, the tool that
-            must be called next, "" where none need be. Without it the model decides.
+        next_call: Given the query and the calls that succeeded, as names and arguments, the tool
+            that must be called next, `auto` where the model decides, "" where none need be called.
+            Without it the model decides.
     """
 
     client: AsyncOpenAI
@@ -55,7 +56,7 @@ class Agent:
     query_timeout: float = 290.0
     max_tokens: int = 512
     first_choice: str = "auto"
-    next_call: Callable[[str, Sequence[Any]], str] | None = None
+    next_call: Callable[[str, Sequence[tuple[str, Mapping[str, Any]]]], str] | None = None
 
     async def answer(self, query: str) -> Answer:
         """The answer to `query`; raises what `run` raises."""

@@ -1,8 +1,10 @@
 """The messages of one query and what its tools returned, under the rules of the loop.
 
 - A tool gets two retries; after its third failing round it is not called any more.
-- A call that succeeded is not carried out again with the same arguments.
-- Calls of one round run side by side; their results are told in the order of the calls.
+- A call that succeeded is not carried out again with the same arguments, unless it reads what
+  another call has changed since.
+- Calls of one round run side by side, or one after the other where one of them changes
+  something; their results are told in the order of the calls.
 """
 
 import asyncio
@@ -54,7 +56,7 @@ class Conversation:
         self.query = query
         self._toolbox = toolbox
         self._tool_timeout = tool_timeout
-        self._given: list[str] = []
+        self._succeeded: list[Call] = []
         self._results: dict[tuple[str, str], ToolOutcome] = {}
         self._failures: Counter[str] = Counter()
 
@@ -70,17 +72,10 @@ class Conversation:
         for call in reply.calls:
             if _key(call) not in self._results and not self._given_up(call.name):
                 fresh.setdefault(_key(call), call)
-        returned = await asyncio.gather(
-            *(
-                self._toolbox.call(
-                    call.name,
-                    call.arguments,
-                    time_limit=self._tool_timeout,
-                    question=self.query,
-                )
-                for call in fresh.values()
-            )
-        )
+        if any(self._toolbox.changes(call.name) for call in fresh.values()):
+            returned = [await self._outcome(call) for call in fresh.values()]
+        else:
+            returned = await asyncio.gather(*map(self._outcome, fresh.values()))
         new = dict(zip(fresh, returned, strict=True))
         # A round counts once, so that three wrong calls side by side still leave the retries.
         self._failures.update({key[0] for key, outcome in new.items() if not outcome.ok})
@@ -106,7 +101,8 @@ class Conversation:
 
     def problems(self, answer: str) -> list[str]:
         """What `answer` says that is not so, or leaves out; empty where it can be trusted."""
-        return check(answer, self.query, self.outcomes, " ".join(self._given))
+        given = " ".join(call.arguments for call in self._succeeded)
+        return check(answer, self.query, self.outcomes, given)
 
     def found(self) -> str:
         """What the tools returned, told without the model; empty where none returned anything."""
@@ -122,9 +118,17 @@ class Conversation:
         return f"I can't answer that with the tools I have: {tools or 'none'}."
 
     @property
-    def made(self) -> list[dict[str, Any]]:
-        """The arguments of each call that succeeded, in order, numbers as `Decimal`."""
-        return [json.loads(text or "{}", parse_float=Decimal) for text in self._given]
+    def made(self) -> list[tuple[str, dict[str, Any]]]:
+        """Name and arguments of each call that succeeded, in order, numbers as `Decimal`."""
+        return [
+            (call.name, json.loads(call.arguments.strip() or "{}", parse_float=Decimal))
+            for call in self._succeeded
+        ]
+
+    async def _outcome(self, call: Call) -> ToolOutcome:
+        return await self._toolbox.call(
+            call.name, call.arguments, time_limit=self._tool_timeout, question=self.query
+        )
 
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= FAILURES_ALLOWED
@@ -148,11 +152,18 @@ class Conversation:
             return outcome
         self.outcomes.append(outcome)
         if outcome.ok:
-            self._results[key] = outcome
-            self._given.append(call.arguments)
+            self._remember(key, outcome)
+            self._succeeded.append(call)
         elif self._given_up(call.name):
             outcome = replace(outcome, content=f"{outcome.content} {self._refusal(call.name)}")
         return outcome
+
+    def _remember(self, key: tuple[str, str], outcome: ToolOutcome) -> None:
+        """Keep a result for the same call made again; a change makes what was read worthless."""
+        changes = self._toolbox.changes
+        if changes(key[0]):
+            self._results = {each: old for each, old in self._results.items() if changes(each[0])}
+        self._results[key] = outcome
 
     def _refusal(self, name: str) -> str:
         return (

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Protocol
 
+from function_calling.dates import days
 from function_calling.numerals import numbers
 
 # Digits that are part of a name, and the markers of a numbered list: neither states an amount.
@@ -54,7 +55,9 @@ def check(answer: str, query: str, results: Sequence[Result], given: str = "") -
         for number in numbers(_NAME.sub("", _MARKER.sub("", answer)))
         if not number.within(known)
     ]
-    told, not_findings = _values(answer), asked | _values(given)
+    # "2 January 2024" tells the 1 of 2024-01-02.
+    months = {Decimal(day.month) for each in days(answer) for day in each}
+    told, not_findings = _values(answer) | months, asked | _values(given)
     for result in results:
         summary = (result.ok and result.summary) or ""
         problems += (

@@ -5,12 +5,15 @@ one conversion where three were asked for. What the question states tells.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from function_calling.currencies import CHIEFS, SUBUNITS, Currency, find_currency
 from function_calling.currency_names import split_words
+from function_calling.dates import days
 from function_calling.errors import ToolError
+from function_calling.numerals import numbers
 from function_calling.stated import Codes, Stated, correction, stated
 
 
@@ -56,6 +59,22 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         )
 
 
+def check_day(question: str, on: date | None) -> None:
+    """Accept the day whose rate is wanted if the question may mean it; None is the newest.
+
+    A day in words or without a month is not read: of it, only the year must be there.
+
+    Raises:
+        ToolError: The question names another day, or none; says which.
+    """
+    asked = days(question)
+    if asked and not any(on in each for each in asked):
+        told = " or ".join(str(day) for each in asked for day in sorted(each))
+        raise ToolError(f"The user wants the rate of {told}: give that day as `on`.")
+    if on and not asked and not any(on.year in each.values for each in numbers(question)):
+        raise ToolError(f"The user does not say {on}: leave `on` out for the newest rate.")
+
+
 def _check_named(asked: Stated, source: Currency, target: Currency) -> None:
     """A currency that the question names was taken for another one, or left out."""
     used = {source.code, target.code}
@@ -75,7 +94,8 @@ def first_call(question: str) -> str:
 def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
     """`convert_currency` while the question names a currency or an amount not yet converted.
 
-    Before the first conversion it is `first_call`.
+    The same where it names a day, and a rate of another day alone has been used. Before the first
+    conversion it is `first_call`.
 
     Args:
         question: What was asked.
@@ -95,7 +115,9 @@ def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
         amount.units & sources and 1 not in amount.values and not any(map(amount.may_be, amounts))
         for amount in asked.amounts
     )
-    return "convert_currency" if open_currency or open_amount else ""
+    used_days = {str(each["on"]) for each in made if each.get("on")}
+    open_day = any(used_days and used_days.isdisjoint(map(str, each)) for each in days(question))
+    return "convert_currency" if open_currency or open_amount or open_day else ""
 
 
 def _chief(codes: Codes) -> str:

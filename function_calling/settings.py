@@ -4,6 +4,7 @@ Every variable, its default and its meaning is a field of `Settings`; the README
 checked against them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -19,7 +20,7 @@ TOOL_FORMATS = (
 
 
 def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
-    """A dataclass field read from `variable`; rules are `choices`, `least` and `most`."""
+    """A dataclass field read from `variable`; rules are `choices`, `shape`, `least` and `most`."""
     return field(
         default=default, metadata={"variable": variable, "meaning": meaning, "rules": rules}
     )
@@ -68,6 +69,15 @@ class Settings:
     llama_model: str = _setting(
         "LLAMA_MODEL", "", "the model's name at `LLAMA_URL`; default: the first that it lists"
     )
+    tools: str = _setting(
+        "TOOLS",
+        "currency",
+        "what the assistant can do: `currency`, `todo`, your own `module:attribute`, or several: "
+        "`currency,todo`",
+    )
+    todo_db: str = _setting(
+        "TODO_DB", "", "an SQLite file that keeps the to-do list (default: none, in memory)"
+    )
     max_rounds: int = _setting(
         "MAX_ROUNDS", 10, "model calls with tools for one query at most", least=1, most=100
     )
@@ -77,6 +87,18 @@ class Settings:
     )
     max_query_length: int = _setting(
         "MAX_QUERY_LENGTH", 2000, "characters of a query at most", least=1
+    )
+    exchange_rates: str = _setting(
+        "EXCHANGE_RATES",
+        "fixed",
+        "`fixed`: one fictitious rate, 3.14159; `ecb`: the European Central Bank's, by day",
+        choices=("fixed", "ecb"),
+    )
+    rates_url: str = _setting(
+        "RATES_URL",
+        "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
+        "where `ecb` fetches new rates every few hours; `off`: never",
+        shape=(r"off|https?://\S+", "`off` or the http(s) address of a zip file"),
     )
 
     @classmethod
@@ -106,6 +128,8 @@ def _checked(text: str, kind: type, metadata: Mapping[str, Any]) -> Any:
         raise SettingsError(
             f"{metadata['variable']}={text!r}: wanted one of {', '.join(rules['choices'])}."
         )
+    if "shape" in rules and not re.fullmatch(rules["shape"][0], text):
+        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {rules['shape'][1]}.")
     if "least" in rules and not value >= rules["least"]:
         raise SettingsError(f"{metadata['variable']}={text!r}: wanted {rules['least']} or more.")
     if "most" in rules and not value <= rules["most"]:

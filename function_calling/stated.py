@@ -24,6 +24,7 @@ from function_calling.currency_names import (
     script,
     split_words,
 )
+from function_calling.dates import without_days
 from function_calling.number_words import number_words, spellings
 from function_calling.numerals import numbers
 
@@ -40,16 +41,15 @@ _ARTICLES = frozenset(
 _QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "medio", "mezzo"}
 # Where a currency's name may be the inside of a word, and how many characters it has at most.
 _AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
-_LONGEST_INSIDE = 6
-_LONGEST_NAME = 4  # words
+_LONGEST_INSIDE, _LONGEST_NAME = 6, 4  # characters, words
 _HALF = re.compile(r"\bhalf an? (?=(?:thousand|million|billion)\b)", re.IGNORECASE)
 
 _CORRECTION = re.compile(
     r"\b(?:no,? wait|wait|sorry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
-    r"correction|oh no|typo|mistyped|i typed|is out|forget that|never mind|"
-    r"nein|moment|quatsch|ich meine|ich meinte|pardon|"
-    r"non,|je veux dire|je voulais dire|plut[oô]t|perd[oó]n|no,? espera|quiero decir|mejor dicho|"
-    r"anzi|scusa|cioè|desculpe|quero dizer|ali[aá]s|нет,|извините|то есть)\b"
+    r"correction|oh no|typo|mistyped|i typed|is out|forget that|never mind|nein|moment|quatsch|"
+    r"ich meine|ich meinte|pardon|non,|je veux dire|je voulais dire|plut[oô]t|perd[oó]n|"
+    r"no,? espera|quiero decir|mejor dicho|anzi|scusa|cioè|desculpe|quero dizer|ali[aá]s|"
+    r"нет,|извините|то есть)\b"
     r"|不对|不是|哦不|抱歉|我是说|改成|じゃなくて|아니",
     re.IGNORECASE,
 )
@@ -101,7 +101,7 @@ class Stated:
 @lru_cache
 def stated(text: str) -> Stated:
     """Read a text."""
-    text = _HALF.sub("0.5 ", text)
+    text = _HALF.sub("0.5 ", without_days(text))
     every = tuple(_amounts(text))
     beside = tuple(amount for amount in every if amount.units)
     words = split_words(text)

@@ -9,13 +9,15 @@ import inspect
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from function_calling.errors import ToolError
 from function_calling.function_schema import FunctionSchema
 from function_calling.json_text import json_text
 
 KIBIBYTE = 1024
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class FinalAnswer:
     """What a tool returns that settles the whole question: `text` is the answer to it."""
 
     text: str
+
+
+def changes_something(function: _Function) -> _Function:
+    """Mark a tool after which others may return something else for the same arguments."""
+    function.changes_something = True  # type: ignore[attr-defined]
+    return function
 
 
 class Toolbox:
@@ -89,6 +97,10 @@ class Toolbox:
     def descriptions(self) -> dict[str, str]:
         """What each tool does, by name."""
         return {name: schema.description for name, schema in self._schemas.items()}
+
+    def changes(self, name: str) -> bool:
+        """Whether the tool is marked as one that changes something."""
+        return hasattr(self._functions.get(name), "changes_something")
 
     async def call(
         self,

@@ -24,7 +24,7 @@ from function_calling.agent import Agent
 from function_calling.errors import EngineError, RequestError, ToolError
 from function_calling.events import Answer, AskedAgain, ModelCalled, ToolCalled, ToolReturned
 from function_calling.messages import Usage
-from function_calling.toolbox import FinalAnswer, Toolbox
+from function_calling.toolbox import FinalAnswer, Toolbox, changes_something
 
 QUERY = "42 USD in CAD?"
 TO_CAD = ("convert", {"amount": 42, "to": "CAD"})
@@ -238,6 +238,50 @@ async def test_wrong_calls_side_by_side_use_up_one_try() -> None:
     wrong = calls(*(("convert", {"amount": n, "to": "XYZ"}) for n in range(3)))
     server = ScriptedServer(wrong, calls(TO_CAD), says(TOLD_CAD))
     assert (await agent(server).answer(QUERY)).text == TOLD_CAD
+
+
+class Shelf:
+    """Tools of which one changes what the other reads."""
+
+    def __init__(self) -> None:
+        self.books: list[str] = []
+
+    @changes_something
+    async def put(self, book: str) -> str:
+        """Put a book on the shelf."""
+        await asyncio.sleep(0)
+        self.books.append(book)
+        return "Done."
+
+    def look(self) -> str:
+        """Tell the books on the shelf."""
+        return " and ".join(self.books) or "nothing"
+
+
+async def shelved(*turns: Turn) -> tuple[Shelf, list[str]]:
+    """The shelf in the end, and the results that the model read."""
+    shelf, server = Shelf(), ScriptedServer(*turns, says("It is done."))
+    toolbox = Toolbox([shelf.put, shelf.look])
+    await Agent(server.client(), "scripted", toolbox, "Keep books.").answer("Put it there.")
+    return shelf, results(server)
+
+
+async def test_what_was_read_before_a_change_is_read_again() -> None:
+    """The change itself is not made again, and without a change nothing is read anew."""
+    look, put = calls(("look", {})), calls(("put", {"book": "Emma"}))
+    shelf, told = await shelved(look, put, look, look, put)
+    assert told[:3] == ["nothing", "Done.", "Emma"]
+    assert told[3].startswith("This call was made before with the same arguments")
+    assert told[3].endswith(": Emma")
+    assert told[4].startswith("This call was made before")
+    assert shelf.books == ["Emma"]
+
+
+async def test_calls_of_a_round_that_changes_something_are_made_in_order() -> None:
+    """So that what is read after a change holds it."""
+    books = [("put", {"book": book}) for book in ("Emma", "Ulysses")]
+    _, told = await shelved(calls(*books, ("look", {})))
+    assert told == ["Done.", "Done.", "Emma and Ulysses"]
 
 
 async def test_the_same_call_is_not_made_twice() -> None:
@@ -455,7 +499,7 @@ async def test_calls_that_the_question_still_needs_are_forced() -> None:
     """What is missing is decided by what was made; then the model may only answer."""
 
     def needs_euros(query: str, made: Any) -> str:
-        return "convert" if [call["to"] for call in made] == ["CAD"] else ""
+        return "convert" if [arguments["to"] for _, arguments in made] == ["CAD"] else ""
 
     server = ScriptedServer(calls(TO_CAD), calls(TO_EUR), says(f"{TOLD_CAD} {TOLD_EUR}"))
     answer = await agent(server, next_call=needs_euros).answer(QUERY)

@@ -174,3 +174,22 @@ def test_a_numbered_list_is_no_statement_of_numbers() -> None:
 def test_a_problem_is_named_once() -> None:
     """However often the answer repeats it."""
     assert len(check("58, I say 58!", QUERY, [])) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("They were 91.27 euros, at the rate of 2024-01-02.", True),
+        ("They were 91.27 euros, at the rate of January 2nd, 2024.", True),
+        ("2024年1月2日: 91.27", True),
+        ("They were 91.27 euros, at the rate of 2024-01-03.", False),
+        ("They were 91.27 euros, at the rate of 2 March 2024.", False),
+        ("They were 91.27 euros.", False),
+    ],
+)
+def test_a_day_that_a_tool_returned_is_told_in_any_spelling(answer: str, right: bool) -> None:
+    """Also with the month as a word; another day, or none, is not what was found."""
+    summary = "100 US dollars are 91.27 euros, at the rate of 2024-01-02."
+    content = {"amount": "91.27", "rate_date": "2024-01-02", "summary": summary}
+    result = ToolOutcome(json.dumps(content), ok=True, summary=summary)
+    assert (check(answer, "100 dollars in euros", [result]) == []) is right

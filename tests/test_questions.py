@@ -1,12 +1,13 @@
 """Calls are held against the question: nothing invented, nothing forgotten."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from function_calling.currencies import Currency
 from function_calling.errors import ToolError
-from function_calling.questions import check_stated, left_out, next_call
+from function_calling.questions import check_day, check_stated, left_out, next_call
 
 USD, EUR, GBP, JPY = map(Currency, ("USD", "EUR", "GBP", "JPY"))
 
@@ -14,6 +15,11 @@ USD, EUR, GBP, JPY = map(Currency, ("USD", "EUR", "GBP", "JPY"))
 def made(source: str, target: str, amount: str) -> dict[str, object]:
     """The arguments of one conversion, as a model writes them."""
     return {"from_currency": source, "to_currency": target, "amount": Decimal(amount)}
+
+
+def dated(on: str | None) -> dict[str, object]:
+    """The arguments of a conversion at the rate of a day."""
+    return made("USD", "EUR", "5") | {"on": on}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,11 @@ def test_a_call_that_says_the_same_is_accepted(
         ("The museum costs 18 euros; what are 40 USD in EUR?", [made("USD", "EUR", "40")], False),
         ("say 1 USD = 2 EUR; how much is 50 USD in EUR?", [made("USD", "EUR", "50")], False),
         ("90 dollars in euros, sorry, in pounds", [made("USD", "GBP", "90")], False),
+        ("5 USD in EUR on 2024-01-02 and 2024-01-03", [dated("2024-01-02")], True),
+        ("5 USD in EUR on 2024-01-02", [dated("2024-01-02")], False),
+        ("5 USD in EUR on 1/2/2024", [dated("2024-02-01")], False),
+        ("On 2024-01-02, USD 5 in EUR", [made("USD", "EUR", "5")], False),
+        ("5 USD in EUR", [dated(None)], False),
     ],
 )
 def test_conversions_go_on_until_all_that_is_named_is_made(
@@ -110,3 +121,62 @@ def test_conversions_go_on_until_all_that_is_named_is_made(
 ) -> None:
     """A list is worked off; rates, asides and what was corrected are no orders."""
     assert next_call(question, calls) == ("convert_currency" if more else "")
+
+
+@pytest.mark.parametrize(
+    ("question", "on"),
+    [
+        ("100 USD in EUR", None),
+        ("100 USD in EUR on 2024-01-02", "2024-01-02"),
+        ("100 USD in EUR on 1/2/2024", "2024-01-02"),
+        ("100 USD in EUR on 1/2/2024", "2024-02-01"),
+        ("100 USD in EUR on Jan 2, 2024", "2024-01-02"),
+        ("100 USD in EUR on 2024-01-02 and 2024-01-03", "2024-01-03"),
+        ("100 USD in EUR on the second of January, 2024", "2024-01-02"),
+        ("100 USD in EUR yesterday", None),
+    ],
+)
+def test_a_day_that_the_question_may_mean_is_accepted(question: str, on: str | None) -> None:
+    """Nothing is raised."""
+    check_day(question, on and date.fromisoformat(on))
+
+
+@pytest.mark.parametrize(
+    ("question", "on", "told"),
+    [
+        ("100 USD in EUR", "2024-01-02", "does not say 2024-01-02: leave `on` out"),
+        ("100 USD in EUR yesterday", "2023-10-05", "does not say 2023-10-05"),
+        ("100 USD in EUR on 2024-01-02", None, "wants the rate of 2024-01-02: give that day"),
+        ("100 USD in EUR on 2 Jan 2024", "2024-02-01", "wants the rate of 2024-01-02"),
+        ("100 USD in EUR on 1/2/2024", None, "wants the rate of 2024-01-02 or 2024-02-01"),
+    ],
+)
+def test_an_invented_day_is_told_so(question: str, on: str | None, told: str) -> None:
+    """And a day left out is told."""
+    with pytest.raises(ToolError, match=told):
+        check_day(question, on and date.fromisoformat(on))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "What were 100 USD in EUR on 2024-01-02?",
+        "On 2024-01-02, USD 100 in EUR?",
+        "100 dollars to euros as of 2.1.2024",
+        "2 January 2024: 100 dollars in EUR",
+        "100 USD to EUR on 2024-01-02, no wait, on 2024-01-03",
+    ],
+)
+def test_the_numbers_of_a_day_are_no_amounts(question: str) -> None:
+    """Only the hundred is."""
+    assert left_out(question, USD, EUR) == ""
+    check_stated(question, USD, EUR, Decimal(100))
+    for wrong in (2, 2024):
+        with pytest.raises(ToolError, match="the amount is 100"):
+            check_stated(question, USD, EUR, Decimal(wrong))
+
+
+def test_a_day_alone_states_no_amount() -> None:
+    """How much is asked back."""
+    question = "USD to EUR on 2024-01-02"
+    assert left_out(question, USD, EUR).startswith("How much")

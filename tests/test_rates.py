@@ -1,4 +1,4 @@
-"""The fixed rate is one number, said to be fictitious."""
+"""A rate is a quotient of two exact numbers; the fixed one is said to be fictitious."""
 
 from decimal import Decimal
 
@@ -19,3 +19,15 @@ def test_a_currency_buys_itself_at_one() -> None:
 def test_the_rate_can_be_chosen() -> None:
     """Another number serves as well."""
     assert FixedRates(Decimal(2)).rate("USD", "CAD").value == 2
+
+
+def test_a_published_rate_is_shown_as_published() -> None:
+    """With all its digits, and without an exponent."""
+    assert Rate(Decimal("17007.6600")).shown == "17007.6600"
+    assert Rate(Decimal("1E+3")).shown == "1000"
+
+
+def test_a_quotient_is_shown_to_six_digits() -> None:
+    """However small it is."""
+    assert Rate(Decimal(1), per=Decimal("1.0956")).shown == "0.912742"
+    assert Rate(Decimal(1), per=Decimal("17007.66")).shown == "0.0000587970"

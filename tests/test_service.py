@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -23,7 +24,7 @@ from starlette.testclient import TestClient
 
 import service
 from function_calling.errors import SettingsError
-from function_calling.rates import Rate
+from function_calling.rates import FixedRates, Rate
 
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
 ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
@@ -193,7 +194,7 @@ def test_a_tool_that_raises_is_no_server_error(
         def rate(self, _source: str, _target: str) -> Rate:
             raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(service, "FixedRates", Unplugged)
+    monkeypatch.setattr("tools.FixedRates", Unplugged)
     excuse = says("I can't convert that now.")
     response = ask(served(RIGHT, *[excuse] * 30))
     assert response.status_code == 200
@@ -206,6 +207,103 @@ def test_a_number_that_no_tool_returned_does_not_leave(served: Served) -> None:
     wrong = says("The converted amount of 42 US dollars to Canadian dollars is 131.59.")
     response = ask(served(RIGHT, *[wrong] * 30))
     assert response.text == ANSWER
+
+
+@pytest.fixture
+def ecb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The settings for real rates, without a network or anything kept."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return {"exchange_rates": "ecb", "rates_url": "off"}
+
+
+def test_a_real_rate_is_told_with_its_day(served: Served, ecb: dict[str, str]) -> None:
+    """One euro was 1.0956 US dollars on that day; no network is needed to know."""
+    arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 100, "on": "2024-01-02"}
+    said = "On 2 January 2024, 100 US dollars were 91.27 euros."
+    client = served(calls(("convert_currency", arguments)), says(said), **ecb)
+    response = ask(client, "What were 100 USD in EUR on 2024-01-02?")
+    assert response.text == said
+    assert response.headers["x-grounding"] == "ok"
+
+
+def test_a_model_that_keeps_the_day_to_itself_is_not_trusted(
+    served: Served, ecb: dict[str, str]
+) -> None:
+    """The tool's own sentence has it."""
+    arguments = {"from_currency": "EUR", "to_currency": "USD", "amount": 5}
+    turns = [calls(("convert_currency", arguments)), *[says("You get dollars.")] * 30]
+    response = ask(served(*turns, **ecb), "What are 5 EUR in USD?")
+    assert "at the European Central Bank's reference rate of 2026-10-30" in response.text
+    assert response.headers["x-grounding"] == "fell-back"
+
+
+def test_a_currency_without_a_rate_is_named(served: Served, ecb: dict[str, str]) -> None:
+    """However often the model tries."""
+    arguments = {"from_currency": "EUR", "to_currency": "RUB", "amount": 5}
+    turns = [calls(("convert_currency", arguments))] * 30
+    response = ask(served(*turns, **ecb), "What are 5 EUR in RUB?")
+    assert response.status_code == 200
+    assert "There is no rate for RUB" in response.text
+    assert "end on 2022-03-01" in response.text
+
+
+def test_the_to_do_list_is_kept_in_a_file(served: Served, tmp_path: Path) -> None:
+    """Beside the conversions, where both are chosen; another server finds the same list."""
+    chosen = {"tools": "currency,todo", "todo_db": str(tmp_path / "todo.db")}
+    said = "I have added it."
+    create = calls(("create_task", {"title": "Buy milk"}))
+    first = served(create, says(said), **chosen)
+    assert ask(first, "Note that I must buy milk").text == said
+    second = served(calls(("list_tasks", {})), *[says("")] * 2, **chosen)
+    assert ask(second, "What is on my list?").text == 'To do: "Buy milk".'
+
+
+def test_the_to_do_list_is_closed_with_the_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What SQLite keeps beside its file while it is open is gone."""
+    known = {"llama_url": "http://model", "llama_model": "scripted", "tools": "todo"}
+    chosen = replace(service.settings, **known, todo_db=str(tmp_path / "todo.db"))
+    scripted = ScriptedServer(calls(("create_task", {"title": "Buy milk"})), says("Added."))
+    monkeypatch.setattr(service, "settings", chosen)
+    monkeypatch.setattr(service, "llama_client", lambda *_: scripted.client())
+    monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
+    with TestClient(service.ExchangeAssistant.to_asgi()) as client:
+        assert ask(client, "Note that I must buy milk").text == "Added."
+        assert len(list(tmp_path.iterdir())) > 1
+    assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
+
+
+def test_with_both_sets_a_conversion_is_answered_as_ever(served: Served) -> None:
+    """The tool may be chosen, and its numbers are checked."""
+    wrong = says("The converted amount of 42 US dollars to Canadian dollars is 131.59.")
+    assert ask(served(RIGHT, says(ANSWER), tools="currency,todo")).text == ANSWER
+    assert ask(served(RIGHT, *[wrong] * 30, tools="todo,currency")).text == ANSWER
+
+
+def test_a_message_for_neither_set_is_turned_away(served: Served) -> None:
+    """By the one tool that stands for both."""
+    turned_away = calls(("reply_without_tool", {}))
+    response = ask(served(turned_away, tools="currency,todo"), "Write me a poem")
+    assert response.text == "I can only help with converting money or to-do tasks."
+
+
+@pytest.mark.parametrize(
+    ("chosen", "named"),
+    [
+        ({"tools": "currency,tood"}, "TOOLS names 'tood': wanted currency, todo or module:"),
+        ({"tools": "todo", "todo_db": "/no/such/folder/todo.db"}, "TODO_DB='/no/such/folder"),
+    ],
+)
+def test_the_assistant_does_not_start_with_wrong_tools(
+    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], named: str
+) -> None:
+    """The operator reads which variable is wrong."""
+    known = {"llama_url": "http://model"} | chosen
+    monkeypatch.setattr(service, "settings", replace(service.settings, **known))
+    monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
+    with pytest.raises(SettingsError, match=named):
+        service.ExchangeAssistant()
 
 
 def test_an_answer_that_is_not_latin_leaves_as_utf8(served: Served) -> None:
@@ -233,6 +331,4 @@ def test_the_page_and_the_schema_show_the_query() -> None:
 
 def test_the_fixed_rate_gives_the_documented_amount() -> None:
     """42 at 3.14159 is 131.95, as the README says."""
-    assert round(Decimal(42) * service.FixedRates().rate("USD", "CAD").value, 2) == Decimal(
-        "131.95"
-    )
+    assert round(Decimal(42) * FixedRates().rate("USD", "CAD").value, 2) == Decimal("131.95")

@@ -33,10 +33,14 @@ def test_every_variable_is_read_into_its_field() -> None:
         "LLAMA_URL": "http://127.0.0.1:3001",
         "LLAMA_API_KEY": "secret",
         "LLAMA_MODEL": "tiny",
+        "TOOLS": "todo",
+        "TODO_DB": "/data/todo.db",
         "MAX_ROUNDS": "4",
         "TOOL_TIMEOUT": "1.5",
         "QUERY_TIMEOUT": "60",
         "MAX_QUERY_LENGTH": "100",
+        "EXCHANGE_RATES": "ecb",
+        "RATES_URL": "https://rates.example/hist.zip",
     }
     assert set(environ) == {each.metadata["variable"] for each in fields(Settings)}
     settings = Settings.from_env(environ)
@@ -76,6 +80,9 @@ def test_other_variables_are_left_alone() -> None:
         ("TOOL_TIMEOUT", "nan", "0.01 or more"),
         ("QUERY_TIMEOUT", "-3", "0.01 or more"),
         ("MAX_QUERY_LENGTH", "0", "1 or more"),
+        ("EXCHANGE_RATES", "ECB", "one of fixed, ecb"),
+        ("RATES_URL", "ftp://rates.example", "`off` or the http(s) address of a zip file"),
+        ("RATES_URL", "no", "`off` or the http(s) address of a zip file"),
     ],
 )
 def test_a_wrong_value_is_refused_with_variable_value_and_want(

@@ -1,0 +1,187 @@
+"""The to-do list: tasks in an SQLite database, which is a file or lives in memory."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from function_calling.errors import SettingsError, ToolError, shown
+
+LONGEST_TITLE = 200
+MOST_NAMED = 25
+
+IN_MEMORY = ":memory:"
+
+# AUTOINCREMENT: the id of a task that was deleted never comes to mean another one.
+_TABLE = """\
+CREATE TABLE IF NOT EXISTS tasks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    title TEXT NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),
+    created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+)"""
+_SELECT = "SELECT id, title, done, created FROM tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to do.
+
+    Attributes:
+        id: Its number, from 1, which no other task ever has.
+        title: What is to be done, on one line.
+        done: Whether it has been.
+        created: When it was written down, UTC, as ISO 8601 text.
+    """
+
+    id: int
+    title: str
+    done: bool
+    created: str
+
+
+class TodoStore:
+    """Tasks behind one connection that any thread may use; other processes may share the file.
+
+    Every method but `close` raises a ToolError where the database fails, as when it is locked.
+
+    Args:
+        path: The database's file, made where there is none; "" keeps the tasks in memory, for as
+            long as the store is open.
+        patience: Seconds to wait while another process writes.
+
+    Raises:
+        SettingsError: The file can't be made, read or written, or holds something else.
+    """
+
+    def __init__(self, path: str = "", patience: float = 5.0) -> None:
+        self._lock = Lock()
+        place = str(Path(path).expanduser()) if path else IN_MEMORY
+        try:
+            # Autocommit: each transaction below begins where it says so.
+            self._connection = sqlite3.connect(
+                place, timeout=patience, isolation_level=None, check_same_thread=False
+            )
+            try:
+                with self._connection:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    self._connection.execute(_TABLE)
+                    self._connection.execute(f"{_SELECT} LIMIT 0")
+                # Last, as it changes the file, which until here may be somebody else's.
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except BaseException:
+                self._connection.close()
+                raise
+        except (sqlite3.Error, ValueError) as error:
+            raise SettingsError(
+                f"TODO_DB={path!r}: this can't be the to-do list ({error}); wanted an SQLite file "
+                "of our own that can be written, or a new one in a folder that exists."
+            ) from error
+
+    def create(self, title: str) -> Task:
+        """Add a task.
+
+        Raises:
+            ToolError: The title is empty or too long.
+        """
+        title = _checked(title)
+        with self._transaction("IMMEDIATE") as connection:
+            cursor = connection.execute("INSERT INTO tasks (title) VALUES (?)", (title,))
+            assert cursor.lastrowid is not None
+            return _find(connection, cursor.lastrowid)
+
+    def tasks(self, search: str = "") -> list[Task]:
+        """The tasks whose title contains `search`, in upper or lower case: open ones first."""
+        with self._transaction("DEFERRED") as connection:
+            found = _all(connection)
+        wanted = " ".join(search.casefold().split())
+        return [task for task in found if wanted in task.title.casefold()]
+
+    def update(self, id: int, title: str | None = None, done: bool | None = None) -> Task:
+        """Change what is not None of a task; the task as it is then.
+
+        Raises:
+            ToolError: There is no such task, or the title is empty or too long.
+        """
+        title = None if title is None else _checked(title)
+        with self._transaction("IMMEDIATE") as connection:
+            _find(connection, id)
+            connection.execute(
+                "UPDATE tasks SET title = coalesce(?, title), done = coalesce(?, done)"
+                " WHERE id = ?",
+                (title, done, id),
+            )
+            return _find(connection, id)
+
+    def delete(self, id: int) -> Task:
+        """Remove a task; the task as it was.
+
+        Raises:
+            ToolError: There is no such task.
+        """
+        with self._transaction("IMMEDIATE") as connection:
+            task = _find(connection, id)
+            connection.execute("DELETE FROM tasks WHERE id = ?", (id,))
+            return task
+
+    def close(self) -> None:
+        """Free the database; tasks in memory are gone."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
+        """The connection for one thread alone: all that is done with it counts, or nothing."""
+        try:
+            with self._lock, self._connection as connection:
+                connection.execute(f"BEGIN {kind}")
+                yield connection
+        except sqlite3.Error as error:
+            logging.getLogger(__name__).error("The to-do list's database failed: %s", error)
+            raise ToolError(f"The to-do list can't be used now: {error}.") from error
+
+
+def _checked(title: str) -> str:
+    """The title on one line.
+
+    Raises:
+        ToolError: It is empty or too long.
+    """
+    # A model's JSON may hold half a surrogate pair, which no database takes.
+    title = " ".join(title.encode(errors="replace").decode().split())
+    if not title:
+        raise ToolError("The title is empty: say in a few words what is to be done.")
+    if len(title) > LONGEST_TITLE:
+        raise ToolError(
+            f"The title {shown(title)} has {len(title)} characters: wanted {LONGEST_TITLE} at most."
+        )
+    return title
+
+
+def _all(connection: sqlite3.Connection) -> list[Task]:
+    return [_task(row) for row in connection.execute(f"{_SELECT} ORDER BY done, id")]
+
+
+def _find(connection: sqlite3.Connection, id: int) -> Task:
+    """The task with this id.
+
+    Raises:
+        ToolError: There is none; names those that there are.
+    """
+    # SQLite's integers have 64 bits, and Python's binding refuses any more.
+    known = id.bit_length() < 64
+    row = connection.execute(f"{_SELECT} WHERE id = ?", (id,)).fetchone() if known else None
+    if row:
+        return _task(row)
+    there = [f"{task.id} ({task.title})" for task in _all(connection)]
+    more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
+    told = f"the tasks are: {', '.join(there[:MOST_NAMED])}{more}" if there else "the list is empty"
+    raise ToolError(f"There is no task {id}: {told}.")
+
+
+def _task(row: tuple[int, str, int, str]) -> Task:
+    id, title, done, created = row
+    return Task(id, title, bool(done), created)
