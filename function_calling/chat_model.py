@@ -30,6 +30,7 @@ from function_calling.messages import (
     Usage,
 )
 from function_calling.schema_bounds import Schema
+from function_calling.schema_budget import Budget
 from function_calling.schema_keywords import refused
 from function_calling.schemas import enforceable, enforceable_value
 from function_calling.settings import Settings
@@ -59,20 +60,20 @@ class ChatModel:
 
         A schema that can't be used at all has none: `reply` refuses it.
         """
-        places = []
+        places, budget = [], Budget()
         with suppress(RequestError):
             for tool in tools:
-                found = enforceable(tool.parameters, self._longest_string)[1]
+                found = enforceable(tool.parameters, self._longest_string, budget)[1]
                 places += [f"{tool.name}: {place}" for place in found]
             if content:
                 found = enforceable_value(content.schema, self._longest_string)[1]
                 places += [f"response_format: {place}" for place in found]
         return places
 
-    def constraint(self, tool: Tool) -> Schema:
+    def constraint(self, tool: Tool, budget: Budget | None = None) -> Schema:
         """What the tool's arguments are held to; keywords that can't be enforced are logged."""
         with _told("Tool " + tool.name, "tools"):
-            schema, ignored = enforceable(tool.parameters, self._longest_string)
+            schema, ignored = enforceable(tool.parameters, self._longest_string, budget)
             _check_enforced(f"Tool {tool.name}", ignored, strict=tool.strict)
         return schema
 
@@ -127,8 +128,9 @@ class ChatModel:
     ) -> Turn:
         if not tools and not any(message["role"] == "tool" for message in messages):
             form = replace(form, steps=False)
+        budget = Budget()
         schemas: dict[str, Mapping[str, Any]] = {
-            tool.name: self.constraint(tool)
+            tool.name: self.constraint(tool, budget)
             for tool in form.with_answer_tool(tools)
             if tool.name in choice.names or tool not in tools
         }

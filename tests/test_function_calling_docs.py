@@ -11,10 +11,11 @@ import pytest
 
 from function_calling.api_request import MOST_BIASES, MOST_REPLIES
 from function_calling.chat_request import ChatRequest
+from function_calling.engines.grammar import LONGEST_CHECK, MOST_CHARACTERS
 from function_calling.formats import FORMATS
 from function_calling.responding import MOST_BYTES
 from function_calling.schema_bounds import LARGEST_NUMBER, MOST_ITEMS, MOST_PROPERTIES
-from function_calling.schema_budget import MOST_SCHEMAS
+from function_calling.schema_budget import MOST_LEVELS, MOST_SCHEMAS
 from function_calling.schema_keywords import ANNOTATIONS, KEPT, KEPT_FORMATS
 from function_calling.turn import MOST_CALLS
 from function_calling.unenforced import LONGEST
@@ -108,7 +109,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     """As numbers."""
     assert [int(row[1]) for row in table("of")] == [
         *(MOST_REPLIES, MOST_CALLS, MOST_BIASES, MOST_BYTES, LONGEST),
-        *(MOST_SCHEMAS, MOST_ITEMS, MOST_PROPERTIES, LARGEST_NUMBER),
+        *(MOST_SCHEMAS, MOST_LEVELS, MOST_CHARACTERS, LONGEST_CHECK),
+        *(MOST_ITEMS, MOST_PROPERTIES, LARGEST_NUMBER),
     ]
 
 

@@ -17,8 +17,8 @@ SHARED = {"errors", "messages", "settings"}
 
 MODEL_HALF = {
     "chat_model": {
-        *("turn", "engines", "formats", "schemas", "schema_bounds", "schema_keywords"),
-        *("messages", "errors", "settings"),
+        *("turn", "engines", "formats", "schemas", "schema_bounds", "schema_budget"),
+        *("schema_keywords", "messages", "errors", "settings"),
     },
     "turn": {"engines", "formats", "messages", "errors"},
     "api_request": {"messages", "errors"},
