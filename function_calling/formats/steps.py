@@ -1,11 +1,4 @@
-"""The scheme of thought, action and observation (ReAct, https://arxiv.org/abs/2210.03629), as text:
-
-    Thought: I need the weather.
-    Action: get_weather
-    Action Input: {"city": "Oslo"}
-    Observation: 7 degrees
-    Thought: I now know the final answer.
-    Final Answer: It is 7 degrees in Oslo.
+"""Text that follows the scheme of thought, action and observation, which `react.py` shows.
 
 Of it, content is the thought before an action, or the answer without the thought that led to it.
 An observation ends the reply: what a model writes there is its guess.
