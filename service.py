@@ -79,7 +79,11 @@ class ExchangeAssistant:
                 "todo": lambda: todo_tools(TodoStore(settings.todo_db)),
             },
         )
-        self.toolbox = Toolbox(self.tools.functions)
+        self.toolbox = Toolbox(
+            self.tools.functions,
+            byte_limit=settings.tool_result_bytes,
+            approval=settings.approval,
+        )
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""
@@ -132,6 +136,7 @@ class ExchangeAssistant:
             max_rounds=settings.max_rounds,
             tool_timeout=settings.tool_timeout,
             query_timeout=settings.query_timeout,
+            max_tokens=settings.max_reply_tokens,
             first_choice=self.tools.first_choice,
             next_call=self.tools.next_call,
         )

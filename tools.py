@@ -16,7 +16,7 @@ from function_calling.rates import DatedRates, FixedRates, Rate, Rates
 from function_calling.settings import Settings
 from function_calling.todos import Task, TodoStore
 from function_calling.tool_sets import ToolSet
-from function_calling.toolbox import FinalAnswer, changes_something
+from function_calling.toolbox import FinalAnswer, changes_something, needs_approval
 
 CURRENCY_PROMPT = """\
 You convert money with convert_currency. If the user asks for several conversions, call it once \
@@ -191,7 +191,7 @@ class TodoTools:
         state = " (done)" if task.done else ""
         return _task(task, f'On the to-do list now: "{task.title}"{state}.')
 
-    @changes_something
+    @needs_approval
     def delete_task(self, id: int) -> dict[str, Any]:
         """Delete a task from the to-do list.
 

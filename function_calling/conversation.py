@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from function_calling.completion import Call, Reply, added
+from function_calling.function_schema import Question
 from function_calling.grounding import check
 from function_calling.messages import Usage
 from function_calling.toolbox import Toolbox, ToolOutcome
@@ -127,7 +128,9 @@ class Conversation:
 
     async def _outcome(self, call: Call) -> ToolOutcome:
         return await self._toolbox.call(
-            call.name, call.arguments, time_limit=self._tool_timeout, question=self.query
+            *(call.name, call.arguments),
+            time_limit=self._tool_timeout,
+            context=[Question(self.query)],
         )
 
     def _given_up(self, name: str) -> bool:

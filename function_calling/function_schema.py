@@ -7,24 +7,29 @@ what comes back.
 
 import inspect
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails, core_schema
+from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
 from function_calling.docstrings import read_docstring
 from function_calling.errors import ToolError
-from function_calling.json_text import json_text
+from function_calling.json_text import LARGEST_EXPONENT, json_text
+from function_calling.parameters_schema import parameters_schema
+from function_calling.wrong_arguments import shown, slips, told
 
-# Enough to recognise a wrong value by, and short beside the rest of a prompt.
-SHOWN_CHARACTERS = 80
+# What OpenAI allows (https://platform.openai.com/docs/api-reference/chat/create).
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
-class Question(str):
-    """The type of an argument that is given what the person asked, and that no model sees."""
+class Context:
+    """A type of arguments that the caller of a tool fills in, and that no model sees."""
+
+
+class Question(str, Context):
+    """What the person asked."""
 
 
 class FunctionSchema:
@@ -40,24 +45,26 @@ class FunctionSchema:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.name = function.__name__
+        self.name = _name(function)
         docstring = read_docstring(inspect.getdoc(function) or "")
         if not docstring.summary:
             raise TypeError(f"{self.name} has no docstring: a model needs to read what it does.")
         self.description = docstring.summary
-        names = _argument_names(function)
-        hints = get_type_hints(function)
-        self._names = [name for name in names if hints[name] is not Question]
-        self._question_names = [name for name in names if hints[name] is Question]
-        if strangers := docstring.arguments.keys() - set(self._names):
+        try:
+            names = _argument_names(function)
+            hints = get_type_hints(function)
+            self._context = {name: hints[name] for name in names if _is_context(hints[name])}
+            self._names = [name for name in names if name not in self._context]
+            self._model = _arguments_model(function, self._names, docstring.arguments)
+            self.parameters = parameters_schema(self._model)
+        except (NameError, PydanticUserError) as error:
+            raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
+        if strangers := docstring.arguments.keys() - set(names):
             raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
-        self._model = _arguments_model(function, self._names, docstring.arguments)
-        self.parameters = _json_schema(self._model)
+        self._defaults = inspect.signature(function).parameters
 
-    def arguments(self, text: str, question: str = "") -> dict[str, Any]:
+    def arguments(self, text: str) -> dict[str, Any]:
         """The keyword arguments that `text`, a JSON object written by a model, asks for.
-
-        `question` is added for the arguments of type `Question`.
 
         Numbers are read as `Decimal`, so no digit is lost on the way. No text at all counts as
         an empty object, since that is how many models call a function without arguments.
@@ -66,21 +73,38 @@ class FunctionSchema:
             ToolError: The text is no JSON object, or an argument is missing, unknown or wrong.
         """
         try:
-            members = json.loads(text.strip() or "{}", parse_float=Decimal, parse_constant=_refuse)
+            members = json.loads(text.strip() or "{}", parse_float=_decimal, parse_constant=_refuse)
         except json.JSONDecodeError as error:
             near = error.doc[max(0, error.pos - 20) : error.pos + 20]
             raise self._not_json(f"{error.msg} at character {error.pos}, near {near!r}") from None
         except (ValueError, RecursionError) as error:
             raise self._not_json(str(error)) from None
         if not isinstance(members, dict):
-            raise self._not_json(f"{_shown(members)} is no object")
+            raise self._not_json(f"{shown(members)} is no object")
         try:
             checked = self._model.model_validate(members)
         except ValidationError as error:
-            wrong = "; ".join(self._told(each) for each in error.errors(include_url=False))
-            raise ToolError(f"{self.name} was not called: {wrong}.") from None
-        arguments = {name: getattr(checked, _field(n)) for n, name in enumerate(self._names)}
-        return arguments | dict.fromkeys(self._question_names, Question(question))
+            problems = [told(each, self.parameters) for each in error.errors(include_url=False)]
+        else:
+            problems = slips(members, self.parameters, "", self.parameters)
+        if problems:
+            raise ToolError(f"{self.name} was not called: {'; '.join(problems)}.")
+        return {name: getattr(checked, _field(n)) for n, name in enumerate(self._names)}
+
+    def injected(self, context: Sequence[Context]) -> dict[str, Any]:
+        """The arguments of context types: for each the first of `context` that is of its type.
+
+        Raises:
+            TypeError: There is none, and the argument has no default; for the caller.
+        """
+        found: dict[str, Any] = {}
+        for name, kind in self._context.items():
+            fitting = [each for each in context if isinstance(each, kind)]
+            if fitting:
+                found[name] = fitting[0]
+            elif self._defaults[name].default is inspect.Parameter.empty:
+                raise TypeError(f"{self.name}({name}): no {kind.__name__} is given to tools here.")
+        return found
 
     def _not_json(self, problem: str) -> ToolError:
         return ToolError(
@@ -88,18 +112,19 @@ class FunctionSchema:
             f"Wanted: an object of this JSON Schema: {json_text(self.parameters)}"
         )
 
-    def _told(self, error: ErrorDetails) -> str:
-        """One of pydantic's errors as argument, value and what was wanted."""
-        where = ".".join(str(step) for step in error["loc"])
-        nested = len(error["loc"]) > 1
-        if error["type"] == "missing":
-            wanted = "" if nested else f", wanted {json_text(self.parameters['properties'][where])}"
-            return f"{where} is missing{wanted}"
-        if error["type"] == "extra_forbidden":
-            known = "" if nested else f", the arguments are: {', '.join(self._names) or 'none'}"
-            return f"{where}={_shown(error['input'])} is no argument{known}"
-        wanted = error["msg"].removeprefix("Value error, ")
-        return f"{where}={_shown(error['input'])} is wrong: {wanted[0].lower()}{wanted[1:]}"
+
+def _name(function: Callable[..., Any]) -> str:
+    """The name of a function that can be a tool's."""
+    name = getattr(function, "__name__", "")
+    if not _NAME.fullmatch(name):
+        raise TypeError(f"{name or function!r}: wanted a function with a name of {_NAME.pattern}.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{name} yields: wanted a function that returns its whole result.")
+    return name
+
+
+def _is_context(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Context)
 
 
 def _argument_names(function: Callable[..., Any]) -> list[str]:
@@ -128,7 +153,8 @@ def _arguments_model(
             hint = Annotated[hint, Field(description=meanings[name])]
         default = parameters[name].default
         members[_field(n)] = (hint, ... if default is inspect.Parameter.empty else default)
-    return create_model(function.__name__, __config__=ConfigDict(extra="forbid"), **members)
+    rules = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return create_model(function.__name__, __config__=rules, **members)
 
 
 def _field(n: int) -> str:
@@ -136,51 +162,13 @@ def _field(n: int) -> str:
     return f"argument_{n}"
 
 
-class _Generator(GenerateJsonSchema):
-    """pydantic's JSON Schema, with a Decimal as a plain number."""
-
-    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
-        number: JsonSchemaValue = {"type": "number"}
-        self.update_with_validations(number, schema, self.ValidationsMapping.numeric)
-        return {key: float(v) if isinstance(v, Decimal) else v for key, v in number.items()}
-
-    def encode_default(self, dft: Any) -> Any:
-        return float(dft) if isinstance(dft, Decimal) else super().encode_default(dft)
-
-
-def _json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema that a language model reads: no titles, references written out."""
-    if not model.model_fields:
-        return {"type": "object", "properties": {}}
-    schema = model.model_json_schema(schema_generator=_Generator)
-    definitions = schema.pop("$defs", {})
-    plain: dict[str, Any] = _plain(schema, definitions, ())
-    # Only a type that contains itself still refers to its definition.
-    return plain | {"$defs": definitions} if "#/$defs/" in json_text(plain) else plain
-
-
-def _plain(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> Any:
-    """`node` without titles, and with each reference replaced by what it refers to."""
-    if isinstance(node, list):
-        return [_plain(item, definitions, inside) for item in node]
-    if not isinstance(node, dict):
-        return node
-    name = str(node.get("$ref", "")).removeprefix("#/$defs/")
-    if name in definitions and name not in inside:
-        siblings = {key: value for key, value in node.items() if key != "$ref"}
-        return _plain(definitions[name] | siblings, definitions, (*inside, name))
-    return {
-        key: value if key in ("default", "enum", "const") else _plain(value, definitions, inside)
-        for key, value in node.items()
-        # A property may be called "title"; a schema's own title is text.
-        if not (key == "title" and isinstance(value, str))
-    }
+def _decimal(text: str) -> Decimal:
+    number = Decimal(text)
+    # As an int, 1e999999999 would fill the memory.
+    if abs(number.adjusted()) > LARGEST_EXPONENT:
+        raise ValueError(f"{text} is out of range")
+    return number
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
-
-
-def _shown(value: Any) -> str:
-    text = json_text(value)
-    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"

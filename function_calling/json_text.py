@@ -5,6 +5,7 @@ float and never a string, since small models stumble over numbers in quotes.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -12,6 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_json
+
+# Beyond it, zeros would only fill the prompt: 1E+999999999 has a billion of them.
+LARGEST_EXPONENT = 400
 
 
 def json_text(value: Any) -> str:
@@ -21,23 +25,55 @@ def json_text(value: Any) -> str:
     values, dates their ISO 8601 text.
 
     Raises:
+        TypeError: A value inside is an iterator, which may have no end.
         pydantic_core.PydanticSerializationError: A value inside has no JSON form.
     """
-    if isinstance(value, Enum):
-        return json_text(value.value)
+    value = _members(value)
     if isinstance(value, Decimal):
-        return format(value, "f") if value.is_finite() else json.dumps(str(value))
-    if isinstance(value, BaseModel):
-        return _object_text({name: getattr(value, name) for name in type(value).model_fields})
-    if is_dataclass(value) and not isinstance(value, type):
-        return _object_text({each.name: getattr(value, each.name) for each in fields(value)})
+        return _number_text(value)
     if isinstance(value, dict):
         return _object_text(value)
     if isinstance(value, list | tuple | set | frozenset):
         return "[" + ", ".join(json_text(item) for item in value) + "]"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    return to_json(value).decode()
+    if isinstance(value, Iterator):
+        raise TypeError("an iterator can't be told; wanted a list")
+    return to_json(value, inf_nan_mode="strings").decode()
+
+
+def _members(value: Any) -> Any:
+    """What an enum, a model or a dataclass holds; any other value as it is."""
+    if isinstance(value, Enum):
+        return _members(value.value)
+    if isinstance(value, BaseModel):
+        # Secrets stay out and computed fields come in, as their author says.
+        return _members(value.model_dump(warnings=False))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return value
+
+
+def result_text(value: Any, byte_limit: int) -> str:
+    """What a model reads of a result: text as it is, anything else as JSON, and not too much.
+
+    Args:
+        value: What is told; None means that all is done.
+        byte_limit: UTF-8 bytes at most; the rest is cut off, which the text then says.
+    """
+    text = "Done." if value is None else value if isinstance(value, str) else json_text(value)
+    # A model's JSON may hold half a surrogate pair ("\ud83d"), which can't be sent on.
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= byte_limit:
+        return encoded.decode()
+    shown = encoded[:byte_limit].decode(errors="ignore")
+    return f"{shown}\n[Cut: these are the first {byte_limit} of {len(encoded)} bytes.]"
+
+
+def _number_text(number: Decimal) -> str:
+    if not number.is_finite():
+        return json.dumps(str(number))
+    return format(number, "f") if abs(number.adjusted()) <= LARGEST_EXPONENT else str(number)
 
 
 def _object_text(members: dict[Any, Any]) -> str:

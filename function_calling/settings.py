@@ -7,7 +7,7 @@ checked against them.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from function_calling.errors import SettingsError
 
@@ -81,7 +81,22 @@ class Settings:
     max_rounds: int = _setting(
         "MAX_ROUNDS", 10, "model calls with tools for one query at most", least=1, most=100
     )
+    max_reply_tokens: int = _setting(
+        "MAX_REPLY_TOKENS",
+        512,
+        "tokens of one reply to the assistant at most; one that is cut gets double, once",
+        least=16,
+    )
     tool_timeout: float = _setting("TOOL_TIMEOUT", 30.0, "seconds a tool may take", least=0.01)
+    tool_result_bytes: int = _setting(
+        "TOOL_RESULT_BYTES", 8192, "bytes of a tool's result at most; the rest is cut", least=100
+    )
+    approval: Literal["given", "refused"] = _setting(
+        "APPROVAL",
+        "given",
+        "whether a tool that wants a yes gets it where nobody can be asked: `given` or `refused`",
+        choices=("given", "refused"),
+    )
     query_timeout: float = _setting(
         "QUERY_TIMEOUT", 290.0, "seconds the assistant may take for one query", least=0.01
     )

@@ -7,15 +7,23 @@ would be right, as the call's result.
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Literal, TypeAlias, TypeVar
 
+from function_calling.bounded_call import in_thread, within
 from function_calling.errors import ToolError
-from function_calling.function_schema import FunctionSchema
-from function_calling.json_text import json_text
+from function_calling.function_schema import Context, FunctionSchema
+from function_calling.json_text import result_text
 
 KIBIBYTE = 1024
+
+_log = logging.getLogger(__name__)
+
+Approve: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
+"""Asks a person whether a tool may run, given its name and its arguments."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -53,22 +61,35 @@ def changes_something(function: _Function) -> _Function:
     return function
 
 
+def needs_approval(function: _Function) -> _Function:
+    """Mark a tool that changes something, and that a person must say yes to before it runs."""
+    function.needs_approval = True  # type: ignore[attr-defined]
+    return changes_something(function)
+
+
 class Toolbox:
     """Functions or bound methods, plain or async, by name.
 
     Args:
-        functions: Each with type hints and a Google-style docstring. Plain ones run in a thread.
+        functions: Each with type hints and a Google-style docstring. Plain ones run in a thread
+            each; an async one must not block.
         byte_limit: UTF-8 bytes of a result at most; a longer one is cut, and says so.
+        approval: What a tool that needs a yes gets where nobody can be asked.
 
     Raises:
-        TypeError: A function lacks a docstring or a type hint; for its developer.
+        TypeError: A function can't be a tool, as without a docstring; for its developer.
         ValueError: Two functions have the same name.
     """
 
     def __init__(
-        self, functions: Iterable[Callable[..., Any]], *, byte_limit: int = 16 * KIBIBYTE
+        self,
+        functions: Iterable[Callable[..., Any]],
+        *,
+        byte_limit: int = 8 * KIBIBYTE,
+        approval: Literal["given", "refused"] = "given",
     ) -> None:
         self._byte_limit = byte_limit
+        self._approval = approval
         self._functions: dict[str, Callable[..., Any]] = {}
         self._schemas: dict[str, FunctionSchema] = {}
         for function in functions:
@@ -108,74 +129,90 @@ class Toolbox:
         arguments_json: str,
         *,
         time_limit: float = 30.0,
-        question: str = "",
+        context: Sequence[Context] = (),
+        approve: Approve | None = None,
     ) -> ToolOutcome:
         """Call a tool as a model asked for it.
 
-        A plain function that overruns goes on in its thread, as threads can't be stopped; its
-        result is dropped.
+        A function that overruns, and can't be stopped, goes on alone; its result is dropped.
 
         Args:
             name: The tool's name, as the model wrote it.
             arguments_json: The arguments, as the model wrote them.
             time_limit: Seconds that the tool may take.
-            question: What the person asked; for functions that take a `Question`.
+            context: What is known of the call beside the arguments; functions get it by type.
+            approve: Asked before a tool runs that needs a yes, without a time limit; what it
+                raises is raised.
         """
         if name not in self._functions:
             offered = ", ".join(self._functions) or "none"
             return self._failure(f'There is no tool "{name}". The tools are: {offered}.')
         try:
-            arguments = self._schemas[name].arguments(arguments_json, question)
-            value = await _within(time_limit, self._functions[name], arguments)
-            content = _content(value)
+            arguments = self._schemas[name].arguments(arguments_json)
         except ToolError as error:
             return self._failure(str(error))
-        except Exception as error:
-            logging.getLogger(__name__).exception("Tool %s failed", name)
-            return self._failure(f"Tool {name} failed: {type(error).__name__}: {error}")
+        if hasattr(self._functions[name], "needs_approval"):
+            if approve is None and self._approval == "refused":
+                return self._failure(f"{name} was not called: nobody can say the yes it needs.")
+            if approve is not None and not await approve(name, arguments):
+                return self._failure(f"{name} was not called: the user said no.")
+        try:
+            return await within(time_limit, self._carry_out(name, arguments, context))
+        except TimeoutError:
+            return self._failure(
+                f"Tool {name} took longer than {time_limit:g} seconds and was given up; "
+                "whether it did anything is unknown."
+            )
+
+    async def _carry_out(
+        self, name: str, arguments: dict[str, Any], context: Sequence[Context]
+    ) -> ToolOutcome:
+        """What comes of a call, whatever the function raises."""
+        try:
+            arguments |= self._schemas[name].injected(context)
+            function = partial(self._functions[name], **arguments)
+            if inspect.iscoroutinefunction(self._functions[name]):
+                value = await function()
+            else:
+                value = await in_thread(partial(self._attempted, name, function))
+                if isinstance(value, ToolOutcome):
+                    return value
+                value = await value
+            return await in_thread(partial(self._told, name, value))
+        except BaseException as error:
+            return self._failed(name, error)
+
+    def _attempted(self, name: str, function: Callable[[], Any]) -> ToolOutcome | Awaitable[Any]:
+        """What comes of a plain function, or what must still be awaited."""
+        try:
+            value = function()
+        except BaseException as error:
+            return self._failed(name, error)
+        return value if inspect.isawaitable(value) else self._told(name, value)
+
+    def _told(self, name: str, value: Any) -> ToolOutcome:
+        """What a tool returned, for the model to read."""
         if isinstance(value, FinalAnswer):
             return ToolOutcome(value.text, True, value, final=True)
-        return ToolOutcome(self._cut(content), True, value, _summary(value))
+        try:
+            content = result_text(value, self._byte_limit)
+        except Exception as error:
+            kind = type(value).__name__
+            # Not the error itself: its trace would keep the value.
+            _log.error("Tool %s returned %s, which has no JSON form: %s", name, kind, str(error))
+            return self._failure(f"{name} was called, but its result ({kind}) has no JSON form.")
+        summary = value.get("summary") if isinstance(value, dict) else None
+        return ToolOutcome(content, True, value, summary if isinstance(summary, str) else None)
+
+    def _failed(self, name: str, error: BaseException) -> ToolOutcome:
+        """A function's error as the model reads it; the operator reads where it came from."""
+        if isinstance(error, ToolError):
+            return self._failure(str(error))
+        if isinstance(error, asyncio.CancelledError):
+            return self._failure(f"Tool {name} failed: what it waited for was cancelled.")
+        _log.error("Tool %s failed", name, exc_info=error)
+        told = "".join(traceback.format_exception_only(error)).strip()
+        return self._failure(f"Tool {name} failed: {told}")
 
     def _failure(self, problem: str) -> ToolOutcome:
-        return ToolOutcome(self._cut(problem), False)
-
-    def _cut(self, text: str) -> str:
-        """`text` as valid UTF-8 within the byte limit."""
-        # A model's JSON may hold half a surrogate pair ("\ud83d"), which can't be sent on.
-        encoded = text.encode(errors="replace")
-        if len(encoded) <= self._byte_limit:
-            return encoded.decode()
-        shown = encoded[: self._byte_limit].decode(errors="ignore")
-        return f"{shown}\n[Cut: these are the first {self._byte_limit} of {len(encoded)} bytes.]"
-
-
-async def _within(seconds: float, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    """What `function` returns.
-
-    Raises:
-        ToolError: It took longer than `seconds`.
-    """
-    try:
-        async with asyncio.timeout(seconds) as limit:
-            if inspect.iscoroutinefunction(function):
-                return await function(**arguments)
-            return await asyncio.to_thread(function, **arguments)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise ToolError(
-            f"Tool {function.__name__} took longer than {seconds:g} seconds and was given up; "
-            "whether it did anything is unknown."
-        ) from None
-
-
-def _content(value: Any) -> str:
-    if value is None:
-        return "Done."
-    return value if isinstance(value, str) else json_text(value)
-
-
-def _summary(value: Any) -> str | None:
-    summary = value.get("summary") if isinstance(value, dict) else None
-    return summary if isinstance(summary, str) else None
+        return ToolOutcome(result_text(problem, self._byte_limit), False)

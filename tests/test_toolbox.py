@@ -472,7 +472,8 @@ async def test_a_result_without_json_form_is_told_as_a_failure() -> None:
         """Give an object."""
         return object()
 
-    assert (await content(give, "{}")).startswith("Tool give failed: PydanticSerializationError")
+    told = "give was called, but its result (object) has no JSON form."
+    assert await content(give, "{}") == told
 
 
 async def test_a_result_over_the_byte_limit_is_cut_between_characters_and_says_so() -> None:
@@ -515,7 +516,7 @@ async def test_a_tool_is_given_the_question_without_the_model_knowing() -> None:
     toolbox = Toolbox([echo])
     parameters = toolbox.schemas[0]["function"]["parameters"]
     assert list(parameters["properties"]) == ["text"]
-    outcome = await toolbox.call("echo", '{"text": "hi"}', question="What?")
+    outcome = await toolbox.call("echo", '{"text": "hi"}', context=[Question("What?")])
     assert outcome.content == "What?: hi"
-    forged = await toolbox.call("echo", '{"text": "hi", "question": "Mine"}', question="What?")
-    assert not forged.ok
+    forged = '{"text": "hi", "question": "Mine"}'
+    assert not (await toolbox.call("echo", forged, context=[Question("What?")])).ok

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from function_calling.conversion import LARGEST_AMOUNT
 from function_calling.engines.grammar import grammar
 from function_calling.errors import ToolError
+from function_calling.function_schema import Question
 from function_calling.messages import JsonSlot
 from function_calling.rates import FixedRates, Rate
 from function_calling.schemas import enforceable
@@ -210,7 +211,9 @@ async def test_the_rate_is_of_the_day_that_is_asked_for(
     """The result has the day, and its sentence too."""
     toolbox = Toolbox([DatedCurrencyTools(DayRates()).convert_currency])
     arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 3, **on}
-    outcome = await toolbox.call("convert_currency", json.dumps(arguments), question=question)
+    outcome = await toolbox.call(
+        "convert_currency", json.dumps(arguments), context=[Question(question)]
+    )
     assert outcome.summary == f"The converted amount of 3 US dollars to euros is {answer}"
     assert outcome.value["rate_date"] in answer
 
@@ -221,7 +224,9 @@ async def test_a_wrong_day_is_told_so(on: str) -> None:
     toolbox = Toolbox([DatedCurrencyTools(DayRates()).convert_currency])
     arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 3, "on": on}
     outcome = await toolbox.call(
-        "convert_currency", json.dumps(arguments), question="3 USD in EUR on 2024-05-05"
+        "convert_currency",
+        json.dumps(arguments),
+        context=[Question("3 USD in EUR on 2024-05-05")],
     )
     assert not outcome.ok
     assert on in outcome.content or "2024-05-05" in outcome.content
