@@ -117,7 +117,9 @@ def _name(function: Callable[..., Any]) -> str:
     """The name of a function that can be a tool's."""
     name = getattr(function, "__name__", "")
     if not _NAME.fullmatch(name):
-        raise TypeError(f"{name or function!r}: wanted a function with a name of {_NAME.pattern}.")
+        raise TypeError(
+            f"{name or repr(function)}: wanted a function with a name of {_NAME.pattern}."
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{name} yields: wanted a function that returns its whole result.")
     return name
