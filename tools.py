@@ -11,7 +11,7 @@ from function_calling.currencies import find_currency
 from function_calling.ecb_rates import ecb_rates
 from function_calling.errors import ToolError
 from function_calling.function_schema import Question
-from function_calling.questions import check_day, check_stated, left_out, next_call
+from function_calling.questions import check_day, check_stated, in_context, left_out, next_call
 from function_calling.rates import DatedRates, FixedRates, Rate, Rates
 from function_calling.settings import Settings
 from function_calling.todos import Task, TodoStore
@@ -100,7 +100,7 @@ class DatedCurrencyTools(CurrencyTools):
             What `CurrencyTools` returns, and the rate's day as `rate_date`.
         """
         if question:
-            check_day(question, on)
+            check_day(in_context(question, question.earlier), on)
         rate = partial(self._dated.rate, on=on)
         return _convert(from_currency, to_currency, amount, question, rate)
 
@@ -116,9 +116,10 @@ def _convert(
     source, target = find_currency(from_currency), find_currency(to_currency)
     amount = checked_amount(amount)
     if question:
-        if asked_back := left_out(question, source, target):
+        asked = in_context(question, question.earlier)
+        if asked_back := left_out(asked, source, target):
             return FinalAnswer(asked_back)
-        check_stated(question, source, target, amount)
+        check_stated(asked, source, target, amount)
     return convert(amount, source, target, find_rate(source.code, target.code))
 
 

@@ -1,4 +1,8 @@
-"""The tool-call loop: a query goes in, the model and the tools take turns, an answer comes out."""
+"""The tool-call loop: a query goes in, the model and the tools take turns, an answer comes out.
+
+`answer` and `run` take one query and give the answer whole; `chat` takes a conversation and gives
+the text in parts. The loop is one.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
@@ -8,18 +12,18 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from function_calling.completion import complete
+from function_calling.completion import Reply, Restarted, complete
 from function_calling.conversation import Conversation
 from function_calling.events import (
     Answer,
     AskedAgain,
     Event,
-    Grounding,
     ModelCalled,
+    TextTold,
     ToolCalled,
     ToolReturned,
 )
-from function_calling.numerals import numbers
+from function_calling.telling import InParts, Telling, Whole
 from function_calling.toolbox import Toolbox
 
 # Any constant will do: the same query shall get the same answer.
@@ -73,46 +77,106 @@ class Agent:
             EngineError: The model's server is away, too slow or broken.
             RequestError: The server refuses the request, as when a query is too long for it.
         """
-        talk = Conversation(self.system_prompt, query, self.toolbox, self.tool_timeout)
+        talk = self._talk([{"role": "user", "content": query}])
+        async with aclosing(self._until_answered(talk, Whole(talk))) as events:
+            async for event in events:
+                yield event
+
+    async def chat(self, messages: Sequence[dict[str, Any]]) -> AsyncIterator[Event]:
+        """What happens on the way to the answer to a conversation, with its text in parts.
+
+        The parts joined are the text of the `Answer`, which comes last.
+
+        Args:
+            messages: As `read_messages` gives them; the last one is the person's.
+
+        Raises:
+            EngineError: The model's server is away, too slow or broken.
+            RequestError: The server refuses the request, as when it is too long for it.
+        """
+        talk = self._talk(messages)
+        told = 0
+        async with aclosing(self._until_answered(talk, InParts(talk))) as events:
+            async for event in events:
+                if isinstance(event, TextTold):
+                    told += len(event.text)
+                elif isinstance(event, Answer) and (rest := event.text[told:]):
+                    yield TextTold(rest)
+                yield event
+
+    def _talk(self, messages: Sequence[dict[str, Any]]) -> Conversation:
+        return Conversation(self.system_prompt, messages, self.toolbox, self.tool_timeout)
+
+    async def _until_answered(
+        self, talk: Conversation, telling: Telling
+    ) -> AsyncGenerator[Event, None]:
+        """The rounds, and when the query's time is over, an answer that says so."""
         try:
-            async with aclosing(self._rounds(talk)) as events:
+            async with aclosing(self._rounds(talk, telling)) as events:
                 async for event in events:
                     yield event
         except TimeoutError:
-            until = f" Until then: {talk.found()}" if talk.found() else ""
+            found = talk.untold(telling.told)
+            until = f" Until then: {found}" if found else ""
             text = f"I had to stop after {self.query_timeout:g} seconds, before I was done.{until}"
-            yield _answer(talk, text, "fell-back")
+            yield telling.say(text, "fell-back")
 
-    async def _rounds(self, talk: Conversation) -> AsyncGenerator[Event, None]:
+    async def _rounds(self, talk: Conversation, telling: Telling) -> AsyncGenerator[Event, None]:
         """Ask, call, ask again; a TimeoutError ends it when the query's time is over."""
-        # Only what is awaited here is under the limit, not what a consumer does with an event.
+        # Only what is awaited is under the limit, not what a consumer does with an event.
         deadline = asyncio.get_running_loop().time() + self.query_timeout
         asked_again = False
         while True:
             last = talk.rounds >= self.max_rounds or talk.exhausted
             choice = "none" if last else self._choice(talk)
+            forced = choice not in ("none", "auto")
             yield ModelCalled(talk.rounds + 1, choice)
-            async with asyncio.timeout_at(deadline):
-                reply = await complete(self.client, self._request(talk, choice))
-            talk.count(reply)
+            telling.begin(aloud=not forced)
+            async with aclosing(self._reply(talk, telling, choice, deadline)) as told:
+                async for event in told:
+                    yield event
+            reply = talk.reply
             if reply.calls and choice != "none":
-                for call in reply.calls:
-                    yield ToolCalled(call.id, call.name, call.arguments)
-                async with asyncio.timeout_at(deadline):
-                    outcomes = await talk.carry_out(reply)
-                for call, outcome in zip(reply.calls, outcomes, strict=True):
-                    yield ToolReturned(call.id, outcome)
+                async for event in self._carried_out(talk, reply, deadline):
+                    yield event
                 if talk.settled:
-                    yield _answer(talk, talk.settled, "none")
+                    yield telling.say(talk.settled, "none")
                     return
                 continue
-            problems = talk.problems(reply.text)
+            problems = telling.problems(reply, forced=forced and not asked_again)
             if not problems or not reply.text.strip() or asked_again or last:
-                yield _concluded(talk, reply.text.strip(), problems, asked_again)
+                yield telling.conclude(reply.text.strip(), problems, asked_again=asked_again)
                 return
             talk.ask_again(reply.text, problems)
+            telling.restart()
             asked_again = True
             yield AskedAgain(reply.text, tuple(problems))
+
+    async def _reply(
+        self, talk: Conversation, telling: Telling, choice: str, deadline: float
+    ) -> AsyncGenerator[Event, None]:
+        """Ask the model once; what of its text can be told, and in the end it is `talk.reply`."""
+        async with aclosing(complete(self.client, self._request(talk, choice))) as parts:
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    part = await anext(parts)
+                if isinstance(part, Reply):
+                    talk.count(part)
+                    return
+                if isinstance(part, Restarted):
+                    telling.restart()
+                elif text := telling.hear(part):
+                    yield TextTold(text)
+
+    async def _carried_out(
+        self, talk: Conversation, reply: Reply, deadline: float
+    ) -> AsyncGenerator[Event, None]:
+        for call in reply.calls:
+            yield ToolCalled(call.id, call.name, call.arguments)
+        async with asyncio.timeout_at(deadline):
+            outcomes = await talk.carry_out(reply)
+        for call, outcome in zip(reply.calls, outcomes, strict=True):
+            yield ToolReturned(call.id, outcome)
 
     def _choice(self, talk: Conversation) -> str:
         """`none`, `auto`, `required`, or the name of the tool that must be called."""
@@ -139,16 +203,3 @@ class Agent:
             # OpenAI refuses an empty list of tools, and a choice where there is none.
             **({"tools": tools, "tool_choice": tool_choice} if tools else {}),
         }
-
-
-def _concluded(talk: Conversation, text: str, problems: Sequence[str], asked_again: bool) -> Answer:
-    """The model's words where they are grounded, else what the tools found, else an excuse."""
-    if not text or problems:
-        return _answer(talk, talk.found() or talk.excuse(), "fell-back")
-    if asked_again:
-        return _answer(talk, text, "asked-again")
-    return _answer(talk, text, "ok" if talk.outcomes or numbers(text) else "none")
-
-
-def _answer(talk: Conversation, text: str, grounding: Grounding) -> Answer:
-    return Answer(text, talk.usage, talk.rounds, talk.calls, grounding)

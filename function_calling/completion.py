@@ -1,10 +1,11 @@
-"""One chat completion from an OpenAI-compatible server: streamed, joined, its failures named.
+"""One chat completion from an OpenAI-compatible server: streamed, its failures named.
 
-Streamed, though it is only wanted whole: a server notices that nobody waits any more only where
-it streams, so that a cancelled query stops the model.
+Streamed, even where it is only wanted whole: a server notices that nobody waits any more only
+where it streams, so that a cancelled query stops the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,8 +39,17 @@ class Reply:
     usage: Usage
 
 
-async def complete(client: openai.AsyncOpenAI, request: dict[str, Any]) -> Reply:
-    """The model's reply; one that is cut at `max_tokens` is asked for once more with double.
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The reply so far is void, and comes once more from its beginning."""
+
+
+async def complete(
+    client: openai.AsyncOpenAI, request: dict[str, Any]
+) -> AsyncGenerator[str | Restarted | Reply, None]:
+    """The model's reply: its text in parts, and the whole of it last.
+
+    One that is cut at `max_tokens` is asked for once more with double.
 
     Args:
         client: Knows the server.
@@ -50,14 +60,19 @@ async def complete(client: openai.AsyncOpenAI, request: dict[str, Any]) -> Reply
             too long.
         RequestError: The server can't serve such a request; the status is its own.
     """
-    reply = await _repeated_if_lost(client, request)
-    if reply.finish_reason != "length":
-        return reply
-    room = 2 * request["max_tokens"]
-    longer = await _repeated_if_lost(client, {**request, "max_tokens": room})
-    if longer.finish_reason == "length":
-        raise EngineError(f"The model's reply is longer than {room} tokens.", status=502)
-    return replace(longer, usage=added(reply.usage, longer.usage))
+    spent = Usage()
+    for room in (request["max_tokens"], 2 * request["max_tokens"]):
+        async with aclosing(_repeated_if_lost(client, {**request, "max_tokens": room})) as parts:
+            async for part in parts:
+                if not isinstance(part, Reply):
+                    yield part
+                elif part.finish_reason != "length":
+                    yield replace(part, usage=added(spent, part.usage))
+                    return
+                else:
+                    spent = part.usage
+        yield Restarted()
+    raise EngineError(f"The model's reply is longer than {room} tokens.", status=502)
 
 
 def added(one: Usage, other: Usage) -> Usage:
@@ -67,18 +82,28 @@ def added(one: Usage, other: Usage) -> Usage:
     )
 
 
-async def _repeated_if_lost(client: openai.AsyncOpenAI, request: dict[str, Any]) -> Reply:
+async def _repeated_if_lost(
+    client: openai.AsyncOpenAI, request: dict[str, Any]
+) -> AsyncGenerator[str | Restarted | Reply, None]:
     """A completion changes nothing, so one whose connection was lost is safe to ask for again."""
     try:
-        return await _joined(client, request)
+        async with aclosing(_streamed(client, request)) as parts:
+            async for part in parts:
+                yield part
+        return
     except EngineError as error:
         if error.code not in (UNREACHABLE, BROKEN):
             raise
-    return await _joined(client, request)
+    yield Restarted()
+    async with aclosing(_streamed(client, request)) as parts:
+        async for part in parts:
+            yield part
 
 
-async def _joined(client: openai.AsyncOpenAI, request: dict[str, Any]) -> Reply:
-    """The whole of one streamed completion."""
+async def _streamed(
+    client: openai.AsyncOpenAI, request: dict[str, Any]
+) -> AsyncGenerator[str | Reply, None]:
+    """One streamed completion: its text as it comes, then the whole."""
     pieces = _Pieces()
     lost = UNREACHABLE
     try:
@@ -89,14 +114,15 @@ async def _joined(client: openai.AsyncOpenAI, request: dict[str, Any]) -> Reply:
         lost = BROKEN
         async with stream:
             async for chunk in stream:
-                pieces.add(chunk)
+                if text := pieces.add(chunk):
+                    yield text
     except openai.APIError as error:
         raise _named(error, lost) from error
     except ValueError as error:
         raise _lost(BROKEN) from error
     if not pieces.finish_reason:
         raise _lost(BROKEN)
-    return pieces.reply()
+    yield pieces.reply()
 
 
 def _named(error: openai.APIError, lost: str) -> ApiError:
@@ -131,7 +157,9 @@ class _Pieces:
     finish_reason: str = ""
     usage: Usage = field(default_factory=Usage)
 
-    def add(self, chunk: ChatCompletionChunk) -> None:
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take in the next chunk; the text that it brings."""
+        before = len(self.text)
         if chunk.usage:
             self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
         for choice in chunk.choices:
@@ -145,6 +173,7 @@ class _Pieces:
                     call.name + ((written and written.name) or ""),
                     call.arguments + ((written and written.arguments) or ""),
                 )
+        return "".join(self.text[before:])
 
     def reply(self) -> Reply:
         # Some servers name no id, but a result must refer to one.

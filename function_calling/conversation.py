@@ -1,5 +1,7 @@
 """The messages of one query and what its tools returned, under the rules of the loop.
 
+A query may be the last message of a longer conversation; calls and results here are its own.
+
 - A tool gets two retries; after its third failing round it is not called any more.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since.
@@ -17,7 +19,8 @@ from typing import Any
 
 from function_calling.completion import Call, Reply, added
 from function_calling.function_schema import Question
-from function_calling.grounding import check
+from function_calling.grounding import check, invented, left_out, tells
+from function_calling.history import calls_message
 from function_calling.messages import Usage
 from function_calling.toolbox import Toolbox, ToolOutcome
 
@@ -31,21 +34,28 @@ class Conversation:
     Attributes:
         messages: OpenAI's `messages`, as the model reads them next.
         outcomes: What the tools returned, in order, each call once.
-        query: What was asked.
+        query: What was asked, which is the last message that came in.
         settled: The answer, once a tool has given it; empty before.
         repeated: The model has made a call again that had succeeded.
         exhausted: The model insists on a tool that failed too often; it must answer now.
         calls: How many calls the model made.
         rounds: How often the model replied.
         usage: Tokens of all replies together.
+        reply: The last reply.
     """
 
     def __init__(
-        self, system_prompt: str, query: str, toolbox: Toolbox, tool_timeout: float
+        self,
+        system_prompt: str,
+        messages: Sequence[dict[str, Any]],
+        toolbox: Toolbox,
+        tool_timeout: float,
     ) -> None:
+        told = [each["content"] for each in messages if each["role"] == "system"]
+        turns = [each for each in messages if each["role"] != "system"]
         self.messages: list[dict[str, Any]] = [
-            {"role": "system", "content": system_prompt},
-            {"role": "user", "content": query},
+            {"role": "system", "content": "\n\n".join([system_prompt, *told])},
+            *turns,
         ]
         self.outcomes: list[ToolOutcome] = []
         self.settled = ""
@@ -54,7 +64,10 @@ class Conversation:
         self.calls = 0
         self.rounds = 0
         self.usage = Usage()
-        self.query = query
+        *earlier, last = (each["content"] for each in turns if each["role"] == "user")
+        self.query: str = last
+        self._question = Question.behind(earlier, last)
+        self._said = " ".join(each["content"] or "" for each in messages)
         self._toolbox = toolbox
         self._tool_timeout = tool_timeout
         self._succeeded: list[Call] = []
@@ -62,7 +75,8 @@ class Conversation:
         self._failures: Counter[str] = Counter()
 
     def count(self, reply: Reply) -> None:
-        """Take a reply into account, whatever becomes of it."""
+        """Take the model's next reply into account, whatever becomes of it."""
+        self.reply = reply
         self.rounds += 1
         self.calls += len(reply.calls)
         self.usage = added(self.usage, reply.usage)
@@ -81,7 +95,7 @@ class Conversation:
         # A round counts once, so that three wrong calls side by side still leave the retries.
         self._failures.update({key[0] for key, outcome in new.items() if not outcome.ok})
         outcomes = [self._told(call, new) for call in reply.calls]
-        self.messages.append(_assistant(reply))
+        self.messages.append(calls_message(reply.text, reply.calls))
         self.messages += (
             {"role": "tool", "tool_call_id": call.id, "content": outcome.content}
             for call, outcome in zip(reply.calls, outcomes, strict=True)
@@ -105,10 +119,27 @@ class Conversation:
         given = " ".join(call.arguments for call in self._succeeded)
         return check(answer, self.query, self.outcomes, given)
 
+    def invented(self, answer: str) -> list[str]:
+        """The numbers in `answer` that nobody stated, as sentences for the model.
+
+        Once a tool was called, numbers of earlier answers and results are no ground any more.
+        """
+        known = " ".join((*self._question.earlier, self.query)) if self.outcomes else self._said
+        return invented(answer, known, self.outcomes)
+
+    def left_out(self, answer: str) -> str:
+        """What `answer` leaves out, told without the model."""
+        given = " ".join(call.arguments for call in self._succeeded)
+        missing = left_out(answer, self.query, self.outcomes, given)
+        return " ".join(dict.fromkeys(result.summary or "" for result, _ in missing))
+
+    def untold(self, answer: str) -> str:
+        """`found`, less the results of which `answer` tells every number."""
+        return " ".join(each for each in self._findings() if not tells(answer, each, self.query))
+
     def found(self) -> str:
         """What the tools returned, told without the model; empty where none returned anything."""
-        told = (outcome.summary or outcome.content for outcome in self.outcomes if outcome.ok)
-        return " ".join(dict.fromkeys(told))
+        return " ".join(self._findings())
 
     def excuse(self) -> str:
         """Why there is no answer."""
@@ -126,11 +157,15 @@ class Conversation:
             for call in self._succeeded
         ]
 
+    def _findings(self) -> list[str]:
+        told = (outcome.summary or outcome.content for outcome in self.outcomes if outcome.ok)
+        return list(dict.fromkeys(told))
+
     async def _outcome(self, call: Call) -> ToolOutcome:
         return await self._toolbox.call(
             *(call.name, call.arguments),
             time_limit=self._tool_timeout,
-            context=[Question(self.query)],
+            context=[self._question],
         )
 
     def _given_up(self, name: str) -> bool:
@@ -183,27 +218,3 @@ def _key(call: Call) -> tuple[str, str]:
     except (ValueError, RecursionError):
         return call.name, call.arguments
     return call.name, json.dumps(members, sort_keys=True)
-
-
-def _assistant(reply: Reply) -> dict[str, Any]:
-    """The model's calls as a message of the history."""
-    return {
-        "role": "assistant",
-        "content": reply.text or None,
-        "tool_calls": [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": _object_text(call.arguments)},
-            }
-            for call in reply.calls
-        ],
-    }
-
-
-def _object_text(arguments: str) -> str:
-    """`arguments`, or `{}` where they are no JSON object: many servers refuse such a history."""
-    try:
-        return arguments if isinstance(json.loads(arguments), dict) else "{}"
-    except (ValueError, RecursionError):
-        return "{}"

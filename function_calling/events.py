@@ -8,7 +8,7 @@ from function_calling.toolbox import ToolOutcome
 
 Grounding: TypeAlias = Literal["ok", "asked-again", "fell-back", "none"]
 """How an answer came to be trusted: `ok`, the model's first one says what the tools returned;
-`asked-again`, its second does; `fell-back`, the text is ours, made from the tool results;
+`asked-again`, its second does; `fell-back`, the text or its end is ours, made from the tool results;
 `none`, it holds no number and no tool was called, so there was nothing to check."""
 
 
@@ -38,6 +38,13 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class TextTold:
+    """The next part of the answer's text, already checked; only a chat tells its text in parts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskedAgain:
     """The model's answer was not grounded, and it is told why."""
 
@@ -64,4 +71,4 @@ class Answer:
     grounding: Grounding
 
 
-Event: TypeAlias = ModelCalled | ToolCalled | ToolReturned | AskedAgain | Answer
+Event: TypeAlias = ModelCalled | ToolCalled | ToolReturned | TextTold | AskedAgain | Answer

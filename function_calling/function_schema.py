@@ -8,9 +8,9 @@ what comes back.
 import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Self, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 
@@ -29,7 +29,20 @@ class Context:
 
 
 class Question(str, Context):
-    """What the person asked."""
+    """What the person asked.
+
+    Attributes:
+        earlier: What the same person said before, in order.
+    """
+
+    earlier: tuple[str, ...] = ()
+
+    @classmethod
+    def behind(cls, earlier: Iterable[str], text: str) -> Self:
+        """What is asked in `text`, after `earlier`."""
+        question = cls(text)
+        question.earlier = tuple(earlier)
+        return question
 
 
 class FunctionSchema:

@@ -48,24 +48,44 @@ def check(answer: str, query: str, results: Sequence[Result], given: str = "") -
         given: The arguments of the calls: a number that a tool was given is no finding of it,
             so it need not be told. That also spares the steps on the way of a chained question.
     """
-    asked = _values(query)
-    known = asked.union(*(_returned(result.content) for result in results))
-    problems = [
+    problems = invented(answer, query, results)
+    problems += (
+        f"The answer leaves out {number} of this tool result: {result.summary}"
+        for result, number in left_out(answer, query, results, given)
+    )
+    return list(dict.fromkeys(problems))
+
+
+def invented(answer: str, known_text: str, results: Sequence[Result]) -> list[str]:
+    """The numbers that neither a result nor `known_text` contains, as sentences for the model."""
+    known = _values(known_text).union(*(_returned(result.content) for result in results))
+    return [
         f"The answer says {number.text}, which {_missing_from(results)}."
         for number in numbers(_NAME.sub("", _MARKER.sub("", answer)))
         if not number.within(known)
     ]
+
+
+def left_out(
+    answer: str, query: str, results: Sequence[Result], given: str = ""
+) -> list[tuple[Result, str]]:
+    """Each number that a result's sentence has and `answer` doesn't, beside that result."""
     # "2 January 2024" tells the 1 of 2024-01-02.
     months = {Decimal(day.month) for each in days(answer) for day in each}
-    told, not_findings = _values(answer) | months, asked | _values(given)
-    for result in results:
-        summary = (result.ok and result.summary) or ""
-        problems += (
-            f"The answer leaves out {number.text} of this tool result: {summary}"
-            for number in numbers(_NAME.sub("", summary))
-            if not number.within(not_findings) and not number.within(told)
-        )
-    return list(dict.fromkeys(problems))
+    told, not_findings = _values(answer) | months, _values(query) | _values(given)
+    return [
+        (result, number.text)
+        for result in results
+        for number in numbers(_NAME.sub("", (result.ok and result.summary) or ""))
+        if not number.within(not_findings) and not number.within(told)
+    ]
+
+
+def tells(answer: str, finding: str, query: str) -> bool:
+    """Whether `answer` has the finding's numbers, or where it adds none to `query`, its words."""
+    told, asked = _values(answer), _values(query)
+    found = [each for each in numbers(_NAME.sub("", finding)) if not each.within(asked)]
+    return all(each.within(told | asked) for each in found) if found else finding in answer
 
 
 def _missing_from(results: Sequence[Result]) -> str:

@@ -4,17 +4,43 @@ A small model fills in what a question leaves out, takes the value that was corr
 one conversion where three were asked for. What the question states tells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from function_calling.currencies import CHIEFS, SUBUNITS, Currency, find_currency
 from function_calling.currency_names import split_words
-from function_calling.dates import days
+from function_calling.dates import days, without_days
 from function_calling.errors import ToolError
 from function_calling.numerals import numbers
 from function_calling.stated import Codes, Stated, correction, stated
+
+
+def in_context(question: str, earlier: Iterable[str]) -> str:
+    """The question with what it leaves out, as "and 50?" does, taken from the messages before it.
+
+    A question that states amounts takes no earlier ones, and one that names a day no earlier day.
+    """
+    context = ""
+    for text in (*earlier, question):
+        asked = stated(text)
+        amounts = asked.amounts or asked.in_words
+        if not (amounts and _several(asked)):
+            text = f"{_less_stated(context, amounts=bool(amounts), day=bool(days(text)))} {text}"
+        context = text.strip()
+    return context
+
+
+def _less_stated(text: str, *, amounts: bool, day: bool) -> str:
+    """The text without its amounts, or without the days that it names."""
+    kept = "" if day else " ".join(str(each) for meant in days(text) for each in sorted(meant))
+    if not (amounts or day):
+        return text
+    text = without_days(text)
+    for number in numbers(text) if amounts else ():
+        text = text.replace(number.text, "", 1)
+    return f"{text} {kept}"
 
 
 def left_out(question: str, source: Currency, target: Currency) -> str:
@@ -87,8 +113,8 @@ def _check_named(asked: Stated, source: Currency, target: Currency) -> None:
 def first_call(question: str) -> str:
     """`convert_currency` where the question states an amount and two currencies, whatever else."""
     asked = stated(question)
-    several = any(not one & other for one in asked.named for other in asked.named)
-    return "convert_currency" if several and any(each.units for each in asked.amounts) else ""
+    whole = _several(asked) and any(each.units for each in asked.amounts)
+    return "convert_currency" if whole else ""
 
 
 def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
@@ -118,6 +144,11 @@ def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
     used_days = {str(each["on"]) for each in made if each.get("on")}
     open_day = any(used_days and used_days.isdisjoint(map(str, each)) for each in days(question))
     return "convert_currency" if open_currency or open_amount or open_day else ""
+
+
+def _several(asked: Stated) -> bool:
+    """Whether two different currencies are named."""
+    return any(not one & other for one in asked.named for other in asked.named)
 
 
 def _chief(codes: Codes) -> str:

@@ -54,11 +54,12 @@ MODEL_HALF = {
     },
 }
 ASSISTANT_HALF = {
-    "agent": {
-        "toolbox", "grounding", "completion", "conversation", "events", "numerals", "messages",
-        "errors",
+    "agent": {"toolbox", "completion", "conversation", "telling", "events"},
+    "telling": {"completion", "conversation", "events", "numerals"},
+    "conversation": {
+        "completion", "function_schema", "grounding", "history", "toolbox", "messages",
     },
-    "conversation": {"completion", "function_schema", "grounding", "toolbox", "messages"},
+    "history": {"errors"},
     "completion": {"messages", "errors"},
     "events": {"toolbox", "messages"},
     "grounding": {"dates", "numerals"},

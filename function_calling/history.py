@@ -1,0 +1,151 @@
+"""A conversation as OpenAI's `messages`: checked when it comes in, written as servers accept it.
+
+Its turns are those that people keep: `system` (or `developer`) first, if at all, then `user`,
+`assistant`, and `tool` messages behind the calls that they answer; a `user` message is last.
+(https://platform.openai.com/docs/api-reference/chat/create)
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from function_calling.errors import RequestError, shown
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+MOST_MESSAGES = 200
+
+
+class Called(Protocol):
+    """A tool call as the model wrote it."""
+
+    @property
+    def id(self) -> str:
+        """What its result refers to."""
+
+    @property
+    def name(self) -> str:
+        """The tool's name."""
+
+    @property
+    def arguments(self) -> str:
+        """JSON, or something else."""
+
+
+def calls_message(text: str, calls: Iterable[Called]) -> dict[str, Any]:
+    """The model's calls as a message of the history."""
+    return {
+        "role": "assistant",
+        "content": text or None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _object_text(call.arguments)},
+            }
+            for call in calls
+        ],
+    }
+
+
+def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[dict[str, Any]]:
+    """The conversation, its contents as plain text.
+
+    Args:
+        messages: What a client sent.
+        most_asked: Characters of the last message at most.
+        most_in_all: Characters of all messages together at most.
+
+    Raises:
+        RequestError: They are no conversation, or a part is too long; `param` names the part.
+    """
+    if not isinstance(messages, list) or not messages:
+        raise _wrong("messages", messages, "a list of messages")
+    if len(messages) > MOST_MESSAGES:
+        raise _long("messages", len(messages), MOST_MESSAGES, "messages")
+    read: list[dict[str, Any]] = []
+    waiting: set[str] = set()
+    for index, message in enumerate(messages):
+        at = f"messages[{index}]"
+        read.append(_read(message, at, waiting, first=index == 0))
+    if read[-1]["role"] != "user":
+        raise _wrong(f"messages[{len(read) - 1}].role", read[-1]["role"], "user, as the last one")
+    asked = read[-1]["content"]
+    if not asked.strip():
+        raise _wrong(f"messages[{len(read) - 1}].content", asked, "a question")
+    if len(asked) > most_asked:
+        raise _long(f"messages[{len(read) - 1}].content", len(asked), most_asked)
+    in_all = len(json.dumps(read, ensure_ascii=False))
+    if in_all > most_in_all:
+        raise _long("messages", in_all, most_in_all)
+    return read
+
+
+def _read(message: Any, at: str, waiting: set[str], *, first: bool) -> dict[str, Any]:
+    """One message; `waiting` are the calls whose results must follow, and is kept up to date."""
+    if not isinstance(message, dict):
+        raise _wrong(at, message, "an object with role and content")
+    role = message.get("role")
+    if role not in ROLES:
+        raise _wrong(f"{at}.role", role, f"one of {', '.join(ROLES)}")
+    if role == "tool":
+        answered = message.get("tool_call_id")
+        if not isinstance(answered, str) or answered not in waiting:
+            raise _wrong(f"{at}.tool_call_id", answered, "the id of a call before it")
+        waiting.discard(answered)
+        return {"role": role, "tool_call_id": answered, "content": _text(message, at)}
+    if waiting:
+        raise _wrong(f"{at}.role", role, f"tool, with the result of {', '.join(sorted(waiting))}")
+    if role in ("system", "developer"):
+        if not first:
+            raise _wrong(f"{at}.role", role, "it as the first message alone")
+        return {"role": "system", "content": _text(message, at)}
+    if role == "user" or not message.get("tool_calls"):
+        return {"role": role, "content": _text(message, at)}
+    calls = _calls(message["tool_calls"], f"{at}.tool_calls")
+    waiting.update(call["id"] for call in calls)
+    text = None if message.get("content") is None else _text(message, at)
+    return {"role": role, "content": text, "tool_calls": calls}
+
+
+def _text(message: dict[str, Any], at: str) -> str:
+    """The message's content, also where it comes as a list of text parts."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    for part in parts:
+        if not (isinstance(part, dict) and isinstance(part.get("text"), str)):
+            raise _wrong(f"{at}.content", content, "text")
+    # Half a surrogate pair, which JSON may hold, can't be sent on.
+    return "".join(part["text"] for part in parts).encode(errors="replace").decode()
+
+
+def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
+    if not isinstance(calls, list):
+        raise _wrong(at, calls, "a list of tool calls")
+    read = []
+    for index, call in enumerate(calls):
+        function = call.get("function") if isinstance(call, dict) else None
+        function = function if isinstance(function, dict) else {}
+        written = (call["id"] if function and "id" in call else None,)
+        written += (function.get("name"), function.get("arguments"))
+        if not all(isinstance(each, str) for each in written):
+            raise _wrong(f"{at}[{index}]", call, "id, function.name and function.arguments as text")
+        id_, name, arguments = written
+        called = {"name": name, "arguments": _object_text(arguments)}
+        read.append({"id": id_, "type": "function", "function": called})
+    return read
+
+
+def _object_text(arguments: str) -> str:
+    """`arguments`, or `{}` where they are no JSON object: many servers refuse such a history."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"
+
+
+def _wrong(param: str, value: Any, wanted: str) -> RequestError:
+    return RequestError(f"{param} is {shown(value)}; wanted {wanted}.", param=param)
+
+
+def _long(param: str, size: int, most: int, unit: str = "characters") -> RequestError:
+    return RequestError(f"{param} has {size} {unit}; wanted {most} at most.", param=param)
