@@ -1,10 +1,12 @@
-"""The two services: `Llama` serves a model on `/v1`, `ExchangeAssistant` answers `POST /exchange`.
+"""The two services: `Llama` serves a model on `/v1`, `ExchangeAssistant` answers people.
 
 Wiring and nothing else: settings are read, parts are made and handed to each other.
 """
 
 import os
-from typing import Annotated
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
 
 import bentoml
 from pydantic import Field
@@ -12,9 +14,11 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from function_calling.agent import Agent
 from function_calling.chat_model import load_chat_model
+from function_calling.chat_stream import ChatStream
 from function_calling.engines import choose_engine
 from function_calling.errors import ApiError, RequestError, SettingsError
-from function_calling.events import Answer
+from function_calling.events import Answer, Event
+from function_calling.history import read_messages
 from function_calling.llama_client import first_model, llama_client
 from function_calling.settings import Settings
 from function_calling.todos import TodoStore
@@ -26,6 +30,7 @@ from tools import currency_tools, todo_tools
 settings = Settings.from_env(os.environ)
 image = bentoml.images.Image(python_version="3.11").requirements_file("requirements.txt")
 
+EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
 GPU = {"gpu": 1, "gpu_type": "nvidia-a100-80gb"}
 CPU = {"cpu": "2"}
 
@@ -98,7 +103,7 @@ class ExchangeAssistant:
         self,
         query: Annotated[
             str, Field(description="What to exchange, in your own words, in any language.")
-        ] = "I want to exchange 42 US dollars to Canadian dollars",
+        ] = EXAMPLE,
     ) -> str:
         """Answer a question about exchanging money."""
         try:
@@ -107,6 +112,28 @@ class ExchangeAssistant:
             # BentoML reshapes errors that are raised; a response leaves as it is.
             return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
         return PlainTextResponse(answer.text, headers=_told(answer))  # type: ignore[return-value]
+
+    @bentoml.api
+    async def chat(
+        self,
+        messages: Annotated[
+            Any,
+            Field(
+                description="The conversation, as OpenAI's `messages`; the last one is yours.",
+                examples=[[{"role": "user", "content": EXAMPLE}]],
+            ),
+        ] = None,
+    ) -> str:
+        """Go on with a conversation; the answer comes as server-sent events, while it is made."""
+        try:
+            read = read_messages(
+                messages,
+                most_asked=settings.max_query_length,
+                most_in_all=settings.max_chat_length,
+            )
+        except ApiError as error:
+            return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
+        return ChatStream(self.turn(read))  # type: ignore[return-value]
 
     @bentoml.on_shutdown
     def close(self) -> None:
@@ -127,8 +154,28 @@ class ExchangeAssistant:
                 f"query has {len(query)} characters; wanted {settings.max_query_length} at most.",
                 param="query",
             )
+        return await (await self.agent()).answer(query)
+
+    async def turn(self, messages: list[dict[str, Any]]) -> AsyncGenerator[Event, None]:
+        """What happens on the way to the next answer of a conversation.
+
+        Raises:
+            RequestError: The conversation is too long for the model.
+            EngineError: The model can't be reached, or failed.
+        """
+        agent = await self.agent()
+        async with aclosing(agent.chat(messages)) as events:
+            async for event in events:
+                yield event
+
+    async def agent(self) -> Agent:
+        """The loop, with the chosen tools and bounds.
+
+        Raises:
+            EngineError: The model's name is not set, and its server can't be asked for it.
+        """
         self.model = self.model or await first_model(self.client)
-        agent = Agent(
+        return Agent(
             self.client,
             self.model,
             self.toolbox,
@@ -140,7 +187,6 @@ class ExchangeAssistant:
             first_choice=self.tools.first_choice,
             next_call=self.tools.next_call,
         )
-        return await agent.answer(query)
 
 
 def _told(answer: Answer) -> dict[str, str]:

@@ -5,7 +5,7 @@ the text in parts. The loop is one.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -68,7 +68,7 @@ class Agent:
         assert isinstance(last, Answer)
         return last
 
-    async def run(self, query: str) -> AsyncIterator[Event]:
+    async def run(self, query: str) -> AsyncGenerator[Event, None]:
         """What happens on the way to the answer, which comes last.
 
         A query that takes too long ends with an answer too, which says so.
@@ -82,7 +82,7 @@ class Agent:
             async for event in events:
                 yield event
 
-    async def chat(self, messages: Sequence[dict[str, Any]]) -> AsyncIterator[Event]:
+    async def chat(self, messages: Sequence[dict[str, Any]]) -> AsyncGenerator[Event, None]:
         """What happens on the way to the answer to a conversation, with its text in parts.
 
         The parts joined are the text of the `Answer`, which comes last.
@@ -137,8 +137,9 @@ class Agent:
                     yield event
             reply = talk.reply
             if reply.calls and choice != "none":
-                async for event in self._carried_out(talk, reply, deadline):
-                    yield event
+                async with aclosing(self._carried_out(talk, reply, deadline)) as steps:
+                    async for event in steps:
+                        yield event
                 if talk.settled:
                     yield telling.say(talk.settled, "none")
                     return

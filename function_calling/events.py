@@ -8,8 +8,8 @@ from function_calling.toolbox import ToolOutcome
 
 Grounding: TypeAlias = Literal["ok", "asked-again", "fell-back", "none"]
 """How an answer came to be trusted: `ok`, the model's first one says what the tools returned;
-`asked-again`, its second does; `fell-back`, the text or its end is ours, made from the tool results;
-`none`, it holds no number and no tool was called, so there was nothing to check."""
+`asked-again`, its second does; `fell-back`, the text or its end is ours, made from the tool
+results; `none`, it holds no number and no tool was called, so there was nothing to check."""
 
 
 @dataclass(frozen=True, slots=True)

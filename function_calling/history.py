@@ -88,18 +88,14 @@ def _read(message: Any, at: str, waiting: set[str], *, first: bool) -> dict[str,
     if role not in ROLES:
         raise _wrong(f"{at}.role", role, f"one of {', '.join(ROLES)}")
     if role == "tool":
-        answered = message.get("tool_call_id")
-        if not isinstance(answered, str) or answered not in waiting:
-            raise _wrong(f"{at}.tool_call_id", answered, "the id of a call before it")
-        waiting.discard(answered)
-        return {"role": role, "tool_call_id": answered, "content": _text(message, at)}
+        return _result(message, at, waiting)
     if waiting:
         raise _wrong(f"{at}.role", role, f"tool, with the result of {', '.join(sorted(waiting))}")
     if role in ("system", "developer"):
+        role = "system"
         if not first:
-            raise _wrong(f"{at}.role", role, "it as the first message alone")
-        return {"role": "system", "content": _text(message, at)}
-    if role == "user" or not message.get("tool_calls"):
+            raise _wrong(f"{at}.role", role, "user, assistant or tool: only the first may be this")
+    if role != "assistant" or not message.get("tool_calls"):
         return {"role": role, "content": _text(message, at)}
     calls = _calls(message["tool_calls"], f"{at}.tool_calls")
     waiting.update(call["id"] for call in calls)
@@ -107,15 +103,25 @@ def _read(message: Any, at: str, waiting: set[str], *, first: bool) -> dict[str,
     return {"role": role, "content": text, "tool_calls": calls}
 
 
+def _result(message: dict[str, Any], at: str, waiting: set[str]) -> dict[str, Any]:
+    answered = message.get("tool_call_id")
+    if not isinstance(answered, str) or answered not in waiting:
+        raise _wrong(f"{at}.tool_call_id", answered, "the id of a call before it")
+    waiting.discard(answered)
+    return {"role": "tool", "tool_call_id": answered, "content": _text(message, at)}
+
+
 def _text(message: dict[str, Any], at: str) -> str:
     """The message's content, also where it comes as a list of text parts."""
     content = message.get("content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    texts: list[str] = []
     for part in parts:
         if not (isinstance(part, dict) and isinstance(part.get("text"), str)):
             raise _wrong(f"{at}.content", content, "text")
+        texts.append(part["text"])
     # Half a surrogate pair, which JSON may hold, can't be sent on.
-    return "".join(part["text"] for part in parts).encode(errors="replace").decode()
+    return "".join(texts).encode(errors="replace").decode()
 
 
 def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
@@ -123,14 +129,13 @@ def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
         raise _wrong(at, calls, "a list of tool calls")
     read = []
     for index, call in enumerate(calls):
-        function = call.get("function") if isinstance(call, dict) else None
-        function = function if isinstance(function, dict) else {}
-        written = (call["id"] if function and "id" in call else None,)
-        written += (function.get("name"), function.get("arguments"))
-        if not all(isinstance(each, str) for each in written):
-            raise _wrong(f"{at}[{index}]", call, "id, function.name and function.arguments as text")
-        id_, name, arguments = written
-        called = {"name": name, "arguments": _object_text(arguments)}
+        try:
+            function = call["function"]
+            id_, name, arguments = str(call["id"]), str(function["name"]), function["arguments"]
+            called = {"name": name, "arguments": _object_text(arguments)}
+        except (LookupError, TypeError):
+            wanted = "id, function.name and function.arguments as text"
+            raise _wrong(f"{at}[{index}]", call, wanted) from None
         read.append({"id": id_, "type": "function", "function": called})
     return read
 

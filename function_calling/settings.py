@@ -103,6 +103,9 @@ class Settings:
     max_query_length: int = _setting(
         "MAX_QUERY_LENGTH", 2000, "characters of a query at most", least=1
     )
+    max_chat_length: int = _setting(
+        "MAX_CHAT_LENGTH", 50000, "characters of a chat's messages together at most", least=1
+    )
     exchange_rates: str = _setting(
         "EXCHANGE_RATES",
         "fixed",

@@ -60,6 +60,8 @@ ASSISTANT_HALF = {
         "completion", "function_schema", "grounding", "history", "toolbox", "messages",
     },
     "history": {"errors"},
+    "chat_events": {"events"},
+    "chat_stream": {"chat_events", "events", "errors"},
     "completion": {"messages", "errors"},
     "events": {"toolbox", "messages"},
     "grounding": {"dates", "numerals"},
@@ -105,8 +107,17 @@ ROOMS = (
     | {
         # Wiring: it may use whatever there is.
         "service": {
-            *("openai_endpoints", "tools", "agent", "chat_model", "engines", "events"),
-            *("llama_client", "todos", "tool_sets", "toolbox", "errors", "settings"),
+            *("openai_endpoints", "tools", "agent", "chat_model", "chat_stream", "engines"),
+            *(
+                "events",
+                "history",
+                "llama_client",
+                "todos",
+                "tool_sets",
+                "toolbox",
+                "errors",
+                "settings",
+            ),
         },
         "openai_endpoints": {
             *("chat_messages", "chat_model", "chat_request", "chat_response"),
@@ -125,7 +136,12 @@ ROOMS = (
 ONE_DOOR = {
     "bentoml": {"service.py"},
     "fastapi": {"openai_endpoints.py"},
-    "starlette": {"openai_endpoints.py", "service.py", "function_calling/responding.py"},
+    "starlette": {
+        "openai_endpoints.py",
+        "service.py",
+        "function_calling/chat_stream.py",
+        "function_calling/responding.py",
+    },
     "xllamacpp": {"function_calling/engines/llamacpp.py"},
     "llguidance": {"function_calling/engines/compiler.py"},
     "jinja2": {"function_calling/formats/template.py"},

@@ -1,0 +1,110 @@
+"""What `POST /chat` sends: server-sent events, each one of these as JSON, told apart by `type`.
+
+    data: {"type": "tool_call", "id": "call_1", "name": "convert_currency", "arguments": "{…}"}
+    data: {"type": "tool_result", "id": "call_1", "name": "convert_currency", "ok": true, …}
+    data: {"type": "text", "text": "42 US dollars are "}
+    data: {"type": "text", "text": "131.95 Canadian dollars."}
+    data: {"type": "done", "usage": {…}, "rounds": 2, "timings": {…}, "grounding": "ok"}
+
+Each turn ends with one `done` or one `error`, and nothing follows it. The texts joined are the
+answer: a client adds it to its messages, with the role `assistant`, before it asks on.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from function_calling.events import Grounding
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ToolCallEvent(_Frozen):
+    """The model calls a tool; the arguments are as it wrote them, which may be no JSON."""
+
+    type: Literal["tool_call"] = "tool_call"
+    id: str = Field(description="What the result refers to.")
+    name: str
+    arguments: str
+
+
+class ToolResultEvent(_Frozen):
+    """A call has its result, or could not be carried out."""
+
+    type: Literal["tool_result"] = "tool_result"
+    id: str = Field(description="That of the call.")
+    name: str
+    ok: bool = Field(description="Whether the tool did what it was asked.")
+    content: str = Field(description="What the model reads: the result, or what went wrong.")
+    summary: str | None = Field(None, description="The result as a sentence for people.")
+
+
+class TextEvent(_Frozen):
+    """The next part of the answer. Its numbers have been checked; it is never taken back."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ChatUsage(_Frozen):
+    """Tokens of all rounds together, in OpenAI's words."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Timings(_Frozen):
+    """Seconds that the turn took."""
+
+    first_text: float | None = Field(description="Until the first text; null where none came.")
+    model: float = Field(description="In which the model was waited for.")
+    tools: float = Field(description="In which tools were waited for.")
+    total: float
+
+
+class DoneEvent(_Frozen):
+    """The answer is complete."""
+
+    type: Literal["done"] = "done"
+    usage: ChatUsage
+    rounds: int = Field(description="How often the model was asked.")
+    tool_calls: int = Field(description="How many calls it made, wrong and repeated ones too.")
+    timings: Timings
+    grounding: Grounding = Field(description="How the text came to be trusted.")
+
+
+class ErrorObject(_Frozen):
+    """OpenAI's error object (https://platform.openai.com/docs/guides/error-codes)."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorEvent(_Frozen):
+    """The turn could not be ended; what was told before stays true."""
+
+    type: Literal["error"] = "error"
+    error: ErrorObject
+
+
+ChatEvent: TypeAlias = Annotated[
+    ToolCallEvent | ToolResultEvent | TextEvent | DoneEvent | ErrorEvent,
+    Field(discriminator="type"),
+]
+
+_any_event: TypeAdapter[Any] = TypeAdapter(ChatEvent)
+
+
+def read_event(data: str | bytes) -> ChatEvent:
+    """The event that a server-sent event's `data` holds.
+
+    Raises:
+        ValidationError: It is none of them.
+    """
+    event: ChatEvent = _any_event.validate_json(data)
+    return event
