@@ -6,8 +6,10 @@ from decimal import Decimal
 import pytest
 
 from function_calling.currencies import Currency
+from function_calling.dates import days
 from function_calling.errors import ToolError
-from function_calling.questions import check_day, check_stated, left_out, next_call
+from function_calling.questions import check_day, check_stated, in_context, left_out, next_call
+from function_calling.stated import stated
 
 USD, EUR, GBP, JPY = map(Currency, ("USD", "EUR", "GBP", "JPY"))
 
@@ -180,3 +182,24 @@ def test_a_day_alone_states_no_amount() -> None:
     """How much is asked back."""
     question = "USD to EUR on 2024-01-02"
     assert left_out(question, USD, EUR).startswith("How much")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "question", "amounts", "day"),
+    [
+        (["42 USD in CAD?"], "and 50?", {50}, ""),
+        (["42 USD in CAD?"], "and in euros?", {42}, ""),
+        (["42 USD in CAD?", "and 50?"], "and in euros?", {50}, ""),
+        (["42 USD in CAD?"], "70 GBP in euros", {70}, ""),
+        (["42 USD in CAD on 2024-01-02?"], "and 50?", {50}, "2024-01-02"),
+        (["42 USD in CAD on 2024-01-02?"], "and on 2024-03-15?", {42}, "2024-03-15"),
+        ([], "and 50?", {50}, ""),
+    ],
+)
+def test_a_question_takes_what_it_leaves_out_from_those_before_it(
+    earlier: list[str], question: str, amounts: set[int], day: str
+) -> None:
+    """The last amount and the last day that were said."""
+    asked = in_context(question, earlier)
+    assert {value for each in stated(asked).amounts for value in each.values} == amounts
+    assert [str(day) for each in days(asked) for day in each] == [day] * bool(day)
