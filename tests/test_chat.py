@@ -161,8 +161,8 @@ async def test_the_text_joined_is_what_exchange_answers(turns: list[Turn]) -> No
 
 
 SENTENCES = [
-    *("42 USD is 131.95 CAD. ", "That's 131.95! ", "等于131.95加元。", "Nice. ", "1. first\n"),
-    *("By ISO 4217: ", "- 131.95 CAD\n", "(42)\n\n", "So, e.g. 42. "),
+    *("42 USD is 131.95 CAD. ", "That's 131.95! ", "等于131.95加元。", "Nice. "),
+    *("1. first\n", "By ISO 4217: ", "- 131.95 CAD\n", "(42)\n\n", "So, e.g. 42. "),
     *("It is 1319.5 CAD. ", "131.95 million! ", "131,950 CAD.\n", "7 of 42. ", "131.95万。"),
 ]
 
@@ -184,7 +184,7 @@ def test_no_wrong_number_is_ever_told(sentences: list[str], cuts: list[int]) -> 
     assert all(number.within(known) for number in numbers(shown))
     assert written.startswith(shown)
     right = 0
-    while right < len(sentences) and sentences[right] in SENTENCES[:5]:
+    while right < len(sentences) and sentences[right] in SENTENCES[:4]:
         right += 1
     assert shown.startswith("".join(sentences[:right]).strip())
 

@@ -322,9 +322,10 @@ def test_the_assistant_does_not_start_without_a_model(monkeypatch: pytest.Monkey
 def test_the_page_and_the_schema_show_the_query() -> None:
     """BentoML's clients and Swagger page get description and default from the signature."""
     assert isinstance(service.ExchangeAssistant, bentoml.Service)
-    (route,) = service.ExchangeAssistant.schema()["routes"]
-    assert route["route"] == "/exchange"
-    query = route["input"]["properties"]["query"]
+    routes = {each["route"]: each["input"] for each in service.ExchangeAssistant.schema()["routes"]}
+    assert routes.keys() == {"/exchange", "/chat"}
+    assert routes["/chat"]["properties"]["messages"]["description"]
+    query = routes["/exchange"]["properties"]["query"]
     assert query["default"] == QUERY
     assert query["description"]
 
