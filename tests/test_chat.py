@@ -227,7 +227,7 @@ async def test_a_wrong_number_is_put_right_behind_what_was_told(
     assert done(events).grounding == grounding
     asked = server.requests[-1]["messages"][-1]["content"]
     assert "which neither a tool result nor the question contains" in asked
-    assert ("The user has read this much" in asked) == (first[0] not in "4")
+    assert ("The user has read this much" in asked) == (shown != TOLD_CAD)
 
 
 async def test_asked_again_the_model_may_call_what_it_left_out() -> None:
@@ -283,7 +283,9 @@ def bureau(*turns: Turn) -> tuple[ScriptedServer, Agent]:
     """An agent with the real conversions."""
     server = ScriptedServer(*turns)
     toolbox = Toolbox([CurrencyTools(FixedRates()).convert_currency])
-    return server, Agent(server.client(), "scripted", toolbox, "Convert.", first_choice="required")
+    # The first look at a currency's names takes long on a busy machine.
+    bounds = {"first_choice": "required", "tool_timeout": 200}
+    return server, Agent(server.client(), "scripted", toolbox, "Convert.", **bounds)
 
 
 EARLIER = [user(QUERY), {"role": "assistant", "content": "42 USD is 131.95 CAD."}]
