@@ -90,8 +90,13 @@ def _told(event: Event, names: dict[str, str], clock: "_Clock") -> ChatEvent | N
         case ToolCalled(id, name, arguments):
             return ToolCallEvent(id=id, name=name, arguments=arguments)
         case ToolReturned(id, outcome):
-            told = {"ok": outcome.ok, "content": outcome.content, "summary": outcome.summary}
-            return ToolResultEvent(id=id, name=names[id], **told)
+            return ToolResultEvent(
+                id=id,
+                name=names[id],
+                ok=outcome.ok,
+                content=outcome.content,
+                summary=outcome.summary,
+            )
         case TextTold(text):
             return TextEvent(text=text)
         case Answer():

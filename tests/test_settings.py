@@ -42,6 +42,7 @@ def test_every_variable_is_read_into_its_field() -> None:
         "APPROVAL": "refused",
         "QUERY_TIMEOUT": "60",
         "MAX_QUERY_LENGTH": "100",
+        "MAX_CHAT_LENGTH": "1000",
         "EXCHANGE_RATES": "ecb",
         "RATES_URL": "https://rates.example/hist.zip",
     }
