@@ -108,16 +108,8 @@ ROOMS = (
         # Wiring: it may use whatever there is.
         "service": {
             *("openai_endpoints", "tools", "agent", "chat_model", "chat_stream", "engines"),
-            *(
-                "events",
-                "history",
-                "llama_client",
-                "todos",
-                "tool_sets",
-                "toolbox",
-                "errors",
-                "settings",
-            ),
+            *("events", "history", "llama_client", "todos", "tool_sets", "toolbox"),
+            *("errors", "settings"),
         },
         "openai_endpoints": {
             *("chat_messages", "chat_model", "chat_request", "chat_response"),
