@@ -186,6 +186,7 @@ class ExchangeAssistant:
             max_tokens=settings.max_reply_tokens,
             first_choice=self.tools.first_choice,
             next_call=self.tools.next_call,
+            missing=self.tools.missing,
         )
 
 

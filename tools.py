@@ -11,7 +11,7 @@ from function_calling.currencies import find_currency
 from function_calling.ecb_rates import ecb_rates
 from function_calling.errors import ToolError
 from function_calling.function_schema import Question
-from function_calling.questions import check_day, check_stated, in_context, left_out, next_call
+from function_calling.questions import ask_back, check_day, in_context, missing, next_call
 from function_calling.rates import DatedRates, FixedRates, Rate, Rates
 from function_calling.settings import Settings
 from function_calling.todos import Task, TodoStore
@@ -115,11 +115,9 @@ def _convert(
     """The conversion told, or what must be asked back."""
     source, target = find_currency(from_currency), find_currency(to_currency)
     amount = checked_amount(amount)
-    if question:
-        asked = in_context(question, question.earlier)
-        if asked_back := left_out(asked, source, target):
-            return FinalAnswer(asked_back)
-        check_stated(asked, source, target, amount)
+    asked = in_context(question, question.earlier) if question else ""
+    if asked and (asked_back := ask_back(asked, source, target, amount)):
+        return FinalAnswer(asked_back)
     return convert(amount, source, target, find_rate(source.code, target.code))
 
 
@@ -132,6 +130,7 @@ def currency_tools(settings: Settings) -> ToolSet:
         system_prompt=CURRENCY_PROMPT,
         topic="converting money",
         next_call=lambda question, made: next_call(question, [given for _, given in made]),
+        missing=lambda question, made: missing(question, [given for _, given in made]),
         reply_without_tool=tools.reply_without_tool,
     )
 

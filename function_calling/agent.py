@@ -5,7 +5,7 @@ the text in parts. The loop is one.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
@@ -24,10 +24,12 @@ from function_calling.events import (
     ToolReturned,
 )
 from function_calling.telling import InParts, Telling, Whole
-from function_calling.toolbox import Toolbox
+from function_calling.toolbox import Made, Toolbox
 
 # Any constant will do: the same query shall get the same answer.
 SEED = 0
+# A model that has been told what is missing, and still repeats itself, won't think of it.
+REPETITIONS_STEERED = 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Agent:
         next_call: Given the query and the calls that succeeded, as names and arguments, the tool
             that must be called next, `auto` where the model decides, "" where none need be called.
             Without it the model decides.
+        missing: Given the same, what no call was made for yet, as a sentence for a model that
+            repeats a call; "" where nothing is known to be missing.
     """
 
     client: AsyncOpenAI
@@ -60,7 +64,8 @@ class Agent:
     query_timeout: float = 290.0
     max_tokens: int = 512
     first_choice: str = "auto"
-    next_call: Callable[[str, Sequence[tuple[str, Mapping[str, Any]]]], str] | None = None
+    next_call: Callable[[str, Sequence[Made]], str] | None = None
+    missing: Callable[[str, Sequence[Made]], str] | None = None
 
     async def answer(self, query: str) -> Answer:
         """The answer to `query`; raises what `run` raises."""
@@ -174,16 +179,17 @@ class Agent:
     ) -> AsyncGenerator[Event, None]:
         for call in reply.calls:
             yield ToolCalled(call.id, call.name, call.arguments)
+        missing = self.missing(talk.query, talk.made) if self.missing else ""
         async with asyncio.timeout_at(deadline):
-            outcomes = await talk.carry_out(reply)
+            outcomes = await talk.carry_out(reply, missing)
         for call, outcome in zip(reply.calls, outcomes, strict=True):
             yield ToolReturned(call.id, outcome)
 
     def _choice(self, talk: Conversation) -> str:
         """`none`, `auto`, `required`, or the name of the tool that must be called."""
         made = talk.made
-        due = "" if self.next_call is None or talk.repeated else self.next_call(talk.query, made)
-        if due:
+        steered = talk.repetitions <= REPETITIONS_STEERED
+        if self.next_call and steered and (due := self.next_call(talk.query, made)):
             return due
         if not made:
             return self.first_choice

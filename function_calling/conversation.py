@@ -36,7 +36,7 @@ class Conversation:
         outcomes: What the tools returned, in order, each call once.
         query: What was asked, which is the last message that came in.
         settled: The answer, once a tool has given it; empty before.
-        repeated: The model has made a call again that had succeeded.
+        repetitions: In how many rounds the model made a call again that had succeeded.
         exhausted: The model insists on a tool that failed too often; it must answer now.
         calls: How many calls the model made.
         rounds: How often the model replied.
@@ -59,7 +59,7 @@ class Conversation:
         ]
         self.outcomes: list[ToolOutcome] = []
         self.settled = ""
-        self.repeated = False
+        self.repetitions = 0
         self.exhausted = False
         self.calls = 0
         self.rounds = 0
@@ -81,12 +81,16 @@ class Conversation:
         self.calls += len(reply.calls)
         self.usage = added(self.usage, reply.usage)
 
-    async def carry_out(self, reply: Reply) -> list[ToolOutcome]:
-        """Make the reply's calls and tell their results; they come in the order of the calls."""
+    async def carry_out(self, reply: Reply, missing: str = "") -> list[ToolOutcome]:
+        """Make the reply's calls and tell their results; they come in the order of the calls.
+
+        A call that is made again is told what is `missing`, if it is known.
+        """
+        self.repetitions += any(call.key in self._results for call in reply.calls)
         fresh: dict[tuple[str, str], Call] = {}
         for call in reply.calls:
-            if _key(call) not in self._results and not self._given_up(call.name):
-                fresh.setdefault(_key(call), call)
+            if call.key not in self._results and not self._given_up(call.name):
+                fresh.setdefault(call.key, call)
         if any(self._toolbox.changes(call.name) for call in fresh.values()):
             returned = [await self._outcome(call) for call in fresh.values()]
         else:
@@ -94,7 +98,7 @@ class Conversation:
         new = dict(zip(fresh, returned, strict=True))
         # A round counts once, so that three wrong calls side by side still leave the retries.
         self._failures.update({key[0] for key, outcome in new.items() if not outcome.ok})
-        outcomes = [self._told(call, new) for call in reply.calls]
+        outcomes = [self._told(call, new, missing) for call in reply.calls]
         self.messages.append(calls_message(reply.text, reply.calls))
         self.messages += (
             {"role": "tool", "tool_call_id": call.id, "content": outcome.content}
@@ -171,12 +175,15 @@ class Conversation:
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= FAILURES_ALLOWED
 
-    def _told(self, call: Call, new: dict[tuple[str, str], ToolOutcome]) -> ToolOutcome:
+    def _told(
+        self, call: Call, new: dict[tuple[str, str], ToolOutcome], missing: str
+    ) -> ToolOutcome:
         """What the model reads as the result of `call`."""
-        key = _key(call)
+        key = call.key
         if earlier := self._results.get(key):
-            self.repeated = True
-            return replace(earlier, content=SAME_AGAIN + earlier.content)
+            return replace(
+                earlier, content=f"{SAME_AGAIN}{earlier.content}{missing and f' {missing}'}"
+            )
         if key not in new:
             self.exhausted = True
             return ToolOutcome(self._refusal(call.name), ok=False)
@@ -208,13 +215,3 @@ class Conversation:
             f"{name} failed {FAILURES_ALLOWED} times and is not called any more: "
             "answer without it, and say what could not be done."
         )
-
-
-def _key(call: Call) -> tuple[str, str]:
-    """The same for calls that differ in white space or in the order of arguments alone."""
-    try:
-        # Numbers stay as they are spelled: as floats, two long ones could look the same.
-        members = json.loads(call.arguments, parse_float=str, parse_int=str)
-    except (ValueError, RecursionError):
-        return call.name, call.arguments
-    return call.name, json.dumps(members, sort_keys=True)

@@ -43,6 +43,18 @@ def _less_stated(text: str, *, amounts: bool, day: bool) -> str:
     return f"{text} {kept}"
 
 
+def ask_back(question: str, source: Currency, target: Currency, amount: Decimal) -> str:
+    """What to ask back before the conversion can be made; empty where the question asks for it.
+
+    Raises:
+        ToolError: The question asks for another conversion; says for which.
+    """
+    if asked_back := left_out(question, source, target):
+        return asked_back
+    check_stated(question, source, target, amount)
+    return ""
+
+
 def left_out(question: str, source: Currency, target: Currency) -> str:
     """What to ask back because the question leaves it out; empty where it leaves nothing out."""
     asked = stated(question)
@@ -69,8 +81,7 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         _check_named(stated(question), source, target)
     asked = corrected if corrected and corrected.amounts else stated(question)
     if asked.amounts and not asked.has_amount(amount):
-        values = sorted({value for each in asked.amounts for value in each.values})
-        told = " or ".join(f"{value:f}" for value in values)
+        told = _either(value for each in asked.amounts for value in each.values)
         raise ToolError(f"The user does not say {amount:f}: the amount is {told}.")
     spelled_before = stated(question).spells(amount)
     if corrected and corrected.in_words and spelled_before and not corrected.spells(amount):
@@ -118,37 +129,55 @@ def first_call(question: str) -> str:
 
 
 def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
-    """`convert_currency` while the question names a currency or an amount not yet converted.
+    """`convert_currency` while something is `unconverted`; before the first call, `first_call`."""
+    if not made:
+        return first_call(question)
+    return "convert_currency" if unconverted(question, made) else ""
 
-    The same where it names a day, and a rate of another day alone has been used. Before the first
-    conversion it is `first_call`.
+
+def missing(question: str, made: Sequence[Mapping[str, Any]]) -> str:
+    """What is `unconverted`, as a sentence for a model that goes in circles; "" for nothing."""
+    left = ", ".join(unconverted(question, made))
+    return f"The user names more than that: {left}. Make the call for it." if left else ""
+
+
+def unconverted(question: str, made: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The currencies and amounts that the question names and no conversion has used.
+
+    Also its days, where rates of other days alone have been used. What is corrected in a question
+    is not looked for.
 
     Args:
         question: What was asked.
         made: The arguments of each conversion made so far.
     """
-    if not made:
-        return first_call(question)
     if correction(question):
-        return ""
+        return []
     sources = {find_currency(each["from_currency"]).code for each in made}
     used = sources | {find_currency(each["to_currency"]).code for each in made}
     amounts = [Decimal(each["amount"]) for each in made]
     asked = stated(question)
-    open_currency = any(not named & used for named in asked.named)
-    # A lone "1 dollar is …" states a rate more often than it asks for one.
-    open_amount = any(
-        amount.units & sources and 1 not in amount.values and not any(map(amount.may_be, amounts))
-        for amount in asked.amounts
-    )
+    unused = [named for named in asked.named if not named & used]
+    left = [find_currency(_chief(named)).units() for named in unused]
+    for amount in asked.amounts:
+        converted = any(map(amount.may_be, amounts))
+        # A lone "1 dollar is …" states a rate more often than it asks for one.
+        if not converted and 1 not in amount.values and amount.units & sources.union(*unused):
+            left.append(_either(amount.values))
     used_days = {str(each["on"]) for each in made if each.get("on")}
-    open_day = any(used_days and used_days.isdisjoint(map(str, each)) for each in days(question))
-    return "convert_currency" if open_currency or open_amount or open_day else ""
+    for meant in days(question):
+        if used_days and used_days.isdisjoint(map(str, meant)):
+            left.append(" or ".join(map(str, sorted(meant))))
+    return list(dict.fromkeys(left))
 
 
 def _several(asked: Stated) -> bool:
     """Whether two different currencies are named."""
     return any(not one & other for one in asked.named for other in asked.named)
+
+
+def _either(values: Iterable[Decimal]) -> str:
+    return " or ".join(f"{value:f}" for value in sorted(set(values)))
 
 
 def _chief(codes: Codes) -> str:

@@ -11,18 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from typing import Any, TypeAlias
+from typing import Any
 
 from function_calling.errors import SettingsError
-from function_calling.toolbox import FinalAnswer, Toolbox
+from function_calling.toolbox import FinalAnswer, Made, Toolbox
 
 CLOSING = (
     "When the tool has returned its results, tell the user each of them in a plain sentence with "
     "the same numbers."
 )
-
-Made: TypeAlias = tuple[str, Mapping[str, Any]]
-"""A call that succeeded: the tool's name, and its arguments."""
 
 
 def _free_nothing() -> None:
@@ -42,6 +39,8 @@ class ToolSet:
             small model from answering from memory, `auto` lets it answer.
         next_call: Given the question and the calls of these tools that succeeded, the tool that
             must be called next, "" where none need be. Without it the model decides.
+        missing: Given the same, a sentence for a model that repeats a call: what of the question
+            no call was made for yet. "" where nothing is known to be missing.
         reply_without_tool: What a model that must call calls for any other message; None: one
             that is made of the topic.
         close: Frees what the tools hold.
@@ -52,6 +51,7 @@ class ToolSet:
     topic: str = ""
     first_choice: str = "required"
     next_call: Callable[[str, Sequence[Made]], str] | None = None
+    missing: Callable[[str, Sequence[Made]], str] | None = None
     reply_without_tool: Callable[[], FinalAnswer] | None = None
     close: Callable[[], None] = _free_nothing
 
@@ -106,6 +106,7 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
         topic=topics,
         first_choice="required" if must_call else "auto",
         next_call=alone.next_call if alone else _steering(sets),
+        missing=partial(_missing, sets),
         close=partial(_close, sets),
     )
 
@@ -143,6 +144,16 @@ def _steering(sets: Sequence[ToolSet]) -> Callable[[str, Sequence[Made]], str] |
         return "auto" if made else ""
 
     return next_call
+
+
+def _missing(sets: Sequence[ToolSet], question: str, made: Sequence[Made]) -> str:
+    """What the sets that were called are missing."""
+    told = []
+    for each in sets:
+        own = [call for call in made if call[0] in each.names]
+        if each.missing and own:
+            told.append(each.missing(question, own))
+    return " ".join(filter(None, told))
 
 
 def _imported(name: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:

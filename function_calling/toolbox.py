@@ -18,12 +18,13 @@ from function_calling.errors import ToolError
 from function_calling.function_schema import Context, FunctionSchema
 from function_calling.json_text import result_text
 
-KIBIBYTE = 1024
-
 _log = logging.getLogger(__name__)
 
 Approve: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
 """Asks a person whether a tool may run, given its name and its arguments."""
+
+Made: TypeAlias = tuple[str, Mapping[str, Any]]
+"""A call that succeeded: the tool's name, and its arguments."""
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -71,9 +72,9 @@ class Toolbox:
     """Functions or bound methods, plain or async, by name.
 
     Args:
-        functions: Each with type hints and a Google-style docstring. Plain ones run in a thread
-            each; an async one must not block.
-        byte_limit: UTF-8 bytes of a result at most; a longer one is cut, and says so.
+        functions: Typed, with a Google-style docstring. Plain ones have a thread for each call;
+            an async one must not block.
+        byte_limit: UTF-8 bytes of a result at most; the rest is cut.
         approval: What a tool that needs a yes gets where nobody can be asked.
 
     Raises:
@@ -85,7 +86,7 @@ class Toolbox:
         self,
         functions: Iterable[Callable[..., Any]],
         *,
-        byte_limit: int = 8 * KIBIBYTE,
+        byte_limit: int = 8192,
         approval: Literal["given", "refused"] = "given",
     ) -> None:
         self._byte_limit = byte_limit

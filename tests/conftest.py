@@ -33,13 +33,20 @@ os.environ["BENTOML_CONFIG_OVERRIDES"] = json.dumps(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pass what BentoML does on its own account; remove its metrics at the end."""
+    """Let pass what BentoML does on its own account, and remove its metrics; give tests time."""
     for own in (
         "ignore::DeprecationWarning:(_bentoml|pathspec).*",
         "ignore:Implicitly cleaning up .*bentoml-client:ResourceWarning",
     ):
         config.addinivalue_line("filterwarnings", own)
     config.add_cleanup(_METRICS.cleanup)
+    # The tests of published clients run without Hypothesis.
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        from hypothesis import settings
+
+        # A busy machine is no failure of what is tested.
+        settings.register_profile("busy", deadline=None)
+        settings.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)

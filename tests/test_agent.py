@@ -21,6 +21,7 @@ from scripted_server import (
 )
 
 from function_calling.agent import Agent
+from function_calling.conversation import SAME_AGAIN
 from function_calling.errors import EngineError, RequestError, ToolError
 from function_calling.events import Answer, AskedAgain, ModelCalled, ToolCalled, ToolReturned
 from function_calling.messages import Usage
@@ -292,8 +293,7 @@ async def test_the_same_call_is_not_made_twice() -> None:
     answer = await agent(server, bureau).answer(QUERY)
     assert bureau.amounts == [42]
     first, *others = results(server)
-    note = "This call was made before with the same arguments; here is its result again: "
-    assert others == [note + first] * 2
+    assert others == [SAME_AGAIN + first] * 2
     assert (answer.text, answer.tool_calls) == (TOLD_CAD, 3)
 
 
@@ -508,11 +508,18 @@ async def test_calls_that_the_question_still_needs_are_forced() -> None:
     assert answer.grounding == "ok"
 
 
-async def test_a_model_that_repeats_itself_is_not_forced_on() -> None:
-    """What it can't think of it can't be made to say."""
-    server = ScriptedServer(calls(TO_CAD), calls(TO_CAD), says(TOLD_CAD))
-    answer = await agent(server, next_call=lambda query, made: "convert").answer(QUERY)
-    assert server.requests[-1]["tool_choice"] == "none"
+async def test_a_model_that_repeats_itself_is_told_what_is_missing() -> None:
+    """And is forced on once more; what it can't think of then it can't be made to say."""
+    server = ScriptedServer(calls(TO_CAD), calls(TO_CAD), calls(TO_CAD), says(TOLD_CAD))
+    answer = await agent(
+        server,
+        next_call=lambda query, made: "convert",
+        missing=lambda query, made: f"Not after {len(made)} call.",
+    ).answer(QUERY)
+    first, *others = results(server)
+    assert others == [f"{SAME_AGAIN}{first} Not after 1 call."] * 2
+    forced = [request["tool_choice"] not in ("auto", "none") for request in server.requests]
+    assert forced == [True, True, True, False]
     assert answer.text == TOLD_CAD
 
 

@@ -167,7 +167,7 @@ SENTENCES = [
 ]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(SENTENCES), min_size=1), st.lists(st.integers(1, 9)))
 def test_no_wrong_number_is_ever_told(sentences: list[str], cuts: list[int]) -> None:
     """However the stream is cut; and what is right is told up to the first wrong sentence."""

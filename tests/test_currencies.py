@@ -62,7 +62,6 @@ def test_a_spelling_names_its_currency(text: str, code: str) -> None:
     assert find_currency(text).code == code
 
 
-@settings(deadline=None)  # the first search builds the index
 @given(st.sampled_from(sorted(active_codes())), st.sampled_from([str.lower, str.upper, str.title]))
 def test_every_code_and_english_name_finds_its_own_currency(code: str, change) -> None:
     """What we call a currency is always understood, in any case and number."""
@@ -71,7 +70,7 @@ def test_every_code_and_english_name_finds_its_own_currency(code: str, change) -
         assert find_currency(f" {change(text)}, ") == currency
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.text())
 def test_any_text_gives_a_currency_in_use_or_a_tool_error(text: str) -> None:
     """Nothing that a model writes breaks the search, and nothing else comes out of it."""

@@ -74,7 +74,7 @@ def tools_of(offer: list[dict[str, Any]]) -> list[Tool]:
 
 @pytest.mark.slow
 @each_format
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(offer=OFFERS, seed=st.integers(0, 2**32))
 def test_whatever_is_written_under_the_constraint_is_a_valid_call(
     form: str, offer: list[dict[str, Any]], seed: int

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from function_calling.grounding import check
@@ -62,7 +62,6 @@ def test_digits_with_a_space_are_one_number_or_two() -> None:
     assert set(number.readings) == {(Decimal(5100),), (Decimal(5), Decimal(100))}
 
 
-@settings(deadline=None)
 @given(
     st.decimals(min_value=0, max_value=10**12, places=2),
     st.sampled_from(
@@ -86,7 +85,6 @@ def test_any_amount_is_read_back_from_any_convention(
     assert number.text == spelled
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_text_is_too_odd_to_read(text: str) -> None:
     """Numbers are found where they stand, and reading never fails."""

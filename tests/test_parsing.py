@@ -108,7 +108,7 @@ def test_a_text_is_read_in_single_characters(form: str, case: dict[str, Any]) ->
 
 @pytest.mark.slow
 @each_case
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(places=places)
 def test_a_text_is_read_in_any_pieces(form: str, case: dict[str, Any], places: list[int]) -> None:
     """Where a stream is cut makes no difference."""
@@ -117,7 +117,7 @@ def test_a_text_is_read_in_any_pieces(form: str, case: dict[str, Any], places: l
 
 @pytest.mark.slow
 @each_format
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data(), places=places)
 def test_broken_texts_are_read_the_same_however_they_are_cut(
     form: str, data: st.DataObject, places: list[int]
@@ -173,7 +173,7 @@ def schema_of(arguments: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.slow
 @each_format
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     calls=st.dictionaries(
         names, st.dictionaries(identifiers, values, max_size=3), min_size=1, max_size=3
@@ -203,7 +203,7 @@ def test_what_is_written_as_calls_is_read_as_those_calls(
 
 @each_format
 @given(name=st.text(), text=st.text())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_any_text_is_read_without_failure(form: str, name: str, text: str) -> None:
     """Whatever a tool is called and a model writes; where nothing is called, nothing is lost."""
     content, calls = read_whole(form, [Tool(name, "", {"type": "object"})], text)

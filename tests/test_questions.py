@@ -8,7 +8,14 @@ import pytest
 from function_calling.currencies import Currency
 from function_calling.dates import days
 from function_calling.errors import ToolError
-from function_calling.questions import check_day, check_stated, in_context, left_out, next_call
+from function_calling.questions import (
+    check_day,
+    check_stated,
+    in_context,
+    left_out,
+    missing,
+    next_call,
+)
 from function_calling.stated import stated
 
 USD, EUR, GBP, JPY = map(Currency, ("USD", "EUR", "GBP", "JPY"))
@@ -99,6 +106,29 @@ def test_a_call_that_says_the_same_is_accepted(
 ) -> None:
     """Nothing is raised."""
     check_stated(question, source, JPY, Decimal(amount))
+
+
+@pytest.mark.parametrize(
+    ("question", "calls", "named"),
+    [
+        (
+            "42 USD in EUR, and 10 pounds in yen?",
+            [made("USD", "EUR", "42")],
+            ("pounds", "yen", "10"),
+        ),
+        ("50 USD to both EUR and GBP", [made("USD", "EUR", "50")], ("British pounds",)),
+        ("11 dollars and 12 dollars in euros", [made("usd", "euro", "11")], ("12",)),
+        ("5 USD in EUR on 2024-01-02 and 2024-01-03", [dated("2024-01-02")], ("2024-01-03",)),
+        ("42 US dollars to Canadian dollars", [made("USD", "CAD", "42")], ()),
+    ],
+)
+def test_what_is_missing_is_named(
+    question: str, calls: list[dict[str, object]], named: tuple[str, ...]
+) -> None:
+    """For a model that repeats a call; nothing is said where nothing is missing."""
+    told = missing(question, calls)
+    assert bool(told) == bool(named)
+    assert all(each in told for each in named)
 
 
 @pytest.mark.parametrize(

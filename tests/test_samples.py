@@ -178,7 +178,7 @@ def conversations(draw: Callable[..., Any]) -> list[Message]:
 
 @pytest.mark.slow
 @each_format
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(messages=conversations())
 def test_every_turn_is_learned_behind_the_prompt_that_serving_gives(
     form: Format, template: ChatTemplate, messages: list[Message]

@@ -494,7 +494,7 @@ def _objects_of(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     return st.builds(lambda one, other: {**other, **one}, declared, extra)
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(PARAMETERS, st.data())
 def test_whatever_is_allowed_was_allowed_before(parameters: Schema, data: st.DataObject) -> None:
     """The constraint is a subset: no value under it is invalid under the tool's own schema."""
@@ -505,7 +505,7 @@ def test_whatever_is_allowed_was_allowed_before(parameters: Schema, data: st.Dat
     Draft202012Validator(parameters).validate(value)
 
 
-@settings(max_examples=50, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(PARAMETERS)
 def test_whatever_is_made_compiles(parameters: Schema) -> None:
     """No schema of known keywords is refused by the engines."""

@@ -11,8 +11,8 @@ import pytest
 from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 from function_calling.todos import TodoStore
-from function_calling.tool_sets import Made, ToolSet, join, load_tool_sets
-from function_calling.toolbox import FinalAnswer, Toolbox
+from function_calling.tool_sets import ToolSet, join, load_tool_sets
+from function_calling.toolbox import FinalAnswer, Made, Toolbox
 from tools import currency_tools, todo_tools
 
 MODULE = '''
@@ -171,6 +171,19 @@ def test_a_joined_set_is_told_of_its_own_calls_alone() -> None:
     assert both.next_call("", [("ping", {}), ("pong", {}), ("ping", {})]) == "auto"
     assert told == [[("ping", {})], [("ping", {}), ("ping", {})]]
     assert join([ToolSet(functions=[ping]), ToolSet(functions=[pong])]).next_call is None
+
+
+def test_joined_sets_tell_what_each_is_missing() -> None:
+    """Each of the calls of its own tools, if there are any."""
+    missing = load("currency,todo").missing
+    assert missing
+    euros: Made = (
+        "convert_currency",
+        {"from_currency": "USD", "to_currency": "EUR", "amount": 5},
+    )
+    question = "Exchange 5 dollars to euros and yen"
+    assert "Japanese yen" in missing(question, [("create_task", {"title": "exchange"}), euros])
+    assert missing(question, [("create_task", {"title": "exchange"})]) == ""
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
@@ -254,7 +254,6 @@ async def test_numbers_come_in_and_go_out_digit_by_digit(number: str) -> None:
     assert outcome.content == f'[{number}, "CAD"]'
 
 
-@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**30))
 async def test_any_decimal_survives_the_round_trip(amount: Decimal) -> None:
     """What the model writes is what the tool gets and what the model reads."""
