@@ -4,6 +4,7 @@ Streamed, even where it is only wanted whole: a server notices that nobody waits
 where it streams, so that a cancelled query stops the model.
 """
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,16 @@ class Call:
     id: str
     name: str
     arguments: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The same for calls that differ in white space or in the order of arguments alone."""
+        try:
+            # Numbers stay as they are spelled: as floats, two long ones could look the same.
+            members = json.loads(self.arguments, parse_float=str, parse_int=str)
+        except (ValueError, RecursionError):
+            return self.name, self.arguments
+        return self.name, json.dumps(members, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -17,8 +17,6 @@ from function_calling.bounded_call import in_thread, within
 from function_calling.errors import ToolError
 from function_calling.function_schema import Context, FunctionSchema
 from function_calling.json_text import result_text
-
-KIBIBYTE = 1024
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +34,9 @@ class ToolOutcome:
         content: What the model reads: the result as text or JSON, or what went wrong.
         ok: Whether the tool did what it was asked.
         value: What the function returned; None where `ok` is false.
-        summary: The result told to a person: the text under `summary` in a dict that the
-            function returned, if there is one.
+        summary: The result told to a person: the text under `summary` in a dict, if there is one.
         final: Whether `content` is the answer to the question, and the model need not go on.
+        refused: Whether the tool did not run because the yes it needs was not given.
     """
 
     content: str
@@ -46,6 +44,7 @@ class ToolOutcome:
     value: Any = None
     summary: str | None = None
     final: bool = False
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Toolbox:
         self,
         functions: Iterable[Callable[..., Any]],
         *,
-        byte_limit: int = 8 * KIBIBYTE,
+        byte_limit: int = 8192,
         approval: Literal["given", "refused"] = "given",
     ) -> None:
         self._byte_limit = byte_limit
@@ -153,9 +152,9 @@ class Toolbox:
             return self._failure(str(error))
         if hasattr(self._functions[name], "needs_approval"):
             if approve is None and self._approval == "refused":
-                return self._failure(f"{name} was not called: nobody can say the yes it needs.")
+                return self._refusal(f"{name} was not called: nobody can say the yes it needs.")
             if approve is not None and not await approve(name, arguments):
-                return self._failure(f"{name} was not called: the user said no.")
+                return self._refusal(f"{name} was not called: the user said no.")
         try:
             return await within(time_limit, self._carry_out(name, arguments, context))
         except TimeoutError:
@@ -216,3 +215,6 @@ class Toolbox:
 
     def _failure(self, problem: str) -> ToolOutcome:
         return ToolOutcome(result_text(problem, self._byte_limit), False)
+
+    def _refusal(self, why: str) -> ToolOutcome:
+        return replace(self._failure(why), refused=True)

@@ -54,7 +54,7 @@ MODEL_HALF = {
     },
 }
 ASSISTANT_HALF = {
-    "agent": {"toolbox", "completion", "conversation", "telling", "events"},
+    "agent": {"toolbox", "completion", "conversation", "telling", "events", "time_limit"},
     "telling": {"completion", "conversation", "events", "numerals"},
     "conversation": {
         "completion", "function_schema", "grounding", "history", "toolbox", "messages",
@@ -73,6 +73,7 @@ ASSISTANT_HALF = {
     "parameters_schema": {"json_text"},
     "wrong_arguments": {"json_text"},
     "bounded_call": set(),
+    "time_limit": set(),
     "llama_client": {"errors", "settings"},
     "dates": {"currency_names"},
     "questions": {"dates", "numerals", "stated", "currencies", "currency_names", "errors"},
