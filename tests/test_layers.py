@@ -74,6 +74,10 @@ ASSISTANT_HALF = {
     "wrong_arguments": {"json_text"},
     "bounded_call": set(),
     "time_limit": set(),
+    "terminal": {
+        "assistant", "events", "llama_client", "tool_sets", "toolbox", "errors", "settings",
+    },
+    "assistant": {"agent", "llama_client", "tool_sets", "toolbox", "errors", "settings"},
     "llama_client": {"errors", "settings"},
     "dates": {"currency_names"},
     "questions": {"dates", "numerals", "stated", "currencies", "currency_names", "errors"},
@@ -83,6 +87,7 @@ ASSISTANT_HALF = {
     "currency_names": set(),
     "conversion": {"currencies", "rates", "errors"},
     "todos": {"errors"},
+    "todo_tools": {"todos", "tool_sets", "toolbox", "errors"},
     "rates": set(),
     "ecb_rates": {"ecb_feed", "ecb_history", "rates", "errors", "settings"},
     "ecb_feed": {"ecb_history"},
@@ -93,11 +98,11 @@ ASSISTANT_HALF = {
 }  # fmt: skip
 LAUNCHER = {
     "serving": {"engines", "weights", "errors", "settings"},
-    "running": {"serving", "settings"},
+    "running": {"serving", "errors", "settings"},
 }
 """Starts the servers as processes, and so knows neither half's inside."""
-COMMAND_LINE = {"__main__": {"running", "workbench", "formats", "errors"}}
-"""Wires the commands: those of the launcher, and those that look into the model half."""
+COMMAND_LINE = {"__main__": {"running", "terminal", "workbench", "formats", "tools", "errors"}}
+"""Wires the commands: those of the launcher, the chat, and those that look into the model half."""
 
 ROOMS = (
     {"errors": set(), "messages": set(), "settings": {"errors"}}
@@ -108,9 +113,8 @@ ROOMS = (
     | {
         # Wiring: it may use whatever there is.
         "service": {
-            *("openai_endpoints", "tools", "agent", "chat_model", "chat_stream", "engines"),
-            *("events", "history", "llama_client", "todos", "tool_sets", "toolbox"),
-            *("errors", "settings"),
+            *("openai_endpoints", "tools", "assistant", "chat_model", "chat_stream", "engines"),
+            *("events", "history", "llama_client", "errors", "settings"),
         },
         "openai_endpoints": {
             *("chat_messages", "chat_model", "chat_request", "chat_response"),
@@ -118,8 +122,8 @@ ROOMS = (
             *("messages", "errors"),
         },
         "tools": {
-            *("conversion", "currencies", "ecb_rates", "questions", "rates", "todos", "tool_sets"),
-            *("toolbox", "function_schema", "errors", "settings"),
+            *("conversion", "currencies", "ecb_rates", "questions", "rates", "todos"),
+            *("todo_tools", "tool_sets", "toolbox", "function_schema", "settings"),
         },
         "benchmarks": {"formats", "serving", "errors"},
     }
@@ -139,6 +143,8 @@ ONE_DOOR = {
     "llguidance": {"function_calling/engines/compiler.py"},
     "jinja2": {"function_calling/formats/template.py"},
     "huggingface_hub": {"function_calling/carriers/hub.py"},
+    "prompt_toolkit": {"function_calling/terminal/keyboard.py"},
+    "rich": {"function_calling/terminal/screen.py"},
     "currency_converter": {"function_calling/ecb_history.py"},
 }
 """A package, and the files that alone may know it."""
