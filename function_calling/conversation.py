@@ -19,7 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from function_calling.completion import Call, Reply, added
-from function_calling.function_schema import Question
+from function_calling.function_schema import Question, Told
 from function_calling.grounding import check, invented, left_out, tells
 from function_calling.history import calls_message
 from function_calling.messages import Usage
@@ -169,7 +169,7 @@ class Conversation:
         return await self._toolbox.call(
             *(call.name, call.arguments),
             time_limit=self._tool_timeout,
-            context=[self._question],
+            context=[self._question, Told(" ".join(each.content for each in self.outcomes))],
             approve=approve,
         )
 

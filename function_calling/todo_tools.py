@@ -1,8 +1,11 @@
 """What the model may call to keep the to-do list; docstrings are what it knows of each tool."""
 
+import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from function_calling.errors import ToolError
+from function_calling.function_schema import Question, Told
 from function_calling.todos import Task, TodoStore
 from function_calling.tool_sets import ToolSet
 from function_calling.toolbox import changes_something, needs_approval
@@ -60,7 +63,14 @@ class TodoTools:
         }
 
     @changes_something
-    def update_task(self, id: int, title: str = "", done: bool | None = None) -> dict[str, Any]:
+    def update_task(
+        self,
+        id: int,
+        title: str = "",
+        done: bool | None = None,
+        question: Question = Question(),  # noqa: B008 - a constant
+        told: Told = Told(),  # noqa: B008 - a constant
+    ) -> dict[str, Any]:
         """Mark a task as done or not done, or change its title.
 
         Args:
@@ -70,19 +80,73 @@ class TodoTools:
         """
         if not title.strip() and done is None:
             raise ToolError("Nothing would change: give a title, or done as true or false.")
+        self._check_meant(id, question, told)
         task = self._store.update(id, title if title.strip() else None, done)
-        state = " (done)" if task.done else ""
-        return _task(task, f'On the to-do list now: "{task.title}"{state}.')
+        changes = [f'Changed the title to "{task.title}".'] if title.strip() else []
+        if done is not None:
+            changes.append(f'Marked "{task.title}" as {"done" if done else "not done"}.')
+        return _task(task, " ".join(changes))
 
     @needs_approval
-    def delete_task(self, id: int) -> dict[str, Any]:
+    def delete_task(
+        self,
+        id: int,
+        question: Question = Question(),  # noqa: B008 - a constant
+        told: Told = Told(),  # noqa: B008 - a constant
+    ) -> dict[str, Any]:
         """Delete a task from the to-do list.
 
         Args:
             id: Id of the task, from list_tasks
         """
+        self._check_meant(id, question, told)
         task = self._store.delete(id)
         return _task(task, f'Deleted "{task.title}" from the to-do list.')
+
+    def _check_meant(self, id: int, question: Question, told: Told) -> None:
+        """See that the id is that of a task which the question names; small models guess it.
+
+        A model that has read what seems wrong, and insists, may be right: words are a hint.
+
+        Raises:
+            ToolError: Another task is named, or none is and the ids were not told yet.
+        """
+        if not question or str(id) in re.findall(r"\d+", question):
+            return
+        tasks = self._store.tasks()
+        named = _named(tasks, question)
+        if id in [task.id for task in named]:
+            return
+        if named:
+            problem = f'The user means task {named[0].id} ("{named[0].title}"), not task {id}.'
+        elif str(id) in re.findall(r"\d+", told):
+            return
+        else:
+            listed = ", ".join(f"{task.id} ({task.title})" for task in tasks[:MOST_LISTED])
+            problem = f"Which task does the user mean? The tasks are: {listed}."
+        if problem not in told:
+            raise ToolError(f"{problem} Call the tool again with the right id.")
+
+
+def _named(tasks: Sequence[Task], question: Question) -> list[Task]:
+    """The tasks with whose words the question, or the last one before it, points to them.
+
+    First the one that shares most with it, and then those that share something else; none where
+    no task shares most.
+    """
+    for text in (question, *reversed(question.earlier)):
+        asked = _words(text)
+        shared = {task.id: _words(task.title) & asked for task in tasks}
+        size = {id: sum(map(len, words)) for id, words in shared.items()}
+        first, *others = sorted(tasks, key=lambda task: -size[task.id]) or [None]
+        if first and size[first.id] > max((size[task.id] for task in others), default=0):
+            return [first, *(task for task in others if shared[task.id] - shared[first.id])]
+    return []
+
+
+def _words(text: str) -> set[str]:
+    """The words that can tell one text from another."""
+    return set(re.findall(r"\w{3,}", text.casefold()))
 
 
 def todo_tools(store: TodoStore) -> ToolSet:
