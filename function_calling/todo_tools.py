@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from function_calling.approval import changes_something, checked_by, needs_approval
 from function_calling.errors import ToolError
 from function_calling.function_schema import Question, Told
 from function_calling.todos import Task, TodoStore
 from function_calling.tool_sets import ToolSet
-from function_calling.toolbox import changes_something, needs_approval
 
 TODO_PROMPT = """\
 You keep the user's to-do list. For a new task call create_task, once for each task. To show the \
@@ -62,48 +62,12 @@ class TodoTools:
             "summary": " ".join(told) or "There are no such tasks on the to-do list.",
         }
 
-    @changes_something
-    def update_task(
-        self,
-        id: int,
-        title: str = "",
-        done: bool | None = None,
-        question: Question = Question(),  # noqa: B008 - a constant
-        told: Told = Told(),  # noqa: B008 - a constant
-    ) -> dict[str, Any]:
-        """Mark a task as done or not done, or change its title.
-
-        Args:
-            id: Id of the task, from list_tasks
-            title: The new title; empty to keep the title
-            done: true if the task is done, false if it is not
-        """
-        if not title.strip() and done is None:
-            raise ToolError("Nothing would change: give a title, or done as true or false.")
-        self._check_meant(id, question, told)
-        task = self._store.update(id, title if title.strip() else None, done)
-        changes = [f'Changed the title to "{task.title}".'] if title.strip() else []
-        if done is not None:
-            changes.append(f'Marked "{task.title}" as {"done" if done else "not done"}.')
-        return _task(task, " ".join(changes))
-
-    @needs_approval
-    def delete_task(
+    def _check_meant(
         self,
         id: int,
         question: Question = Question(),  # noqa: B008 - a constant
         told: Told = Told(),  # noqa: B008 - a constant
-    ) -> dict[str, Any]:
-        """Delete a task from the to-do list.
-
-        Args:
-            id: Id of the task, from list_tasks
-        """
-        self._check_meant(id, question, told)
-        task = self._store.delete(id)
-        return _task(task, f'Deleted "{task.title}" from the to-do list.')
-
-    def _check_meant(self, id: int, question: Question, told: Told) -> None:
+    ) -> None:
         """See that the id is that of a task which the question names; small models guess it.
 
         A model that has read what seems wrong, and insists, may be right: words are a hint.
@@ -118,14 +82,44 @@ class TodoTools:
         if id in [task.id for task in named]:
             return
         if named:
-            problem = f'The user means task {named[0].id} ("{named[0].title}"), not task {id}.'
+            meant = named[0]
+            problem = f'The user means task {meant.id} ("{meant.title}"), not task {id}.'
         elif str(id) in re.findall(r"\d+", told):
             return
         else:
             listed = ", ".join(f"{task.id} ({task.title})" for task in tasks[:MOST_LISTED])
             problem = f"Which task does the user mean? The tasks are: {listed}."
         if problem not in told:
-            raise ToolError(f"{problem} Call the tool again with the right id.")
+            raise ToolError(f"{problem} Make the same call with the right id.")
+
+    @changes_something
+    @checked_by(_check_meant)
+    def update_task(self, id: int, title: str = "", done: bool | None = None) -> dict[str, Any]:
+        """Mark a task as done or not done, or change its title.
+
+        Args:
+            id: Id of the task, from list_tasks
+            title: The new title; empty to keep the title
+            done: true if the task is done, false if it is not
+        """
+        if not title.strip() and done is None:
+            raise ToolError("Nothing would change: give a title, or done as true or false.")
+        task = self._store.update(id, title if title.strip() else None, done)
+        changes = [f'Changed the title to "{task.title}".'] if title.strip() else []
+        if done is not None:
+            changes.append(f'Marked "{task.title}" as {"done" if done else "not done"}.')
+        return _task(task, " ".join(changes))
+
+    @needs_approval
+    @checked_by(_check_meant)
+    def delete_task(self, id: int) -> dict[str, Any]:
+        """Delete a task from the to-do list.
+
+        Args:
+            id: Id of the task, from list_tasks
+        """
+        task = self._store.delete(id)
+        return _task(task, f'Deleted "{task.title}" from the to-do list.')
 
 
 def _named(tasks: Sequence[Task], question: Question) -> list[Task]:

@@ -66,7 +66,11 @@ ASSISTANT_HALF = {
     "events": {"toolbox", "messages"},
     "grounding": {"dates", "numerals"},
     "tool_sets": {"toolbox", "errors"},
-    "toolbox": {"bounded_call", "function_schema", "json_text", "errors"},
+    "toolbox": {
+        "approval", "bounded_call", "function_schema", "json_text", "tool_outcome", "errors",
+    },
+    "approval": set(),
+    "tool_outcome": set(),
     "function_schema": {
         "docstrings", "parameters_schema", "wrong_arguments", "json_text", "errors",
     },
@@ -87,7 +91,7 @@ ASSISTANT_HALF = {
     "currency_names": set(),
     "conversion": {"currencies", "rates", "errors"},
     "todos": {"errors"},
-    "todo_tools": {"todos", "tool_sets", "toolbox", "errors"},
+    "todo_tools": {"approval", "function_schema", "todos", "tool_sets", "errors"},
     "rates": set(),
     "ecb_rates": {"ecb_feed", "ecb_history", "rates", "errors", "settings"},
     "ecb_feed": {"ecb_history"},
