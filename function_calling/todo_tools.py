@@ -78,7 +78,7 @@ class TodoTools:
         if not question or str(id) in re.findall(r"\d+", question):
             return
         tasks = self._store.tasks()
-        named = _named(tasks, question)
+        named = tasks if len(tasks) == 1 else _named(tasks, question)
         if id in [task.id for task in named]:
             return
         if named:

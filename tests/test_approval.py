@@ -1,4 +1,4 @@
-"""A yes that is asked for within a query: a no is an answer, and thinking it over takes its time."""
+"""A yes that is asked for within a query: a no is an answer, and thinking takes its time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -175,6 +175,16 @@ async def test_a_tasks_id_is_held_against_the_question(
         assert outcome.ok == (not problem)
         assert outcome.content.startswith(problem) or not problem
     assert len(store.tasks()) == len(TITLES) - (not problem)
+    store.close()
+
+
+async def test_the_only_task_is_the_one_that_is_meant() -> None:
+    """Whatever the question says."""
+    store = TodoStore()
+    store.create("Buy milk")
+    toolbox = Toolbox(todo_tools(store).functions)
+    context = [Question("get rid of it"), Told()]
+    assert (await toolbox.call("delete_task", '{"id": 1}', context=context)).ok
     store.close()
 
 

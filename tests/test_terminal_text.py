@@ -51,7 +51,7 @@ def test_a_call_is_shown_on_one_line(arguments: str, shown: str) -> None:
 
 
 def test_steps_and_the_answer_have_their_own_places() -> None:
-    """A call that comes behind some text begins a line; colours and signs of life need a terminal."""
+    """A call behind some text begins a line; colours and signs of life need a terminal."""
     answers, steps = io.StringIO(), io.StringIO()
     screen = Screen(answers, steps)
     for event in (
