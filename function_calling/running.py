@@ -75,9 +75,9 @@ def model_server(host: str, port: int, environ: Mapping[str, str]) -> Iterator[s
     if is_ready(url):
         yield url
         return
-    print(f"Starting the model at {url} (a few seconds)", file=sys.stderr)
     with serving(host, port, environ, log=subprocess.DEVNULL, assistant=False) as running:
         doors, processes = running
+        print(f"Starting the model at {url}.", file=sys.stderr)
         if not processes.wait_ready(doors):
             raise EngineError("The model's server did not start; `make serve` shows why.")
         yield doors.v1

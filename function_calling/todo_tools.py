@@ -132,8 +132,10 @@ def _named(tasks: Sequence[Task], question: Question) -> list[Task]:
         asked = _words(text)
         shared = {task.id: _words(task.title) & asked for task in tasks}
         size = {id: sum(map(len, words)) for id, words in shared.items()}
-        first, *others = sorted(tasks, key=lambda task: -size[task.id]) or [None]
-        if first and size[first.id] > max((size[task.id] for task in others), default=0):
+        ranked = sorted(tasks, key=lambda task: -size[task.id])
+        most, second, *_ = [*(size[task.id] for task in ranked), 0, 0]
+        if most > second:
+            first, *others = ranked
             return [first, *(task for task in others if shared[task.id] - shared[first.id])]
     return []
 
