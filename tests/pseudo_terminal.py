@@ -1,8 +1,9 @@
 """The chat as a process at a pseudo-terminal, as a person sits before it."""
 
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pexpect
@@ -58,7 +59,7 @@ class Person:
 
 @contextmanager
 def at_terminal(
-    state: Path, *arguments: str, timeout: float = 60, **settings: str
+    state: Path, *arguments: str, timeout: float = 300, **settings: str
 ) -> Iterator[Person]:
     """A chat that waits for its first line."""
     child = pexpect.spawn(
@@ -75,4 +76,9 @@ def at_terminal(
         person.reads(READY)
         yield person
     finally:
-        child.close(force=True)
+        if not child.closed:
+            # It ends what it has started, which takes a while.
+            child.kill(signal.SIGTERM)
+            with suppress(pexpect.TIMEOUT):
+                child.expect(pexpect.EOF)
+            child.close(force=True)

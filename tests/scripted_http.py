@@ -12,7 +12,7 @@ from typing import Any
 from scripted_server import Turn
 
 MODEL = "scripted-1"
-PATIENCE = 60
+PATIENCE = 300
 
 
 class ScriptedHttp(ThreadingHTTPServer):
@@ -82,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.left.set()
 
     def _left(self) -> bool:
-        """Whether the client goes away within a minute."""
+        """Whether the client goes away before long."""
         readable, _, _ = select.select([self.connection], [], [], PATIENCE)
         return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 

@@ -131,7 +131,7 @@ def stopped(person: Person, server: ScriptedHttp, line: str, shown: str) -> None
     person.types(CTRL_C)
     person.reads("Stopped.")
     person.reads(READY)
-    assert server.left.wait(20)
+    assert server.left.wait(60)
 
 
 def test_ctrl_c_at_the_question_for_a_yes_stops_the_turn(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ def test_a_list_is_kept_by_talking(tmp_path: Path) -> None:
         return rows
 
     port = ("--port", str(free_port()))
-    list_of_ours = {"TOOLS": "todo", "TODO_DB": str(path)}
-    with at_terminal(tmp_path, *port, timeout=PATIENCE, **list_of_ours) as person:
+    settings = {"TOOLS": "todo", "TODO_DB": str(path), "QUERY_TIMEOUT": str(PATIENCE)}
+    with at_terminal(tmp_path, *port, timeout=PATIENCE, **settings) as person:
         person.asks("Add buy milk to my list")
         ((first, milk, open_),) = tasks()
         assert (first, milk.lower(), open_) == (1, "buy milk", 0)
