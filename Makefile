@@ -10,7 +10,7 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 
-.PHONY: help serve ask test test-clients check coverage eval fix clean
+.PHONY: help serve ask chat test test-clients check coverage eval fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -22,6 +22,9 @@ serve: $(RUNTIME) ## Serve the assistant on PORT (3000) and the model's /v1 on t
 ask: export QUERY = $(value Q)
 ask: $(RUNTIME) ## Ask the assistant Q="…"; serves it for the question if need be
 	@exec $(PYTHON) -m function_calling ask --port $(PORT) "$$QUERY"
+
+chat: $(RUNTIME) ## Talk with the model in the terminal, with the tools of TOOLS
+	@exec $(PYTHON) -m function_calling chat --port $(PORT)
 
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
 	@exec $(PYTHON) -m pytest -q -m ""

@@ -12,20 +12,17 @@ import bentoml
 from pydantic import Field
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from function_calling.agent import Agent
+from function_calling.assistant import Assistant
 from function_calling.chat_model import load_chat_model
 from function_calling.chat_stream import ChatStream
 from function_calling.engines import choose_engine
-from function_calling.errors import ApiError, RequestError, SettingsError
+from function_calling.errors import ApiError, SettingsError
 from function_calling.events import Answer, Event
 from function_calling.history import read_messages
 from function_calling.llama_client import first_model, llama_client
 from function_calling.settings import Settings
-from function_calling.todos import TodoStore
-from function_calling.tool_sets import load_tool_sets
-from function_calling.toolbox import Toolbox
 from openai_endpoints import openai_api_app
-from tools import currency_tools, todo_tools
+from tools import TOOL_SETS
 
 settings = Settings.from_env(os.environ)
 image = bentoml.images.Image(python_version="3.11").requirements_file("requirements.txt")
@@ -75,25 +72,12 @@ class ExchangeAssistant:
             raise SettingsError(
                 "Llama is not served: start `service:ExchangeAssistant` by BentoML."
             )
-        self.client = llama_client(url, settings)
-        self.model = settings.llama_model
-        self.tools = load_tool_sets(
-            settings.tools,
-            {
-                "currency": lambda: currency_tools(settings),
-                "todo": lambda: todo_tools(TodoStore(settings.todo_db)),
-            },
-        )
-        self.toolbox = Toolbox(
-            self.tools.functions,
-            byte_limit=settings.tool_result_bytes,
-            approval=settings.approval,
-        )
+        self.assistant = Assistant(settings, llama_client(url, settings), TOOL_SETS)
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""
         try:
-            await first_model(self.client)
+            await first_model(self.assistant.client)
         except ApiError:
             return False
         return True
@@ -138,7 +122,7 @@ class ExchangeAssistant:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Free what the tools hold."""
-        self.tools.close()
+        self.assistant.close()
 
     async def answer(self, query: str) -> Answer:
         """The agent's answer.
@@ -147,14 +131,8 @@ class ExchangeAssistant:
             RequestError: The query is empty or too long.
             EngineError: The model can't be reached, or failed.
         """
-        if not query.strip():
-            raise RequestError("query is empty; wanted a question.", param="query")
-        if len(query) > settings.max_query_length:
-            raise RequestError(
-                f"query has {len(query)} characters; wanted {settings.max_query_length} at most.",
-                param="query",
-            )
-        return await (await self.agent()).answer(query)
+        self.assistant.check(query)
+        return await (await self.assistant.agent()).answer(query)
 
     async def turn(self, messages: list[dict[str, Any]]) -> AsyncGenerator[Event, None]:
         """What happens on the way to the next answer of a conversation.
@@ -163,31 +141,10 @@ class ExchangeAssistant:
             RequestError: The conversation is too long for the model.
             EngineError: The model can't be reached, or failed.
         """
-        agent = await self.agent()
+        agent = await self.assistant.agent()
         async with aclosing(agent.chat(messages)) as events:
             async for event in events:
                 yield event
-
-    async def agent(self) -> Agent:
-        """The loop, with the chosen tools and bounds.
-
-        Raises:
-            EngineError: The model's name is not set, and its server can't be asked for it.
-        """
-        self.model = self.model or await first_model(self.client)
-        return Agent(
-            self.client,
-            self.model,
-            self.toolbox,
-            self.tools.system_prompt,
-            max_rounds=settings.max_rounds,
-            tool_timeout=settings.tool_timeout,
-            query_timeout=settings.query_timeout,
-            max_tokens=settings.max_reply_tokens,
-            first_choice=self.tools.first_choice,
-            next_call=self.tools.next_call,
-            missing=self.tools.missing,
-        )
 
 
 def _told(answer: Answer) -> dict[str, str]:

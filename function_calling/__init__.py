@@ -2,7 +2,7 @@
 
 The assistant half: `agent` (the tool-call loop), `toolbox` (functions as tools), `grounding`
 (answers say what tools returned), `tool_sets` (which tools an operator chose), `rates`,
-`currencies` and `todos` (what `tools.py` is made of).
+`currencies`, `todos` and `todo_tools` (what `tools.py` is made of), `terminal` (the chat).
 
 The model half: `chat_model` (a format and an engine make a chat model), `formats` (how calls are
 spelled), `engines` (text in, text out), `schemas` (what a constraint can enforce), `weights`

@@ -6,17 +6,26 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from types import FrameType
 
 from function_calling import running
 from function_calling.errors import FunctionCallingError
 from function_calling.formats import FORMATS
 from function_calling.running import EXAMPLE
+from function_calling.terminal.command import chat, chat_settings
 from function_calling.workbench import commands
 from function_calling.workbench.inputs import STDIN
+from tools import TOOL_SETS
 
 __all__ = ["EXAMPLE", "main"]
 
+_CHAT = """\
+Talk with a model that calls the chosen tools, in the terminal. The model is that of OPENAI_BASE_URL
+(with OPENAI_API_KEY, and OPENAI_MODEL_NAME or else the first that is listed there), else that of
+LLAMA_URL, else the one that `serve` serves, which is started for the chat if need be. With a
+question, or where the terminal is not both input and output, one question is answered: the answer
+goes to stdout, the calls go to stderr, and the exit status is 1 where there is no answer."""
 _RENDER = """\
 Print what a model would be given for a request to /v1/chat/completions: the prompt, each call that
 may be made as literals and slots, and the grammars. No model is loaded. An error is the one that
@@ -56,6 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _chat(options: argparse.Namespace) -> int:
+    environ = {**os.environ, **({"TOOLS": options.tools} if options.tools else {})}
+    settings = chat_settings(environ)
+    if settings.llama_url:
+        return chat(settings, options.question, TOOL_SETS)
+    with running.model_server(options.host, options.port, environ) as url:
+        return chat(replace(settings, llama_url=url), options.question, TOOL_SETS)
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -76,7 +94,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("query", nargs="?", default=EXAMPLE)
     ask.set_defaults(run=running.ask)
-    for command in (serve, ask):
+    chatting = subparsers.add_parser(
+        "chat", help="talk with a model that calls tools, in the terminal", description=_CHAT
+    )
+    chatting.set_defaults(run=_chat)
+    chatting.add_argument("question", nargs="?", help="asked instead of a conversation")
+    chatting.add_argument(
+        "--tools", metavar="NAMES", help="tool sets, as the setting TOOLS names them"
+    )
+    for command in (serve, ask, chatting):
         command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
         command.add_argument(
             "--port", type=int, default=3000, help="the assistant's; /v1 has the next one"

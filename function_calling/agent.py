@@ -4,7 +4,6 @@
 the text in parts. The loop is one.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import KW_ONLY, dataclass
@@ -24,7 +23,8 @@ from function_calling.events import (
     ToolReturned,
 )
 from function_calling.telling import InParts, Telling, Whole
-from function_calling.toolbox import Made, Toolbox
+from function_calling.time_limit import TimeLimit
+from function_calling.toolbox import Approve, Made, Toolbox
 
 # Any constant will do: the same query shall get the same answer.
 SEED = 0
@@ -52,6 +52,8 @@ class Agent:
             Without it the model decides.
         missing: Given the same, what no call was made for yet, as a sentence for a model that
             repeats a call; "" where nothing is known to be missing.
+        approve: Asks a person before a tool runs that needs a yes; the query's time stands still
+            meanwhile. Without it nobody is asked, and the toolbox decides.
     """
 
     client: AsyncOpenAI
@@ -66,6 +68,7 @@ class Agent:
     first_choice: str = "auto"
     next_call: Callable[[str, Sequence[Made]], str] | None = None
     missing: Callable[[str, Sequence[Made]], str] | None = None
+    approve: Approve | None = None
 
     async def answer(self, query: str) -> Answer:
         """The answer to `query`; raises what `run` raises."""
@@ -129,7 +132,7 @@ class Agent:
     async def _rounds(self, talk: Conversation, telling: Telling) -> AsyncGenerator[Event, None]:
         """Ask, call, ask again; a TimeoutError ends it when the query's time is over."""
         # Only what is awaited is under the limit, not what a consumer does with an event.
-        deadline = asyncio.get_running_loop().time() + self.query_timeout
+        limit = TimeLimit(self.query_timeout)
         asked_again = False
         while True:
             last = talk.rounds >= self.max_rounds or talk.exhausted
@@ -137,12 +140,12 @@ class Agent:
             forced = choice not in ("none", "auto")
             yield ModelCalled(talk.rounds + 1, choice)
             telling.begin(aloud=not forced)
-            async with aclosing(self._reply(talk, telling, choice, deadline)) as told:
+            async with aclosing(self._reply(talk, telling, choice, limit)) as told:
                 async for event in told:
                     yield event
             reply = talk.reply
             if reply.calls and choice != "none":
-                async with aclosing(self._carried_out(talk, reply, deadline)) as steps:
+                async with aclosing(self._carried_out(talk, reply, limit)) as steps:
                     async for event in steps:
                         yield event
                 if talk.settled:
@@ -159,12 +162,12 @@ class Agent:
             yield AskedAgain(reply.text, tuple(problems))
 
     async def _reply(
-        self, talk: Conversation, telling: Telling, choice: str, deadline: float
+        self, talk: Conversation, telling: Telling, choice: str, limit: TimeLimit
     ) -> AsyncGenerator[Event, None]:
         """Ask the model once; what of its text can be told, and in the end it is `talk.reply`."""
         async with aclosing(complete(self.client, self._request(talk, choice))) as parts:
             while True:
-                async with asyncio.timeout_at(deadline):
+                async with limit.running():
                     part = await anext(parts)
                 if isinstance(part, Reply):
                     talk.count(part)
@@ -175,19 +178,22 @@ class Agent:
                     yield TextTold(text)
 
     async def _carried_out(
-        self, talk: Conversation, reply: Reply, deadline: float
+        self, talk: Conversation, reply: Reply, limit: TimeLimit
     ) -> AsyncGenerator[Event, None]:
         for call in reply.calls:
             yield ToolCalled(call.id, call.name, call.arguments)
         missing = self.missing(talk.query, talk.made) if self.missing else ""
-        async with asyncio.timeout_at(deadline):
-            outcomes = await talk.carry_out(reply, missing)
+        approve = self.approve and limit.pausing(self.approve)
+        async with limit.running():
+            outcomes = await talk.carry_out(reply, missing=missing, approve=approve)
         for call, outcome in zip(reply.calls, outcomes, strict=True):
             yield ToolReturned(call.id, outcome)
 
     def _choice(self, talk: Conversation) -> str:
         """`none`, `auto`, `required`, or the name of the tool that must be called."""
         made = talk.made
+        if talk.refused:
+            return "auto"
         steered = talk.repetitions <= REPETITIONS_STEERED
         if self.next_call and steered and (due := self.next_call(talk.query, made)):
             return due

@@ -5,6 +5,7 @@ A query may be the last message of a longer conversation; calls and results here
 - A tool gets two retries; after its third failing round it is not called any more.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since.
+- A call to which a person said no is no failure; it is not made again, and no other is forced.
 - Calls of one round run side by side, or one after the other where one of them changes
   something; their results are told in the order of the calls.
 """
@@ -18,11 +19,11 @@ from decimal import Decimal
 from typing import Any
 
 from function_calling.completion import Call, Reply, added
-from function_calling.function_schema import Question
+from function_calling.function_schema import Question, Told
 from function_calling.grounding import check, invented, left_out, tells
 from function_calling.history import calls_message
 from function_calling.messages import Usage
-from function_calling.toolbox import Toolbox, ToolOutcome
+from function_calling.toolbox import Approve, Toolbox, ToolOutcome
 
 FAILURES_ALLOWED = 3
 SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
@@ -36,8 +37,9 @@ class Conversation:
         outcomes: What the tools returned, in order, each call once.
         query: What was asked, which is the last message that came in.
         settled: The answer, once a tool has given it; empty before.
-        repetitions: In how many rounds the model made a call again that had succeeded.
-        exhausted: The model insists on a tool that failed too often; it must answer now.
+        repetitions: In how many rounds the model made a call again that had its result.
+        refused: A call was not made, because nobody said the yes that it needs.
+        exhausted: The model insists on what failed too often or was refused; it must answer now.
         calls: How many calls the model made.
         rounds: How often the model replied.
         usage: Tokens of all replies together.
@@ -60,6 +62,7 @@ class Conversation:
         self.outcomes: list[ToolOutcome] = []
         self.settled = ""
         self.repetitions = 0
+        self.refused = False
         self.exhausted = False
         self.calls = 0
         self.rounds = 0
@@ -81,7 +84,9 @@ class Conversation:
         self.calls += len(reply.calls)
         self.usage = added(self.usage, reply.usage)
 
-    async def carry_out(self, reply: Reply, missing: str = "") -> list[ToolOutcome]:
+    async def carry_out(
+        self, reply: Reply, *, missing: str = "", approve: Approve | None = None
+    ) -> list[ToolOutcome]:
         """Make the reply's calls and tell their results; they come in the order of the calls.
 
         A call that is made again is told what is `missing`, if it is known.
@@ -92,12 +97,13 @@ class Conversation:
             if call.key not in self._results and not self._given_up(call.name):
                 fresh.setdefault(call.key, call)
         if any(self._toolbox.changes(call.name) for call in fresh.values()):
-            returned = [await self._outcome(call) for call in fresh.values()]
+            returned = [await self._outcome(call, approve) for call in fresh.values()]
         else:
             returned = await asyncio.gather(*map(self._outcome, fresh.values()))
         new = dict(zip(fresh, returned, strict=True))
         # A round counts once, so that three wrong calls side by side still leave the retries.
-        self._failures.update({key[0] for key, outcome in new.items() if not outcome.ok})
+        failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
+        self._failures.update(failed)
         outcomes = [self._told(call, new, missing) for call in reply.calls]
         self.messages.append(calls_message(reply.text, reply.calls))
         self.messages += (
@@ -165,11 +171,12 @@ class Conversation:
         told = (outcome.summary or outcome.content for outcome in self.outcomes if outcome.ok)
         return list(dict.fromkeys(told))
 
-    async def _outcome(self, call: Call) -> ToolOutcome:
+    async def _outcome(self, call: Call, approve: Approve | None = None) -> ToolOutcome:
         return await self._toolbox.call(
             *(call.name, call.arguments),
             time_limit=self._tool_timeout,
-            context=[self._question],
+            context=[self._question, Told(" ".join(each.content for each in self.outcomes))],
+            approve=approve,
         )
 
     def _given_up(self, name: str) -> bool:
@@ -181,9 +188,9 @@ class Conversation:
         """What the model reads as the result of `call`."""
         key = call.key
         if earlier := self._results.get(key):
-            return replace(
-                earlier, content=f"{SAME_AGAIN}{earlier.content}{missing and f' {missing}'}"
-            )
+            self.exhausted |= earlier.refused
+            again = f"{SAME_AGAIN}{earlier.content}{missing and f' {missing}'}"
+            return replace(earlier, content=again)
         if key not in new:
             self.exhausted = True
             return ToolOutcome(self._refusal(call.name), ok=False)
@@ -199,6 +206,9 @@ class Conversation:
         if outcome.ok:
             self._remember(key, outcome)
             self._succeeded.append(call)
+        elif outcome.refused:
+            self.refused = True
+            self._results[key] = outcome
         elif self._given_up(call.name):
             outcome = replace(outcome, content=f"{outcome.content} {self._refusal(call.name)}")
         return outcome

@@ -45,6 +45,10 @@ class Question(str, Context):
         return question
 
 
+class Told(str, Context):
+    """What tools have told the model since the question, failures too."""
+
+
 class FunctionSchema:
     """What a model must know to call `function`, and the check of what it sends.
 

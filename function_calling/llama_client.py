@@ -17,17 +17,17 @@ CONNECT_SECONDS = 5
 
 
 def llama_client(url: str, settings: Settings) -> AsyncOpenAI:
-    """A client for the server at `url`: its base URL, with or without `/v1`, or a Unix socket."""
+    """A client for the server at `url`: its base URL, where no path means `/v1`; or a socket."""
     address = urlsplit(url)
     if address.scheme == "file":
         transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path))
-        url = "http://llama"
+        url = "http://llama/v1"
     else:
         transport = httpx2.AsyncHTTPTransport()
-    url = url.rstrip("/")
+        url = url if address.path.strip("/") else f"{url.rstrip('/')}/v1"
     timeout = httpx2.Timeout(settings.query_timeout, connect=CONNECT_SECONDS)
     return AsyncOpenAI(
-        base_url=url if url.endswith("/v1") else f"{url}/v1",
+        base_url=url,
         api_key=settings.llama_api_key or "none",
         # The agent repeats what can be repeated, and knows how long it has.
         max_retries=0,

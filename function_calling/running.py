@@ -1,13 +1,16 @@
-"""The commands `serve` and `ask`: run both servers, and ask the assistant."""
+"""The commands `serve` and `ask`, which run both servers, and the model's server for a chat."""
 
 import argparse
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import httpx2
 
+from function_calling.errors import EngineError
 from function_calling.serving import Doors, is_ready, serving
 from function_calling.settings import Settings
 
@@ -52,6 +55,32 @@ def ask(options: argparse.Namespace) -> int:
             print("A server did not start; `make serve` shows why.", file=sys.stderr)
             return 1
         return _print_answer(doors.assistant, options.query)
+
+
+@contextmanager
+def model_server(host: str, port: int, environ: Mapping[str, str]) -> Iterator[str]:
+    """The URL of the model's running server, or of one that is served meanwhile.
+
+    Args:
+        host: Where it listens.
+        port: The assistant's port; the model's is the next one.
+        environ: The environment that holds the settings.
+
+    Raises:
+        SettingsError: As `serving`, where no server runs.
+        WeightsError: The same.
+        EngineError: The server did not start.
+    """
+    url = f"http://{host}:{port + 1}"
+    if is_ready(url):
+        yield url
+        return
+    with serving(host, port, environ, log=subprocess.DEVNULL, assistant=False) as running:
+        doors, processes = running
+        print(f"Starting the model at {url}.", file=sys.stderr)
+        if not processes.wait_ready(doors):
+            raise EngineError("The model's server did not start; `make serve` shows why.")
+        yield doors.v1
 
 
 def _print_answer(url: str, query: str) -> int:

@@ -29,7 +29,7 @@ _STOP_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """Where the services answer; `v1` is empty when the model is somebody else's server."""
+    """Where the services answer; one is empty where that service is not started here."""
 
     assistant: str
     v1: str
@@ -42,7 +42,12 @@ class Doors:
 
 @contextmanager
 def serving(
-    host: str, port: int, environ: Mapping[str, str], *, log: int | None = None
+    host: str,
+    port: int,
+    environ: Mapping[str, str],
+    *,
+    log: int | None = None,
+    assistant: bool = True,
 ) -> Iterator[tuple[Doors, "Processes"]]:
     """Start the servers, fetching the weights first; stop them at the end.
 
@@ -51,6 +56,7 @@ def serving(
         port: The assistant's port; the model's is the next one.
         environ: The environment that holds the settings.
         log: File descriptor for the servers' output; None lets them write to the terminal.
+        assistant: Whether the assistant is started too, or the model alone.
 
     Raises:
         SettingsError: A setting is wrong, the engine can't run here, or a port is taken.
@@ -58,21 +64,23 @@ def serving(
     """
     settings = Settings.from_env(environ)
     local = not settings.llama_url
-    for each in (port, port + 1) if local else (port,):
-        _check_free(host, each)
+    for each, wanted in ((port, assistant), (port + 1, local)):
+        if wanted:
+            _check_free(host, each)
     if local:
         find_adapter(settings)
         if choose_engine(settings) == "llamacpp":
             resolve(settings)
     base = f"http://{host}"
-    doors = Doors(f"{base}:{port}", f"{base}:{port + 1}" if local else "")
+    doors = Doors(f"{base}:{port}" if assistant else "", f"{base}:{port + 1}" if local else "")
     shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
     processes = Processes()
     try:
         if local:
             processes.start("Llama", host, port + 1, shared, log)
             shared = {**shared, "LLAMA_URL": doors.v1}
-        processes.start("ExchangeAssistant", host, port, shared, log)
+        if assistant:
+            processes.start("ExchangeAssistant", host, port, shared, log)
         yield doors, processes
     finally:
         processes.stop()

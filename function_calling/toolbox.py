@@ -8,64 +8,29 @@ import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal
 
+from function_calling.approval import Approve, changes_something, check_of, needs_approval
 from function_calling.bounded_call import in_thread, within
 from function_calling.errors import ToolError
 from function_calling.function_schema import Context, FunctionSchema
 from function_calling.json_text import result_text
+from function_calling.tool_outcome import FinalAnswer, Made, ToolOutcome
+
+__all__ = [
+    "Approve",
+    "FinalAnswer",
+    "Made",
+    "ToolOutcome",
+    "Toolbox",
+    "changes_something",
+    "needs_approval",
+]
 
 _log = logging.getLogger(__name__)
-
-Approve: TypeAlias = Callable[[str, Mapping[str, Any]], Awaitable[bool]]
-"""Asks a person whether a tool may run, given its name and its arguments."""
-
-Made: TypeAlias = tuple[str, Mapping[str, Any]]
-"""A call that succeeded: the tool's name, and its arguments."""
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class ToolOutcome:
-    """What came of a call.
-
-    Attributes:
-        content: What the model reads: the result as text or JSON, or what went wrong.
-        ok: Whether the tool did what it was asked.
-        value: What the function returned; None where `ok` is false.
-        summary: The result told to a person: the text under `summary` in a dict that the
-            function returned, if there is one.
-        final: Whether `content` is the answer to the question, and the model need not go on.
-    """
-
-    content: str
-    ok: bool
-    value: Any = None
-    summary: str | None = None
-    final: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FinalAnswer:
-    """What a tool returns that settles the whole question: `text` is the answer to it."""
-
-    text: str
-
-
-def changes_something(function: _Function) -> _Function:
-    """Mark a tool after which others may return something else for the same arguments."""
-    function.changes_something = True  # type: ignore[attr-defined]
-    return function
-
-
-def needs_approval(function: _Function) -> _Function:
-    """Mark a tool that changes something, and that a person must say yes to before it runs."""
-    function.needs_approval = True  # type: ignore[attr-defined]
-    return changes_something(function)
 
 
 class Toolbox:
@@ -93,12 +58,15 @@ class Toolbox:
         self._approval = approval
         self._functions: dict[str, Callable[..., Any]] = {}
         self._schemas: dict[str, FunctionSchema] = {}
+        self._checks: dict[str, tuple[Callable[..., Any], FunctionSchema]] = {}
         for function in functions:
             schema = FunctionSchema(function)
             if schema.name in self._functions:
                 raise ValueError(f"Two tools are called {schema.name}: wanted different names.")
             self._functions[schema.name] = function
             self._schemas[schema.name] = schema
+            if check := check_of(function):
+                self._checks[schema.name] = check, FunctionSchema(check)
 
     @property
     def schemas(self) -> list[dict[str, Any]]:
@@ -152,27 +120,48 @@ class Toolbox:
             arguments = self._schemas[name].arguments(arguments_json)
         except ToolError as error:
             return self._failure(str(error))
+        if check := self._checks.get(name):
+            checked = await self._timed(time_limit, *check, arguments, context)
+            if not checked.ok:
+                return checked
         if hasattr(self._functions[name], "needs_approval"):
             if approve is None and self._approval == "refused":
-                return self._failure(f"{name} was not called: nobody can say the yes it needs.")
+                return self._refusal(f"{name} was not called: nobody can say the yes it needs.")
             if approve is not None and not await approve(name, arguments):
-                return self._failure(f"{name} was not called: the user said no.")
+                return self._refusal(f"{name} was not called: the user said no.")
+        tool = self._functions[name]
+        return await self._timed(time_limit, tool, self._schemas[name], arguments, context)
+
+    async def _timed(
+        self,
+        time_limit: float,
+        function: Callable[..., Any],
+        schema: FunctionSchema,
+        arguments: dict[str, Any],
+        context: Sequence[Context],
+    ) -> ToolOutcome:
+        """What comes of a call within its time."""
+        taken = {key: arguments[key] for key in schema.parameters["properties"] if key in arguments}
         try:
-            return await within(time_limit, self._carry_out(name, arguments, context))
+            return await within(time_limit, self._carry_out(function, schema, taken, context))
         except TimeoutError:
             return self._failure(
-                f"Tool {name} took longer than {time_limit:g} seconds and was given up; "
+                f"Tool {schema.name} took longer than {time_limit:g} seconds and was given up; "
                 "whether it did anything is unknown."
             )
 
     async def _carry_out(
-        self, name: str, arguments: dict[str, Any], context: Sequence[Context]
+        self,
+        tool: Callable[..., Any],
+        schema: FunctionSchema,
+        arguments: dict[str, Any],
+        context: Sequence[Context],
     ) -> ToolOutcome:
         """What comes of a call, whatever the function raises."""
+        name = schema.name
         try:
-            arguments |= self._schemas[name].injected(context)
-            function = partial(self._functions[name], **arguments)
-            if inspect.iscoroutinefunction(self._functions[name]):
+            function = partial(tool, **arguments, **schema.injected(context))
+            if inspect.iscoroutinefunction(tool):
                 value = await function()
             else:
                 value = await in_thread(partial(self._attempted, name, function))
@@ -217,3 +206,6 @@ class Toolbox:
 
     def _failure(self, problem: str) -> ToolOutcome:
         return ToolOutcome(result_text(problem, self._byte_limit), False)
+
+    def _refusal(self, why: str) -> ToolOutcome:
+        return replace(self._failure(why), refused=True)

@@ -59,6 +59,24 @@ def test_a_taken_port_is_named(
     assert "set PORT to another number" in said
 
 
+def test_a_chat_needs_the_models_port_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where it would start the model itself."""
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind((HOST, port + 1))
+        assert f"{HOST}:{port + 1}" in refused(["chat", "--port", str(port), "hello"], capsys)
+
+
+@pytest.mark.parametrize("tools", ["magic", "todo,"])
+def test_a_chat_names_tools_that_there_are_not(
+    tools: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it asks anybody."""
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://{HOST}:{free_port()}")
+    monkeypatch.setenv("TODO_DB", "/nowhere/todo.db")
+    assert "TO" in refused(["chat", "--tools", tools, "hello"], capsys)
+
+
 def test_a_port_that_no_port_can_be_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     """The number itself is in the sentence."""
     assert "99999" in refused(["serve", "--port", "99999"], capsys)

@@ -54,7 +54,7 @@ MODEL_HALF = {
     },
 }
 ASSISTANT_HALF = {
-    "agent": {"toolbox", "completion", "conversation", "telling", "events"},
+    "agent": {"toolbox", "completion", "conversation", "telling", "events", "time_limit"},
     "telling": {"completion", "conversation", "events", "numerals"},
     "conversation": {
         "completion", "function_schema", "grounding", "history", "toolbox", "messages",
@@ -66,13 +66,22 @@ ASSISTANT_HALF = {
     "events": {"toolbox", "messages"},
     "grounding": {"dates", "numerals"},
     "tool_sets": {"toolbox", "errors"},
-    "toolbox": {"bounded_call", "function_schema", "json_text", "errors"},
+    "toolbox": {
+        "approval", "bounded_call", "function_schema", "json_text", "tool_outcome", "errors",
+    },
+    "approval": set(),
+    "tool_outcome": set(),
     "function_schema": {
         "docstrings", "parameters_schema", "wrong_arguments", "json_text", "errors",
     },
     "parameters_schema": {"json_text"},
     "wrong_arguments": {"json_text"},
     "bounded_call": set(),
+    "time_limit": set(),
+    "terminal": {
+        "assistant", "events", "llama_client", "tool_sets", "toolbox", "errors", "settings",
+    },
+    "assistant": {"agent", "llama_client", "tool_sets", "toolbox", "errors", "settings"},
     "llama_client": {"errors", "settings"},
     "dates": {"currency_names"},
     "questions": {
@@ -90,6 +99,7 @@ ASSISTANT_HALF = {
     "currency_names": set(),
     "conversion": {"currencies", "rates", "errors"},
     "todos": {"errors"},
+    "todo_tools": {"approval", "function_schema", "todos", "tool_sets", "errors"},
     "rates": set(),
     "ecb_rates": {"ecb_feed", "ecb_history", "rates", "errors", "settings"},
     "ecb_feed": {"ecb_history"},
@@ -100,11 +110,11 @@ ASSISTANT_HALF = {
 }  # fmt: skip
 LAUNCHER = {
     "serving": {"engines", "weights", "errors", "settings"},
-    "running": {"serving", "settings"},
+    "running": {"serving", "errors", "settings"},
 }
 """Starts the servers as processes, and so knows neither half's inside."""
-COMMAND_LINE = {"__main__": {"running", "workbench", "formats", "errors"}}
-"""Wires the commands: those of the launcher, and those that look into the model half."""
+COMMAND_LINE = {"__main__": {"running", "terminal", "workbench", "formats", "tools", "errors"}}
+"""Wires the commands: those of the launcher, the chat, and those that look into the model half."""
 
 ROOMS = (
     {"errors": set(), "messages": set(), "settings": {"errors"}}
@@ -115,9 +125,8 @@ ROOMS = (
     | {
         # Wiring: it may use whatever there is.
         "service": {
-            *("openai_endpoints", "tools", "agent", "chat_model", "chat_stream", "engines"),
-            *("events", "history", "llama_client", "todos", "tool_sets", "toolbox"),
-            *("errors", "settings"),
+            *("openai_endpoints", "tools", "assistant", "chat_model", "chat_stream", "engines"),
+            *("events", "history", "llama_client", "errors", "settings"),
         },
         "openai_endpoints": {
             *("chat_messages", "chat_model", "chat_request", "chat_response"),
@@ -125,8 +134,16 @@ ROOMS = (
             *("messages", "errors"),
         },
         "tools": {
-            *("conversion", "currencies", "ecb_rates", "questions", "rates", "todos", "tool_sets"),
-            *("toolbox", "function_schema", "unconverted", "errors", "settings"),
+            *(
+                "conversion",
+                "currencies",
+                "ecb_rates",
+                "questions",
+                "unconverted",
+                "rates",
+                "todos",
+            ),
+            *("todo_tools", "tool_sets", "toolbox", "function_schema", "settings"),
         },
         "benchmarks": {"chat_events", "formats", "serving", "errors"},
     }
@@ -146,6 +163,8 @@ ONE_DOOR = {
     "llguidance": {"function_calling/engines/compiler.py"},
     "jinja2": {"function_calling/formats/template.py"},
     "huggingface_hub": {"function_calling/carriers/hub.py"},
+    "prompt_toolkit": {"function_calling/terminal/keyboard.py"},
+    "rich": {"function_calling/terminal/screen.py"},
     "currency_converter": {"function_calling/ecb_history.py"},
 }
 """A package, and the files that alone may know it."""

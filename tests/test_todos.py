@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function_calling.errors import SettingsError, ToolError
+from function_calling.todo_tools import todo_tools
 from function_calling.todos import LONGEST_TITLE, MOST_NAMED, TodoStore
 from function_calling.toolbox import Toolbox
-from tools import todo_tools
 
 CALLS = 200
 UTC = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"

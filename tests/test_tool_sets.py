@@ -10,10 +10,11 @@ import pytest
 
 from function_calling.errors import SettingsError
 from function_calling.settings import Settings
+from function_calling.todo_tools import todo_tools
 from function_calling.todos import TodoStore
 from function_calling.tool_sets import ToolSet, join, load_tool_sets
 from function_calling.toolbox import FinalAnswer, Made, Toolbox
-from tools import currency_tools, todo_tools
+from tools import currency_tools
 
 MODULE = '''
 from function_calling.tool_sets import ToolSet

@@ -21,16 +21,10 @@ from function_calling.messages import JsonSlot
 from function_calling.rates import FixedRates, Rate
 from function_calling.schemas import enforceable
 from function_calling.settings import Settings
+from function_calling.todo_tools import MOST_LISTED, TodoTools, todo_tools
 from function_calling.todos import TodoStore
 from function_calling.toolbox import Toolbox
-from tools import (
-    MOST_LISTED,
-    CurrencyTools,
-    DatedCurrencyTools,
-    TodoTools,
-    currency_tools,
-    todo_tools,
-)
+from tools import CurrencyTools, DatedCurrencyTools, currency_tools
 
 
 def convert(amount: str, source: str = "USD", target: str = "CAD", rate: str = "3.14159"):
@@ -306,9 +300,9 @@ def test_a_long_list_is_told_in_part(todo: TodoTools) -> None:
 
 def test_a_task_is_changed_in_what_is_given(todo: TodoTools) -> None:
     """Small models fill in every argument: an empty title means the old one."""
-    assert todo.update_task(1, "", True)["summary"] == 'On the to-do list now: "Buy milk" (done).'
+    assert todo.update_task(1, "", True)["summary"] == 'Marked "Buy milk" as done.'
     assert todo.update_task(1, "Buy oats")["done"]
-    assert todo.update_task(1, done=False)["summary"] == 'On the to-do list now: "Buy oats".'
+    assert todo.update_task(1, done=False)["summary"] == 'Marked "Buy oats" as not done.'
 
 
 @pytest.mark.parametrize("title", ["", "  "])
