@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,7 +90,7 @@ def autoscaler(item: dict[str, Any]) -> dict[str, Any]:
     Checks what of it is KEDA's alone.
     """
     assert item["apiVersion"] == "keda.sh/v1alpha1"
-    spec = dict(item["spec"])
+    spec = deepcopy(item["spec"])
     (trigger,) = spec.pop("triggers")
     assert trigger.keys() == {"type", "metadata"}
     assert trigger["type"] == "prometheus"
