@@ -73,7 +73,9 @@ class ExchangeAssistant:
             raise SettingsError(
                 "Llama is not served: start `service:ExchangeAssistant` by BentoML."
             )
-        self.client = llama_client(url, settings)
+        # On BentoCloud, headers tell which service a request is for.
+        headers = {} if settings.llama_url else self.llm.to_async.default_headers
+        self.client = llama_client(url, settings, headers)
         self.model = settings.llama_model
         self.tools = load_tool_sets(
             settings.tools,

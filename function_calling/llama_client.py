@@ -4,6 +4,7 @@ BentoML gives a service's address as `http://host:port`, or on one machine as `f
 Unix socket. `LLAMA_URL` may also name any other OpenAI-compatible server.
 """
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -16,8 +17,13 @@ from function_calling.settings import Settings
 CONNECT_SECONDS = 5
 
 
-def llama_client(url: str, settings: Settings) -> AsyncOpenAI:
-    """A client for the server at `url`: its base URL, with or without `/v1`, or a Unix socket."""
+def llama_client(
+    url: str, settings: Settings, headers: Mapping[str, str] | None = None
+) -> AsyncOpenAI:
+    """A client for the server at `url`: its base URL, with or without `/v1`, or a Unix socket.
+
+    `headers` go with every request.
+    """
     address = urlsplit(url)
     if address.scheme == "file":
         transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path))
@@ -31,6 +37,7 @@ def llama_client(url: str, settings: Settings) -> AsyncOpenAI:
         api_key=settings.llama_api_key or "none",
         # The agent repeats what can be repeated, and knows how long it has.
         max_retries=0,
+        default_headers=headers,
         http_client=httpx2.AsyncClient(transport=transport, timeout=timeout),
     )
 
