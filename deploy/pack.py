@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BENTOML = [sys.executable, "-m", "bentoml"]
 
 
 def build() -> str:
@@ -23,17 +22,25 @@ def build() -> str:
     With ENGINE=lmdeploy the Bento names the hub's model, for which the hub is asked. Everything
     else about the engine is decided where the Bento is served.
     """
-    environ = {"ENGINE": "llamacpp", "BENTOML_DO_NOT_TRACK": "True"} | os.environ
-    command = [*BENTOML, "build", "--output", "tag", "--quiet"]
-    built = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE)
-    return built.stdout.decode().strip().removeprefix("__tag__:")
+    return bentoml("build", "--output", "tag", "--quiet").removeprefix("__tag__:")
 
 
 def folder_of(tag: str) -> Path:
     """Where BentoML keeps the Bento."""
-    command = [*BENTOML, "get", tag, "--output", "path"]
-    found = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    return Path(found.stdout.decode().strip())
+    return Path(bentoml("get", tag, "--output", "path"))
+
+
+def bentoml(*arguments: str) -> str:
+    """What a command of BentoML prints.
+
+    Raises:
+        subprocess.CalledProcessError: It failed; why is on stderr.
+    """
+    environ = {"ENGINE": "llamacpp", "BENTOML_DO_NOT_TRACK": "True"} | os.environ
+    environ["COLUMNS"] = "10000"  # it breaks its lines, paths too, for a terminal of this width
+    command = [sys.executable, "-m", "bentoml", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environ, check=True, stdout=subprocess.PIPE)
+    return done.stdout.decode().strip()
 
 
 def contents(folder: Path) -> Iterator[str]:
