@@ -16,6 +16,11 @@ from function_calling.settings import Settings
 
 CONNECT_SECONDS = 5
 
+# Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all requests
+# to one server. To open one takes no time beside a reply; with TLS it takes several round trips.
+_NOT_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=0)
+_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+
 
 def llama_client(
     url: str, settings: Settings, headers: Mapping[str, str] | None = None
@@ -29,7 +34,9 @@ def llama_client(
         transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path))
         url = "http://llama"
     else:
-        transport = httpx2.AsyncHTTPTransport()
+        transport = httpx2.AsyncHTTPTransport(
+            limits=_NOT_KEPT if address.scheme == "http" else _KEPT
+        )
     url = url.rstrip("/")
     timeout = httpx2.Timeout(settings.query_timeout, connect=CONNECT_SECONDS)
     return AsyncOpenAI(

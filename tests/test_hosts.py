@@ -128,6 +128,40 @@ def test_a_model_server_that_dies_costs_no_answer(cluster: Cluster, tmp_path: Pa
         assert response.text == ANSWER
 
 
+CONNECTIONS = """
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 300s
+    timeout server 300s
+listen models
+    bind {bind}
+    balance roundrobin
+    server one {one}
+    server two {two}
+"""
+
+
+@needs_haproxy
+def test_a_balancer_of_connections_shares_the_load_too(tmp_path: Path) -> None:
+    """As a Service of Kubernetes is, which never looks into a connection."""
+    bind = f"{BALANCER}:{free_port(BALANCER)}"
+    with ExitStack() as stack:
+        models = [stack.enter_context(host(tmp_path, SCRIPTED, each)) for each in MODEL_HOSTS[:2]]
+        for each in models:
+            each.wait_ready()
+        one, two = (f"{each.address}:{each.port}" for each in models)
+        file = tmp_path / "haproxy.cfg"
+        file.write_text(CONNECTIONS.format(bind=bind, one=one, two=two))
+        stack.enter_context(running([str(HAPROXY), "-f", str(file)], tmp_path / "haproxy.log"))
+        settings = {"LLAMA_URL": f"http://{bind}", "LLAMA_MODEL": "scripted"}
+        assistant = stack.enter_context(host(tmp_path, EXCHANGE, ASSISTANT, **settings))
+        assistant.wait_ready()
+        for _ in range(4):
+            assert assistant.exchange().text == ANSWER
+        assert min(requests_served(each) for each in models) >= 2
+
+
 @needs_haproxy
 def test_the_balancers_file_is_right() -> None:
     """HAProxy says so itself, without a warning."""

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -22,7 +23,7 @@ STAGES = (FOLDER, FOLDER / "weights")
 OLDEST, NEWEST = "1.29", "1.37"
 """Kubernetes' versions whose schemas the files obey."""
 NOT_OURS = {"BENTOML_DO_NOT_TRACK", "BENTOML_HOME", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"}
-NOT_OURS |= {"HOME"}
+NOT_OURS |= {"HOME", "NVIDIA_DRIVER_CAPABILITIES"}
 
 
 def documents(folder: Path) -> Iterator[dict[str, Any]]:
@@ -231,6 +232,20 @@ def test_the_weights_are_fetched_to_where_the_model_looks() -> None:
     for name in ("llama", "llama-weights"):
         mounts = {each["name"]: each["mountPath"] for each in container(name)["volumeMounts"]}
         assert Path(folder).is_relative_to(mounts["weights"])
+
+
+def test_the_hubs_client_takes_the_jobs_options() -> None:
+    """Under the names that the Job uses."""
+    program, command, *rest = container("llama-weights")["args"]
+    told = subprocess.run(
+        [str(Path(sys.executable).with_name(program)), command, "--help"],
+        env={"NO_COLOR": "1", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for option in (each.split("=")[0] for each in rest if each.startswith("--")):
+        assert f"{option} " in told
 
 
 def test_the_model_has_a_gpu_and_the_assistant_none() -> None:

@@ -120,6 +120,7 @@ ROOMS = (
             *("conversion", "currencies", "ecb_rates", "questions", "rates", "todos", "tool_sets"),
             *("toolbox", "function_schema", "errors", "settings"),
         },
+        "deploy": set(),
         "packing": {"engines", "settings"},
         "benchmarks": {"formats", "serving", "errors"},
     }
@@ -144,7 +145,10 @@ ONE_DOOR = {
 """A package, and the files that alone may know it."""
 
 FILES = sorted(
-    chain(ROOT.glob("*.py"), ROOT.glob("function_calling/**/*.py"), ROOT.glob("benchmarks/**/*.py"))
+    chain(
+        ROOT.glob("*.py"),
+        *(ROOT.glob(f"{name}/**/*.py") for name in ("function_calling", "benchmarks", "deploy")),
+    )
 )
 each_file = pytest.mark.parametrize("path", FILES, ids=[str(f.relative_to(ROOT)) for f in FILES])
 
