@@ -10,11 +10,11 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 
-.PHONY: help serve ask chat test test-clients check coverage eval fix clean
+.PHONY: help serve ask chat test test-clients check coverage eval bento containerfile fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
-	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1 \t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
 
 serve: $(RUNTIME) ## Serve the assistant on PORT (3000) and the model's /v1 on the next port
 	@exec $(PYTHON) -m function_calling serve --port $(PORT)
@@ -46,12 +46,18 @@ coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
 eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers of its own
 	@exec $(PYTHON) benchmarks/run_eval.py $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
 
+bento: $(RUNTIME) ## Build the Bento, and tell what is in it and how big it is
+	@exec $(PYTHON) deploy/pack.py
+
+containerfile: $(RUNTIME) ## Build the Bento, and lay out what Docker builds its image from
+	@exec $(PYTHON) deploy/pack.py --context build/image
+
 fix: $(DEVELOPMENT) ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff format --quiet .
 	@$(PYTHON) -m ruff check --fix .
 
 clean: ## Remove both environments and all caches here; downloaded weights stay
-	@rm -rf .venv .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf .venv .venv-clients build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON):

@@ -15,34 +15,32 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from function_calling.assistant import Assistant
 from function_calling.chat_model import load_chat_model
 from function_calling.chat_stream import ChatStream
-from function_calling.engines import choose_engine
 from function_calling.errors import ApiError, SettingsError
 from function_calling.events import Answer, Event
 from function_calling.history import read_messages
 from function_calling.llama_client import first_model, llama_client
 from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
+from packing import hub_weights, image, llama_resources, with_weights
 from tools import TOOL_SETS
 
 settings = Settings.from_env(os.environ)
-image = bentoml.images.Image(python_version="3.11").requirements_file("requirements.txt")
-
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
-GPU = {"gpu": 1, "gpu_type": "nvidia-a100-80gb"}
-CPU = {"cpu": "2"}
 
 
 @bentoml.asgi_app(openai_api_app, path="/v1")
 @bentoml.service(
     image=image,
     traffic={"timeout": 300},
-    resources=GPU if choose_engine(settings) == "lmdeploy" else CPU,
+    resources=llama_resources(settings),
 )
 class Llama:
     """A language model behind an OpenAI-compatible API at `/v1`."""
 
+    weights = hub_weights(settings)
+
     def __init__(self) -> None:
-        self.model = load_chat_model(settings)
+        self.model = load_chat_model(with_weights(settings, self.weights))
         openai_api_app.state.chat_model = self.model
 
     async def __metrics__(self, original: str) -> str:
@@ -72,7 +70,9 @@ class ExchangeAssistant:
             raise SettingsError(
                 "Llama is not served: start `service:ExchangeAssistant` by BentoML."
             )
-        self.assistant = Assistant(settings, llama_client(url, settings), TOOL_SETS)
+        # On BentoCloud, headers tell which service a request is for.
+        headers = {} if settings.llama_url else self.llm.to_async.default_headers
+        self.assistant = Assistant(settings, llama_client(url, settings, headers), TOOL_SETS)
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""

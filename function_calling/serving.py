@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -91,6 +92,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._running: list[subprocess.Popen[bytes]] = []
+        self._homes = tempfile.TemporaryDirectory(prefix="serving-")
 
     def start(
         self, service: str, host: str, port: int, environ: Mapping[str, str], log: int | None
@@ -98,6 +100,8 @@ class Processes:
         """Start one service of `service.py` with BentoML."""
         command = [sys.executable, "-m", "bentoml", "serve", f"service:{service}"]
         command += ["--host", host, "--port", str(port)]
+        # BentoML keeps its metrics there, and removes those of a server that started before.
+        environ = {**environ, "BENTOML_HOME": f"{self._homes.name}/{service}"}
         # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
         self._running.append(
             subprocess.Popen(
@@ -130,6 +134,7 @@ class Processes:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        self._homes.cleanup()
 
 
 def is_ready(url: str) -> bool:

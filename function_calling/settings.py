@@ -42,6 +42,9 @@ class Settings:
         "a hub model instead of the profile's own; embedded: `owner/repo:file.gguf`",
     )
     model_path: str = _setting("MODEL_PATH", "", "a GGUF file on this machine; nothing is fetched")
+    llama_model_dir: str = _setting(
+        "LLAMA_MODEL_DIR", "", "`lmdeploy`: a folder with the model's files; the hub isn't asked"
+    )
     models_dir: str = _setting(
         "MODELS_DIR", "", "where downloaded weights are kept (default: a per-user cache folder)"
     )

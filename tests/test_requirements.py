@@ -12,7 +12,13 @@ from packaging.requirements import Requirement
 from pip_requirements_parser import InstallRequirement, RequirementsFile
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("service.py", "openai_endpoints.py", "tools.py", "function_calling/**/*.py")
+SOURCES = (
+    "service.py",
+    "packing.py",
+    "openai_endpoints.py",
+    "tools.py",
+    "function_calling/**/*.py",
+)
 FILES = ("requirements.txt", "requirements-cpu.txt", "requirements-dev.txt")
 
 

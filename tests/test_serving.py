@@ -1,6 +1,7 @@
 """Real servers with the default model, through both doors, as a user starts and asks them."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -142,6 +143,18 @@ def test_the_documented_query_is_answered_in_one_sentence(server: Server) -> Non
     assert "131.95" in response.text
     assert "Canadian dollar" in response.text
     assert len(response.text.strip().splitlines()) == 1
+
+
+def test_each_server_counts_its_own_requests(server: Server) -> None:
+    """BentoML's numbers of both are there, each at its own door."""
+    assert server.exchange(QUERY).is_success
+    for url, name, route in (
+        (server.assistant, "ExchangeAssistant", "/exchange"),
+        (server.v1, "Llama", "/v1/chat/completions"),
+    ):
+        metrics = httpx2.get(f"{url}/metrics").text
+        assert set(re.findall(r'runner_name="(\w+)"', metrics)) == {name}
+        assert f'bentoml_service_request_total{{endpoint="{route}"' in metrics
 
 
 def test_bentomls_client_gets_the_same_answer(server: Server) -> None:

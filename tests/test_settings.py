@@ -25,6 +25,7 @@ def test_every_variable_is_read_into_its_field() -> None:
         "ENGINE": "llamacpp",
         "MODEL_ID": "acme/tiny:tiny.gguf",
         "MODEL_PATH": "/models/tiny.gguf",
+        "LLAMA_MODEL_DIR": "/models/tiny",
         "MODELS_DIR": "/models",
         "TOOL_FORMAT": "hermes",
         "THREADS": "3",

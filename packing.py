@@ -1,0 +1,49 @@
+"""What BentoML packs beside the code: the image's packages, the machine, and whose weights.
+
+This is the one place for Python's version and packages: BentoML adds what `bentofile.yaml` declares
+to what is declared here.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bentoml
+
+from function_calling.engines import choose_engine
+from function_calling.settings import GPU_MODEL_ID, Settings
+
+# The file pins everything, so there is nothing to look up at an index.
+image = bentoml.images.Image(
+    python_version="3.11",
+    python_requirements=Path(__file__).with_name("requirements.txt").read_text(encoding="utf-8"),
+    lock_python_packages=False,
+)
+
+
+def llama_resources(settings: Settings) -> dict[str, Any]:
+    """The machine that `Llama` wants for its engine, in BentoML's words."""
+    if choose_engine(settings) == "lmdeploy":
+        return {"gpu": 1, "gpu_type": "nvidia-a100-80gb"}
+    return {"cpu": "2"}
+
+
+def hub_weights(settings: Settings) -> Any:
+    """The hub's model that BentoML fetches for LMDeploy; None where the hub must not be asked.
+
+    What names such a model asks the hub when it is built and when it is served.
+    """
+    here = settings.llama_model_dir or settings.model_path
+    if here or choose_engine(settings) != "lmdeploy":
+        return None
+    return bentoml.models.HuggingFaceModel(
+        settings.model_id or GPU_MODEL_ID, exclude=["*.pth", "*.pt", "original/*"]
+    )
+
+
+def with_weights(settings: Settings, fetched: str | None) -> Settings:
+    """The settings with the folder of LMDeploy's model: the one that is set, or the fetched one."""
+    if choose_engine(settings) != "lmdeploy":
+        return settings
+    folder = settings.llama_model_dir or settings.model_path or fetched or ""
+    return replace(settings, model_path=folder)

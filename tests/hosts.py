@@ -1,0 +1,111 @@
+"""Servers on addresses of their own, as on machines of their own."""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psutil
+from conftest import SERVERS_ENVIRONMENT
+
+from function_calling.serving import is_ready
+
+ROOT = Path(__file__).resolve().parent.parent
+QUERY = "I want to exchange 42 US dollars to Canadian dollars"
+START_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Host:
+    """A server process that listens on one address alone."""
+
+    address: str
+    port: int
+    process: psutil.Popen
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://{self.address}:{self.port}"
+
+    def wait_ready(self) -> None:
+        """Wait until it answers; show its log if it ends instead, or takes too long."""
+        until = time.monotonic() + START_SECONDS
+        while not is_ready(self.url):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.2)
+
+    def exchange(self, query: str = QUERY) -> httpx2.Response:
+        """Post a query to the assistant there."""
+        return httpx2.post(f"{self.url}/exchange", json={"query": query}, timeout=300)
+
+    def kill(self) -> None:
+        """End all its processes at once, as when a machine loses its power."""
+        kill(self.process)
+
+
+def kill(process: psutil.Popen) -> None:
+    """End a process and those that it started; BentoML's workers are groups of their own."""
+    family = [*process.children(recursive=True), process] if process.is_running() else []
+    for each in family:
+        each.kill()
+    psutil.wait_procs(family)
+
+
+def free_port(address: str) -> int:
+    """A port that is free there now."""
+    with socket.socket() as trial:
+        trial.bind((address, 0))
+        port: int = trial.getsockname()[1]
+        return port
+
+
+@contextmanager
+def host(
+    folder: Path, service: str, address: str, port: int | None = None, **settings: str
+) -> Iterator[Host]:
+    """Serve `module:Service`, of this project or of its tests, on `address`.
+
+    Args:
+        folder: Where its log and its metrics are kept.
+        service: What BentoML is told to serve.
+        address: One of this machine's loopback addresses.
+        port: The port there; by default a free one.
+        settings: Environment variables for it.
+    """
+    port = port or free_port(address)
+    command = [sys.executable, "-m", "bentoml", "serve", service]
+    command += ["--host", address, "--port", str(port)]
+    name = f"{service.split(':')[1]}-{address}"
+    with running(
+        command,
+        folder / f"{name}.log",
+        PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        BENTOML_HOME=str(folder / name),  # a server that starts removes the metrics there
+        **settings,
+    ) as process:
+        yield Host(address, port, process, folder / f"{name}.log")
+
+
+@contextmanager
+def running(
+    command: list[str], log: Path, cwd: Path = ROOT, **environ: str
+) -> Iterator[psutil.Popen]:
+    """Run a command; at the end it is asked to stop, and killed if it does not."""
+    with log.open("ab") as output:
+        environ = SERVERS_ENVIRONMENT | environ
+        process = psutil.Popen(command, cwd=cwd, env=environ, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            psutil.wait_procs([process], timeout=30)
+        kill(process)

@@ -1,0 +1,170 @@
+"""The Bento as `make bento` builds it: what is in it, and that it answers wherever it is."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import SERVERS_ENVIRONMENT
+from hosts import Host, free_port, running
+
+pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = "127.0.0.1"
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+LARGEST = 2_000_000
+"""Bytes that a Bento may have: it is code."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for Bentos, in place of the user's own."""
+    return tmp_path_factory.mktemp("bentoml")
+
+
+@pytest.fixture(scope="module")
+def built(store: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What a build from a checkout full of other things prints, and the image's context.
+
+    No request leaves for an index or a hub: both would be looked for where nothing is.
+    """
+    checkout = tmp_path_factory.mktemp("checkout") / "project"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).is_file():
+            (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, checkout / name)
+    for name in (".env", "prod.env", "models/model.gguf", "models/model.safetensors", "notes.txt"):
+        (checkout / name).parent.mkdir(exist_ok=True)
+        (checkout / name).write_text("secret")
+    nowhere = f"http://{HERE}:{free_port(HERE)}"
+    done = subprocess.run(
+        [sys.executable, "deploy/pack.py", "--context", "build/image"],
+        cwd=checkout,
+        env=SERVERS_ENVIRONMENT
+        | {"BENTOML_HOME": str(store), "HF_ENDPOINT": nowhere}
+        | {"PIP_INDEX_URL": nowhere, "UV_INDEX_URL": nowhere, "UV_DEFAULT_INDEX": nowhere},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, checkout / "build/image"
+
+
+@pytest.fixture(scope="module")
+def tag(built: tuple[str, Path]) -> str:
+    """The Bento's name in the store."""
+    return re.findall(r"^Built (\S+)\.", built[0], re.MULTILINE)[0]
+
+
+def test_the_services_are_packed_and_nothing_else(built: tuple[str, Path]) -> None:
+    """No test, no weight, no secret; what was told is what is there."""
+    told, context = built
+    files = {str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()}
+    source = {name.removeprefix("src/") for name in files if name.startswith("src/")}
+    package = {str(path.relative_to(ROOT)) for path in (ROOT / "function_calling").rglob("*.py")}
+    roots = {path.name for path in ROOT.glob("*.py")}
+    named = {"requirements.txt", "README.md", "LICENSE", "bentofile.yaml"}
+    assert source == package | roots | named
+    lines = re.findall(r"^ *[\d,]+  (\S+)$", told, re.MULTILINE)
+    assert set(lines) == files
+    total = int(re.findall(r"^ *([\d,]+)  bytes in", told, re.MULTILINE)[0].replace(",", ""))
+    assert total == sum((context / name).stat().st_size for name in files) < LARGEST
+
+
+def test_the_bento_names_no_model(built: tuple[str, Path]) -> None:
+    """So each of its containers fetches what it serves, and the assistant's none."""
+    said = yaml.safe_load((built[1] / "bento.yaml").read_text())
+    assert said["models"] == []
+    assert {each["name"]: each["models"] for each in said["services"]} == {
+        "ExchangeAssistant": [],
+        "Llama": [],
+    }
+    assert not said["envs"]
+
+
+def test_the_image_is_of_one_python_with_the_pins(built: tuple[str, Path]) -> None:
+    """One base image and one version; every package exactly as tested."""
+    dockerfile = (built[1] / "env/docker/Dockerfile").read_text()
+    assert re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE) == ["python:3.11-slim"]
+    assert "uv venv --python 3.11 " in dockerfile
+    image, tested = built[1] / "env/python/requirements.txt", ROOT / "requirements.txt"
+    assert pins(image) == pins(tested)
+    assert "docker build" in built[0]
+
+
+def pins(file: Path) -> set[str]:
+    """The packages with their versions that a requirements file names."""
+    return set(re.findall(r"^[\w.-]+==[\w.+!-]+", file.read_text(), re.MULTILINE))
+
+
+@contextmanager
+def served(
+    folder: Path, command: list[str], cwd: Path, name: str, **environ: str
+) -> Iterator[Host]:
+    """A server on a free port, which `command` is told by BENTOML_PORT or as `{port}`."""
+    port, log = free_port(HERE), folder / f"{name}.log"
+    told = [part.format(port=port) for part in command]
+    with running(told, log, cwd=cwd, PATH=PATH, **environ) as process:
+        yield Host(HERE, port, process, log)
+
+
+def test_it_answers_from_an_empty_folder(tag: str, store: Path, tmp_path: Path) -> None:
+    """With the embedded model, and nothing of the checkout in reach."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    command = ["bentoml", "serve", tag, "--host", HERE, "--port", "{port}"]
+    with served(tmp_path, command, empty, "serve", BENTOML_HOME=str(store)) as host:
+        host.wait_ready()
+        response = host.exchange()
+        assert (response.status_code, "131.95" in response.text) == (200, True)
+    assert not list(empty.iterdir())
+
+
+def arguments(name: str) -> list[str]:
+    """What Kubernetes gives the image's entry point for a Deployment."""
+    text = (ROOT / f"deploy/kubernetes/{name}.yaml").read_text()
+    deployment = next(iter(yaml.safe_load_all(text)))
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    args: list[str] = container["args"]
+    args[args.index("--host") + 1] = HERE
+    args[args.index("--port") + 1] = "{port}"
+    return args
+
+
+def test_its_containers_answer_together(built: tuple[str, Path], tmp_path: Path) -> None:
+    """Started as Kubernetes starts them: one image, two services, joined by `LLAMA_URL`."""
+    bento = built[1]
+    (bento / "env/docker/entrypoint.sh").chmod(0o755)
+    before = sorted(bento.rglob("*"))
+
+    def container(name: str, **environ: str) -> Any:
+        home = str(tmp_path / name)
+        settings = {"BENTO_PATH": str(bento), "BENTOML_CONTAINERIZED": "true"}
+        settings |= {"BENTOML_HOME": home, "PYTHONDONTWRITEBYTECODE": "1"}
+        command = ["env/docker/entrypoint.sh", *arguments(name)]
+        return served(tmp_path, command, bento, name, **settings, **environ)
+
+    with (
+        container("llama") as llama,
+        container("exchange-assistant", LLAMA_URL=llama.url) as assistant,
+    ):
+        llama.wait_ready()
+        assistant.wait_ready()
+        response = assistant.exchange()
+        assert (response.status_code, "131.95" in response.text) == (200, True)
+    assert sorted(bento.rglob("*")) == before, "the root file system of a container is read-only"

@@ -1,0 +1,138 @@
+"""`docs/deploy.md`: its commands work, and what can't be run here at least exists."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import pytest
+from bentoml_cli.cli import create_bentoml_cli
+from conftest import SERVERS_ENVIRONMENT
+from hosts import Host, free_port, running
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+MODEL_HOST, OTHER_HOST = "127.0.0.31", "127.0.0.32"
+
+
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    """The text under a heading."""
+    return TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+SHOWN = [
+    found.groups()
+    for block in blocks("console", TEXT.replace(section("Two hosts"), ""))
+    for found in re.finditer(r"^\$ (.*)\n((?:[^$].*\n|\n)*)", block, re.MULTILINE)
+]
+
+
+@pytest.mark.serve
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("command", "output"), SHOWN, ids=[each[0][:30] for each in SHOWN])
+def test_a_command_prints_what_is_shown(command: str, output: str, tmp_path: Path) -> None:
+    """But for what differs from time to time, which is shown as an ellipsis."""
+    (program,) = re.findall(r"^(?:\w+=\S+ )*(\S+)", command)
+    if not shutil.which(program, path=PATH):
+        pytest.skip(f"{program} is not installed")
+    # The environment is there: the tests run in it.
+    command = command.replace("make ", "make -s -o .venv/.runtime ")
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=SERVERS_ENVIRONMENT | {"PATH": PATH, "BENTOML_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    wanted = ".*".join(re.escape(part) for part in output.split("…"))
+    assert re.fullmatch(wanted, done.stdout, re.DOTALL), done.stdout
+
+
+@pytest.mark.serve
+@pytest.mark.timeout(600)
+def test_two_hosts_answer_as_shown(tmp_path: Path) -> None:
+    """Each server on an address of its own, with the default model."""
+    llama, assistant, asked = blocks("console", section("Two hosts"))
+    ports = {"3001": free_port(MODEL_HOST), "3000": free_port(OTHER_HOST)}
+
+    def here(text: str, address: str) -> str:
+        text = text.removeprefix("$ ").strip()
+        text = text.replace("model-host", MODEL_HOST).replace("0.0.0.0", address)
+        for shown, port in ports.items():
+            text = re.sub(rf"\b{shown}\b", str(port), text)
+        return text.replace("127.0.0.1", OTHER_HOST)
+
+    with ExitStack() as stack:
+        for block, address, port in (
+            (llama, MODEL_HOST, ports["3001"]),
+            (assistant, OTHER_HOST, ports["3000"]),
+        ):
+            log = tmp_path / f"{address}.log"
+            process = stack.enter_context(
+                running(
+                    ["bash", "-c", here(block, address)],
+                    log,
+                    PATH=PATH,
+                    BENTOML_HOME=str(tmp_path / address),
+                )
+            )
+            Host(address, port, process, log).wait_ready()
+        command, output = asked.split("\n", 1)
+        done = subprocess.run(
+            ["bash", "-c", here(command, OTHER_HOST)], capture_output=True, text=True, check=True
+        )
+    assert done.stdout == output.rstrip("\n")
+
+
+def bentoml_commands() -> Iterator[list[str]]:
+    """The words of every command of BentoML that the page shows."""
+    for line in "".join(blocks("bash") + blocks("console")).replace("\\\n", " ").splitlines():
+        found = re.match(r"^(?:\$ )?(?:\w+=\S+ )*bentoml (.*)", line)
+        if found:
+            yield found[1].split()
+
+
+@pytest.mark.parametrize("words", list(bentoml_commands()), ids=" ".join)
+def test_bentoml_has_the_command(words: list[str]) -> None:
+    """With the options that are shown."""
+    command: click.Command = create_bentoml_cli()
+    words = list(words)
+    while isinstance(command, click.Group):
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None
+        command = found
+    known = {option for each in command.params for option in each.opts}
+    assert {word for word in words if word.startswith("-")} <= known
+
+
+def test_the_shell_understands_every_block() -> None:
+    """What can't be run here can at least be read."""
+    for block in blocks("bash"):
+        subprocess.run(["bash", "-n"], input=block, text=True, check=True, capture_output=True)
+    for block in blocks("python"):
+        compile(block, "deploy.md", "exec")
+
+
+def test_every_file_and_target_named_is_there() -> None:
+    """And each link within the page leads to a heading."""
+    for path in set(re.findall(r"\b(?:deploy|docs|benchmarks)/[\w./-]*\w", TEXT)):
+        assert (ROOT / path).exists(), path
+    for target in set(re.findall(r"\bmake ([a-z]+)\b", TEXT)) - {"of"}:
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+    headings = {
+        title.lower().replace(" ", "-") for title in re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) <= headings

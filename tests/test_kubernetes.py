@@ -1,0 +1,310 @@
+"""`deploy/kubernetes`: valid, whole, and speaking of the services as the code knows them."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import kubernetes_validate
+import pytest
+import yaml
+
+import service
+from function_calling.settings import GPU_MODEL_ID, Settings
+from openai_endpoints import openai_api_app
+
+FOLDER = Path(__file__).resolve().parent.parent / "deploy/kubernetes"
+STAGES = (FOLDER, FOLDER / "weights")
+OLDEST, NEWEST = "1.29", "1.37"
+"""Kubernetes' versions whose schemas the files obey."""
+NOT_OURS = {"BENTOML_DO_NOT_TRACK", "BENTOML_HOME", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"}
+NOT_OURS |= {"HOME", "NVIDIA_DRIVER_CAPABILITIES"}
+
+
+def documents(folder: Path) -> Iterator[dict[str, Any]]:
+    """The objects that a kustomization names, in order."""
+    for name in read(folder / "kustomization.yaml")["resources"]:
+        yield from yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))
+
+
+def read(path: Path) -> Any:
+    """One YAML document."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+OBJECTS = [each for stage in STAGES for each in documents(stage)]
+KUSTOMIZATIONS = [read(stage / "kustomization.yaml") for stage in STAGES]
+(NAMESPACE,) = {each["namespace"] for each in KUSTOMIZATIONS}
+named = pytest.mark.parametrize(
+    "item", OBJECTS, ids=[f"{each['kind']}-{each['metadata']['name']}" for each in OBJECTS]
+)
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    """The objects of a kind, by name."""
+    return {each["metadata"]["name"]: each for each in OBJECTS if each["kind"] == kind}
+
+
+PODS = {
+    name: each["spec"]["template"]
+    for name, each in (of_kind("Deployment") | of_kind("Job")).items()
+}
+SERVED = {"llama": service.Llama, "exchange-assistant": service.ExchangeAssistant}
+served = pytest.mark.parametrize("name", SERVED)
+
+
+def container(name: str) -> dict[str, Any]:
+    """The one container of a Deployment's or a Job's pods."""
+    (only,) = PODS[name]["spec"]["containers"]
+    return dict(only)
+
+
+def environment(name: str) -> dict[str, str]:
+    """What is set for that container."""
+    return {each["name"]: each["value"] for each in container(name).get("env", ())}
+
+
+def selected(labels: dict[str, str]) -> set[str]:
+    """Whose pods have these labels."""
+    return {
+        name for name, pod in PODS.items() if labels.items() <= pod["metadata"]["labels"].items()
+    }
+
+
+@named
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_an_object_obeys_its_schema(item: dict[str, Any], version: str) -> None:
+    """To the letter: a key that Kubernetes does not know is an error."""
+    if item["kind"] == "ScaledObject":
+        item = autoscaler(item)
+    kubernetes_validate.validate(item, version, strict=True)
+
+
+def autoscaler(item: dict[str, Any]) -> dict[str, Any]:
+    """What KEDA makes of a ScaledObject, which is none of Kubernetes' own objects.
+
+    Checks what of it is KEDA's alone.
+    """
+    assert item["apiVersion"] == "keda.sh/v1alpha1"
+    spec = deepcopy(item["spec"])
+    (trigger,) = spec.pop("triggers")
+    assert trigger.keys() == {"type", "metadata"}
+    assert trigger["type"] == "prometheus"
+    assert trigger["metadata"].keys() == {"serverAddress", "query", "threshold"}
+    assert all(isinstance(value, str) for value in trigger["metadata"].values())
+    assert isinstance(spec.pop("pollingInterval"), int)
+    advanced = spec.pop("advanced", {"horizontalPodAutoscalerConfig": {}})
+    made = {
+        "scaleTargetRef": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            **spec.pop("scaleTargetRef"),
+        },
+        "minReplicas": spec.pop("minReplicaCount"),
+        "maxReplicas": spec.pop("maxReplicaCount"),
+        **advanced.pop("horizontalPodAutoscalerConfig"),
+    }
+    assert not spec
+    assert not advanced
+    kind = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+    return {**kind, "metadata": item["metadata"], "spec": made}
+
+
+def test_a_wrong_key_is_found() -> None:
+    """The validator is not asleep."""
+    wrong = {**of_kind("Service")["llama"], "spec": {"port": []}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, NEWEST, strict=True)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda it: it.name)
+def test_a_kustomization_names_every_file_beside_it(stage: Path) -> None:
+    """And nothing else; both use the same image, which is that of every container."""
+    listed = read(stage / "kustomization.yaml")
+    assert set(listed) == {"apiVersion", "kind", "namespace", "resources", "images"}
+    there = {path.name for path in stage.glob("*.yaml")} - {"kustomization.yaml"}
+    assert set(listed["resources"]) == there
+    assert listed["images"] == KUSTOMIZATIONS[0]["images"]
+    (image,) = listed["images"]
+    assert {container(name)["image"] for name in PODS} == {image["name"]}
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+@pytest.mark.parametrize("stage", STAGES, ids=lambda it: it.name)
+def test_kubectl_renders_it(stage: Path) -> None:
+    """Every object lands in the namespace, with the image of the registry."""
+    command = ["kubectl", "kustomize", str(stage)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    rendered = list(yaml.safe_load_all(done.stdout))
+    assert len(rendered) == len(list(documents(stage)))
+    assert {each["metadata"].get("namespace", NAMESPACE) for each in rendered} == {NAMESPACE}
+    assert "image: exchange-assistant" not in done.stdout
+
+
+def test_selectors_find_the_pods_that_they_mean() -> None:
+    """Deployment, Service, disruption budget and scaling, each under the name of its pods."""
+    for name, item in of_kind("Deployment").items():
+        assert selected(item["spec"]["selector"]["matchLabels"]) == {name}
+    for name, item in of_kind("Service").items():
+        assert selected(item["spec"]["selector"]) == {name}
+        ports = {each["name"] for each in container(name)["ports"]}
+        assert {each["targetPort"] for each in item["spec"]["ports"]} <= ports
+    for name, item in of_kind("PodDisruptionBudget").items():
+        assert selected(item["spec"]["selector"]["matchLabels"]) == {name}
+    for name, item in of_kind("ScaledObject").items():
+        assert item["spec"]["scaleTargetRef"]["name"] == name
+    for kind in ("Deployment", "Service", "PodDisruptionBudget", "ScaledObject"):
+        assert of_kind(kind).keys() == SERVED.keys()
+
+
+def test_a_network_policy_allows_what_the_pods_need() -> None:
+    """The assistant reaches the model, the model reaches nobody; the rest is shut."""
+    policies = of_kind("NetworkPolicy")
+    assert policies.pop("nothing-else")["spec"] == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    assert policies.keys() == PODS.keys()
+    for name, item in policies.items():
+        assert selected(item["spec"]["podSelector"]["matchLabels"]) == {name}
+        assert item["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    (to_llama, _) = policies["exchange-assistant"]["spec"]["egress"]
+    assert selected(to_llama["to"][0]["podSelector"]["matchLabels"]) == {"llama"}
+    (from_assistant,) = policies["llama"]["spec"]["ingress"]
+    source = from_assistant["from"][0]["podSelector"]["matchLabels"]
+    assert selected(source) == {"exchange-assistant"}
+    assert "egress" not in policies["llama"]["spec"]
+    assert "ingress" not in policies["llama-weights"]["spec"]
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_what_is_set_is_a_setting(name: str) -> None:
+    """Each variable is one that the code reads, with a value that it takes."""
+    environ = environment(name)
+    known = {each.metadata["variable"] for each in Settings.__dataclass_fields__.values()}
+    assert environ.keys() <= known | NOT_OURS
+    Settings.from_env(environ)
+
+
+@served
+def test_a_container_serves_the_service_of_its_name(name: str) -> None:
+    """On the port that it declares, for all addresses."""
+    command, *options = container(name)["args"]
+    assert command == "start-http-server"
+    told = dict(zip(options[::2], options[1::2], strict=True))
+    (port,) = container(name)["ports"]
+    assert told == {
+        "--service-name": SERVED[name].name,
+        "--host": "0.0.0.0",
+        "--port": str(port["containerPort"]),
+    }
+    scraped = PODS[name]["metadata"]["annotations"]
+    assert scraped["prometheus.io/port"] == str(port["containerPort"])
+
+
+def test_the_assistant_finds_the_model_at_its_service() -> None:
+    """By the name and the port that the Service has."""
+    address = urlsplit(environment("exchange-assistant")["LLAMA_URL"])
+    ((port,), name) = (of_kind("Service")["llama"]["spec"]["ports"], "llama")
+    assert (address.scheme, address.hostname, address.port) == ("http", name, port["port"])
+
+
+def test_the_weights_are_fetched_to_where_the_model_looks() -> None:
+    """Once, by a Job; the pods that serve only read them."""
+    args = container("llama-weights")["args"]
+    assert args[:3] == ["hf", "download", GPU_MODEL_ID]
+    folder = environment("llama")["LLAMA_MODEL_DIR"]
+    assert f"--local-dir={folder}" in args
+    assert environment("llama")["ENGINE"] == "lmdeploy"
+    claims = [
+        volume["persistentVolumeClaim"]
+        for name in ("llama", "llama-weights")
+        for volume in PODS[name]["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
+    ]
+    assert {each["claimName"] for each in claims} == of_kind("PersistentVolumeClaim").keys()
+    assert claims[0]["readOnly"]
+    for name in ("llama", "llama-weights"):
+        mounts = {each["name"]: each["mountPath"] for each in container(name)["volumeMounts"]}
+        assert Path(folder).is_relative_to(mounts["weights"])
+
+
+def test_the_hubs_client_takes_the_jobs_options() -> None:
+    """Under the names that the Job uses."""
+    program, command, *rest = container("llama-weights")["args"]
+    told = subprocess.run(
+        [str(Path(sys.executable).with_name(program)), command, "--help"],
+        env={"NO_COLOR": "1", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for option in (each.split("=")[0] for each in rest if each.startswith("--")):
+        assert f"{option} " in told
+
+
+def test_the_model_has_a_gpu_and_the_assistant_none() -> None:
+    """As many as the service asks of BentoML."""
+    limits = container("llama")["resources"]["limits"]
+    assert limits["nvidia.com/gpu"] == "1"
+    assert "nvidia.com/gpu" not in container("exchange-assistant")["resources"]["limits"]
+
+
+@served
+def test_probes_fit_what_they_are_for(name: str) -> None:
+    """Life is not readiness, which asks the model; loading 70B may take half an hour."""
+    probes = container(name)
+    assert probes["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert probes["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert {probes[each]["httpGet"]["port"] for each in probes if each.endswith("Probe")} == {
+        "http"
+    }
+    assert probes["readinessProbe"]["timeoutSeconds"] <= 5
+    start = probes["startupProbe"]
+    assert start["periodSeconds"] * start["failureThreshold"] >= (1800 if name == "llama" else 60)
+
+
+@served
+def test_a_pod_ends_after_what_is_under_way(name: str) -> None:
+    """It is given longer than the longest request."""
+    longest = SERVED[name].config["traffic"]["timeout"]
+    assert PODS[name]["spec"]["terminationGracePeriodSeconds"] > longest
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_a_pod_may_do_nothing_that_it_need_not(name: str) -> None:
+    """What the namespace enforces, and a root file system that can't be written to."""
+    spec = PODS[name]["spec"]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert not spec["automountServiceAccountToken"]
+    assert not spec["enableServiceLinks"], "Kubernetes would set variables of names like ours"
+    assert container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    mounts = [each["mountPath"] for each in container(name)["volumeMounts"]]
+    assert Path(environment(name)["HOME"]).as_posix() in mounts
+
+
+@served
+def test_scaling_counts_the_requests_of_the_service(name: str) -> None:
+    """By the labels that BentoML gives them, on the routes that are served."""
+    spec = of_kind("ScaledObject")[name]["spec"]
+    (trigger,) = spec["triggers"]
+    query = trigger["metadata"]["query"]
+    metric, labels = re.fullmatch(r"sum\((\w+)\{(.*)\}\)", query).groups()
+    assert metric == "bentoml_service_request_in_progress"
+    wanted = dict(re.findall(r'(\w+)=~?"([^"]*)"', labels))
+    assert (wanted["namespace"], wanted["runner_name"]) == (NAMESPACE, SERVED[name].name)
+    api = {method.route for method in SERVED[name].apis.values()}
+    app = {f"/v1{route.path}" for route in openai_api_app.routes if "POST" in route.methods}
+    counted = {each for each in api | app if re.fullmatch(wanted["endpoint"], each)}
+    assert counted == (app if name == "llama" else api)
+    assert 0 < spec["minReplicaCount"] < spec["maxReplicaCount"]
+    assert "replicas" not in of_kind("Deployment")[name]["spec"], "applying it would undo scaling"

@@ -1,0 +1,93 @@
+"""What BentoML is told to pack, by engine, without a hub or a GPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bentoml
+import pytest
+from conftest import SERVERS_ENVIRONMENT
+
+from function_calling.settings import GPU_MODEL_ID, Settings
+from packing import hub_weights, image, llama_resources, with_weights
+
+ROOT = Path(__file__).resolve().parent.parent
+GPU = {"ENGINE": "lmdeploy"}
+
+
+@pytest.mark.parametrize("environ", [{}, {"MODEL_ID": "acme/tiny:tiny.gguf"}, {"MODEL_PATH": "/m"}])
+def test_the_embedded_engine_names_no_model_of_the_hub(environ: dict[str, str]) -> None:
+    """Neither to build nor to serve with it asks anybody."""
+    settings = Settings.from_env({"ENGINE": "llamacpp"} | environ)
+    assert hub_weights(settings) is None
+    assert with_weights(settings, None) == settings
+    assert "gpu" not in llama_resources(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"), [({}, GPU_MODEL_ID), ({"MODEL_ID": "acme/Big-AWQ"}, "acme/Big-AWQ")]
+)
+def test_lmdeploys_model_is_bentomls_to_fetch(environ: dict[str, str], name: str) -> None:
+    """The profile's own or the one that is set, without the formats that LMDeploy does not read."""
+    settings = Settings.from_env(GPU | environ)
+    weights = hub_weights(settings)
+    assert isinstance(weights, bentoml.models.HuggingFaceModel)
+    assert weights.model_id == name
+    assert weights.exclude == ["*.pth", "*.pt", "original/*"]
+    assert with_weights(settings, "/fetched").model_path == "/fetched"
+    assert llama_resources(settings)["gpu"] == 1
+
+
+@pytest.mark.parametrize("variable", ["LLAMA_MODEL_DIR", "MODEL_PATH"])
+def test_a_folder_takes_the_place_of_the_hub(variable: str) -> None:
+    """Nothing is fetched for it."""
+    settings = Settings.from_env(GPU | {variable: "/models/llama"})
+    assert hub_weights(settings) is None
+    assert with_weights(settings, None).model_path == "/models/llama"
+
+
+@pytest.mark.parametrize("environ", [GPU, GPU | {"LLAMA_MODEL_DIR": "/m"}, {"ENGINE": "llamacpp"}])
+def test_to_import_the_services_asks_nobody(environ: dict[str, str]) -> None:
+    """A socket is not even made."""
+    code = """
+import json, socket, sys
+def refuse(*_, **__): raise AssertionError("reached for the network")
+socket.socket.connect = socket.getaddrinfo = refuse
+import service
+print(json.dumps([str(each) for each in service.Llama.models]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=SERVERS_ENVIRONMENT | environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    named = [f"{GPU_MODEL_ID}:main"] if environ == GPU else []
+    assert json.loads(done.stdout) == named
+
+
+def test_the_image_installs_exactly_the_pins() -> None:
+    """From the file beside the code, wherever it is built; there is nothing left to look up."""
+    assert image.python_version == "3.11"
+    assert image.python_requirements == (ROOT / "requirements.txt").read_text()
+    assert not image.lock_python_packages
+
+
+def test_python_and_packages_are_declared_once() -> None:
+    """BentoML would merge what both places say."""
+    declared = (ROOT / "bentofile.yaml").read_text()
+    keys = {line.split(":")[0] for line in declared.splitlines() if line[:1].isalpha()}
+    assert keys == {"service", "labels", "include"}
+
+
+def test_every_module_of_the_services_is_packed() -> None:
+    """Root modules and the package by pattern; what is named one by one is there."""
+    declared = (ROOT / "bentofile.yaml").read_text()
+    assert '- "*.py"' in declared
+    for name in ("requirements.txt", "README.md", "LICENSE"):
+        assert f"- {name}" in declared
+        assert os.path.exists(ROOT / name)
