@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve a model that calls tools, ask the assistant that uses it, or look at "
         "what models are told, what they say and what they can learn.",
         epilog="`COMMAND --help` tells more of a command. The settings are environment variables; "
-        "README.md lists them.",
+        "docs/settings.md lists them.",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = subparsers.add_parser("serve", help="serve the assistant and the model's /v1")

@@ -1,7 +1,7 @@
 """The settings, read once from the environment, checked, and frozen.
 
-Every variable, its default and its meaning is a field of `Settings`; the README's table is
-checked against them.
+Every variable, its default and its meaning is a field of `Settings`; the table of
+`docs/settings.md` is checked against them.
 """
 
 import re

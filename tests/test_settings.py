@@ -124,6 +124,6 @@ def test_settings_do_not_change() -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    """The README's table is made of these."""
+    """The settings' page is made of these."""
     for each in fields(Settings):
         assert len(each.metadata["meaning"]) > 20
