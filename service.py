@@ -3,6 +3,7 @@
 Wiring and nothing else: settings are read, parts are made and handed to each other.
 """
 
+import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from function_calling.agent import Agent
 from function_calling.chat_model import load_chat_model
-from function_calling.chat_stream import ChatStream
+from function_calling.chat_stream import FAILED, ChatStream
 from function_calling.engines import choose_engine
 from function_calling.errors import ApiError, RequestError, SettingsError
 from function_calling.events import Answer, Event
@@ -26,6 +27,8 @@ from function_calling.tool_sets import load_tool_sets
 from function_calling.toolbox import Toolbox
 from openai_endpoints import openai_api_app
 from tools import currency_tools, todo_tools
+
+_log = logging.getLogger(__name__)
 
 settings = Settings.from_env(os.environ)
 image = bentoml.images.Image(python_version="3.11").requirements_file("requirements.txt")
@@ -111,6 +114,9 @@ class ExchangeAssistant:
         except ApiError as error:
             # BentoML reshapes errors that are raised; a response leaves as it is.
             return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
+        except Exception:
+            _log.exception("A query failed")
+            return JSONResponse(FAILED.body(), status_code=FAILED.status)  # type: ignore[return-value]
         return PlainTextResponse(answer.text, headers=_told(answer))  # type: ignore[return-value]
 
     @bentoml.api

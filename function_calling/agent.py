@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 
 from function_calling.completion import Reply, Restarted, complete
 from function_calling.conversation import Conversation
+from function_calling.errors import ApiError
 from function_calling.events import (
     Answer,
     AskedAgain,
@@ -23,6 +24,7 @@ from function_calling.events import (
     ToolCalled,
     ToolReturned,
 )
+from function_calling.stopping import stopped
 from function_calling.telling import InParts, Telling, Whole
 from function_calling.toolbox import Toolbox
 
@@ -71,7 +73,7 @@ class Agent:
     async def run(self, query: str) -> AsyncGenerator[Event, None]:
         """What happens on the way to the answer, which comes last.
 
-        A query that takes too long ends with an answer too, which says so.
+        A query that takes too long, or grows too long, ends with an answer too, which says so.
 
         Raises:
             EngineError: The model's server is away, too slow or broken.
@@ -110,15 +112,13 @@ class Agent:
     async def _until_answered(
         self, talk: Conversation, telling: Telling
     ) -> AsyncGenerator[Event, None]:
-        """The rounds, and when the query's time is over, an answer that says so."""
+        """The rounds, and where they can't be ended, an answer that says so."""
         try:
             async with aclosing(self._rounds(talk, telling)) as events:
                 async for event in events:
                     yield event
-        except TimeoutError:
-            found = talk.untold(telling.told)
-            until = f" Until then: {found}" if found else ""
-            text = f"I had to stop after {self.query_timeout:g} seconds, before I was done.{until}"
+        except (TimeoutError, ApiError) as error:
+            text = stopped(talk, telling.told, error, self.query_timeout)
             yield telling.say(text, "fell-back")
 
     async def _rounds(self, talk: Conversation, telling: Telling) -> AsyncGenerator[Event, None]:
@@ -174,8 +174,7 @@ class Agent:
     ) -> AsyncGenerator[Event, None]:
         for call in reply.calls:
             yield ToolCalled(call.id, call.name, call.arguments)
-        async with asyncio.timeout_at(deadline):
-            outcomes = await talk.carry_out(reply)
+        outcomes = await talk.carry_out(reply, deadline)
         for call, outcome in zip(reply.calls, outcomes, strict=True):
             yield ToolReturned(call.id, outcome)
 

@@ -4,6 +4,7 @@ Streamed, even where it is only wanted whole: a server notices that nobody waits
 where it streams, so that a cancelled query stops the model.
 """
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from function_calling.messages import Usage
 # What the caller of a query can do something about; other 4xx are the operator's (a wrong key).
 CALLERS_FAULTS = (400, 413, 422)
 UNREACHABLE, BROKEN = "model_unreachable", "model_stream_broken"
+TOO_LONG = "model_reply_too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,16 @@ class Call:
     id: str
     name: str
     arguments: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The same for calls that differ in white space or in the order of arguments alone."""
+        try:
+            # Numbers stay as they are spelled: as floats, two long ones could look the same.
+            members = json.loads(self.arguments, parse_float=str, parse_int=str)
+        except (ValueError, RecursionError):
+            return self.name, self.arguments
+        return self.name, json.dumps(members, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,8 @@ async def complete(
                 else:
                     spent = part.usage
         yield Restarted()
-    raise EngineError(f"The model's reply is longer than {room} tokens.", status=502)
+    problem = f"The model's reply is longer than {room} tokens."
+    raise EngineError(problem, code=TOO_LONG, status=502)
 
 
 def added(one: Usage, other: Usage) -> Usage:
@@ -118,7 +131,8 @@ async def _streamed(
                     yield text
     except openai.APIError as error:
         raise _named(error, lost) from error
-    except ValueError as error:
+    except (AttributeError, TypeError, ValueError) as error:
+        # The client library takes chunks of any shape.
         raise _lost(BROKEN) from error
     if not pieces.finish_reason:
         raise _lost(BROKEN)
@@ -169,7 +183,7 @@ class _Pieces:
                 call = self.calls.get(delta.index, Call("", "", ""))
                 written = delta.function
                 self.calls[delta.index] = Call(
-                    call.id or delta.id or "",
+                    call.id or str(delta.id or ""),
                     call.name + ((written and written.name) or ""),
                     call.arguments + ((written and written.arguments) or ""),
                 )

@@ -4,7 +4,7 @@ A query may be the last message of a longer conversation; calls and results here
 
 - A tool gets two retries; after its third failing round it is not called any more.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
-  another call has changed since.
+  another call has changed since; nor is one that may have changed something before it failed.
 - Calls of one round run side by side, or one after the other where one of them changes
   something; their results are told in the order of the calls.
 """
@@ -22,7 +22,8 @@ from function_calling.function_schema import Question
 from function_calling.grounding import check, invented, left_out, tells
 from function_calling.history import calls_message
 from function_calling.messages import Usage
-from function_calling.toolbox import Toolbox, ToolOutcome
+from function_calling.outcomes import ToolOutcome, excuse, findings
+from function_calling.toolbox import Toolbox
 
 FAILURES_ALLOWED = 3
 SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
@@ -36,8 +37,9 @@ class Conversation:
         outcomes: What the tools returned, in order, each call once.
         query: What was asked, which is the last message that came in.
         settled: The answer, once a tool has given it; empty before.
-        repeated: The model has made a call again that had succeeded.
-        exhausted: The model insists on a tool that failed too often; it must answer now.
+        repeated: The model has made a call again that had its result.
+        exhausted: The model insists on what failed too often, or must not be done twice; it must
+            answer now.
         calls: How many calls the model made.
         rounds: How often the model replied.
         usage: Tokens of all replies together.
@@ -81,16 +83,20 @@ class Conversation:
         self.calls += len(reply.calls)
         self.usage = added(self.usage, reply.usage)
 
-    async def carry_out(self, reply: Reply) -> list[ToolOutcome]:
-        """Make the reply's calls and tell their results; they come in the order of the calls."""
+    async def carry_out(self, reply: Reply, deadline: float) -> list[ToolOutcome]:
+        """Make the reply's calls and tell their results; they come in the order of the calls.
+
+        None goes on behind `deadline`, on the event loop's clock, and then none is begun.
+        """
         fresh: dict[tuple[str, str], Call] = {}
         for call in reply.calls:
-            if _key(call) not in self._results and not self._given_up(call.name):
-                fresh.setdefault(_key(call), call)
+            if call.key not in self._results and not self._given_up(call.name):
+                fresh.setdefault(call.key, call)
         if any(self._toolbox.changes(call.name) for call in fresh.values()):
-            returned = [await self._outcome(call) for call in fresh.values()]
+            returned = [await self._outcome(call, deadline) for call in fresh.values()]
         else:
-            returned = await asyncio.gather(*map(self._outcome, fresh.values()))
+            made = (self._outcome(call, deadline) for call in fresh.values())
+            returned = await asyncio.gather(*made)
         new = dict(zip(fresh, returned, strict=True))
         # A round counts once, so that three wrong calls side by side still leave the retries.
         self._failures.update({key[0] for key, outcome in new.items() if not outcome.ok})
@@ -135,19 +141,16 @@ class Conversation:
 
     def untold(self, answer: str) -> str:
         """`found`, less the results of which `answer` tells every number."""
-        return " ".join(each for each in self._findings() if not tells(answer, each, self.query))
+        found = findings(self.outcomes)
+        return " ".join(each for each in found if not tells(answer, each, self.query))
 
     def found(self) -> str:
         """What the tools returned, told without the model; empty where none returned anything."""
-        return " ".join(self._findings())
+        return " ".join(findings(self.outcomes))
 
     def excuse(self) -> str:
         """Why there is no answer."""
-        known = self._toolbox.descriptions
-        if failed := [outcome.content for outcome in self.outcomes if not outcome.ok]:
-            return f"I can't answer that. {failed[0]}"
-        tools = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known.items())
-        return f"I can't answer that with the tools I have: {tools or 'none'}."
+        return excuse(self.outcomes, self._toolbox.descriptions)
 
     @property
     def made(self) -> list[tuple[str, dict[str, Any]]]:
@@ -157,14 +160,13 @@ class Conversation:
             for call in self._succeeded
         ]
 
-    def _findings(self) -> list[str]:
-        told = (outcome.summary or outcome.content for outcome in self.outcomes if outcome.ok)
-        return list(dict.fromkeys(told))
-
-    async def _outcome(self, call: Call) -> ToolOutcome:
+    async def _outcome(self, call: Call, deadline: float) -> ToolOutcome:
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            return ToolOutcome(f"{call.name} was not called: the time was over.", ok=False)
         return await self._toolbox.call(
             *(call.name, call.arguments),
-            time_limit=self._tool_timeout,
+            time_limit=min(self._tool_timeout, left),
             context=[self._question],
         )
 
@@ -173,9 +175,10 @@ class Conversation:
 
     def _told(self, call: Call, new: dict[tuple[str, str], ToolOutcome]) -> ToolOutcome:
         """What the model reads as the result of `call`."""
-        key = _key(call)
+        key = call.key
         if earlier := self._results.get(key):
             self.repeated = True
+            self.exhausted |= not earlier.ok
             return replace(earlier, content=SAME_AGAIN + earlier.content)
         if key not in new:
             self.exhausted = True
@@ -189,8 +192,9 @@ class Conversation:
             self.settled = "" if self.exhausted else answer
             return outcome
         self.outcomes.append(outcome)
-        if outcome.ok:
+        if outcome.ok or outcome.unsure:
             self._remember(key, outcome)
+        if outcome.ok:
             self._succeeded.append(call)
         elif self._given_up(call.name):
             outcome = replace(outcome, content=f"{outcome.content} {self._refusal(call.name)}")
@@ -208,13 +212,3 @@ class Conversation:
             f"{name} failed {FAILURES_ALLOWED} times and is not called any more: "
             "answer without it, and say what could not be done."
         )
-
-
-def _key(call: Call) -> tuple[str, str]:
-    """The same for calls that differ in white space or in the order of arguments alone."""
-    try:
-        # Numbers stay as they are spelled: as floats, two long ones could look the same.
-        members = json.loads(call.arguments, parse_float=str, parse_int=str)
-    except (ValueError, RecursionError):
-        return call.name, call.arguments
-    return call.name, json.dumps(members, sort_keys=True)
