@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 import bentoml
+from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.responses import JSONResponse, PlainTextResponse
 
@@ -129,7 +130,7 @@ class ExchangeAssistant:
                 examples=[[{"role": "user", "content": EXAMPLE}]],
             ),
         ] = None,
-    ) -> str:
+    ) -> Annotated[str, ContentType("text/event-stream")]:
         """Go on with a conversation; the answer comes as server-sent events, while it is made."""
         try:
             read = read_messages(

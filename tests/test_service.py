@@ -270,6 +270,8 @@ def test_the_page_and_the_schema_show_the_query() -> None:
     routes = {each["route"]: each["input"] for each in service.ExchangeAssistant.schema()["routes"]}
     assert routes.keys() == {"/exchange", "/chat"}
     assert routes["/chat"]["properties"]["messages"]["description"]
+    paths = service.ExchangeAssistant.openapi_spec.asdict()["paths"]
+    assert paths["/chat"]["post"]["responses"]["200"]["content"].keys() == {"text/event-stream"}
     query = routes["/exchange"]["properties"]["query"]
     assert query["default"] == QUERY
     assert query["description"]
