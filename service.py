@@ -3,18 +3,20 @@
 Wiring and nothing else: settings are read, parts are made and handed to each other.
 """
 
+import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
 import bentoml
+from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from function_calling.assistant import Assistant
 from function_calling.chat_model import load_chat_model
-from function_calling.chat_stream import ChatStream
+from function_calling.chat_stream import FAILED, ChatStream
 from function_calling.errors import ApiError, SettingsError
 from function_calling.events import Answer, Event
 from function_calling.history import read_messages
@@ -23,6 +25,8 @@ from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights
 from tools import TOOL_SETS
+
+_log = logging.getLogger(__name__)
 
 settings = Settings.from_env(os.environ)
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
@@ -95,6 +99,9 @@ class ExchangeAssistant:
         except ApiError as error:
             # BentoML reshapes errors that are raised; a response leaves as it is.
             return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
+        except Exception:
+            _log.exception("A query failed")
+            return JSONResponse(FAILED.body(), status_code=FAILED.status)  # type: ignore[return-value]
         return PlainTextResponse(answer.text, headers=_told(answer))  # type: ignore[return-value]
 
     @bentoml.api
@@ -107,7 +114,7 @@ class ExchangeAssistant:
                 examples=[[{"role": "user", "content": EXAMPLE}]],
             ),
         ] = None,
-    ) -> str:
+    ) -> Annotated[str, ContentType("text/event-stream")]:
         """Go on with a conversation; the answer comes as server-sent events, while it is made."""
         try:
             read = read_messages(

@@ -13,6 +13,7 @@ from openai import AsyncOpenAI
 
 from function_calling.completion import Reply, Restarted, complete
 from function_calling.conversation import Conversation
+from function_calling.errors import ApiError
 from function_calling.events import (
     Answer,
     AskedAgain,
@@ -22,6 +23,7 @@ from function_calling.events import (
     ToolCalled,
     ToolReturned,
 )
+from function_calling.stopping import stopped
 from function_calling.telling import InParts, Telling, Whole
 from function_calling.time_limit import TimeLimit
 from function_calling.toolbox import Approve, Made, Toolbox
@@ -79,7 +81,7 @@ class Agent:
     async def run(self, query: str) -> AsyncGenerator[Event, None]:
         """What happens on the way to the answer, which comes last.
 
-        A query that takes too long ends with an answer too, which says so.
+        A query that takes too long, or grows too long, ends with an answer too, which says so.
 
         Raises:
             EngineError: The model's server is away, too slow or broken.
@@ -118,15 +120,13 @@ class Agent:
     async def _until_answered(
         self, talk: Conversation, telling: Telling
     ) -> AsyncGenerator[Event, None]:
-        """The rounds, and when the query's time is over, an answer that says so."""
+        """The rounds, and where they can't be ended, an answer that says so."""
         try:
             async with aclosing(self._rounds(talk, telling)) as events:
                 async for event in events:
                     yield event
-        except TimeoutError:
-            found = talk.untold(telling.told)
-            until = f" Until then: {found}" if found else ""
-            text = f"I had to stop after {self.query_timeout:g} seconds, before I was done.{until}"
+        except (TimeoutError, ApiError) as error:
+            text = stopped(talk, telling.told, error, self.query_timeout)
             yield telling.say(text, "fell-back")
 
     async def _rounds(self, talk: Conversation, telling: Telling) -> AsyncGenerator[Event, None]:
@@ -183,9 +183,7 @@ class Agent:
         for call in reply.calls:
             yield ToolCalled(call.id, call.name, call.arguments)
         missing = self.missing(talk.query, talk.made) if self.missing else ""
-        approve = self.approve and limit.pausing(self.approve)
-        async with limit.running():
-            outcomes = await talk.carry_out(reply, missing=missing, approve=approve)
+        outcomes = await talk.carry_out(reply, limit, missing=missing, approve=self.approve)
         for call, outcome in zip(reply.calls, outcomes, strict=True):
             yield ToolReturned(call.id, outcome)
 

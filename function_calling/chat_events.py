@@ -37,7 +37,7 @@ class ToolResultEvent(_Frozen):
     id: str = Field(description="That of the call.")
     name: str
     ok: bool = Field(description="Whether the tool did what it was asked.")
-    content: str = Field(description="What the model reads: the result, or what went wrong.")
+    content: str = Field(description="The result as the model reads it, or what went wrong.")
     summary: str | None = Field(None, description="The result as a sentence for people.")
 
 

@@ -94,7 +94,7 @@ def _told(event: Event, names: dict[str, str], clock: "_Clock") -> ChatEvent | N
                 id=id,
                 name=names[id],
                 ok=outcome.ok,
-                content=outcome.content,
+                content=outcome.content if outcome.ok else outcome.told,
                 summary=outcome.summary,
             )
         case TextTold(text):

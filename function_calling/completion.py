@@ -19,6 +19,7 @@ from function_calling.messages import Usage
 # What the caller of a query can do something about; other 4xx are the operator's (a wrong key).
 CALLERS_FAULTS = (400, 413, 422)
 UNREACHABLE, BROKEN = "model_unreachable", "model_stream_broken"
+TOO_LONG = "model_reply_too_long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ async def complete(
                 else:
                     spent = part.usage
         yield Restarted()
-    raise EngineError(f"The model's reply is longer than {room} tokens.", status=502)
+    problem = f"The model's reply is longer than {room} tokens."
+    raise EngineError(problem, code=TOO_LONG, status=502)
 
 
 def added(one: Usage, other: Usage) -> Usage:
@@ -129,7 +131,8 @@ async def _streamed(
                     yield text
     except openai.APIError as error:
         raise _named(error, lost) from error
-    except ValueError as error:
+    except (AttributeError, TypeError, ValueError) as error:
+        # The client library takes chunks of any shape.
         raise _lost(BROKEN) from error
     if not pieces.finish_reason:
         raise _lost(BROKEN)
@@ -180,7 +183,7 @@ class _Pieces:
                 call = self.calls.get(delta.index, Call("", "", ""))
                 written = delta.function
                 self.calls[delta.index] = Call(
-                    call.id or delta.id or "",
+                    call.id or str(delta.id or ""),
                     call.name + ((written and written.name) or ""),
                     call.arguments + ((written and written.arguments) or ""),
                 )

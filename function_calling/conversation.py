@@ -4,7 +4,7 @@ A query may be the last message of a longer conversation; calls and results here
 
 - A tool gets two retries; after its third failing round it is not called any more.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
-  another call has changed since.
+  another call has changed since; nor is one that may have changed something before it failed.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
 - Calls of one round run side by side, or one after the other where one of them changes
   something; their results are told in the order of the calls.
@@ -16,16 +16,23 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from function_calling.completion import Call, Reply, added
 from function_calling.function_schema import Question, Told
 from function_calling.grounding import check, invented, left_out, tells
-from function_calling.history import calls_message
+from function_calling.history import calls_message, prompted, results_messages
 from function_calling.messages import Usage
-from function_calling.toolbox import Approve, Toolbox, ToolOutcome
+from function_calling.outcomes import ToolOutcome, excuse, findings
+from function_calling.time_limit import TimeLimit
+from function_calling.toolbox import Approve, Toolbox
 
 FAILURES_ALLOWED = 3
+ASK_AGAIN = (
+    "That answer is not right. {} Answer my question again. Write each number exactly as a tool "
+    "returned it, and call a tool for each number that is missing."
+)
 SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
 
 
@@ -39,7 +46,7 @@ class Conversation:
         settled: The answer, once a tool has given it; empty before.
         repetitions: In how many rounds the model made a call again that had its result.
         refused: A call was not made, because nobody said the yes that it needs.
-        exhausted: The model insists on what failed too often or was refused; it must answer now.
+        exhausted: The model insists on what failed, was refused or must not be repeated.
         calls: How many calls the model made.
         rounds: How often the model replied.
         usage: Tokens of all replies together.
@@ -53,12 +60,7 @@ class Conversation:
         toolbox: Toolbox,
         tool_timeout: float,
     ) -> None:
-        told = [each["content"] for each in messages if each["role"] == "system"]
-        turns = [each for each in messages if each["role"] != "system"]
-        self.messages: list[dict[str, Any]] = [
-            {"role": "system", "content": "\n\n".join([system_prompt, *told])},
-            *turns,
-        ]
+        self.messages = prompted(messages, system_prompt)
         self.outcomes: list[ToolOutcome] = []
         self.settled = ""
         self.repetitions = 0
@@ -67,7 +69,7 @@ class Conversation:
         self.calls = 0
         self.rounds = 0
         self.usage = Usage()
-        *earlier, last = (each["content"] for each in turns if each["role"] == "user")
+        *earlier, last = (each["content"] for each in messages if each["role"] == "user")
         self.query: str = last
         self._question = Question.behind(earlier, last)
         self._said = " ".join(each["content"] or "" for each in messages)
@@ -85,44 +87,39 @@ class Conversation:
         self.usage = added(self.usage, reply.usage)
 
     async def carry_out(
-        self, reply: Reply, *, missing: str = "", approve: Approve | None = None
+        self, reply: Reply, limit: TimeLimit, *, missing: str = "", approve: Approve | None = None
     ) -> list[ToolOutcome]:
         """Make the reply's calls and tell their results; they come in the order of the calls.
 
-        A call that is made again is told what is `missing`, if it is known.
+        Args:
+            reply: The model's.
+            limit: When it is over, calls are given up, and none is begun.
+            missing: What a call that is made again reads behind its result.
+            approve: Asks a person, whose time does not count.
         """
         self.repetitions += any(call.key in self._results for call in reply.calls)
+        make = partial(self._outcome, limit=limit, approve=approve and limit.pausing(approve))
         fresh: dict[tuple[str, str], Call] = {}
         for call in reply.calls:
             if call.key not in self._results and not self._given_up(call.name):
                 fresh.setdefault(call.key, call)
         if any(self._toolbox.changes(call.name) for call in fresh.values()):
-            returned = [await self._outcome(call, approve) for call in fresh.values()]
+            returned = [await make(call) for call in fresh.values()]
         else:
-            returned = await asyncio.gather(*map(self._outcome, fresh.values()))
+            returned = await asyncio.gather(*map(make, fresh.values()))
         new = dict(zip(fresh, returned, strict=True))
         # A round counts once, so that three wrong calls side by side still leave the retries.
         failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
         self._failures.update(failed)
         outcomes = [self._told(call, new, missing) for call in reply.calls]
         self.messages.append(calls_message(reply.text, reply.calls))
-        self.messages += (
-            {"role": "tool", "tool_call_id": call.id, "content": outcome.content}
-            for call, outcome in zip(reply.calls, outcomes, strict=True)
-        )
+        self.messages += results_messages(reply.calls, [outcome.content for outcome in outcomes])
         return outcomes
 
     def ask_again(self, answer: str, problems: Sequence[str]) -> None:
         """Point out to the model what is wrong with its answer."""
-        self.messages += (
-            {"role": "assistant", "content": answer},
-            {
-                "role": "user",
-                "content": f"That answer is not right. {' '.join(problems)} Answer my question "
-                "again. Write each number exactly as a tool returned it, and call a tool for "
-                "each number that is missing.",
-            },
-        )
+        again = {"role": "user", "content": ASK_AGAIN.format(" ".join(problems))}
+        self.messages += ({"role": "assistant", "content": answer}, again)
 
     def problems(self, answer: str) -> list[str]:
         """What `answer` says that is not so, or leaves out; empty where it can be trusted."""
@@ -145,19 +142,16 @@ class Conversation:
 
     def untold(self, answer: str) -> str:
         """`found`, less the results of which `answer` tells every number."""
-        return " ".join(each for each in self._findings() if not tells(answer, each, self.query))
+        found = findings(self.outcomes)
+        return " ".join(each for each in found if not tells(answer, each, self.query))
 
     def found(self) -> str:
         """What the tools returned, told without the model; empty where none returned anything."""
-        return " ".join(self._findings())
+        return " ".join(findings(self.outcomes))
 
     def excuse(self) -> str:
         """Why there is no answer."""
-        known = self._toolbox.descriptions
-        if failed := [outcome.content for outcome in self.outcomes if not outcome.ok]:
-            return f"I can't answer that. {failed[0]}"
-        tools = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known.items())
-        return f"I can't answer that with the tools I have: {tools or 'none'}."
+        return excuse(self.outcomes, self._toolbox.descriptions)
 
     @property
     def made(self) -> list[tuple[str, dict[str, Any]]]:
@@ -167,14 +161,12 @@ class Conversation:
             for call in self._succeeded
         ]
 
-    def _findings(self) -> list[str]:
-        told = (outcome.summary or outcome.content for outcome in self.outcomes if outcome.ok)
-        return list(dict.fromkeys(told))
-
-    async def _outcome(self, call: Call, approve: Approve | None = None) -> ToolOutcome:
+    async def _outcome(self, call: Call, limit: TimeLimit, approve: Approve | None) -> ToolOutcome:
+        if limit.left() <= 0:
+            return ToolOutcome(f"{call.name} was not called: the time was over.", ok=False)
         return await self._toolbox.call(
             *(call.name, call.arguments),
-            time_limit=self._tool_timeout,
+            time_limit=min(self._tool_timeout, limit.left()),
             context=[self._question, Told(" ".join(each.content for each in self.outcomes))],
             approve=approve,
         )
@@ -188,7 +180,7 @@ class Conversation:
         """What the model reads as the result of `call`."""
         key = call.key
         if earlier := self._results.get(key):
-            self.exhausted |= earlier.refused
+            self.exhausted |= not earlier.ok
             again = f"{SAME_AGAIN}{earlier.content}{missing and f' {missing}'}"
             return replace(earlier, content=again)
         if key not in new:
@@ -203,8 +195,9 @@ class Conversation:
             self.settled = "" if self.exhausted else answer
             return outcome
         self.outcomes.append(outcome)
-        if outcome.ok:
+        if outcome.ok or outcome.unsure:
             self._remember(key, outcome)
+        if outcome.ok:
             self._succeeded.append(call)
         elif outcome.refused:
             self.refused = True

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from function_calling.messages import Usage
-from function_calling.toolbox import ToolOutcome
+from function_calling.outcomes import ToolOutcome
 
 Grounding: TypeAlias = Literal["ok", "asked-again", "fell-back", "none"]
 """How an answer came to be trusted: `ok`, the model's first one says what the tools returned;

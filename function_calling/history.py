@@ -47,6 +47,25 @@ def calls_message(text: str, calls: Iterable[Called]) -> dict[str, Any]:
     }
 
 
+def results_messages(calls: Iterable[Called], results: Iterable[str]) -> list[dict[str, Any]]:
+    """What came of the calls as messages of the history."""
+    return [
+        {"role": "tool", "tool_call_id": call.id, "content": result}
+        for call, result in zip(calls, results, strict=True)
+    ]
+
+
+def prompted(messages: Iterable[dict[str, Any]], system_prompt: str) -> list[dict[str, Any]]:
+    """The conversation behind a system prompt, to which those in it are added."""
+    prompts, turns = [system_prompt], []
+    for each in messages:
+        if each["role"] == "system":
+            prompts.append(each["content"])
+        else:
+            turns.append(each)
+    return [{"role": "system", "content": "\n\n".join(prompts)}, *turns]
+
+
 def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[dict[str, Any]]:
     """The conversation, its contents as plain text.
 

@@ -4,6 +4,7 @@ BentoML gives a service's address as `http://host:port`, or on one machine as `f
 Unix socket. `LLAMA_URL` may also name any other OpenAI-compatible server.
 """
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -56,11 +57,14 @@ async def first_model(client: AsyncOpenAI) -> str:
         EngineError: The server can't be reached, or lists none.
     """
     try:
-        listed = await client.models.list(timeout=CONNECT_SECONDS)
-    except APIError as error:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            listed = await client.models.list()
+        return listed.data[0].id
+    except (APIError, TimeoutError) as error:
+        why = str(error) or f"it took longer than {CONNECT_SECONDS} seconds."
         raise EngineError(
-            f"The model at {client.base_url} can't be reached: {error}", status=503
+            f"The model at {client.base_url} can't be reached: {why}", status=503
         ) from error
-    if not listed.data:
-        raise EngineError(f"The server at {client.base_url} lists no model.", status=503)
-    return listed.data[0].id
+    except (AttributeError, TypeError, LookupError, ValueError) as error:
+        # The client library takes lists of any shape.
+        raise EngineError(f"The server at {client.base_url} lists no model.", status=503) from error

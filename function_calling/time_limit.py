@@ -14,25 +14,25 @@ class TimeLimit:
     def __init__(self, seconds: float) -> None:
         self._now = asyncio.get_running_loop().time
         self._end = self._now() + seconds
-        self._timeout = asyncio.timeout_at(self._end)
+
+    def left(self) -> float:
+        """Seconds that are left; none, or less, where the time is over."""
+        return self._end - self._now()
 
     def running(self) -> asyncio.Timeout:
         """A context whose awaits end with a TimeoutError when the time is over."""
-        self._timeout = asyncio.timeout_at(self._end)
-        return self._timeout
+        return asyncio.timeout_at(self._end)
 
     def pausing(
         self, ask: Callable[_Arguments, Awaitable[_Result]]
     ) -> Callable[_Arguments, Awaitable[_Result]]:
-        """`ask` as it can be called in `running`: the time that it takes does not count."""
+        """`ask`, so that the time that it takes does not count; not for use in `running`."""
 
         async def paused(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
             began = self._now()
-            self._timeout.reschedule(None)
             try:
                 return await ask(*arguments, **named)
             finally:
                 self._end += self._now() - began
-                self._timeout.reschedule(self._end)
 
         return paused

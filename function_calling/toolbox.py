@@ -18,7 +18,7 @@ from function_calling.bounded_call import in_thread, within
 from function_calling.errors import ToolError
 from function_calling.function_schema import Context, FunctionSchema
 from function_calling.json_text import result_text
-from function_calling.tool_outcome import FinalAnswer, Made, ToolOutcome
+from function_calling.outcomes import FinalAnswer, Made, ToolOutcome
 
 __all__ = [
     "Approve",
@@ -145,10 +145,9 @@ class Toolbox:
         try:
             return await within(time_limit, self._carry_out(function, schema, taken, context))
         except TimeoutError:
-            return self._failure(
-                f"Tool {schema.name} took longer than {time_limit:g} seconds and was given up; "
-                "whether it did anything is unknown."
-            )
+            given = f"took longer than {round(time_limit, 2):g} seconds and was given up"
+            problem = f"Tool {schema.name} {given}; whether it did anything is unknown."
+            return self._failure(problem, begun=schema.name)
 
     async def _carry_out(
         self,
@@ -183,29 +182,39 @@ class Toolbox:
     def _told(self, name: str, value: Any) -> ToolOutcome:
         """What a tool returned, for the model to read."""
         if isinstance(value, FinalAnswer):
-            return ToolOutcome(value.text, True, value, final=True)
+            return ToolOutcome(self._cut(value.text), True, value, final=True)
         try:
             content = result_text(value, self._byte_limit)
         except Exception as error:
             kind = type(value).__name__
             # Not the error itself: its trace would keep the value.
             _log.error("Tool %s returned %s, which has no JSON form: %s", name, kind, str(error))
-            return self._failure(f"{name} was called, but its result ({kind}) has no JSON form.")
+            problem = f"{name} was called, but its result ({kind}) has no JSON form."
+            return self._failure(problem, begun=name)
         summary = value.get("summary") if isinstance(value, dict) else None
-        return ToolOutcome(content, True, value, summary if isinstance(summary, str) else None)
+        told = self._cut(summary) if isinstance(summary, str) else None
+        return ToolOutcome(content, True, value, told)
 
     def _failed(self, name: str, error: BaseException) -> ToolOutcome:
         """A function's error as the model reads it; the operator reads where it came from."""
         if isinstance(error, ToolError):
             return self._failure(str(error))
         if isinstance(error, asyncio.CancelledError):
-            return self._failure(f"Tool {name} failed: what it waited for was cancelled.")
+            problem = f"Tool {name} failed: what it waited for was cancelled."
+            return self._failure(problem, begun=name)
         _log.error("Tool %s failed", name, exc_info=error)
         told = "".join(traceback.format_exception_only(error)).strip()
-        return self._failure(f"Tool {name} failed: {told}")
+        in_short = f"Tool {name} failed; the log says why."
+        return self._failure(f"Tool {name} failed: {told}", begun=name, in_short=in_short)
 
-    def _failure(self, problem: str) -> ToolOutcome:
-        return ToolOutcome(result_text(problem, self._byte_limit), False)
+    def _failure(
+        self, problem: str, *, begun: str = "", in_short: str | None = None
+    ) -> ToolOutcome:
+        """A call that came to nothing; `begun` is a tool that ran, or was about to."""
+        return ToolOutcome(self._cut(problem), False, summary=in_short, unsure=self.changes(begun))
 
     def _refusal(self, why: str) -> ToolOutcome:
         return replace(self._failure(why), refused=True)
+
+    def _cut(self, text: str) -> str:
+        return result_text(text, self._byte_limit)

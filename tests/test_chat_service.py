@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer, Turn, calls, says, unreachable
+from scripted_server import ScriptedServer, Turn, calls, says
 from starlette.testclient import TestClient
 
 import service
@@ -51,13 +51,6 @@ def test_a_chat_is_answered_as_a_query_is(monkeypatch: pytest.MonkeyPatch) -> No
     text = "".join(event.text for event in chat if isinstance(event, TextEvent))
     query = post(monkeypatch, "/exchange", {"query": USER["content"]}, RIGHT, says(ANSWER))
     assert text == query.text == ANSWER
-
-
-def test_a_model_that_is_away_is_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stream has begun."""
-    (event,) = events(post(monkeypatch, "/chat", {"messages": [USER]}, *[unreachable()] * 2))
-    assert event.type == "error"
-    assert event.error.type == "server_error"
 
 
 @pytest.mark.parametrize(

@@ -54,23 +54,26 @@ MODEL_HALF = {
     },
 }
 ASSISTANT_HALF = {
-    "agent": {"toolbox", "completion", "conversation", "telling", "events", "time_limit"},
+    "agent": {
+        *("toolbox", "completion", "conversation", "stopping", "telling", "events"),
+        *("time_limit", "errors"),
+    },
     "telling": {"completion", "conversation", "events", "numerals"},
     "conversation": {
-        "completion", "function_schema", "grounding", "history", "toolbox", "messages",
+        *("completion", "function_schema", "grounding", "history", "toolbox", "outcomes"),
+        *("time_limit", "messages"),
     },
+    "stopping": {"completion", "conversation", "outcomes", "errors"},
     "history": {"errors"},
     "chat_events": {"events"},
     "chat_stream": {"chat_events", "events", "errors"},
     "completion": {"messages", "errors"},
-    "events": {"toolbox", "messages"},
+    "events": {"outcomes", "messages"},
+    "outcomes": set(),
     "grounding": {"dates", "numerals"},
     "tool_sets": {"toolbox", "errors"},
-    "toolbox": {
-        "approval", "bounded_call", "function_schema", "json_text", "tool_outcome", "errors",
-    },
+    "toolbox": {"approval", "bounded_call", "function_schema", "json_text", "outcomes", "errors"},
     "approval": set(),
-    "tool_outcome": set(),
     "function_schema": {
         "docstrings", "parameters_schema", "wrong_arguments", "json_text", "errors",
     },

@@ -23,6 +23,7 @@ from jsonschema import validate
 from openai import OpenAI
 
 from benchmarks.run_eval import free_port
+from function_calling.chat_events import read_event
 from function_calling.serving import is_ready
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
@@ -230,6 +231,23 @@ def test_closing_a_stream_frees_the_engine(server: Server, openai: OpenAI) -> No
     while slots_busy(server) and time.monotonic() < closed + 10:
         time.sleep(0.05)
     assert time.monotonic() - closed < 1
+
+
+def test_closing_a_chat_stops_the_loop_and_the_engine(server: Server) -> None:
+    """In the middle of the answer; the model is not asked again either."""
+    asked = "What are 42 US dollars in Canadian dollars, in euros and in Japanese yen?"
+    body = {"messages": [{"role": "user", "content": asked}]}
+    with httpx2.stream("POST", f"{server.assistant}/chat", json=body, timeout=300) as response:
+        frames = (line for line in response.iter_lines() if line)
+        while (event := read_event(next(frames).removeprefix("data: "))).type != "text":
+            assert event.type not in ("done", "error"), event
+        assert slots_busy(server) == 1
+    closed = time.monotonic()
+    while slots_busy(server) and time.monotonic() < closed + 10:
+        time.sleep(0.05)
+    assert time.monotonic() - closed < 1
+    time.sleep(2)
+    assert slots_busy(server) == 0
 
 
 def slots_busy(server: Server) -> float:

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from function_calling.events import Answer, ModelCalled, TextTold, ToolCalled, ToolReturned
 from function_calling.llama_client import llama_client
 from function_calling.messages import Usage
+from function_calling.outcomes import ToolOutcome
 from function_calling.settings import Settings
 from function_calling.terminal.command import chat_settings
 from function_calling.terminal.safe_text import call_text, one_line, safe
 from function_calling.terminal.screen import Screen
-from function_calling.tool_outcome import ToolOutcome
 
 
 @given(st.text())
