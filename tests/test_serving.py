@@ -25,6 +25,7 @@ from openai import OpenAI
 from benchmarks.run_eval import free_port
 from function_calling.chat_events import read_event
 from function_calling.serving import is_ready
+from function_calling.weights import SMOLLM2, fetch
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
@@ -233,21 +234,23 @@ def test_closing_a_stream_frees_the_engine(server: Server, openai: OpenAI) -> No
     assert time.monotonic() - closed < 1
 
 
-def test_closing_a_chat_stops_the_loop_and_the_engine(server: Server) -> None:
-    """In the middle of the answer; the model is not asked again either."""
-    asked = "What are 42 US dollars in Canadian dollars, in euros and in Japanese yen?"
-    body = {"messages": [{"role": "user", "content": asked}]}
-    with httpx2.stream("POST", f"{server.assistant}/chat", json=body, timeout=300) as response:
-        frames = (line for line in response.iter_lines() if line)
-        while (event := read_event(next(frames).removeprefix("data: "))).type != "text":
-            assert event.type not in ("done", "error"), event
-        assert slots_busy(server) == 1
-    closed = time.monotonic()
-    while slots_busy(server) and time.monotonic() < closed + 10:
-        time.sleep(0.05)
-    assert time.monotonic() - closed < 1
-    time.sleep(2)
-    assert slots_busy(server) == 0
+def test_closing_a_chat_stops_the_loop_and_the_engine(tmp_path: Path) -> None:
+    """While the model writes, and for good: a small one that goes on calling would be asked on."""
+    body = {"messages": [{"role": "user", "content": QUERY}]}
+    weights = {"MODEL_PATH": str(fetch(SMOLLM2))}
+    with started([*COMMAND_LINE, "serve"], tmp_path / "log", **weights) as running:
+        running.wait_ready(running.v1, running.assistant)
+        with httpx2.stream("POST", f"{running.assistant}/chat", json=body, timeout=300) as response:
+            frames = response.iter_lines()
+            assert read_event(next(frames).removeprefix("data: ")).type == "tool_call"
+            while not slots_busy(running):
+                time.sleep(0.01)
+        closed = time.monotonic()
+        while slots_busy(running) and time.monotonic() < closed + 10:
+            time.sleep(0.05)
+        assert time.monotonic() - closed < 1
+        time.sleep(2)
+        assert slots_busy(running) == 0
 
 
 def slots_busy(server: Server) -> float:
