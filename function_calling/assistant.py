@@ -46,7 +46,7 @@ class Assistant:
             byte_limit=settings.tool_result_bytes,
             approval=settings.approval,
         )
-        self._settings = settings
+        self.settings = settings
 
     async def agent(self, approve: Approve | None = None) -> Agent:
         """The loop, with the chosen tools and bounds.
@@ -63,10 +63,10 @@ class Assistant:
             self.model,
             self.toolbox,
             self.tools.system_prompt,
-            max_rounds=self._settings.max_rounds,
-            tool_timeout=self._settings.tool_timeout,
-            query_timeout=self._settings.query_timeout,
-            max_tokens=self._settings.max_reply_tokens,
+            max_rounds=self.settings.max_rounds,
+            tool_timeout=self.settings.tool_timeout,
+            query_timeout=self.settings.query_timeout,
+            max_tokens=self.settings.max_reply_tokens,
             first_choice=self.tools.first_choice,
             next_call=self.tools.next_call,
             missing=self.tools.missing,
@@ -81,7 +81,7 @@ class Assistant:
         """
         if not query.strip():
             raise RequestError("query is empty; wanted a question.", param="query")
-        most = self._settings.max_query_length
+        most = self.settings.max_query_length
         if len(query) > most:
             raise RequestError(
                 f"query has {len(query)} characters; wanted {most} at most.", param="query"
