@@ -1,7 +1,8 @@
 """Ask a running server every query of `exchange_queries.jsonl` and judge its answers.
 
-    python benchmarks/eval_exchange.py --url http://127.0.0.1:3000 --kind plain,words
+    python benchmarks/eval_exchange.py --url http://127.0.0.1:3000 --kind plain,words --chat
 
+Without `--chat` each query goes to `/exchange`; with `--both`, to one and then to the other.
 Exits with 0 if enough answers are right and none states a wrong number, with 1 if not, and with
 2 if the queries could not be asked.
 """
@@ -9,7 +10,6 @@ Exits with 0 if enough answers are right and none states a wrong number, with 1 
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -20,18 +20,18 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.exchange_cases import Case, load_cases
-from benchmarks.exchange_judge import judge
+from benchmarks.exchange_judge import judge_reply
 from benchmarks.exchange_report import (
-    COUNTED,
     Outcome,
     count_wrong_numbers,
+    differences,
     failures,
     percentages,
     summary,
 )
+from benchmarks.exchange_routes import ROUTES
 
 TIMEOUT_SECONDS = 300
-TOLD = (*COUNTED.values(), "X-Grounding")
 
 
 def positive(text: str) -> int:
@@ -43,15 +43,19 @@ def positive(text: str) -> int:
 
 def options(arguments: list[str], known: list[str]) -> argparse.Namespace:
     """Read the command line; `known` are the kinds of queries there are."""
-    parser = argparse.ArgumentParser(description="Judge the answers of a running /exchange.")
+    parser = argparse.ArgumentParser(description="Judge the answers of a running assistant.")
     parser.add_argument("--url", default="http://127.0.0.1:3000", help="where the server listens")
+    route = parser.add_mutually_exclusive_group()
+    route.add_argument("--chat", action="store_true", help="ask /chat in place of /exchange")
+    route.add_argument("--both", action="store_true", help="ask /exchange, and then /chat")
     parser.add_argument("--kind", help="only these kinds of queries, separated by commas")
     parser.add_argument("--limit", type=positive, help="at most this many queries")
     parser.add_argument("--concurrency", type=positive, default=1, help="queries at the same time")
-    parser.add_argument("--out", type=Path, help="write each answer and verdict to this JSONL file")
+    parser.add_argument("--out", type=Path, help="write each reply and verdict to this JSONL file")
     parser.add_argument("--min-conversions", type=float, default=97, help="percent to be right")
     parser.add_argument("--min-others", type=float, default=90, help="percent to be right")
     wanted = parser.parse_args(arguments)
+    wanted.routes = list(ROUTES) if wanted.both else ["/chat" if wanted.chat else "/exchange"]
     wanted.kinds = wanted.kind.split(",") if wanted.kind else known
     unknown = set(wanted.kinds) - set(known)
     if unknown:
@@ -59,59 +63,66 @@ def options(arguments: list[str], known: list[str]) -> argparse.Namespace:
     return wanted
 
 
-def ask(client: httpx2.Client, case: Case) -> Outcome:
-    """Post one query; a server that breaks off counts as one that answers wrongly."""
-    start = time.perf_counter()
-    try:
-        response = client.post("/exchange", json={"query": case.query})
-    except httpx2.ConnectError:
-        raise
-    except httpx2.TransportError as error:
-        status, answer, headers = 0, f"({type(error).__name__}: {error})", {}
-    else:
-        status, answer = response.status_code, response.text
-        headers = {name: response.headers[name] for name in TOLD if name in response.headers}
-    seconds = time.perf_counter() - start
-    return Outcome(case, status, answer, seconds, headers, judge(case, status, answer))
+def ask(client: httpx2.Client, case: Case, routes: list[str]) -> list[Outcome]:
+    """Put one query to each route, one after the other."""
+    replies = [(route, ROUTES[route](client, case.query)) for route in routes]
+    return [Outcome(case, route, reply, judge_reply(case, reply)) for route, reply in replies]
 
 
-def ask_all(client: httpx2.Client, cases: list[Case], concurrency: int) -> Iterator[Outcome]:
+def ask_all(
+    client: httpx2.Client, cases: list[Case], routes: list[str], concurrency: int
+) -> Iterator[list[Outcome]]:
     """Outcomes as they come in."""
     pool = ThreadPoolExecutor(concurrency)
     try:
-        for outcome in as_completed([pool.submit(ask, client, case) for case in cases]):
-            yield outcome.result()
+        for asked in as_completed([pool.submit(ask, client, case, routes) for case in cases]):
+            yield asked.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def run(client: httpx2.Client, cases: list[Case], concurrency: int) -> list[Outcome]:
-    """Ask all cases, show the progress, and return the outcomes in the cases' order."""
-    outcomes = {}
-    for done, outcome in enumerate(ask_all(client, cases, concurrency), start=1):
-        name, verdict = outcome.case.id, outcome.verdict
-        outcomes[name] = outcome
-        word = "right" if verdict.right else "not right"
-        if verdict.wrong_numbers:
-            word = "WRONG NUMBER"
-        print(f"{done:>3}/{len(cases)}  {name:<20} {outcome.seconds:6.2f} s  {word}", flush=True)
-    return [outcomes[case.id] for case in cases]
+def run(
+    client: httpx2.Client, cases: list[Case], routes: list[str], concurrency: int
+) -> list[list[Outcome]]:
+    """Ask all cases, show the progress, and return each route's outcomes in the cases' order."""
+    asked = {}
+    for done, outcomes in enumerate(ask_all(client, cases, routes, concurrency), start=1):
+        name = outcomes[0].case.id
+        asked[name] = outcomes
+        told = "   ".join(map(in_short, outcomes))
+        print(f"{done:>3}/{len(cases)}  {name:<20} {told}", flush=True)
+    return [[asked[case.id][at] for case in cases] for at in range(len(routes))]
+
+
+def in_short(outcome: Outcome) -> str:
+    """How long it took and what the judge says."""
+    word = "right" if outcome.verdict.right else "not right"
+    if outcome.verdict.wrong_numbers:
+        word = "WRONG NUMBER"
+    return f"{outcome.reply.seconds:6.2f} s  {word}"
 
 
 def as_json(outcome: Outcome) -> str:
-    """One line of the --out file."""
+    """One line of the --out file; a chat's events are as they came, with their seconds."""
+    reply = outcome.reply
     record = {
         "id": outcome.case.id,
+        "route": outcome.route,
         "query": outcome.case.query,
         "expected": outcome.case.expected,
-        "status": outcome.status,
-        "answer": outcome.answer,
-        "seconds": round(outcome.seconds, 3),
+        "status": reply.status,
+        "answer": reply.answer,
+        "seconds": round(reply.seconds, 3),
         "right": outcome.verdict.right,
         "problems": outcome.verdict.problems,
         "wrong_numbers": outcome.verdict.wrong_numbers,
-        "headers": outcome.headers,
+        "headers": reply.headers,
     }
+    if reply.events:
+        record["events"] = [
+            {"at": round(at, 3), **event.model_dump(exclude_none=True)}
+            for at, event in reply.events
+        ]
     return json.dumps(record, ensure_ascii=False)
 
 
@@ -133,15 +144,19 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
     client = httpx2.Client(base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport)
     try:
         with client:
-            outcomes = run(client, cases, wanted.concurrency)
+            runs = run(client, cases, wanted.routes, wanted.concurrency)
     except httpx2.ConnectError as error:
         print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
         return 2
     if wanted.out:
-        lines = "".join(as_json(outcome) + "\n" for outcome in outcomes)
+        lines = "".join(as_json(outcome) + "\n" for outcomes in runs for outcome in outcomes)
         wanted.out.write_text(lines, encoding="utf-8")
-    print("", *summary(outcomes), *failures(outcomes), sep="\n")
-    return 0 if good_enough(outcomes, wanted.min_conversions, wanted.min_others) else 1
+    for route, outcomes in zip(wanted.routes, runs, strict=True):
+        print("", f"POST {route}", *summary(outcomes), *failures(outcomes), sep="\n")
+    if len(runs) == 2:
+        print(*differences(*runs), sep="\n")
+    limits = wanted.min_conversions, wanted.min_others
+    return 0 if all(good_enough(outcomes, *limits) for outcomes in runs) else 1
 
 
 if __name__ == "__main__":

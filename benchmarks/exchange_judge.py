@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from benchmarks.exchange_cases import RATE, Case
+from benchmarks.exchange_routes import Reply
 from benchmarks.number_reading import Number, numbers, plain_digits
 
 UNAVOIDABLE = re.compile(r"\bISO[ -]?4217\b|^\s*\d{1,2}[.)]\s", re.IGNORECASE | re.MULTILINE)
@@ -84,6 +85,26 @@ def judge(case: Case, status: int, answer: str) -> Verdict:
         for conversion in case.conversions
         if conversion.value not in values
     ]
+    wrong = wrong_numbers(case, answer) if status == 200 else ()
+    return Verdict(tuple(problems), wrong)
+
+
+def wrong_numbers(case: Case, text: str) -> tuple[str, ...]:
+    """The numbers that `text` states and should not."""
     allowed = allowed_values(case)
-    wrong = [number.text for number in stated if not number.grounded_in(allowed)]
-    return Verdict(tuple(problems), tuple(wrong))
+    stated = stated_numbers(case, text)
+    return tuple(number.text for number in stated if not number.grounded_in(allowed))
+
+
+def judge_reply(case: Case, reply: Reply) -> Verdict:
+    """As `judge`; besides, a chat ends once, and at no time shows a wrong number.
+
+    What was shown before an error counts, too, and so does what stood there for a moment only.
+    """
+    verdict = judge(case, reply.status, reply.answer)
+    # A text ends where white space follows, which the next one brings.
+    shown = (number for text in reply.shown for number in wrong_numbers(case, f"{text} "))
+    return Verdict(
+        (*reply.problems, *verdict.problems),
+        tuple(dict.fromkeys((*verdict.wrong_numbers, *shown))),
+    )

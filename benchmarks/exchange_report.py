@@ -7,25 +7,18 @@ from dataclasses import dataclass
 
 from benchmarks.exchange_cases import Case
 from benchmarks.exchange_judge import Verdict
+from benchmarks.exchange_routes import COUNTED, Reply
 
-COUNTED = {
-    "rounds": "X-Rounds",
-    "tool calls": "X-Tool-Calls",
-    "prompt tokens": "X-Prompt-Tokens",
-    "completion tokens": "X-Completion-Tokens",
-}
 GROUNDING = ("ok", "asked-again", "fell-back", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One query's answer, how long it took, and what the judge says."""
+    """What a route replied to one query, and what the judge says."""
 
     case: Case
-    status: int
-    answer: str
-    seconds: float
-    headers: dict[str, str]
+    route: str
+    reply: Reply
     verdict: Verdict
 
 
@@ -55,7 +48,7 @@ def count_wrong_numbers(outcomes: list[Outcome]) -> int:
 
 def kind_row(name: str, outcomes: list[Outcome]) -> list[str]:
     """One line of the table."""
-    seconds = [each.seconds for each in outcomes]
+    seconds = [each.reply.seconds for each in outcomes]
     return [
         name,
         str(len(outcomes)),
@@ -76,7 +69,8 @@ def aligned(rows: list[list[str]]) -> Iterable[str]:
 
 def counted(outcomes: list[Outcome], header: str) -> str:
     """Total, mean and largest of a number that the server tells in a header."""
-    told = [int(each.headers[header]) for each in outcomes if header in each.headers]
+    replies = (each.reply for each in outcomes)
+    told = [int(reply.headers[header]) for reply in replies if header in reply.headers]
     if not told:
         return "-"
     return f"{sum(told)} in all, {sum(told) / len(told):.1f} a query, at most {max(told)}"
@@ -84,9 +78,8 @@ def counted(outcomes: list[Outcome], header: str) -> str:
 
 def grounding(outcomes: list[Outcome]) -> str:
     """How often the server's own check of its answers did what."""
-    seen = Counter(
-        each.headers["X-Grounding"] for each in outcomes if "X-Grounding" in each.headers
-    )
+    told = [each.reply.headers for each in outcomes]
+    seen = Counter(headers["X-Grounding"] for headers in told if "X-Grounding" in headers)
     return ", ".join(f"{name} {seen[name]}" for name in GROUNDING) if seen else "-"
 
 
@@ -103,7 +96,23 @@ def summary(outcomes: list[Outcome]) -> list[str]:
     }
     totals |= {label: counted(outcomes, header) for label, header in COUNTED.items()}
     totals["grounding"] = grounding(outcomes)
+    if firsts := [at for each in outcomes if (at := each.reply.first_text) is not None]:
+        quantiles = (f"p{part} {percentile(firsts, part):.2f}" for part in (50, 95))
+        totals["first text s"] = ", ".join(quantiles)
     return [*aligned(rows), "", *(f"{label:<18} {total}" for label, total in totals.items())]
+
+
+def differences(outcomes: list[Outcome], others: list[Outcome]) -> list[str]:
+    """Every query to which the two routes replied with different texts."""
+    lines = []
+    for one, other in zip(outcomes, others, strict=True):
+        if one.reply.answer == other.reply.answer:
+            continue
+        lines += ["", f"{one.case.id}: the answers differ"]
+        for each in (one, other):
+            word = "right" if each.verdict.right else "not right"
+            lines.append(f"  {each.route:<9} {word}: {each.reply.answer[:600]}")
+    return lines
 
 
 def failures(outcomes: list[Outcome]) -> list[str]:
@@ -115,9 +124,9 @@ def failures(outcomes: list[Outcome]) -> list[str]:
         wrong = [f"states {number}" for number in each.verdict.wrong_numbers]
         lines += [
             "",
-            f"{each.case.id}: {'; '.join([*each.verdict.problems, *wrong])}",
+            f"{each.case.id} at {each.route}: {'; '.join([*each.verdict.problems, *wrong])}",
             f"  query:    {each.case.query[:300]}",
             f"  expected: {each.case.expected}",
-            f"  answer:   {each.answer[:600]}",
+            f"  answer:   {each.reply.answer[:600]}",
         ]
     return lines

@@ -10,9 +10,19 @@ import pytest
 
 from benchmarks.eval_exchange import main
 from benchmarks.exchange_cases import Case, Conversion, load_cases, read_case
-from benchmarks.exchange_judge import judge
+from benchmarks.exchange_judge import judge, judge_reply
 from benchmarks.exchange_report import percentile
+from benchmarks.exchange_routes import ask_chat
 from benchmarks.number_reading import numbers
+from function_calling.chat_events import (
+    ChatEvent,
+    ChatUsage,
+    DoneEvent,
+    ErrorEvent,
+    ErrorObject,
+    TextEvent,
+    Timings,
+)
 
 CASES = load_cases()
 KINDS = {
@@ -102,6 +112,80 @@ def test_a_refused_query_needs_its_status_and_a_reason() -> None:
     assert not judge(case, 200, "Your query is empty.").right
 
 
+DONE = DoneEvent(
+    usage=ChatUsage(prompt_tokens=900, completion_tokens=40, total_tokens=940),
+    rounds=2,
+    tool_calls=1,
+    timings=Timings(first_text=1.0, model=1.5, tools=0.5, total=2.0),
+    grounding="ok",
+)
+BROKEN = ErrorEvent(error=ErrorObject(message="The model is away.", type="server_error"))
+HUGE = ErrorEvent(error=ErrorObject(message="It is too long.", type="invalid_request_error"))
+
+
+def texts(*parts: str) -> list[ChatEvent]:
+    """Parts of an answer."""
+    return [TextEvent(text=part) for part in parts]
+
+
+def stream(events: list[ChatEvent]) -> httpx2.Response:
+    """The events as a server sends them."""
+    frames = "".join(f"data: {event.model_dump_json()}\n\n" for event in events)
+    return httpx2.Response(200, text=frames)
+
+
+def judged(events: list[ChatEvent], case: Case = DOLLARS) -> tuple[int, str, bool, tuple[str, ...]]:
+    """Status, answer and verdict of a chat with these events."""
+    transport = httpx2.MockTransport(lambda request: stream(events))
+    with httpx2.Client(base_url="http://assistant", transport=transport) as client:
+        reply = ask_chat(client, case.query)
+    verdict = judge_reply(case, reply)
+    return reply.status, reply.answer, verdict.right, verdict.wrong_numbers
+
+
+def test_the_texts_of_a_chat_are_judged_joined() -> None:
+    """A number may come in any part, and a list's own numbers are none."""
+    answer = "42 USD\n1. as CAD 131.95.\n2. That is all."
+    parts = texts("42 USD\n1.", " as CAD 131.95.", "\n2.", " That is all.")
+    assert judged([*parts, DONE]) == (200, answer, True, ())
+
+
+@pytest.mark.parametrize("ends", [[], [DONE, DONE], [DONE, BROKEN], [DONE, *texts("!")]])
+def test_a_chat_ends_once_and_last(ends: list[ChatEvent]) -> None:
+    """Whatever its text says."""
+    _, _, right, wrong = judged([*texts("42 USD are 131.95 CAD."), *ends])
+    assert not right
+    assert not wrong
+
+
+def test_a_number_that_stood_there_for_a_moment_was_shown() -> None:
+    """The answer as a whole is right."""
+    assert judged([*texts("42 USD are 131", ".95 CAD."), DONE])[2:] == (False, ("131",))
+
+
+def test_a_wrong_number_before_an_error_was_shown_all_the_same() -> None:
+    """The error's own text is not held against it."""
+    answer = "42 USD are 57.54 CAD. The model is away."
+    assert judged([*texts("42 USD are 57.54 CAD."), BROKEN]) == (500, answer, False, ("57.54",))
+
+
+def test_a_chat_may_refuse_as_the_other_route_does() -> None:
+    """By an event in place of a status."""
+    case = Case("e", "empty_huge", "", status=(400, 499), mentions=("too long",))
+    assert judged([HUGE], case) == (400, "It is too long.", True, ())
+    assert not judged([BROKEN], case)[2]
+
+
+def test_what_is_no_event_is_a_wrong_answer() -> None:
+    """The rest of the run goes on."""
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, text="data: {}\n\n"))
+    with httpx2.Client(base_url="http://assistant", transport=transport) as client:
+        reply = ask_chat(client, DOLLARS.query)
+    assert reply.status == 0
+    assert reply.answer.startswith("(ValidationError:")
+    assert not judge_reply(DOLLARS, reply).right
+
+
 def test_percentiles_are_measured_values() -> None:
     """The nearest rank, not an interpolation."""
     assert percentile([3.0, 1.0, 2.0, 4.0], 50) == 2.0
@@ -129,15 +213,20 @@ def test_amounts_written_in_digits_are_read_from_the_query(kind: str) -> None:
 
 def perfect(request: httpx2.Request) -> httpx2.Response:
     """The answer of a server that does everything right."""
-    query = json.loads(request.content)["query"]
+    body = json.loads(request.content)
+    chat = request.url.path == "/chat"
+    query = body["messages"][0]["content"] if chat else body["query"]
     case = next(case for case in CASES if case.query == query)
     if case.status != (200, 200):
         return httpx2.Response(400, text="The query is empty or longer than 2000 characters.")
     results = ", ".join(
         f"{c.amount} {c.source} is {c.value:,} {c.target}" for c in case.conversions
     )
+    answer = results or "Sorry, which amount?"
+    if chat:
+        return stream([*texts(answer), DONE])
     headers = {"X-Rounds": "2", "X-Grounding": "ok"}
-    return httpx2.Response(200, text=results or "Sorry, which amount?", headers=headers)
+    return httpx2.Response(200, text=answer, headers=headers)
 
 
 def test_a_perfect_server_passes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -151,13 +240,45 @@ def test_a_perfect_server_passes(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert len(out.read_text().splitlines()) == len(CASES)
 
 
+def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Each has its report, and a record of its own; the answers that differ are listed."""
+
+    def differs(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/chat" and b"42" in request.content:
+            return stream([*texts("42 are 131.95."), DONE])
+        return perfect(request)
+
+    out = tmp_path / "results.jsonl"
+    arguments = ["--both", "--kind", "plain", "--limit", "2", "--out", str(out)]
+    assert main(arguments, httpx2.MockTransport(differs)) == 0
+    report = capsys.readouterr().out
+    assert report.index("POST /exchange") < report.index("POST /chat")
+    assert report.count("conversions right  100.0 %") == 2
+    assert "prompt tokens      1800 in all, 900.0 a query, at most 900" in report
+    assert report.count("the answers differ") == 1
+    assert "  /exchange right: 42 USD is 131.95 CAD\n  /chat     right: 42 are 131.95." in report
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [record["route"] for record in records] == ["/exchange", "/exchange", "/chat", "/chat"]
+    first, last = records[2]["events"]
+    assert first.items() >= {"type": "text", "text": "42 are 131.95."}.items()
+    assert 0 <= first["at"] <= last["at"]
+
+
+def test_the_chat_alone_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has the time of the first text besides."""
+    assert main(["--chat", "--kind", "plain"], httpx2.MockTransport(perfect)) == 0
+    report = capsys.readouterr().out
+    assert "POST /exchange" not in report
+    assert "first text s       p50 0." in report
+
+
 def test_one_wrong_number_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The failure is listed with query, expectation and answer."""
     wrong = httpx2.MockTransport(lambda request: httpx2.Response(200, text="It is 99.99."))
     limits = ["--min-conversions", "0", "--min-others", "0"]
     assert main(["--kind", "plain", "--limit", "1", *limits], wrong) == 1
     report = capsys.readouterr().out
-    assert "plain-01: does not state 131.95; states 99.99" in report
+    assert "plain-01 at /exchange: does not state 131.95; states 99.99" in report
     assert "42 USD = 131.95 CAD" in report
 
 

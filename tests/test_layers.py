@@ -120,7 +120,7 @@ ROOMS = (
             *("conversion", "currencies", "ecb_rates", "questions", "rates", "todos", "tool_sets"),
             *("toolbox", "function_schema", "errors", "settings"),
         },
-        "benchmarks": {"formats", "serving", "errors"},
+        "benchmarks": {"chat_events", "formats", "serving", "errors"},
     }
 )
 """A room, which is a module or a package, and the rooms that it may import."""
