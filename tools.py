@@ -11,12 +11,13 @@ from function_calling.currencies import find_currency
 from function_calling.ecb_rates import ecb_rates
 from function_calling.errors import ToolError
 from function_calling.function_schema import Question
-from function_calling.questions import ask_back, check_day, in_context, missing, next_call
+from function_calling.questions import ask_back, check_day, in_context
 from function_calling.rates import DatedRates, FixedRates, Rate, Rates
 from function_calling.settings import Settings
 from function_calling.todos import Task, TodoStore
 from function_calling.tool_sets import ToolSet
 from function_calling.toolbox import FinalAnswer, changes_something, needs_approval
+from function_calling.unconverted import missing, next_call
 
 CURRENCY_PROMPT = """\
 You convert money with convert_currency. If the user asks for several conversions, call it once \

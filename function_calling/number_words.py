@@ -10,6 +10,9 @@ from function_calling.currency_names import LANGUAGES, split_words
 _LANGUAGES = sorted({name.split("_")[0] for name in LANGUAGES.split()} & set(CONVERTER_CLASSES))
 _LARGEST = 10**9
 
+QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "medio", "mezzo"}
+"""Words of everyday speech that count as well, and that CLDR does not spell."""
+
 
 @cache
 def number_words() -> frozenset[str]:

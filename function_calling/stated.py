@@ -8,7 +8,7 @@ be converted.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -16,7 +16,6 @@ from itertools import pairwise
 
 from babel.numbers import get_currency_precision
 
-from function_calling.currencies import CHIEFS
 from function_calling.currency_names import (
     UNSPACED,
     active_codes,
@@ -25,10 +24,9 @@ from function_calling.currency_names import (
     split_words,
 )
 from function_calling.dates import without_days
-from function_calling.number_words import number_words, spellings
+from function_calling.named_currencies import Codes, named, possible, unit
+from function_calling.number_words import QUANTITIES, number_words, spellings
 from function_calling.numerals import numbers
-
-Codes = frozenset[str]
 
 # "1.5k", "2 lakh", "3 grand", "70万": what may stand behind the digits, as powers of ten, and
 # a hundredth for "99 cents".
@@ -38,10 +36,6 @@ _READ_SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "HEBREW", "BENGALI", "HANGUL", *
 _ARTICLES = frozenset(
     "a an un une una um uma ein eine einen einem een en ett et o".split()  # noqa: SIM905
 )
-_QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "medio", "mezzo"}
-# Where a currency's name may be the inside of a word, and how many characters it has at most.
-_AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
-_LONGEST_INSIDE, _LONGEST_NAME = 6, 4  # characters, words
 _HALF = re.compile(r"\bhalf an? (?=(?:thousand|million|billion)\b)", re.IGNORECASE)
 
 _CORRECTION = re.compile(
@@ -87,6 +81,11 @@ class Stated:
     possible: Codes
     words: frozenset[str]
 
+    @property
+    def several(self) -> bool:
+        """Whether two different currencies are named."""
+        return any(not one & other for one in self.named for other in self.named)
+
     def has_amount(self, amount: Decimal) -> bool:
         """Whether the text may state this amount."""
         if not self.amounts:
@@ -101,19 +100,24 @@ class Stated:
 @lru_cache
 def stated(text: str) -> Stated:
     """Read a text."""
-    text = _HALF.sub("0.5 ", without_days(text))
-    every = tuple(_amounts(text))
+    text = plain_text(text)
+    every = tuple(amount for _, _, amount in placed_amounts(text))
     beside = tuple(amount for amount in every if amount.units)
     words = split_words(text)
-    named = tuple(_named(words))
-    possible = set[str]().union(*named, *map(_possible, words))
+    names = tuple(named(words))
+    codes = set[str]().union(*names, *map(possible, words))
     return Stated(
         beside or every,
         _in_words(text),
-        named,
-        frozenset(possible & active_codes()),
+        names,
+        frozenset(codes & active_codes()),
         frozenset(words),
     )
+
+
+def either(values: Iterable[Decimal]) -> str:
+    """The readings of an amount, for a message: "1.25 or 1250"."""
+    return " or ".join(f"{value:f}" for value in sorted(set(values)))
 
 
 def correction(question: str) -> Stated | None:
@@ -122,26 +126,22 @@ def correction(question: str) -> Stated | None:
     return stated(question[found[-1].end() :]) if found else None
 
 
-def _possible(word: str) -> set[str]:
-    """Every currency that the word, or where words aren't set apart some part of it, may name."""
-    codes = set(codes_of_name(word))
-    if script(word) in _AFFIXED:
-        for start in range(len(word)):
-            for end in range(start + 1, min(len(word), start + _LONGEST_INSIDE) + 1):
-                codes |= codes_of_name(word[start:end], steps=2)
-    return codes
+def plain_text(text: str) -> str:
+    """The text as it is read for amounts: without its days, and "half a million" in digits."""
+    return _HALF.sub("0.5 ", without_days(text))
 
 
-def _amounts(text: str) -> Iterator[Amount]:
-    place = 0
+def placed_amounts(text: str) -> Iterator[tuple[int, int, Amount]]:
+    """The amounts in a `plain_text`, each with where its digits begin and end."""
+    end = 0
     for number in numbers(text):
-        start = text.index(number.text, place)
-        place = start + len(number.text)
-        before, after = split_words(text[:start])[-1:], split_words(text[place:])
-        units = next(_named(before), Codes())
+        start = text.index(number.text, end)
+        end = start + len(number.text)
+        before, after = split_words(text[:start])[-1:], split_words(text[end:])
+        units = next(named(before), Codes())
         if not units or before[0].isalpha():
-            units = _unit(after) or units
-        yield Amount(_money(number.values, units), units)
+            units = unit(after) or units
+        yield start, end, Amount(_money(number.values, units), units)
 
 
 def _money(values: frozenset[Decimal], units: Codes) -> frozenset[Decimal]:
@@ -151,65 +151,11 @@ def _money(values: frozenset[Decimal], units: Codes) -> frozenset[Decimal]:
     return frozenset(value for value in values if value * 1000 not in values)
 
 
-def _unit(words: list[str]) -> Codes:
-    """The currency that is named right here, perhaps behind a word like "k" or "million"."""
-    for skipped in words[:1] and ([], words[:1]):
-        if all(len(word) < 3 or word in number_words() or word in _QUANTITIES for word in skipped):
-            following = words[len(skipped) :]
-            for length in range(min(_LONGEST_NAME, len(following)), 0, -1):
-                name = " ".join(following[:length])
-                if codes := _codes(name, alone=length == 1):
-                    return codes
-            if following and script(following[0]) in _AFFIXED:
-                return next(_named_inside(following[0]), Codes())
-    return Codes()
-
-
-def _named(words: list[str]) -> Iterator[Codes]:
-    """The currencies that the words name, the longest names first."""
-    place = 0
-    while place < len(words):
-        for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
-            name = " ".join(words[place : place + length])
-            if codes := _codes(name, alone=length == 1):
-                yield codes
-                break
-        else:
-            length = 1
-            if script(words[place]) in _AFFIXED:
-                yield from _named_inside(words[place])
-        place += length
-
-
-def _codes(name: str, *, alone: bool) -> Codes:
-    """What a name stands for; a word alone must be all of a name, or a well-known unit."""
-    if name.isascii() and name.isalpha() and len(name) < 3:
-        return Codes()
-    if whole := codes_of_name(name, steps=1):
-        return whole
-    codes = codes_of_name(name, steps=2 if script(name) in _AFFIXED or len(name) < 6 else 3)
-    return codes if not alone or codes & CHIEFS else Codes()
-
-
-def _named_inside(word: str) -> Iterator[Codes]:
-    place = 0
-    while place < len(word):
-        for length in range(min(_LONGEST_INSIDE, len(word) - place), 0, -1):
-            name = word[place : place + length]
-            codes = codes_of_name(name, steps=2)
-            if codes and (length > 1 or script(name) == "CJK"):
-                yield codes
-                break
-        else:
-            length = 1
-        place += length
-
-
 def _in_words(text: str) -> bool:
     """Whether some word may state a number; an article does before a currency: "a dollar"."""
     words, known = split_words(text), number_words()
     for word, following in pairwise([*words, ""]):
-        if word in known or word in _QUANTITIES:
+        if word in known or word in QUANTITIES:
             return True
         if word[0].isalpha() and script(word) not in _READ_SCRIPTS:
             return True

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
@@ -129,11 +130,9 @@ async def test_a_sentence_is_told_before_the_next_is_written() -> None:
     """The model hangs behind it."""
     half = Turn(events=says("42 USD is 131.95 CAD. The rate").events[:4], hangs=True)
     events = agent(ScriptedServer(calls(TO_CAD), half)).chat([user(QUERY)])
-    shown = ""
-    async for event in chat_events(events):
-        shown += event.text if isinstance(event, TextEvent) else ""
-        if shown == TOLD_CAD:
-            break
+    async with aclosing(chat_events(events)) as told:
+        shown = await anext(event.text async for event in told if isinstance(event, TextEvent))
+    assert shown.startswith(TOLD_CAD)
 
 
 @pytest.mark.parametrize(

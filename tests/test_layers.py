@@ -75,8 +75,16 @@ ASSISTANT_HALF = {
     "bounded_call": set(),
     "llama_client": {"errors", "settings"},
     "dates": {"currency_names"},
-    "questions": {"dates", "numerals", "stated", "currencies", "currency_names", "errors"},
-    "stated": {"dates", "currencies", "currency_names", "number_words", "numerals"},
+    "questions": {
+        *("dates", "numerals", "orders", "stated", "named_currencies", "currencies"),
+        *("currency_names", "errors"),
+    },
+    "unconverted": {
+        *("dates", "orders", "stated", "named_currencies", "currencies", "currency_names"),
+    },
+    "orders": {"stated", "named_currencies", "currencies", "currency_names"},
+    "stated": {"dates", "named_currencies", "currency_names", "number_words", "numerals"},
+    "named_currencies": {"currencies", "currency_names", "number_words"},
     "number_words": {"currency_names"},
     "currencies": {"currency_names", "errors"},
     "currency_names": set(),
@@ -118,7 +126,7 @@ ROOMS = (
         },
         "tools": {
             *("conversion", "currencies", "ecb_rates", "questions", "rates", "todos", "tool_sets"),
-            *("toolbox", "function_schema", "errors", "settings"),
+            *("toolbox", "function_schema", "unconverted", "errors", "settings"),
         },
         "benchmarks": {"chat_events", "formats", "serving", "errors"},
     }

@@ -13,10 +13,9 @@ from function_calling.questions import (
     check_stated,
     in_context,
     left_out,
-    missing,
-    next_call,
 )
 from function_calling.stated import stated
+from function_calling.unconverted import missing, next_call
 
 USD, EUR, GBP, JPY = map(Currency, ("USD", "EUR", "GBP", "JPY"))
 

@@ -1,0 +1,80 @@
+"""Which conversions does a question still ask for, after those that were made?
+
+A small model makes one conversion where three were asked for, and then the same one again.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from function_calling.currencies import Currency, find_currency
+from function_calling.currency_names import active_codes
+from function_calling.dates import days
+from function_calling.named_currencies import chief
+from function_calling.orders import orders
+from function_calling.stated import Stated, correction, either, stated
+
+
+def first_call(question: str) -> str:
+    """`convert_currency` where the question states an amount and two currencies, whatever else."""
+    asked = stated(question)
+    whole = asked.several and any(each.units for each in asked.amounts)
+    return "convert_currency" if whole else ""
+
+
+def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
+    """`convert_currency` while something is `unconverted`; before the first call, `first_call`."""
+    if not made:
+        return first_call(question)
+    return "convert_currency" if unconverted(question, made) else ""
+
+
+def missing(question: str, made: Sequence[Mapping[str, Any]]) -> str:
+    """What is `unconverted`, as a sentence for a model that goes in circles; "" for nothing."""
+    left = ", ".join(unconverted(question, made))
+    return f"The user names more than that: {left}. Make the call for it." if left else ""
+
+
+def unconverted(question: str, made: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The currencies and amounts that the question names and no conversion has used.
+
+    Also its days, where rates of other days alone have been used. What is corrected in a question
+    is not looked for.
+
+    Args:
+        question: What was asked.
+        made: The arguments of each conversion made so far.
+    """
+    if correction(question):
+        return []
+    done = [
+        (
+            find_currency(each["from_currency"]).code,
+            find_currency(each["to_currency"]).code,
+            Decimal(each["amount"]),
+        )
+        for each in made
+    ]
+    asked = orders(question)
+    left = [each.told() for each in asked.each if not any(each.is_met(*one) for one in done)]
+    if not left and not asked.complete:
+        left = _unused(stated(question), done)
+    used_days = {str(each["on"]) for each in made if each.get("on")}
+    for meant in days(question):
+        if used_days and used_days.isdisjoint(map(str, meant)):
+            left.append(" or ".join(map(str, sorted(meant))))
+    return list(dict.fromkeys(left))
+
+
+def _unused(asked: Stated, done: Sequence[tuple[str, str, Decimal]]) -> list[str]:
+    """What is named and no conversion has used, as for a list whose order says too little."""
+    sources = {source for source, _, _ in done}
+    used = sources | {target for _, target, _ in done}
+    unused = [named for named in asked.named if named & active_codes() and not named & used]
+    left = [Currency(chief(named)).units() for named in unused]
+    for amount in asked.amounts:
+        converted = any(amount.may_be(one) for _, _, one in done)
+        # A lone "1 dollar is …" states a rate more often than it asks for one.
+        if not converted and 1 not in amount.values and amount.units & sources.union(*unused):
+            left.append(either(amount.values))
+    return left

@@ -1,0 +1,83 @@
+"""Which conversions a question orders."""
+
+from decimal import Decimal
+
+import pytest
+
+from function_calling.currencies import find_currency
+from function_calling.errors import ToolError
+from function_calling.orders import orders
+from function_calling.questions import check_stated
+from function_calling.unconverted import missing, unconverted
+
+
+def made(source: str, target: str, amount: str) -> dict[str, object]:
+    """The arguments of a call."""
+    return {"from_currency": source, "to_currency": target, "amount": amount}
+
+
+@pytest.mark.parametrize(
+    ("question", "complete", "told"),
+    [
+        ("5 GBP to yen and 6 CHF to euros", True, ["5 GBP JPY", "6 CHF EUR"]),
+        ("How many yen and won do I get for 80 euros?", True, ["80 EUR JPY", "80 EUR KRW"]),
+        ("20 euros and 30 francs in dollars", False, ["30 CHF USD"]),
+        ("First 10 USD to CAD, finally 30 CAD to USD.", True, ["10 USD CAD", "30 CAD USD"]),
+        ("tell me 1000 baht in usd and 300 zloty in usd", True, ["1000 THB USD", "300 PLN USD"]),
+        ("Combien font 25 euros en dollars et en livres ?", True, ["25 EUR USD", "25 EUR GBP"]),
+        ("50 Euro in Dollar und 80 Euro in Pfund", True, ["50 EUR USD", "80 EUR GBP"]),
+        ("把100美元换成人民币，再把200欧元换成日元", True, ["100 USD CNY", "200 EUR JPY"]),
+        ("GBP 20 -> JPY", True, ["20 GBP JPY"]),
+        ("C$15 in £, €7 in $", True, ["15 CAD GBP", "7 EUR USD"]),
+        ("HK$ 780 / SGD?", True, ["780 HKD SGD"]),
+        ("usd to gbp, 64", False, []),
+        ("EUR to USD 100", False, []),
+        ("convert 50 to USD from EUR", False, []),
+        ("42USD2CAD", False, []),
+        ("The museum costs 18 euros; what are 40 USD in EUR?", False, ["40 USD EUR"]),
+        ("What is the weather in 5 days?", False, []),
+        ("Convert dollars to euros", False, []),
+        ("كم يساوي ١٢٥ دولارًا أمريكيًا باليورو؟", False, []),
+    ],
+)
+def test_orders_are_read_where_their_words_stand_in_order(
+    question: str, complete: bool, told: list[str]
+) -> None:
+    """And a question that says more than they do is not taken for complete."""
+    asked = orders(question)
+    assert asked.complete == complete
+    wanted = [each.split() for each in told]
+    assert len(asked.each) == len(wanted)
+    for order, (amount, source, target) in zip(asked.each, wanted, strict=True):
+        assert order.is_met(source, target, Decimal(amount))
+
+
+def test_an_amount_is_not_converted_from_the_currency_of_another() -> None:
+    """Each currency and each amount is in the question, but not so."""
+    question = "60 dollars to euros and 40 pounds to pesos"
+    with pytest.raises(ToolError, match="40 British pounds to Mexican pesos: convert that"):
+        check_stated(question, find_currency("EUR"), find_currency("MXN"), Decimal(40))
+    check_stated(question, find_currency("GBP"), find_currency("MXN"), Decimal(40))
+
+
+def test_orders_left_are_told_in_words() -> None:
+    """All of them, and nothing where none is left."""
+    question = "First 10 USD to CAD, then 20 CAD to AUD, finally 30 AUD to USD."
+    first, second = made("USD", "CAD", "10"), made("CAD", "AUD", "20")
+    assert unconverted(question, [first, second]) == ["30 Australian dollars to US dollars"]
+    assert "20 Canadian dollars to Australian dollars, 30 Aus" in missing(question, [first])
+    assert missing(question, [first, second, made("AUD", "USD", "30")]) == ""
+
+
+def test_what_is_no_currency_any_more_is_not_looked_for() -> None:
+    """BAD was Bosnia's dinar."""
+    assert (
+        unconverted(
+            "how bad are 20 euros and 30 francs in dollars",
+            [
+                made("EUR", "USD", "20"),
+                made("CHF", "USD", "30"),
+            ],
+        )
+        == []
+    )
