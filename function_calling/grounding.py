@@ -18,6 +18,9 @@ from function_calling.numerals import numbers
 _NAME = re.compile(r"\bISO[ -]?\d+", re.IGNORECASE)
 _MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 
+# The beginning of a tool call that a model wrote as its answer.
+_CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
+
 # A number that a program wrote into JSON as text: its point is a point.
 _EXACT = re.compile(r"\d+(\.\d+)?")
 
@@ -57,7 +60,12 @@ def check(answer: str, query: str, results: Sequence[Result], given: str = "") -
 
 
 def invented(answer: str, known_text: str, results: Sequence[Result]) -> list[str]:
-    """The numbers that neither a result nor `known_text` contains, as sentences for the model."""
+    """The numbers that neither a result nor `known_text` contains, as sentences for the model.
+
+    An answer that is a tool call written out is none, whatever its numbers.
+    """
+    if _CALL.match(answer):
+        return ["The answer is a tool call, which the user can't read: write a sentence."]
     known = _values(known_text).union(*(_returned(result.content) for result in results))
     return [
         f"The answer says {number.text}, which {_missing_from(results)}."

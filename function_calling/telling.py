@@ -24,6 +24,8 @@ _CLOSERS = r"[\"'”’»)\]*_]*"
 _END = re.compile(rf"[.!?…]{_CLOSERS}\s|[。！？।؟۔]{_CLOSERS}|(?<=[^\d\s])[^\S\n]*\n")
 _ENDED = re.compile(rf"(?:[.!?…。！？।؟۔:：]{_CLOSERS}|\n)\s*$")
 _DIGIT = re.compile(r"\d")
+# What may become a tool call written as text; it is held until the reply is complete.
+_NO_SENTENCE = re.compile(r"[`<{\[]")
 
 FROM_MEMORY = "It was made from memory: call a tool first."
 
@@ -111,7 +113,7 @@ class InParts:
     def hear(self, part: str) -> str:
         """The text up to the first digit of a sentence that is not complete, if it is all right."""
         self._reply = (self._reply + part).lstrip()
-        if self._silent or not self._joins():
+        if self._silent or _NO_SENTENCE.match(self._reply) or not self._joins():
             return ""
         end = self._place
         for sentence in _END.finditer(self._reply, self._place):

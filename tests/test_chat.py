@@ -126,6 +126,24 @@ async def test_a_conversion_is_told_step_by_step() -> None:
     assert last.timings.model + last.timings.tools <= last.timings.total + 0.002
 
 
+@pytest.mark.parametrize(
+    "call",
+    ['{"name": "convert", "arguments": {"amount": 42}}', '```json\n{ "name":', "<tool_call>"],
+)
+async def test_a_call_written_as_text_is_no_answer(call: str) -> None:
+    """Not a word of it is shown, and the model is asked again."""
+    events = await chatted(calls(TO_CAD), says(call), says(TOLD_CAD))
+    assert text(events) == TOLD_CAD
+    assert done(events).grounding == "asked-again"
+    answer = await agent(ScriptedServer(calls(TO_CAD), says(call), says(TOLD_CAD))).answer(QUERY)
+    assert answer.text == TOLD_CAD
+
+
+async def test_an_answer_may_begin_with_code() -> None:
+    """It is told when it is complete."""
+    assert text(await chatted(calls(TO_CAD), says(f"`{TOLD_CAD}`"))) == f"`{TOLD_CAD}`"
+
+
 async def test_a_sentence_is_told_before_the_next_is_written() -> None:
     """The model hangs behind it."""
     half = Turn(events=says("42 USD is 131.95 CAD. The rate").events[:4], hangs=True)
