@@ -71,7 +71,8 @@ def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[d
         raise _wrong(f"messages[{len(read) - 1}].role", read[-1]["role"], "user, as the last one")
     asked = read[-1]["content"]
     if not asked.strip():
-        raise _wrong(f"messages[{len(read) - 1}].content", asked, "a question")
+        param = f"messages[{len(read) - 1}].content"
+        raise RequestError(f"{param} is empty; wanted a question.", param=param)
     if len(asked) > most_asked:
         raise _long(f"messages[{len(read) - 1}].content", len(asked), most_asked)
     in_all = len(json.dumps(read, ensure_ascii=False))

@@ -100,7 +100,7 @@ def test_a_conversation_is_read_as_people_keep_it() -> None:
         ([USER | {"role": []}], "messages[0].role is []; wanted one of system, developer,"),
         ([USER | {"content": None}], "messages[0].content is null; wanted text."),
         ([USER | {"content": [{"type": "image_url"}]}], "messages[0].content is [{"),
-        ([USER | {"content": " "}], 'messages[0].content is " "; wanted a question.'),
+        ([USER | {"content": " "}], "messages[0].content is empty; wanted a question."),
         ([USER | {"content": "x" * 51}], "messages[0].content has 51 characters; wanted 50"),
         ([USER, USER | {"role": "assistant"}], 'messages[1].role is "assistant"; wanted user,'),
         ([USER, USER | {"role": "system"}, USER], 'messages[1].role is "system"; wanted user,'),
