@@ -147,7 +147,7 @@ async def test_a_sentence_is_told_before_the_next_is_written() -> None:
     """The model hangs behind it."""
     half = Turn(events=says("42 USD is 131.95 CAD. The rate").events[:4], hangs=True)
     turn = agent(ScriptedServer(calls(TO_CAD), half)).chat([user(QUERY)])
-    async with aclosing(chat_events(turn)) as told, asyncio.timeout(60):
+    async with aclosing(chat_events(turn)) as told:
         shown = await anext(event.text async for event in told if isinstance(event, TextEvent))
     assert shown.startswith(TOLD_CAD)
 

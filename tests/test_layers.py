@@ -137,16 +137,8 @@ ROOMS = (
             *("messages", "errors"),
         },
         "tools": {
-            *(
-                "conversion",
-                "currencies",
-                "ecb_rates",
-                "questions",
-                "unconverted",
-                "rates",
-                "todos",
-            ),
-            *("todo_tools", "tool_sets", "toolbox", "function_schema", "settings"),
+            *("conversion", "currencies", "ecb_rates", "questions", "rates", "todos", "todo_tools"),
+            *("tool_sets", "toolbox", "function_schema", "unconverted", "settings"),
         },
         "deploy": set(),
         "packing": {"engines", "settings"},

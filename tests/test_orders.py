@@ -71,13 +71,5 @@ def test_orders_left_are_told_in_words() -> None:
 
 def test_what_is_no_currency_any_more_is_not_looked_for() -> None:
     """BAD was Bosnia's dinar."""
-    assert (
-        unconverted(
-            "how bad are 20 euros and 30 francs in dollars",
-            [
-                made("EUR", "USD", "20"),
-                made("CHF", "USD", "30"),
-            ],
-        )
-        == []
-    )
+    done = [made("EUR", "USD", "20"), made("CHF", "USD", "30")]
+    assert unconverted("how bad are 20 euros and 30 francs in dollars", done) == []
