@@ -13,10 +13,8 @@ from function_calling import running
 from function_calling.errors import FunctionCallingError
 from function_calling.formats import FORMATS
 from function_calling.running import EXAMPLE
-from function_calling.terminal.command import chat, chat_settings
 from function_calling.workbench import commands
 from function_calling.workbench.inputs import STDIN
-from tools import TOOL_SETS
 
 __all__ = ["EXAMPLE", "main"]
 
@@ -66,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _chat(options: argparse.Namespace) -> int:
+    # What talks to a model takes a second to load, and no other command needs it.
+    from function_calling.terminal.command import chat, chat_settings
+    from tools import TOOL_SETS
+
     environ = {**os.environ, **({"TOOLS": options.tools} if options.tools else {})}
     settings = chat_settings(environ)
     if settings.llama_url:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 from pseudo_terminal import CHAT, CTRL_C, READY, ROOT, Person, at_terminal, environment
 from scripted_http import MODEL, ScriptedHttp, scripted_http
@@ -149,6 +150,30 @@ def test_ctrl_c_at_the_question_for_a_yes_stops_the_turn(tmp_path: Path) -> None
         assert person.asks("is it there?").endswith("There it is.\n")
 
 
+def test_a_signal_to_end_is_no_ctrl_c(tmp_path: Path) -> None:
+    """Neither as soon as a line is waited for, nor in a turn, nor at the question for a yes."""
+    script = (LISTED, hangs(), NOTED, says("Noted."), DELETED)
+    with scripted_http(*script) as server:
+        for ending, at in (
+            (signal.SIGHUP, READY),
+            (signal.SIGTERM, "The"),
+            (signal.SIGTERM, "[y/N]"),
+        ):
+            with chat(server, tmp_path) as person:
+                if at == "The":
+                    person.types("what is to do?\r")
+                    person.reads("\x1b[2KThe")
+                elif at == "[y/N]":
+                    person.asks("note it")
+                    person.types("delete it\r")
+                    person.reads(at)
+                person.child.kill(ending)
+                person.child.expect(pexpect.EOF)
+                person.child.close()
+                assert person.child.exitstatus == 130
+    assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+
+
 def test_nothing_that_a_model_writes_commands_the_terminal(tmp_path: Path) -> None:
     """Neither in an answer nor in a call, a result or an error; markup is text."""
     evil = "a\x1b]0;owned\x07b\x9bc [bold]d[/bold] :smile: \u202ee"
@@ -178,18 +203,18 @@ def test_the_oldest_turn_is_left_out_of_what_is_too_long(refusal: Turn, tmp_path
 
 
 def test_a_change_is_not_made_again_where_the_conversation_became_too_long(tmp_path: Path) -> None:
-    """The turn ends with the error; the next one is shorter."""
-    script = (LISTED, says("One."), NOTED, TOO_LONG, LISTED, says("Two."))
+    """The turn ends with what was done; the next one is shorter."""
+    script = (LISTED, says("One."), NOTED, TOO_LONG, TOO_LONG, LISTED, says("Two."))
     with scripted_http(*script) as server, chat(server, tmp_path) as person:
         person.asks("first")
-        told = person.asks("note it")
-        assert SHORTENED in told
-        assert "The prompt has 5000 tokens." in told
-        person.asks("third")
+        done = 'The prompt has 5000 tokens. Until then: Added "fix a bug" to the to-do list.'
+        assert done in (told := person.asks("note it"))
+        assert SHORTENED not in told
+        assert SHORTENED in person.asks("third")
     assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
-    assert [text for _, text in said(server, 4)] == [
+    assert [text for _, text in said(server, 5)] == [
         "note it",
-        'Added "fix a bug" to the to-do list.',
+        f"I had to stop before I was done: {done}",
         "third",
     ]
 

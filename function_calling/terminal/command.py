@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -51,13 +52,17 @@ def chat(
 
     Raises:
         SettingsError: A tool set can't be had.
+        KeyboardInterrupt: The process was told to end.
     """
     # What went wrong in a tool is shown beside its call; a trace would break into the dialogue.
     logging.getLogger("function_calling").addHandler(logging.NullHandler())
     dialogue = question is None and sys.stdin.isatty() and sys.stdout.isatty()
     if question is None and not dialogue:
         question = sys.stdin.buffer.read().decode(errors="replace")
-    return asyncio.run(_chat(settings, question, tool_sets))
+    try:
+        return asyncio.run(_chat(settings, question, tool_sets))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 async def _chat(
@@ -65,6 +70,11 @@ async def _chat(
     question: str | None,
     tool_sets: Mapping[str, Callable[[Settings], ToolSet]],
 ) -> int:
+    chatting = asyncio.current_task()
+    assert chatting is not None
+    # As an exception out of nowhere, these would look like Ctrl-C to whoever awaits a line.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(ending, chatting.cancel)
     async with llama_client(settings.llama_url, settings) as client:
         assistant = Assistant(settings, client, tool_sets)
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from function_calling.assistant import Assistant
 from function_calling.errors import ApiError, RequestError
-from function_calling.events import Answer, Event, TextTold, ToolCalled, ToolReturned
+from function_calling.events import Answer, Event, TextTold, ToolReturned
 from function_calling.terminal.memory import Memory
 from function_calling.terminal.screen import Screen
 from function_calling.toolbox import Approve
@@ -45,13 +45,11 @@ class Talk:
                 await self._answer(question, shown)
                 return True
             except ApiError as error:
-                shorter = isinstance(error, RequestError) and self.memory.shortened(error)
-                if shorter:
-                    self._screen.tell(SHORTENED)
-                # What a tool has changed must not be changed twice.
-                if not shorter or any(map(self.assistant.toolbox.changes, shown.called)):
+                # Refused as it came in: nothing was called yet that would be called again.
+                if not (isinstance(error, RequestError) and self.memory.shortened(error)):
                     self._screen.complain(error.message)
                     return False
+                self._screen.tell(SHORTENED)
             finally:
                 self._screen.pause()
                 if answer := shown.answer():
@@ -70,7 +68,6 @@ class Talk:
 class _Shown:
     """What a turn has shown so far."""
 
-    called: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
     text: str = ""
     ended: bool = False
@@ -78,8 +75,6 @@ class _Shown:
     def add(self, event: Event) -> None:
         """Take in the next event."""
         match event:
-            case ToolCalled():
-                self.called.append(event.name)
             case ToolReturned() if event.outcome.ok:
                 self.results.append(event.outcome.summary or event.outcome.content)
             case TextTold():
