@@ -41,7 +41,11 @@ class Settings:
         "",
         "a hub model instead of the profile's own; embedded: `owner/repo:file.gguf`",
     )
-    model_path: str = _setting("MODEL_PATH", "", "a GGUF file on this machine; nothing is fetched")
+    model_path: str = _setting(
+        "MODEL_PATH",
+        "",
+        "a GGUF file on this machine, or for LMDeploy a model's folder; nothing is fetched",
+    )
     models_dir: str = _setting(
         "MODELS_DIR", "", "where downloaded weights are kept (default: a per-user cache folder)"
     )
@@ -59,6 +63,24 @@ class Settings:
     )
     parallel_slots: int = _setting(
         "PARALLEL_SLOTS", 4, "requests that the embedded engine runs at once", least=1, most=64
+    )
+    gpu_engine: Literal["turbomind", "pytorch"] = _setting(
+        "GPU_ENGINE",
+        "turbomind",
+        "LMDeploy's engine: `turbomind`, or `pytorch` for a model that TurboMind doesn't know",
+        choices=("turbomind", "pytorch"),
+    )
+    gpu_context_length: int = _setting(
+        "GPU_CONTEXT_LENGTH", 16384, "`CONTEXT_LENGTH` of LMDeploy", least=256
+    )
+    gpu_batch_size: int = _setting(
+        "GPU_BATCH_SIZE", 32, "requests that LMDeploy runs at once", least=1, most=1024
+    )
+    queue_length: int = _setting(
+        "QUEUE_LENGTH",
+        64,
+        "requests that may wait for the engine; one more gets a 503 with `Retry-After`",
+        least=0,
     )
     llama_url: str = _setting(
         "LLAMA_URL", "", "an OpenAI-compatible server to use in place of the local `Llama`"
