@@ -16,7 +16,9 @@ CHARACTER = (
 )
 """One character of a JSON string: as it is, or escaped; half surrogates are none."""
 _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|\[(\^?)((?:[^\]\\]|\\.)*)\]')
-_ITEM = re.compile(r"(\\x..|\\u.{4}|\\U.{8}|\\?.)(?:-(\\x..|\\u.{4}|\\U.{8}|\\?.))?", re.DOTALL)
+_CODE = r"(\\x..|\\u.{4}|\\U.{8}|\\?.)"
+_SINGLE = re.compile(f"{_CODE}()", re.DOTALL)
+_RANGE = re.compile(f"{_CODE}(?:-{_CODE})?", re.DOTALL)
 _NAMED = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "b": "\b", "a": "\a"}
 _ESCAPED = '"\\\b\f\n\r\t'
 _UNSAFE = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C))
@@ -62,13 +64,9 @@ def _in_json(found: re.Match[str]) -> str:
 
 
 def _items(text: str, *, ranges: bool) -> Iterator[Range]:
-    """The characters, or ranges of them, that the grammar's text stands for."""
-    for first, last in _ITEM.findall(text) if ranges else _singles(text):
+    """The characters, or in a class the ranges of them, that the grammar's text stands for."""
+    for first, last in (_RANGE if ranges else _SINGLE).findall(text):
         yield _code(first), _code(last or first)
-
-
-def _singles(text: str) -> Iterator[tuple[str, str]]:
-    return ((each, "") for each in re.findall(r"\\x..|\\u.{4}|\\U.{8}|\\?.", text, re.DOTALL))
 
 
 def _code(item: str) -> int:

@@ -4,7 +4,7 @@ behind commas and colons.
 XGrammar writes the grammar of the schema's structure and numbers. Strings and constants are taken
 out of the schema before, each replaced by a constant that marks its place, and ours are put there.
 
-What XGrammar can't hold a value to: `multipleOf` of fractions, and lengths beside a `pattern`.
+`UNENFORCED` and lengths beside a `pattern` or a `format` are what it can't hold a value to.
 """
 
 import json
@@ -17,6 +17,8 @@ import xgrammar
 from function_calling.engines.json_text_rules import CHARACTER, literal, pattern_rules
 
 Schema = Mapping[str, Any]
+
+UNENFORCED = frozenset({"multipleOf"})
 
 _MARK = "\ue000"
 _MARKED = re.compile(r'"\\"\\ue000(\d+)\\ue000\\""')
@@ -58,7 +60,7 @@ class _Texts:
             rest = [each for each in kind if each != "string"]
             kinds = ["string", rest] if rest else ["string"]
             return {"anyOf": [self.taken_out({**schema, "type": each}) for each in kinds]}
-        if kind == "string" and "format" not in schema:
+        if kind == "string":
             return self._text(schema)
         return self._inside(schema)
 
@@ -71,12 +73,13 @@ class _Texts:
                 value = [self.taken_out(each) for each in value]
             elif key in _SINGLE:
                 value = self.taken_out(value)
-            elif key == "multipleOf" and not isinstance(value, int):
-                continue
-            result[key] = value
+            if key not in UNENFORCED:
+                result[key] = value
         return result
 
     def _text(self, schema: Schema) -> Any:
+        if "format" in schema:
+            return {"type": "string", "format": schema["format"]}
         if "pattern" in schema:
             name = f"pattern_{len(self.rules)}"
             mark = self._marked(rf'"\"" {name} "\""')
