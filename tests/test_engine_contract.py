@@ -92,10 +92,18 @@ def lmdeploy(folder: Path) -> Engine:
     return lmdeploy_engine(folder, context_length=CONTEXT, batch_size=SLOTS, queue_length=QUEUE)
 
 
+def gpu(_folder: Path) -> Engine:
+    """LMDeploy as it is, on a GPU."""
+    from gpu_engine import gpu_engine
+
+    return gpu_engine(gpu_context_length=CONTEXT, gpu_batch_size=SLOTS, queue_length=QUEUE).engine
+
+
 KINDS = [
     scripted,
     pytest.param(llamacpp, marks=pytest.mark.model),
     pytest.param(lmdeploy, marks=pytest.mark.lmdeploy),
+    pytest.param(gpu, marks=[pytest.mark.gpu, pytest.mark.timeout(1800)]),
 ]
 
 

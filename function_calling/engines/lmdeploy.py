@@ -136,6 +136,7 @@ class LMDeploy:
                     yield output
             _check_goes_on(None)
         except LMDeployError as error:
+            _check_goes_on(None)
             raise error_of(error) from error
         finally:
             # LMDeploy forgets it itself, but not where it refuses the constraint.
@@ -166,7 +167,8 @@ class LMDeploy:
 def _check_goes_on(reason: str | None) -> None:
     """See that the generation wasn't broken off.
 
-    LMDeploy takes the cancellation of a task for its own affair, and tells it as "length".
+    LMDeploy takes the cancellation of a task for an affair of its own, and tells it as "length" or,
+    if there was no token yet, as an error.
 
     Raises:
         CancelledError: Its task was cancelled.
