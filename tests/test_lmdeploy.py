@@ -71,7 +71,7 @@ async def test_sampling_is_said_in_lmdeploys_words(
     assert (hot.temperature, hot.top_p, hot.top_k, hot.min_p) == (0.7, 0.9, 0, 0.0)
     assert (hot.max_new_tokens, hot.random_seed, hot.repetition_penalty) == (3, 2**63 - 1, 1.0)
     assert hot.eos_ids == [engine.tokenizer.eos_token_id]
-    assert (greedy.top_k, greedy.max_new_tokens) == (1, 512 - 3)
+    assert (greedy.top_k, greedy.max_new_tokens) == (1, 512 - 2)
 
 
 @pytest.mark.usefixtures("half")
@@ -182,15 +182,15 @@ async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
 def load_tiny(engine: LMDeploy) -> Any:
     """The model as the settings would load it."""
     folder = engine.tokenizer.name_or_path
-    loaded = load(Settings(model_path=folder, gpu_context_length=400, gpu_batch_size=3))
+    loaded = load(Settings(model_path=folder, gpu_context_length=2000, gpu_batch_size=3))
     made = loaded.engine
     assert isinstance(made, LMDeploy)
     config = made._engine.backend_config
-    assert (config.session_len, config.max_batch_size) == (400, 3)
+    assert (config.session_len, config.max_batch_size) == (2000, 3)
     assert config.enable_prefix_caching
     assert not config.enable_metrics
     assert (loaded.bos_token, loaded.eos_token) == (tiny_model.BEGIN, tiny_model.END)
-    assert loaded.context_length == 400
+    assert loaded.context_length == 2000
     return loaded
 
 

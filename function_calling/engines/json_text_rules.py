@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 import xgrammar
 
 CHARACTER = (
-    r'([^\0-\x1f\"\\] | "\\" ([\"\\/bfnrt] | "u" ([0-9A-Ca-cE-Fe-f] [0-9A-Fa-f] | [Dd] [0-7])'
-    " [0-9A-Fa-f] [0-9A-Fa-f]))"
+    r"[\x20-\x21\x23-\x5b\x5d-\ud7ff\ue000-\U0010ffff]"
+    r' | "\\" ([\"\\/bfnrt] | "u" ([0-9A-Ca-cE-Fe-f] [0-9A-Fa-f] | [Dd] [0-7])'
+    " [0-9A-Fa-f] [0-9A-Fa-f])"
 )
 """One character of a JSON string: as it is, or escaped; half surrogates are none."""
 _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|\[(\^?)((?:[^\]\\]|\\.)*)\]')
@@ -21,7 +22,7 @@ _SINGLE = re.compile(f"{_CODE}()", re.DOTALL)
 _RANGE = re.compile(f"{_CODE}(?:-{_CODE})?", re.DOTALL)
 _NAMED = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "b": "\b", "a": "\a"}
 _ESCAPED = '"\\\b\f\n\r\t'
-_UNSAFE = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C))
+_UNSAFE = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0xD800, 0xDFFF))
 _LAST = 0x10FFFF
 
 Range = tuple[int, int]
