@@ -206,8 +206,7 @@ def test_a_word_that_lmdeploy_does_not_know_is_refused(engine: LMDeploy) -> None
         )
 
 
-def test_what_lmdeploy_cannot_load_is_told_with_its_reason(engine: LMDeploy) -> None:
-    """A folder without a model; and its PyTorch engine, which ends the process where no GPU is."""
-    for model, backend in (("/nowhere", "turbomind"), (engine.tokenizer.name_or_path, "pytorch")):
-        with pytest.raises(WeightsError, match=f"LMDeploy can't load {model}"):
-            LMDeploy(model, backend=backend, context_length=512, batch_size=1)
+def test_what_lmdeploy_cannot_load_is_told_with_its_reason() -> None:
+    """A folder without a model."""
+    with pytest.raises(WeightsError, match="LMDeploy can't load /nowhere: "):
+        LMDeploy("/nowhere", backend="turbomind", context_length=512, batch_size=1)

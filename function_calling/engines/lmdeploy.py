@@ -108,7 +108,8 @@ class LMDeploy:
     def _ids(self, prompt: str) -> list[int]:
         """The prompt's tokens; the first one once, also where the template writes it too."""
         text = prompt.removeprefix(self._bos)
-        ids = self._prefix + self.tokenizer.encode(text, add_special_tokens=False)
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        ids = self._prefix + ids
         if len(ids) < self._context_length:
             return ids
         raise RequestError(
