@@ -6,6 +6,7 @@ LMDeploy's Python half is the real one; the native half is the tests' own.
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from lmdeploy_engine import lmdeploy_engine, native
 
 from function_calling.chat_model import ChatModel
 from function_calling.engines import grammar
+from function_calling.engines import lmdeploy as adapter
 from function_calling.engines.lmdeploy import LMDeploy, load
 from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
 from function_calling.formats import LLAMA3, choose_format
@@ -138,6 +140,17 @@ async def test_a_constraint_that_lmdeploy_gives_up_is_an_error(
 
 
 @pytest.mark.usefixtures("half")
+async def test_a_constraint_is_written_once(
+    engine: LMDeploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many the last are remembered."""
+    monkeypatch.setattr(adapter, "_MOST_TAGS", 3)
+    tags = [engine._guide(((f"text {number}",),)) for number in range(4)]
+    assert len(engine._tags) == 3
+    assert tags[3] is engine._guide((("text 3",),))
+
+
+@pytest.mark.usefixtures("half")
 async def test_a_grammar_compiles_while_others_generate(engine: LMDeploy) -> None:
     """Streams go on meanwhile."""
     schema = {"enum": [f"word {number}" for number in range(2000)]}
@@ -190,7 +203,7 @@ def load_tiny(engine: LMDeploy) -> Any:
     assert config.enable_prefix_caching
     assert not config.enable_metrics
     assert (loaded.bos_token, loaded.eos_token) == (tiny_model.BEGIN, tiny_model.END)
-    assert loaded.context_length == 2000
+    assert (loaded.name, loaded.context_length) == (Path(folder).name, 2000)
     return loaded
 
 

@@ -9,6 +9,7 @@ import asyncio
 from asyncio import to_thread
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import xgrammar
@@ -31,6 +32,9 @@ from function_calling.engines.token_text import TokenText, Vocabulary
 from function_calling.errors import EngineError, RequestError
 from function_calling.messages import Alternative, Piece, Sampling
 from function_calling.settings import GPU_MODEL_ID, Settings
+
+_MOST_TAGS = 64
+"""Constraints that are remembered with what was made of them."""
 
 
 class LMDeploy:
@@ -75,6 +79,7 @@ class LMDeploy:
             xgrammar.TokenizerInfo.from_huggingface(self.tokenizer).decoded_vocab,
             frozenset(id for id, token in added.items() if token.special),
         )
+        self._tags: dict[str, dict[str, Any]] = {}
         # Made here, because the threads that compile would each make their own.
         self._compiler = self._engine.engine.grammar_compiler if backend == "turbomind" else None
 
@@ -145,14 +150,19 @@ class LMDeploy:
 
     def _guide(self, constraint: tuple[Alternative, ...]) -> dict[str, Any]:
         """The constraint as LMDeploy takes it, compiled once to see that it can be."""
-        grammar(constraint)
-        tag = structural_tag(constraint)
+        written = grammar(constraint)
+        if known := self._tags.get(written):
+            return known
         try:
+            tag = structural_tag(constraint)
             ensure_response_format_compilable(tag)
             if self._compiler is not None:
                 compile_response_format(self._compiler, tag)
         except Exception as error:
             raise refused(" ".join(str(error).split())) from error
+        while len(self._tags) >= _MOST_TAGS:
+            self._tags.pop(next(iter(self._tags)), None)
+        self._tags[written] = tag
         return tag
 
     async def busy(self) -> int:
@@ -184,9 +194,8 @@ def _check_goes_on(reason: str | None) -> None:
 
 def load(settings: Settings) -> LoadedModel:
     """Load the model of the settings; LMDeploy fetches it from the hub if it is not here yet."""
-    name = settings.model_id or GPU_MODEL_ID
-    model = settings.model_path or name
-    options = {"download_dir": settings.models_dir or None}
+    model = settings.model_path or settings.model_id or GPU_MODEL_ID
+    options: dict[str, Any] = {"download_dir": settings.models_dir or None}
     if "awq" in model.lower():
         options["model_format"] = "awq"
     engine = LMDeploy(
@@ -198,9 +207,9 @@ def load(settings: Settings) -> LoadedModel:
         **options,
     )
     return LoadedModel(
-        name=name,
+        name=settings.model_id or (Path(model).name if settings.model_path else model),
         engine=engine,
-        chat_template=engine.tokenizer.chat_template,
+        chat_template=engine.tokenizer.chat_template or "",
         bos_token=engine.tokenizer.bos_token or "",
         eos_token=engine.tokenizer.eos_token or "",
         context_length=settings.gpu_context_length,
