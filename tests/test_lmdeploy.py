@@ -223,3 +223,12 @@ def test_what_lmdeploy_cannot_load_is_told_with_its_reason() -> None:
     """A folder without a model."""
     with pytest.raises(WeightsError, match="LMDeploy can't load /nowhere: "):
         LMDeploy("/nowhere", backend="turbomind", context_length=512, batch_size=1)
+
+
+def test_a_model_that_cannot_be_fetched_is_told_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Here, where no hub is asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match="The model acme/tiny can't be fetched: "):
+        load(Settings(model_id="acme/tiny", models_dir=str(tmp_path)))

@@ -22,6 +22,7 @@ from function_calling.engines.grammar import grammar, refused
 from function_calling.engines.lmdeploy_words import (
     check_supported,
     error_of,
+    fetched,
     generation_config,
     start_engine,
 )
@@ -41,7 +42,7 @@ class LMDeploy:
     """One model in LMDeploy.
 
     Args:
-        model: The model's folder, or its name at the hub.
+        model: The model's folder.
         backend: `turbomind` or `pytorch`.
         context_length: Tokens of prompt and reply together, for each request.
         batch_size: Requests that run at once.
@@ -193,21 +194,18 @@ def _check_goes_on(reason: str | None) -> None:
 
 
 def load(settings: Settings) -> LoadedModel:
-    """Load the model of the settings; LMDeploy fetches it from the hub if it is not here yet."""
-    model = settings.model_path or settings.model_id or GPU_MODEL_ID
-    options: dict[str, Any] = {"download_dir": settings.models_dir or None}
-    if "awq" in model.lower():
-        options["model_format"] = "awq"
+    """Load the model of the settings, fetched from the hub if it is not here yet."""
+    name = settings.model_id or Path(settings.model_path).name or GPU_MODEL_ID
     engine = LMDeploy(
-        model,
+        settings.model_path or fetched(name, settings.models_dir),
         backend=settings.gpu_engine,
         context_length=settings.gpu_context_length,
         batch_size=settings.gpu_batch_size,
         queue_length=settings.queue_length,
-        **options,
+        model_format="awq" if "awq" in name.lower() else None,
     )
     return LoadedModel(
-        name=settings.model_id or (Path(model).name if settings.model_path else model),
+        name=name,
         engine=engine,
         chat_template=engine.tokenizer.chat_template or "",
         bos_token=engine.tokenizer.bos_token or "",

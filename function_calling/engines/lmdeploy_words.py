@@ -10,6 +10,7 @@ from typing import Any
 from lmdeploy import GenerationConfig, PytorchEngineConfig, TurbomindEngineConfig
 from lmdeploy.serve.core import AsyncEngine
 from lmdeploy.serve.core.exceptions import RequestError as LMDeployError
+from lmdeploy.utils import get_model
 
 from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
 from function_calling.messages import Sampling
@@ -28,6 +29,19 @@ _OWN: dict[str, dict[str, Any]] = {
 # Below it the engines divide by next to nothing.
 _LEAST_TEMPERATURE = 0.01
 _SEEDS = 2**63
+
+
+def fetched(name: str, folder: str) -> str:
+    """The folder of the hub's model of this name, fetched if it is not here yet.
+
+    Raises:
+        WeightsError: It can't be had.
+    """
+    try:
+        path: str = get_model(name, folder or None)
+    except Exception as error:
+        raise WeightsError(f"The model {name} can't be fetched: {error}") from error
+    return path
 
 
 def start_engine(model: str, backend: str, **options: Any) -> AsyncEngine:
