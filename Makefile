@@ -36,7 +36,9 @@ test-lmdeploy: $(LMDEPLOY) ## Run LMDeploy's tests, without a GPU: over a native
 	@exec .venv-lmdeploy/bin/python -m pytest -q -W ignore --timeout 900 -m lmdeploy $(LMDEPLOY_TESTS)
 
 test-gpu: $(DEVELOPMENT) ## Run LMDeploy's model on this machine's GPU; .venv needs requirements.txt
-	@exec $(PYTHON) -m pytest -q -W ignore --timeout 1800 -m gpu -rs tests/test_engine_contract.py tests/test_gpu.py
+	@if PYTHONPATH=. $(PYTHON) tests/gpu_engine.py; then \
+		exec $(PYTHON) -m pytest -q -W ignore -m gpu tests/test_engine_contract.py tests/test_gpu.py; \
+	fi
 
 check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that need no model
 	@$(PYTHON) -m ruff format --quiet --check .

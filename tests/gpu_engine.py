@@ -1,6 +1,7 @@
-"""LMDeploy with a real model on a real GPU, where there is one."""
+"""LMDeploy with a real model on a real GPU, where there is one; as a script, whether there is."""
 
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -10,19 +11,30 @@ from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 
 
+def missing() -> str:
+    """Why LMDeploy can't run here, in one sentence; "" if it can."""
+    try:
+        check_engine(Settings(engine="lmdeploy"))
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
 def gpu_engine(**settings: Any) -> LoadedModel:
     """The GPU's own model, or the one in the folder that GPU_TEST_MODEL names; or the test is left.
 
     The weights are of some 40 GB, and fetched from the hub if they are not in MODELS_DIR yet.
     """
+    if why := missing():
+        pytest.skip(why)
     wanted = Settings(
         engine="lmdeploy",
         model_path=os.environ.get("GPU_TEST_MODEL", ""),
         models_dir=os.environ.get("MODELS_DIR", ""),
         **settings,
     )
-    try:
-        check_engine(wanted)
-    except SettingsError as error:
-        pytest.skip(str(error))
     return load_engine(wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(f"Left out. {why}" if (why := missing()) else 0)
