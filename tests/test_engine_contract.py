@@ -26,7 +26,7 @@ from function_calling.settings import Settings
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 SLOTS, QUEUE, CONTEXT = 2, 1, 512
-STORY = "Tell me a long story, please, of a town by the sea."
+STORY = "<|im_start|>user\nTell me a long story.<|im_end|>\n<|im_start|>assistant\n"
 GREEDY = Sampling(temperature=0.0)
 SCHEMA = {
     "type": "object",
