@@ -90,7 +90,7 @@ $(CLIENTS): $(PYTHON) requirements-clients.txt
 
 # Without dependencies, as LMDeploy's would bring CUDA: several gigabytes.
 $(LMDEPLOY): $(PYTHON) requirements-lmdeploy.txt
-	@echo "Installing requirements-lmdeploy.txt into .venv-lmdeploy (2 GB, a few minutes, once)"
+	@echo "Installing requirements-lmdeploy.txt into .venv-lmdeploy (1.4 GB, a few minutes, once)"
 	@$(PYTHON) -m venv --clear .venv-lmdeploy
 	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r requirements-lmdeploy.txt
 	@touch $@
