@@ -9,8 +9,10 @@ PYTHON := .venv/bin/python
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
+LMDEPLOY := .venv-lmdeploy/.installed
+LMDEPLOY_TESTS := tests/test_engine_contract.py tests/test_lmdeploy.py tests/test_structural_tag.py
 
-.PHONY: help serve ask chat test test-clients check coverage eval bento containerfile fix clean
+.PHONY: help serve ask chat test test-clients test-lmdeploy test-gpu check coverage eval bento containerfile fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -27,11 +29,19 @@ chat: $(RUNTIME) ## Talk with the model in the terminal, with the tools of TOOLS
 	@exec $(PYTHON) -m function_calling chat --port $(PORT)
 
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
-	@exec $(PYTHON) -m pytest -q -m ""
+	@exec $(PYTHON) -m pytest -q -m "not lmdeploy and not gpu"
 
 # What a client warns of is for its authors to mend.
 test-clients: $(CLIENTS) $(RUNTIME) ## Run published clients of OpenAI's API against the model's /v1
 	@exec .venv-clients/bin/python -m pytest -q -W ignore --timeout 900 tests/clients
+
+test-lmdeploy: $(LMDEPLOY) ## Run LMDeploy's tests, without a GPU: over a native half of their own
+	@exec .venv-lmdeploy/bin/python -m pytest -q -W ignore --timeout 900 -m lmdeploy $(LMDEPLOY_TESTS)
+
+test-gpu: $(DEVELOPMENT) ## Run LMDeploy's model on this machine's GPU; .venv needs requirements.txt
+	@if PYTHONPATH=. $(PYTHON) tests/gpu_engine.py; then \
+		exec $(PYTHON) -m pytest -q -W ignore -m gpu tests/test_engine_contract.py tests/test_gpu.py; \
+	fi
 
 check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that need no model
 	@$(PYTHON) -m ruff format --quiet --check .
@@ -56,8 +66,8 @@ fix: $(DEVELOPMENT) ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff format --quiet .
 	@$(PYTHON) -m ruff check --fix .
 
-clean: ## Remove both environments and all caches here; downloaded weights stay
-	@rm -rf .venv .venv-clients build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+clean: ## Remove all environments and all caches here; downloaded weights stay
+	@rm -rf .venv .venv-clients .venv-lmdeploy build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON):
@@ -85,4 +95,11 @@ $(CLIENTS): $(PYTHON) requirements-clients.txt
 	@$(PYTHON) -m venv --clear .venv-clients
 	@.venv-clients/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements-clients.txt
 	@.venv-clients/bin/python -m pip check -qq --disable-pip-version-check
+	@touch $@
+
+# Without dependencies, as LMDeploy's would bring CUDA: several gigabytes.
+$(LMDEPLOY): $(PYTHON) requirements-lmdeploy.txt
+	@echo "Installing requirements-lmdeploy.txt into .venv-lmdeploy (1.4 GB, a few minutes, once)"
+	@$(PYTHON) -m venv --clear .venv-lmdeploy
+	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r requirements-lmdeploy.txt
 	@touch $@

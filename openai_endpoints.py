@@ -104,7 +104,7 @@ async def retrieve_model(request: Request, name: str) -> Response:
 @openai_api_app.exception_handler(ApiError)
 async def _api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return JSONResponse(error.body(), status_code=error.status)
+    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
 
 
 @openai_api_app.exception_handler(HTTPException)

@@ -33,8 +33,7 @@ def hub_weights(settings: Settings) -> Any:
 
     What names such a model asks the hub when it is built and when it is served.
     """
-    here = settings.llama_model_dir or settings.model_path
-    if here or choose_engine(settings) != "lmdeploy":
+    if settings.llama_model_dir or choose_engine(settings) != "lmdeploy":
         return None
     return bentoml.models.HuggingFaceModel(
         settings.model_id or GPU_MODEL_ID, exclude=["*.pth", "*.pt", "original/*"]
@@ -42,8 +41,8 @@ def hub_weights(settings: Settings) -> Any:
 
 
 def with_weights(settings: Settings, fetched: str | None) -> Settings:
-    """The settings with the folder of LMDeploy's model: the one that is set, or the fetched one."""
-    if choose_engine(settings) != "lmdeploy":
+    """The settings with name and folder of the hub's model, where one was fetched."""
+    if fetched is None:
         return settings
-    folder = settings.llama_model_dir or settings.model_path or fetched or ""
-    return replace(settings, model_path=folder)
+    name = settings.model_id or GPU_MODEL_ID
+    return replace(settings, model_id=name, llama_model_dir=fetched)

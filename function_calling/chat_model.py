@@ -54,6 +54,7 @@ class ChatModel:
         self.template = ChatTemplate(model.chat_template, model.bos_token, model.eos_token)
         # As many characters as the context has tokens: about a quarter of it.
         self._longest_string = model.context_length
+        self._lacking = model.unenforced
 
     def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
         """The keywords that can't be enforced, each by its place ("weather: unit: not").
@@ -63,23 +64,29 @@ class ChatModel:
         places, budget = [], Budget()
         with suppress(RequestError):
             for tool in tools:
-                found = enforceable(tool.parameters, self._longest_string, budget)[1]
+                found = self._enforceable(tool, budget)[1]
                 places += [f"{tool.name}: {place}" for place in found]
             if content:
-                found = enforceable_value(content.schema, self._longest_string)[1]
+                found = self._enforceable_content(content)[1]
                 places += [f"response_format: {place}" for place in found]
         return places
 
     def constraint(self, tool: Tool, budget: Budget | None = None) -> Schema:
         """What the tool's arguments are held to; keywords that can't be enforced are logged."""
         with _told("Tool " + tool.name, "tools"):
-            schema, ignored = enforceable(tool.parameters, self._longest_string, budget)
+            schema, ignored = self._enforceable(tool, budget)
             _check_enforced(f"Tool {tool.name}", ignored, strict=tool.strict)
         return schema
 
+    def _enforceable(self, tool: Tool, budget: Budget | None) -> tuple[Schema, list[str]]:
+        return enforceable(tool.parameters, self._longest_string, budget, self._lacking)
+
+    def _enforceable_content(self, content: ContentFormat) -> tuple[Schema, list[str]]:
+        return enforceable_value(content.schema, self._longest_string, self._lacking)
+
     def _content_schema(self, content: ContentFormat) -> Schema:
         with _told("response_format", "response_format"):
-            schema, ignored = enforceable_value(content.schema, self._longest_string)
+            schema, ignored = self._enforceable_content(content)
             _check_enforced("response_format", ignored, strict=content.strict)
         return schema
 

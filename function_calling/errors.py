@@ -46,13 +46,20 @@ class ApiError(FunctionCallingError):
         param: str | None = None,
         code: str | None = None,
         status: int | None = None,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.code = code
+        self.retry_after = retry_after
         if status is not None:
             self.status = status
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The response's headers: in how many seconds to try again, if that is known."""
+        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
 
     def body(self) -> dict[str, Any]:
         """The JSON body that OpenAI's clients understand."""

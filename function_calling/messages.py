@@ -97,6 +97,7 @@ class Sampling:
         constraint: The text must be one of these alternatives, whole; empty means free text.
         logprobs: How many likeliest tokens to tell at each place; None tells nothing.
         logit_bias: What to add to the logits of some token ids.
+        begun: It goes on with a reply that has begun, so it isn't turned away when many wait.
     """
 
     max_tokens: int | None = None
@@ -108,6 +109,7 @@ class Sampling:
     constraint: tuple[Alternative, ...] = ()
     logprobs: int | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
+    begun: bool = False
 
     def but(self, **changes: Any) -> Self:
         """The same sampling with some fields changed."""

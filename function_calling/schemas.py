@@ -34,7 +34,10 @@ LONGEST_PLACE = 4000
 
 
 def enforceable(
-    schema: Mapping[str, Any], longest_string: int, budget: Budget | None = None
+    schema: Mapping[str, Any],
+    longest_string: int,
+    budget: Budget | None = None,
+    lacking: frozenset[str] = frozenset(),
 ) -> tuple[Schema, list[str]]:
     """A tool's `parameters` as a constraint on its arguments.
 
@@ -42,6 +45,7 @@ def enforceable(
         schema: JSON Schema of an object; a missing type or missing properties mean "no arguments".
         longest_string: Characters of a string whose schema sets no `maxLength`.
         budget: What all schemas of a request may come to; None if it is the only one.
+        lacking: Keywords that this engine can't enforce, though others can.
 
     Returns:
         The schema to enforce, and the places whose keyword it leaves out ("unit: not").
@@ -50,25 +54,34 @@ def enforceable(
         RequestError: A keyword's value can't be used, or the schema is too large.
     """
     root = {"properties": {}, **schema, "type": "object"}
-    result, ignored = _Rewriter(longest_string, root, budget or Budget()).root("arguments")
+    result, ignored = _Rewriter(longest_string, root, budget or Budget(), lacking).root("arguments")
     return only_objects(result), ignored
 
 
-def enforceable_value(schema: Mapping[str, Any], longest_string: int) -> tuple[Schema, list[str]]:
+def enforceable_value(
+    schema: Mapping[str, Any], longest_string: int, lacking: frozenset[str] = frozenset()
+) -> tuple[Schema, list[str]]:
     """Like `enforceable`, for a value of any kind; `{"type": "object"}` alone is any object."""
     if schema.keys() - ANNOTATIONS == {"type"} and schema["type"] == "object":
         return any_object(longest_string), []
-    return _Rewriter(longest_string, schema, Budget()).root("response_format")
+    return _Rewriter(longest_string, schema, Budget(), lacking).root("response_format")
 
 
 class _Rewriter:
-    def __init__(self, longest_string: int, root: Mapping[str, Any], budget: Budget) -> None:
+    def __init__(
+        self,
+        longest_string: int,
+        root: Mapping[str, Any],
+        budget: Budget,
+        lacking: frozenset[str],
+    ) -> None:
         self._longest_string = longest_string
         self._any = anything(longest_string)
         self._root = root
         self._references = References(root)
         self._ignored: list[str] = []
         self._budget = budget
+        self._kept = KEPT - lacking
 
     def root(self, place: str) -> tuple[Schema, list[str]]:
         """The root, with a definition for all that is referred to."""
@@ -152,7 +165,7 @@ class _Rewriter:
             self._ignore(place, key)
         elif local(key, value):
             result[key] = self._references.moved(value, place)
-        elif key in KEPT or (key, value) in KEPT_FORMATS:
+        elif key in self._kept or (key, value) in KEPT_FORMATS:
             result[key] = value
         elif key in {"properties", "patternProperties", *DEFINITIONS}:
             result[key] = {

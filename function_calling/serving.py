@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx2
 
-from function_calling.engines import choose_engine, find_adapter
+from function_calling.engines import check_engine, choose_engine
 from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 from function_calling.weights import resolve
@@ -69,7 +69,7 @@ def serving(
         if wanted:
             _check_free(host, each)
     if local:
-        find_adapter(settings)
+        check_engine(settings)
         if choose_engine(settings) == "llamacpp":
             resolve(settings)
     base = f"http://{host}"

@@ -41,12 +41,14 @@ class Settings:
         "",
         "a hub model instead of the profile's own; embedded: `owner/repo:file.gguf`",
     )
-    model_path: str = _setting("MODEL_PATH", "", "a GGUF file on this machine; nothing is fetched")
+    model_path: str = _setting(
+        "MODEL_PATH", "", "embedded: a GGUF file on this machine; nothing is fetched"
+    )
     llama_model_dir: str = _setting(
-        "LLAMA_MODEL_DIR", "", "`lmdeploy`: a folder with the model's files; the hub isn't asked"
+        "LLAMA_MODEL_DIR", "", "LMDeploy: a folder with the model's files; nothing is fetched"
     )
     models_dir: str = _setting(
-        "MODELS_DIR", "", "where downloaded weights are kept (default: a per-user cache folder)"
+        "MODELS_DIR", "", "embedded: where fetched weights are kept (default: a per-user cache)"
     )
     tool_format: str = _setting(
         "TOOL_FORMAT",
@@ -62,6 +64,24 @@ class Settings:
     )
     parallel_slots: int = _setting(
         "PARALLEL_SLOTS", 4, "requests that the embedded engine runs at once", least=1, most=64
+    )
+    gpu_engine: Literal["turbomind", "pytorch"] = _setting(
+        "GPU_ENGINE",
+        "turbomind",
+        "LMDeploy's engine: `turbomind`, or `pytorch` for a model that TurboMind doesn't know",
+        choices=("turbomind", "pytorch"),
+    )
+    gpu_context_length: int = _setting(
+        "GPU_CONTEXT_LENGTH", 16384, "`CONTEXT_LENGTH` of LMDeploy", least=256
+    )
+    gpu_batch_size: int = _setting(
+        "GPU_BATCH_SIZE", 32, "requests that LMDeploy runs at once", least=1, most=1024
+    )
+    queue_length: int = _setting(
+        "QUEUE_LENGTH",
+        64,
+        "requests that may wait for the engine; one more gets a 503 with `Retry-After`",
+        least=0,
     )
     llama_url: str = _setting(
         "LLAMA_URL", "", "an OpenAI-compatible server to use in place of the local `Llama`"

@@ -191,6 +191,7 @@ class Turn:
                 yield Piece("", finish_reason="length")
                 return
             sampling = sampling.but(max_tokens=left)
+        sampling = sampling.but(begun=self._usage != Usage())
         async with aclosing(self.engine.generate(self.prompt + self._written, sampling)) as pieces:
             async for piece in pieces:
                 self._usage = Usage(

@@ -157,6 +157,15 @@ ONE_DOOR = {
         "function_calling/responding.py",
     },
     "xllamacpp": {"function_calling/engines/llamacpp.py"},
+    "lmdeploy": {
+        "function_calling/engines/lmdeploy.py",
+        "function_calling/engines/lmdeploy_words.py",
+    },
+    "xgrammar": {
+        "function_calling/engines/json_text_rules.py",
+        "function_calling/engines/lmdeploy.py",
+        "function_calling/engines/schema_grammar.py",
+    },
     "llguidance": {"function_calling/engines/compiler.py"},
     "jinja2": {"function_calling/formats/template.py"},
     "huggingface_hub": {"function_calling/carriers/hub.py"},

@@ -929,6 +929,25 @@ async def test_an_engine_that_refuses_is_an_error_with_its_status(
     assert (status, error["message"], error["type"]) == (500, "It broke.", "server_error")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_is_turned_away_is_told_when_to_come_again(serve: Serve, stream: bool) -> None:
+    """A header that clients wait by; others have none."""
+    busy = EngineError("Busy.", code="engine_overloaded", status=503, retry_after=5)
+    serve(Fails(busy))
+    response = await post({"messages": [USER], "stream": stream})
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert response.json()["error"]["code"] == "engine_overloaded"
+    serve(Fails(EngineError("It broke.")))
+    assert "retry-after" not in (await post({"messages": [USER], "stream": stream})).headers
+
+
+async def test_a_reply_that_has_begun_is_said_to_be_so(serve: Serve) -> None:
+    """Its calls and the text behind go on where others are turned away."""
+    engine = serve("One moment. <tool_call>", Fills("today"), "")
+    await client().chat.completions.create(model="any", messages=[USER], tools=TOOLS)
+    assert [sampling.begun for sampling in engine.samplings] == [False, True, True]
+
+
 async def test_an_engine_that_fails_in_mid_stream_ends_it_with_the_error(serve: Serve) -> None:
     """An event that OpenAI's client raises, then [DONE]."""
     serve(Fails(EngineError("It broke."), "Hello"))

@@ -1,7 +1,9 @@
 """The requirements files: exact, complete, and one truth."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from importlib.metadata import packages_distributions, requires
 from itertools import chain
@@ -20,6 +22,9 @@ SOURCES = (
     "function_calling/**/*.py",
 )
 FILES = ("requirements.txt", "requirements-cpu.txt", "requirements-dev.txt")
+INSTALLED = ("requirements-cpu.txt", "requirements-dev.txt")
+GPU_PACKAGES = {"lmdeploy", "xgrammar", "torch"}
+"""What the code uses on a GPU alone."""
 
 
 def normal(name: str) -> str:
@@ -46,11 +51,44 @@ def test_every_requirement_is_an_exact_pin(file: str) -> None:
 
 
 def test_a_bentos_packages_are_those_that_are_tested() -> None:
-    """BentoML copies the lines of one file, so the second repeats the first."""
-    assert pins("requirements.txt") == pins("requirements-cpu.txt")
+    """BentoML copies the lines of one file, so the second repeats the first, and adds LMDeploy."""
+    assert pins("requirements-cpu.txt").items() < pins("requirements.txt").items()
+    assert pins("requirements.txt").keys() >= GPU_PACKAGES
+    assert not GPU_PACKAGES & pins("requirements-dev.txt").keys()
 
 
-@pytest.mark.parametrize("file", FILES)
+def test_lmdeploy_is_tested_with_the_versions_that_are_served() -> None:
+    """But for PyTorch, which is the one without CUDA there."""
+    tested, served = pins("requirements-lmdeploy.txt"), pins("requirements.txt")
+    tests_own = pins("requirements-dev.txt")
+    for name, version in tested.items():
+        assert name == "torch" or version in (served.get(name), tests_own.get(name)), name
+    assert tested["torch"].endswith("+cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-cpu.txt"])
+def test_a_set_resolves_to_itself(file: str) -> None:
+    """The package index finds all of it for the image's Python, and nothing that is missing.
+
+    Only the packages' metadata is fetched.
+    """
+    platform = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"]
+    asked = ["pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-config"]
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", *asked, *platform, file],
+        cwd=ROOT,
+        env={"UV_NATIVE_TLS": "1", **os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split("==") for line in done.stdout.split())
+    assert {normal(name): version for name, version in found.items()} == pins(file)
+
+
+@pytest.mark.parametrize("file", INSTALLED)
 def test_what_the_packages_need_is_pinned_too(file: str) -> None:
     """Nothing is left for the index of the day to choose."""
     known = pins(file)
@@ -68,7 +106,8 @@ def test_every_import_is_pinned_as_what_the_code_uses() -> None:
     files = chain.from_iterable(ROOT.glob(pattern) for pattern in SOURCES)
     imported = set(chain.from_iterable(map(imports, files)))
     used = {normal(owners[name][0]) for name in imported if name in owners}
-    assert used | {"pip"} == direct
+    assert used - GPU_PACKAGES | {"pip"} == direct
+    assert GPU_PACKAGES - {"torch"} <= imported  # LMDeploy imports that
 
 
 def imports(path: Path) -> set[str]:

@@ -333,6 +333,16 @@ def test_what_is_no_schema_is_refused_by_its_place(parameters: Schema, told: str
     assert (caught.value.param, caught.value.code) == ("tools", "invalid_function_parameters")
 
 
+def test_what_an_engine_lacks_is_told_and_left_out() -> None:
+    """A keyword that others enforce."""
+    numbers = {"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 5}}}
+    whole, ignored = enforceable(numbers, 40)
+    assert (whole["properties"]["n"]["multipleOf"], ignored) == (5, [])
+    lacking, ignored = enforceable(numbers, 40, lacking=frozenset({"multipleOf"}))
+    assert "multipleOf" not in lacking["properties"]["n"]
+    assert ignored == ["n: multipleOf"]
+
+
 @pytest.mark.parametrize(
     "schema",
     [

@@ -41,6 +41,7 @@ class LoadedModel:
         bos_token: Text of the token that begins a prompt; "" if there is none.
         eos_token: Text of the token that ends a turn.
         context_length: Tokens of prompt and reply together, for each request.
+        unenforced: Keywords of JSON Schema to which this engine can't hold a value.
     """
 
     name: str
@@ -49,3 +50,4 @@ class LoadedModel:
     bos_token: str
     eos_token: str
     context_length: int
+    unenforced: frozenset[str] = frozenset()

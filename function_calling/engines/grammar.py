@@ -96,7 +96,7 @@ class _Writer:
     def _counted(self, text: str) -> str:
         self._length += len(text)
         if self._length > MOST_CHARACTERS:
-            raise _refused(f"they come to more than {MOST_CHARACTERS} characters of grammar")
+            raise refused(f"they come to more than {MOST_CHARACTERS} characters of grammar")
         return text
 
 
@@ -112,14 +112,15 @@ def _check(text: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _refused(f"to compile them takes longer than {LONGEST_CHECK:g} seconds") from None
+        raise refused(f"to compile them takes longer than {LONGEST_CHECK:g} seconds") from None
     if compiler.returncode:
-        raise _refused("the compiler fails on them")
+        raise refused("the compiler fails on them")
     if problem := _one_line(compiler.stdout.decode()):
-        raise _refused(problem)
+        raise refused(problem)
 
 
-def _refused(reason: str) -> RequestError:
+def refused(reason: str) -> RequestError:
+    """What the caller is told of a schema that can't be used."""
     return RequestError(
         f"The JSON Schema can't be enforced: {reason}",
         param="tools",

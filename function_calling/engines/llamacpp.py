@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import tempfile
-from asyncio import Semaphore
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +24,7 @@ import xllamacpp
 
 from function_calling.engines.engine import LoadedModel
 from function_calling.engines.grammar import grammar
+from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, RequestError, WeightsError
 from function_calling.messages import Piece, Sampling
@@ -47,13 +47,20 @@ class LlamaCpp:
         context_length: Tokens of prompt and reply together, for each request.
         parallel_slots: Requests that run at once; others wait their turn.
         threads: CPU threads; 0 means one for each core.
+        queue_length: Requests that wait at most.
 
     Raises:
         WeightsError: llama.cpp can't load the file.
     """
 
     def __init__(
-        self, path: Path, *, context_length: int, parallel_slots: int, threads: int = 0
+        self,
+        path: Path,
+        *,
+        context_length: int,
+        parallel_slots: int,
+        threads: int = 0,
+        queue_length: int = 64,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="llamacpp-")
         socket = os.path.join(self._folder.name, "http.sock")
@@ -78,7 +85,7 @@ class LlamaCpp:
         headers = {"authorization": f"Bearer {key}"}
         self._http: dict[str, Any] = {"base_url": "http://llamacpp", "headers": headers}
         self._socket = socket
-        self._free = Semaphore(parallel_slots)
+        self._slots = Slots(parallel_slots, queue_length)
         self.properties = self._request("GET", "/props")
         # llama.cpp adds the token itself; a template that writes it too would double it.
         begins = self._request("POST", "/tokenize", {"content": "", "add_special": True})
@@ -108,7 +115,7 @@ class LlamaCpp:
         # A large schema takes a while to compile, and other requests go on meanwhile.
         body = await asyncio.to_thread(_body, prompt.removeprefix(self._bos), sampling)
         body |= logprobs.request()
-        async with self._free:
+        async with self._slots.taken(begun=sampling.begun):
             try:
                 async with self._response("POST", "/completion", body) as response:
                     if response.status_code != httpx2.codes.OK:
@@ -198,6 +205,7 @@ def load(settings: Settings) -> LoadedModel:
         context_length=settings.context_length,
         parallel_slots=settings.parallel_slots,
         threads=settings.threads,
+        queue_length=settings.queue_length,
     )
     return LoadedModel(
         name=path.stem,

@@ -98,9 +98,9 @@ class Playground:
         self._model = self._with(_Listener(""))
 
     def _with(self, engine: _Listener) -> ChatModel:
-        template, length = self._template, self._context_length
-        model = LoadedModel("", engine, template.source, **template.tokens, context_length=length)
-        return ChatModel(model, self._form)
+        source, tokens = self._template.source, self._template.tokens
+        ends = tokens["bos_token"], tokens["eos_token"]
+        return ChatModel(LoadedModel("", engine, source, *ends, self._context_length), self._form)
 
     def _given(self, text: str) -> list[_Given]:
         """What an engine that writes `text` is given, one generation after the other."""

@@ -1,0 +1,222 @@
+"""LMDeploy on an NVIDIA GPU: TurboMind, or its PyTorch engine.
+
+LMDeploy's `AsyncEngine` is given token ids and a structural tag, and gives token ids back. The text
+is made here, because LMDeploy drops stop strings of several tokens and tells all special tokens or
+none. What it would ignore without a word is refused.
+"""
+
+import asyncio
+from asyncio import to_thread
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import xgrammar
+from lmdeploy import GenerationConfig
+from lmdeploy._guided_decoding import compile_response_format, ensure_response_format_compilable
+from lmdeploy.serve.core.exceptions import RequestError as LMDeployError
+
+from function_calling.engines.engine import LoadedModel
+from function_calling.engines.grammar import grammar, refused
+from function_calling.engines.lmdeploy_words import (
+    check_supported,
+    error_of,
+    generation_config,
+    start_engine,
+)
+from function_calling.engines.schema_grammar import UNENFORCED
+from function_calling.engines.slots import Slots
+from function_calling.engines.structural_tag import structural_tag
+from function_calling.engines.token_text import TokenText, Vocabulary
+from function_calling.errors import EngineError, RequestError, SettingsError
+from function_calling.messages import Alternative, Piece, Sampling
+from function_calling.settings import Settings
+
+_MOST_TAGS = 64
+"""Constraints that are remembered with what was made of them."""
+
+
+class LMDeploy:
+    """One model in LMDeploy.
+
+    Args:
+        model: The model's folder.
+        backend: `turbomind` or `pytorch`.
+        context_length: Tokens of prompt and reply together, for each request.
+        batch_size: Requests that run at once.
+        queue_length: Requests that wait at most.
+        options: More of LMDeploy's engine configuration, by LMDeploy's own words.
+
+    Raises:
+        SettingsError: LMDeploy has no such option, or can't run on this machine.
+        WeightsError: LMDeploy can't load the model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        backend: str,
+        context_length: int,
+        batch_size: int,
+        queue_length: int = 64,
+        **options: Any,
+    ) -> None:
+        self._engine = start_engine(
+            model, backend, session_len=context_length, max_batch_size=batch_size, **options
+        )
+        self._backend = backend
+        self._context_length = context_length
+        self._slots = Slots(batch_size, queue_length)
+        self._started = False
+        self.tokenizer = self._engine.tokenizer.model.model
+        self._bos = self.tokenizer.bos_token or ""
+        begins = self.tokenizer.encode("")[:1]
+        self._prefix = begins if begins == [self.tokenizer.bos_token_id] else []
+        added = self.tokenizer.added_tokens_decoder
+        self._vocabulary = Vocabulary(
+            xgrammar.TokenizerInfo.from_huggingface(self.tokenizer).decoded_vocab,
+            frozenset(id for id, token in added.items() if token.special),
+        )
+        self._tags: dict[str, dict[str, Any]] = {}
+        # Made here, because the threads that compile would each make their own.
+        self._compiler = self._engine.engine.grammar_compiler if backend == "turbomind" else None
+
+    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """See `Engine.generate`."""
+        check_supported(sampling, self._backend)
+        ids = self._ids(prompt)
+        config = generation_config(sampling, self._context_length - len(ids))
+        if sampling.constraint:
+            # A large schema takes a while to compile, and other requests go on meanwhile.
+            config.response_format = await to_thread(self._guide, sampling.constraint)
+        text = TokenText(self._vocabulary, sampling)
+        last = Piece("")
+        async with (
+            self._slots.taken(begun=sampling.begun),
+            aclosing(self._outputs(ids, config)) as outputs,
+        ):
+            async for output in outputs:
+                counts = len(ids), output.generate_token_len
+                told, tokens = text.add(output.token_ids or (), output.logprobs or ())
+                if told:
+                    yield Piece(told, *counts, logprobs=tokens)
+                last = Piece("", *counts, "stop" if text.stopped else output.finish_reason)
+                if text.stopped:
+                    break
+        told, tokens = text.rest()
+        if told:
+            yield Piece(told, last.prompt_tokens, last.completion_tokens, logprobs=tokens)
+        yield last
+
+    def _ids(self, prompt: str) -> list[int]:
+        """The prompt's tokens; the first one once, also where the template writes it too."""
+        text = prompt.removeprefix(self._bos)
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        ids = self._prefix + ids
+        if len(ids) < self._context_length:
+            return ids
+        raise RequestError(
+            f"The prompt has {len(ids)} tokens; this model's context holds "
+            f"{self._context_length} tokens of prompt and reply together.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+
+    async def _outputs(self, ids: list[int], config: GenerationConfig) -> AsyncGenerator[Any, None]:
+        """LMDeploy's outputs; closing them aborts the generation and frees its session."""
+        engine = self._engine
+        if not self._started:
+            engine.start_loop(asyncio.get_running_loop(), use_async_api=True)
+            self._started = True
+        session = engine.session_mgr.get()
+        session.epoch = engine.epoch
+        try:
+            request = await engine.preprocess(None, session, gen_config=config, input_ids=ids)
+            async with aclosing(engine.generate(request)) as outputs:
+                async for output in outputs:
+                    _check_goes_on(output.finish_reason)
+                    if config.response_format and not request.gen_config.response_format:
+                        raise EngineError("The engine gave up the constraint; its log says why.")
+                    yield output
+            _check_goes_on(None)
+        except LMDeployError as error:
+            _check_goes_on(None)
+            raise error_of(error) from error
+        finally:
+            # LMDeploy forgets it itself, but not where it refuses the constraint.
+            engine.session_mgr.remove(session)
+
+    def _guide(self, constraint: tuple[Alternative, ...]) -> dict[str, Any]:
+        """The constraint as LMDeploy takes it, compiled once to see that it can be."""
+        written = grammar(constraint)
+        if known := self._tags.get(written):
+            return known
+        try:
+            tag = structural_tag(constraint)
+            ensure_response_format_compilable(tag)
+            if self._compiler is not None:
+                compile_response_format(self._compiler, tag)
+        except Exception as error:
+            raise refused(" ".join(str(error).split())) from error
+        while len(self._tags) >= _MOST_TAGS:
+            self._tags.pop(next(iter(self._tags)), None)
+        self._tags[written] = tag
+        return tag
+
+    async def busy(self) -> int:
+        """See `Engine.busy`."""
+        running: int = self._engine.session_mgr.request_handle_pool.num_dispatched
+        return running
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._engine.close()
+
+
+def _check_goes_on(reason: str | None) -> None:
+    """See that the generation wasn't broken off.
+
+    LMDeploy takes the cancellation of a task for an affair of its own, and tells it as "length" or,
+    if there was no token yet, as an error.
+
+    Raises:
+        CancelledError: Its task was cancelled.
+        EngineError: LMDeploy aborted it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    if reason in ("abort", "error"):
+        raise EngineError(f"The engine broke off: {reason}.")
+
+
+def load(settings: Settings) -> LoadedModel:
+    """Load the model in the settings' folder.
+
+    Raises:
+        SettingsError: There is none.
+        WeightsError: LMDeploy can't load it.
+    """
+    folder = settings.llama_model_dir
+    if not folder:
+        raise SettingsError("LLAMA_MODEL_DIR is empty; LMDeploy wants a folder with a model.")
+    name = settings.model_id or Path(folder).name
+    engine = LMDeploy(
+        folder,
+        backend=settings.gpu_engine,
+        context_length=settings.gpu_context_length,
+        batch_size=settings.gpu_batch_size,
+        queue_length=settings.queue_length,
+        model_format="awq" if "awq" in name.lower() else None,
+    )
+    return LoadedModel(
+        name=name,
+        engine=engine,
+        chat_template=engine.tokenizer.chat_template or "",
+        bos_token=engine.tokenizer.bos_token or "",
+        eos_token=engine.tokenizer.eos_token or "",
+        context_length=settings.gpu_context_length,
+        unenforced=UNENFORCED,
+    )
