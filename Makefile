@@ -10,6 +10,7 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 LMDEPLOY := .venv-lmdeploy/.installed
+PYTORCH := https://download.pytorch.org/whl/cpu
 LMDEPLOY_TESTS := tests/test_engine_contract.py tests/test_lmdeploy.py tests/test_structural_tag.py
 
 .PHONY: help serve ask chat test test-clients test-lmdeploy test-gpu check coverage eval bento containerfile fix clean
@@ -97,9 +98,10 @@ $(CLIENTS): $(PYTHON) requirements-clients.txt
 	@.venv-clients/bin/python -m pip check -qq --disable-pip-version-check
 	@touch $@
 
-# Without dependencies, as LMDeploy's would bring CUDA: several gigabytes.
+# Without dependencies, as LMDeploy's would bring CUDA: several gigabytes. PyPI's own PyTorch would, too.
 $(LMDEPLOY): $(PYTHON) requirements-lmdeploy.txt
 	@echo "Installing requirements-lmdeploy.txt into .venv-lmdeploy (1.4 GB, a few minutes, once)"
 	@$(PYTHON) -m venv --clear .venv-lmdeploy
-	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r requirements-lmdeploy.txt
+	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile --extra-index-url $(PYTORCH) "$$(grep '^torch==' $(word 2,$^))"
+	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r $(word 2,$^)
 	@touch $@

@@ -98,7 +98,7 @@ class ExchangeAssistant:
             answer = await self.answer(query)
         except ApiError as error:
             # BentoML reshapes errors that are raised; a response leaves as it is.
-            return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
+            return JSONResponse(error.body(), error.status, error.headers)  # type: ignore[return-value]
         except Exception:
             _log.exception("A query failed")
             return JSONResponse(FAILED.body(), status_code=FAILED.status)  # type: ignore[return-value]

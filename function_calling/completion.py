@@ -5,6 +5,7 @@ where it streams, so that a cancelled query stops the model.
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -150,10 +151,14 @@ def _named(error: openai.APIError, lost: str) -> ApiError:
     status = getattr(error, "status_code", 502)
     if status in CALLERS_FAULTS:
         return RequestError(message, param=error.param, code=error.code, status=status)
+    after = error.response.headers.get("retry-after") if hasattr(error, "response") else None
+    again = int(after) if after and re.fullmatch("[0-9]{1,5}", after) else None
     if status == 429:
-        return EngineError(f"The model server is busy: {message}", status=503)
+        return EngineError(f"The model server is busy: {message}", status=503, retry_after=again)
     kept = status if status in (503, 504) else 502
-    return EngineError(f"The model server failed: {message}", code=error.code, status=kept)
+    return EngineError(
+        f"The model server failed: {message}", code=error.code, status=kept, retry_after=again
+    )
 
 
 def _lost(code: str) -> EngineError:

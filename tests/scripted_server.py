@@ -22,6 +22,7 @@ class Turn:
     breaks: Exception | None = None
     hangs: bool = False
     unreachable: Exception | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def says(text: str, finish_reason: str = "stop") -> Turn:
@@ -43,9 +44,11 @@ def calls(
     return _stream(deltas, finish_reason)
 
 
-def fails(status: int, message: str, code: str | None = None) -> Turn:
-    """The server refuses with an error of OpenAI's shape."""
-    return Turn(status=status, body={"error": {"message": message, "code": code, "param": None}})
+def fails(status: int, message: str, code: str | None = None, **headers: str) -> Turn:
+    """The server refuses with an error of OpenAI's shape; `_` stands for `-` in headers' names."""
+    error = {"message": message, "code": code, "param": None}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Turn(status=status, body={"error": error}, headers=named)
 
 
 def breaks_off(error: Exception | None = None) -> Turn:
@@ -90,7 +93,7 @@ class ScriptedServer(httpx2.AsyncBaseTransport):
         if turn.unreachable:
             raise turn.unreachable
         if turn.status != 200:
-            return httpx2.Response(turn.status, json=turn.body)
+            return httpx2.Response(turn.status, json=turn.body, headers=turn.headers)
         headers = {"content-type": "text/event-stream"}
         return httpx2.Response(200, headers=headers, stream=_Stream(turn, self))
 

@@ -452,6 +452,24 @@ def test_a_server_that_fails(
     assert len(model.requests) == 1
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(
+    ("after", "told"), [("5", "5"), ("Sat, 21 Nov 2026 22:00:00 GMT", None), ("-1", None)]
+)
+def test_a_busy_server_says_when_to_come_again(
+    served: tuple[TestClient, Assistant],
+    model: WireServer,
+    status: int,
+    after: str,
+    told: str | None,
+) -> None:
+    """So does the assistant, where it is said in seconds."""
+    model.play(fails(status, "busy", retry_after=after))
+    response = served[0].post("/exchange", json={"query": QUERY})
+    assert response.status_code == 503
+    assert response.headers.get("retry-after") == told
+
+
 @pytest.mark.parametrize("name", ["drop", "carry"])
 def test_a_change_that_may_have_been_made_is_not_made_again(
     ask: Ask, table: Table, model: WireServer, name: str

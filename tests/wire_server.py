@@ -117,6 +117,7 @@ def _drip(connection: socket.socket) -> NoReturn:
 def _refusal(turn: Turn) -> bytes:
     body = json.dumps(turn.body)
     head = f"HTTP/1.1 {turn.status} No\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in turn.headers.items())
     return f"{head}content-length: {len(body)}\r\n\r\n{body}".encode()
 
 
