@@ -193,14 +193,12 @@ def _check_goes_on(reason: str | None) -> None:
 
 
 def load(settings: Settings) -> LoadedModel:
-    """Load the model in the settings' folder.
+    """Load the model in `LLAMA_MODEL_DIR`.
 
     Raises:
-        SettingsError: There is none.
-        WeightsError: LMDeploy can't load it.
+        SettingsError: It is empty.
     """
-    folder = settings.llama_model_dir
-    if not folder:
+    if not (folder := settings.llama_model_dir):
         raise SettingsError("LLAMA_MODEL_DIR is empty; LMDeploy wants a folder with a model.")
     name = settings.model_id or Path(folder).name
     engine = LMDeploy(
