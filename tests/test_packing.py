@@ -48,6 +48,7 @@ def test_a_folder_takes_the_place_of_the_hub() -> None:
     assert with_weights(settings, None) == settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environ", [GPU, GPU | {"LLAMA_MODEL_DIR": "/m"}, {"ENGINE": "llamacpp"}])
 def test_to_import_the_services_asks_nobody(environ: dict[str, str]) -> None:
     """A socket is not even made."""

@@ -137,9 +137,12 @@ def model() -> Iterator[WireServer]:
 TABLE = Table()
 
 # A stream that broke off is now and then collected while the HTTP client still closes it.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in.*(AsyncResponseStream|BoundAsyncStream)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in.*(AsyncResponseStream|BoundAsyncStream)"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

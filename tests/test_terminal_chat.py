@@ -15,6 +15,8 @@ from scripted_server import Turn, calls, fails, hangs, says
 from function_calling.terminal.dialogue import LEAVE
 from function_calling.terminal.talk import SHORTENED
 
+pytestmark = pytest.mark.slow
+
 NOTED = calls(("create_task", {"title": "fix a bug"}))
 LISTED = calls(("list_tasks", {}))
 DELETED = calls(("delete_task", {"id": 1}))
