@@ -20,7 +20,7 @@ MANY = f"they come to over {MOST_SCHEMAS} schemas"
 DEEP = f"they hold more than {MOST_LEVELS} schemas in each other"
 LARGE = "they come to more than 1000000 characters of grammar"
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
 def of(schema: Any, **more: Any) -> Schema:
