@@ -131,7 +131,7 @@ def problem(calls: list[ToolCall], tools: list[Tool]) -> str:
 async def _idle(bench: Bench) -> None:
     """Wait until nothing runs."""
     begun = time.perf_counter()
-    while count := await bench.engine.busy():  # noqa: ASYNC110, as it tells of no event
+    while count := await bench.engine.busy():
         _see(time.perf_counter() - begun < _PATIENCE_SECONDS, f"{count} generations still run")
         await asyncio.sleep(0.001)
 
