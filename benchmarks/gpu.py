@@ -2,10 +2,10 @@
 
     python benchmarks/gpu.py --geometry 8b --out docs/measurements/8b.json
 
-Needs the packages of requirements.txt, and jsonschema; nothing is fetched. The model (tiny 0.3 GB,
-8b 6 GB, 70b 40 GB) is kept in --folder and used again. The file of --out is written after each
-part, so that what was measured stays if the run is ended. Exits with 0 if all went well, with 1 if
-a part failed, and with 2 if the model can't be made or loaded.
+Needs the packages of requirements.txt; nothing is fetched. The model (tiny 0.3 GB, 8b 6 GB, 70b
+40 GB) is kept in --folder and used again, also where its making was broken off. The file of --out
+is written after each part, so that what was measured stays if the run is ended. Exits with 0 if all
+went well, with 1 if a part failed, and with 2 if the model can't be made or loaded.
 """
 
 import argparse
@@ -92,20 +92,20 @@ def prepared(wanted: argparse.Namespace) -> tuple[dict[str, Any], LoadedModel]:
     check_engine(settings(wanted))
     machine = gpu_device.gpu() | {"python": platform.python_version()}
     machine |= {name: version(name) for name in PACKAGES}
+    print(f"{wanted.folder} is made, if it isn't there, and loaded …", flush=True)
     begun = time.perf_counter()
     random_llama.make(wanted.folder, random_llama.GEOMETRIES[wanted.geometry])
     made = time.perf_counter()
-    bandwidth = gpu_device.bandwidth()
+    weights, bandwidth = random_llama.bytes_read(wanted.folder), gpu_device.bandwidth()
     begun_to_load = time.perf_counter()
     loaded = load_engine(settings(wanted))
-    weights = random_llama.bytes_read(wanted.folder)
     return {
         "machine": machine,
         "make_seconds": round(made - begun, 1),
         "load_seconds": round(time.perf_counter() - begun_to_load, 1),
         "bandwidth": round(bandwidth),
         "weights_read": weights,
-        "limit": bandwidth / weights,
+        "limit": round(bandwidth / weights, 1),
     }, loaded
 
 

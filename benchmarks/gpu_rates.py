@@ -31,10 +31,11 @@ async def decode(bench: Bench) -> list[dict[str, Any]]:
         for _ in range(bench.repeat):
             for name, source in _sources(bench):
                 rates[name].append(_rate(await timed_all(source, prompts, sampling)))
-        line = {"batch": batch} | {name: middle(values) for name, values in rates.items()}
+        line: dict[str, Any] = {"batch": batch}
+        line |= {name: middle(values) for name, values in rates.items()}
         line["of_lmdeploy"] = middle([line["ours"] / line["lmdeploy"]])
         if batch == 1:
-            line |= {"limit": bench.limit, "of_limit": middle([line["ours"] / bench.limit])}
+            line["of_limit"] = middle([line["ours"] / bench.limit])
         told.append(line)
     return told
 
@@ -55,14 +56,12 @@ async def first_token(bench: Bench) -> list[dict[str, Any]]:
     for length in bench.lengths:
         waits: dict[str, list[float]] = {"ours": [], "again": [], "lmdeploy": []}
         for _ in range(bench.repeat):
-            prompt = bench.prompts.fresh(length)
+            prompt, other = bench.prompts.fresh(length), bench.prompts.fresh(length)
             run = await timed(bench.engine, prompt, one)
             waits["ours"].append(run.wait)
             waits["again"].append((await timed(bench.engine, prompt, one)).wait)
-            waits["lmdeploy"].append(
-                (await timed(bench.native, bench.prompts.fresh(length), one)).wait
-            )
-        line = {"prompt_tokens": run.last.prompt_tokens}
+            waits["lmdeploy"].append((await timed(bench.native, other, one)).wait)
+        line: dict[str, Any] = {"prompt_tokens": run.last.prompt_tokens}
         line |= {f"{name}_seconds": middle(values) for name, values in waits.items()}
         line["of_lmdeploy"] = middle([line["ours_seconds"] / line["lmdeploy_seconds"]])
         line["cache_speedup"] = middle([line["ours_seconds"] / line["again_seconds"]])

@@ -66,7 +66,7 @@ def make(folder: Path, geometry: Geometry) -> None:
     if (folder / INDEX).exists():
         return
     random_tokenizer.make(folder, geometry.vocab_size)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, draw in enumerate(_shards(geometry), start=1):
         name = f"model-{number:05}-of-{geometry.num_hidden_layers + 2:05}.safetensors"
         if not (folder / name).exists():
