@@ -11,7 +11,8 @@ DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 LMDEPLOY := .venv-lmdeploy/.installed
 PYTORCH := https://download.pytorch.org/whl/cpu
-LMDEPLOY_TESTS := tests/test_engine_contract.py tests/test_lmdeploy.py tests/test_structural_tag.py
+LMDEPLOY_TESTS := tests/test_engine_contract.py tests/test_lmdeploy.py tests/test_structural_tag.py \
+	tests/test_gpu_benchmark.py
 
 .PHONY: help serve ask chat test test-clients test-lmdeploy test-gpu check coverage eval bento containerfile fix clean
 

@@ -142,7 +142,10 @@ ROOMS = (
         },
         "deploy": set(),
         "packing": {"engines", "settings"},
-        "benchmarks": {"chat_events", "formats", "serving", "errors"},
+        "benchmarks": {
+            *("chat_events", "chat_model", "engines", "formats", "serving"),
+            *("messages", "errors", "settings"),
+        },
     }
 )
 """A room, which is a module or a package, and the rooms that it may import."""
@@ -171,6 +174,9 @@ ONE_DOOR = {
     "huggingface_hub": {"function_calling/carriers/hub.py"},
     "prompt_toolkit": {"function_calling/terminal/keyboard.py"},
     "rich": {"function_calling/terminal/screen.py"},
+    "torch": {"benchmarks/gpu_device.py", "benchmarks/random_llama.py"},
+    "safetensors": {"benchmarks/random_llama.py"},
+    "tokenizers": {"benchmarks/random_tokenizer.py"},
     "currency_converter": {"function_calling/ecb_history.py"},
 }
 """A package, and the files that alone may know it."""

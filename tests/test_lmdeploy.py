@@ -15,6 +15,9 @@ pytest.importorskip("lmdeploy", reason="`make test-lmdeploy` has the packages fo
 
 import native_turbomind
 import tiny_model
+import torch
+import xgrammar
+from lmdeploy._guided_decoding import compile_response_format
 from lmdeploy_engine import lmdeploy_engine, native
 
 from function_calling.chat_model import ChatModel
@@ -166,6 +169,22 @@ async def test_a_grammar_compiles_while_others_generate(engine: LMDeploy) -> Non
     assert json.loads((await held).removesuffix(".").strip()) in schema["enum"]
     assert pieces > 5
     await running.aclose()
+
+
+@pytest.mark.usefixtures("half")
+async def test_no_special_token_stands_in_a_string(engine: LMDeploy) -> None:
+    """By its name it might, and one that ends a text would end a call in the middle."""
+    tag = engine._guide(((JsonSlot({"type": "string"}),),))
+    matcher = xgrammar.GrammarMatcher(compile_response_format(engine._compiler, tag))
+    assert matcher.accept_string('"a')
+    size = len(engine.tokenizer)
+    mask = xgrammar.allocate_token_bitmask(1, size)
+    matcher.fill_next_token_bitmask(mask)
+    logits = torch.zeros(1, size)
+    xgrammar.apply_token_bitmask_inplace(logits, mask)
+    allowed = {id for id in range(size) if logits[0, id] == 0}
+    assert set(engine.tokenizer.encode("abc", add_special_tokens=False)) <= allowed
+    assert not allowed & set(engine.tokenizer.all_special_ids)
 
 
 async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:

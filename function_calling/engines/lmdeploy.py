@@ -23,6 +23,7 @@ from function_calling.engines.lmdeploy_words import (
     check_supported,
     error_of,
     generation_config,
+    grammar_compiler,
     start_engine,
 )
 from function_calling.engines.schema_grammar import UNENFORCED
@@ -80,8 +81,7 @@ class LMDeploy:
             frozenset(id for id, token in added.items() if token.special),
         )
         self._tags: dict[str, dict[str, Any]] = {}
-        # Made here, because the threads that compile would each make their own.
-        self._compiler = self._engine.engine.grammar_compiler if backend == "turbomind" else None
+        self._compiler = grammar_compiler(self._engine, self._vocabulary, backend)
 
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""

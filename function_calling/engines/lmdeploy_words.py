@@ -11,6 +11,7 @@ from lmdeploy import GenerationConfig, PytorchEngineConfig, TurbomindEngineConfi
 from lmdeploy.serve.core import AsyncEngine
 from lmdeploy.serve.core.exceptions import RequestError as LMDeployError
 
+from function_calling.engines.token_text import Vocabulary
 from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
 from function_calling.messages import Sampling
 
@@ -46,6 +47,26 @@ def start_engine(model: str, backend: str, **options: Any) -> AsyncEngine:
         return AsyncEngine(model, backend=backend, backend_config=kind(**words))
     except (Exception, SystemExit) as error:  # its PyTorch engine exits where there is no GPU
         raise WeightsError(f"LMDeploy can't load {model}: {error!r}") from error
+
+
+def grammar_compiler(engine: AsyncEngine, vocabulary: Vocabulary, backend: str) -> Any:
+    """TurboMind's compiler of grammars, for tokens that are text; PyTorch's engine has none here.
+
+    LMDeploy's own takes special tokens for their names, which a string may hold, and knows one of
+    those that end a text: each of the others would end a call in the middle of a string. It would
+    also be made again by each thread that compiles.
+    """
+    if backend != "turbomind":
+        return None
+    from lmdeploy.turbomind import _tm  # it is missing where only PyTorch's engine can run
+
+    turbomind = engine.engine
+    texts = [b"" if id in vocabulary.special else each for id, each in enumerate(vocabulary.texts)]
+    size, ends = turbomind._vocab_size, engine._determine_gen_config([]).stop_token_ids
+    # 0 is the kind of vocabulary whose texts are bytes as they are.
+    info = _tm.TokenizerInfo(texts[:size], 0, size, ends, False)
+    turbomind._grammar_compiler = _tm.GrammarCompiler(info)
+    return turbomind._grammar_compiler
 
 
 def check_supported(sampling: Sampling, backend: str) -> None:
