@@ -235,7 +235,10 @@ def test_closing_a_stream_frees_the_engine(server: Server, openai: OpenAI) -> No
 
 
 def test_closing_a_chat_stops_the_loop_and_the_engine(tmp_path: Path) -> None:
-    """While the model writes, and for good: a small one that goes on calling would be asked on."""
+    """While the model reads, and for good: a small one that goes on calling would be asked on.
+
+    Until its first token, llama.cpp looks once a second whether anybody waits.
+    """
     body = {"messages": [{"role": "user", "content": QUERY}]}
     weights = {"MODEL_PATH": str(fetch(SMOLLM2))}
     with started([*COMMAND_LINE, "serve"], tmp_path / "log", **weights) as running:
@@ -248,7 +251,7 @@ def test_closing_a_chat_stops_the_loop_and_the_engine(tmp_path: Path) -> None:
         closed = time.monotonic()
         while slots_busy(running) and time.monotonic() < closed + 10:
             time.sleep(0.05)
-        assert time.monotonic() - closed < 1
+        assert time.monotonic() - closed < 3
         time.sleep(2)
         assert slots_busy(running) == 0
 
