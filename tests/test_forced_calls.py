@@ -19,7 +19,8 @@ from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 from walking_engine import walking_model
 
-from benchmarks.forced_calls import main, requests
+from benchmarks.forced_calls import main
+from benchmarks.forced_requests import requests
 from benchmarks.random_schemas import MOST_ARGUMENTS, OFFERS, longest_text, offers
 from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel
@@ -256,6 +257,26 @@ def test_the_benchmark_passes_where_all_calls_are_valid(
     records = [json.loads(line) for line in out.read_text().splitlines()]
     assert len(records) == 6 * len(FORMATS)
     assert {record["problem"] for record in records} == {""}
+
+
+def test_a_run_that_was_broken_off_goes_on(
+    walking_server: httpx2.MockTransport, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With what is not in the file yet; the file of another run is left as it is."""
+    out = tmp_path / "results.jsonl"
+    arguments = ["--formats", "hermes", "--calls", "5", "--out", str(out)]
+    assert main(arguments, walking_server) == 0
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:3]))
+    capsys.readouterr()
+    assert main(arguments, walking_server) == 0
+    report = capsys.readouterr().out
+    assert report.count(" valid\n") == 2
+    assert report.splitlines()[-1].split()[:3] == ["hermes", "5", "5"]
+    assert len(out.read_text().splitlines()) == 5
+    assert main([*arguments, "--seed", "1"], walking_server) == 2
+    assert "of other options; wanted another --out." in capsys.readouterr().err
+    assert len(out.read_text().splitlines()) == 5
 
 
 def answer(request: httpx2.Request, **changes: Any) -> httpx2.Response:

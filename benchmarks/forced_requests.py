@@ -1,0 +1,125 @@
+"""The forced calls that `forced_calls.py` asks for, and what came of each."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx2
+from jsonschema import Draft202012Validator
+
+from benchmarks.random_schemas import MOST_ARGUMENTS, offers
+
+# No token is shorter than a byte, and what stands around the arguments is shorter than they.
+MOST_TOKENS = 2 * MOST_ARGUMENTS
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One forced call that is asked for.
+
+    Attributes:
+        name: What the report calls it: the format and the number of the offer.
+        form: The format.
+        body: The request as it is sent.
+    """
+
+    name: str
+    form: str
+    body: dict[str, Any]
+
+    @property
+    def schemas(self) -> dict[str, Any]:
+        """The schema of each tool that may be called, by the tool's name."""
+        told = [tool["function"] for tool in self.body["tools"]]
+        schemas = {function["name"]: function["parameters"] for function in told}
+        choice = self.body["tool_choice"]
+        names = schemas if choice == "required" else [choice["function"]["name"]]
+        return {name: schemas[name] for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came; `problem` says why it is not valid, and is empty if it is."""
+
+    request: Request
+    reply: Any
+    seconds: float
+    problem: str
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the reply."""
+        usage = self.reply.get("usage") if isinstance(self.reply, dict) else None
+        return int(usage["completion_tokens"]) if usage else 0
+
+
+def requests(forms: list[str], calls: int, seed: int) -> list[Request]:
+    """The same tools for each format; "required" and a named tool take turns."""
+    drawn = offers(calls, seed)
+    return [
+        Request(f"{form}-{number}", form, _body(form, tools, number, seed))
+        for form in forms
+        for number, tools in enumerate(drawn, start=1)
+    ]
+
+
+def _body(form: str, tools: list[dict[str, Any]], number: int, seed: int) -> dict[str, Any]:
+    named = {"type": "function", "function": {"name": tools[-1]["function"]["name"]}}
+    return {
+        "messages": [{"role": "user", "content": "Call a tool."}],
+        "tools": tools,
+        "tool_choice": "required" if number % 2 else named,
+        "parallel_tool_calls": False,
+        "tool_format": form,
+        "temperature": 1.5,
+        "seed": seed + number,
+        "max_tokens": MOST_TOKENS,
+    }
+
+
+def judge(request: Request, status: int, reply: Any) -> str:
+    """Why the reply is not valid; "" if it is."""
+    if status != httpx2.codes.OK:
+        return f"status {status}"
+    choice = reply["choices"][0]
+    calls = choice["message"].get("tool_calls") or []
+    if choice["finish_reason"] != "tool_calls" or len(calls) != 1:
+        return f"{len(calls)} calls, finish_reason {choice['finish_reason']}"
+    function = calls[0]["function"]
+    if function["name"] not in request.schemas:
+        return f"calls {function['name']!r}"
+    try:
+        arguments = json.loads(function["arguments"], parse_constant=_no_json)
+    except ValueError as error:
+        return f"the arguments are no JSON: {error}"
+    validator = Draft202012Validator(request.schemas[function["name"]])
+    return "; ".join(error.message for error in validator.iter_errors(arguments))
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def as_json(outcome: Outcome) -> str:
+    """An outcome as a line of a file."""
+    return json.dumps(asdict(outcome), ensure_ascii=False)
+
+
+def known(path: Path | None, asked: list[Request]) -> list[Outcome]:
+    """What came in an earlier run, from its file; none where there is no file.
+
+    Raises:
+        ValueError: The file is not that of an earlier run with the same options.
+    """
+    if path is None or not path.exists():
+        return []
+    wanted = {request.name: request for request in asked}
+    outcomes = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        request = Request(**record.pop("request"))
+        if wanted.get(request.name) != request:
+            raise ValueError(f"{path} holds {request.name} of other options; wanted another --out.")
+        outcomes.append(Outcome(request, **record))
+    return outcomes
