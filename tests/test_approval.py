@@ -79,6 +79,7 @@ async def test_many_noes_are_no_failure_of_the_tool() -> None:
     assert results == [SAID_NO] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [True, False])
 async def test_thinking_it_over_is_not_the_querys_time(said: bool) -> None:
     """However long it takes; the query's time goes on behind it."""

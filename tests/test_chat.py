@@ -351,6 +351,7 @@ async def test_a_system_message_stands_behind_our_own() -> None:
     assert last == user("Hello")
 
 
+@pytest.mark.slow
 async def test_a_turn_over_its_time_limit_ends_with_an_honest_sentence() -> None:
     """Behind what was told; the model's stream is let go of."""
     server = ScriptedServer(calls(TO_CAD), hangs())

@@ -166,6 +166,7 @@ def down(bank: StandInBank, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return bank.url
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [

@@ -179,6 +179,7 @@ PARTICULAR = {
 }
 
 
+@pytest.mark.slow
 @each_format
 @pytest.mark.parametrize("parameters", PARTICULAR.values(), ids=PARTICULAR)
 def test_what_is_particular_in_a_schema_makes_no_call_invalid(

@@ -115,6 +115,7 @@ def test_the_prompt_and_the_constraint_are_those_that_v1_gives_to_an_engine(
     assert shown == ([grammar(constraint) + "\n"] if constraint else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_constraint_of_a_begun_call_is_that_of_v1(
     form: str,

@@ -243,6 +243,7 @@ def test_a_folder_and_a_strangers_table_are_no_list(tmp_path: Path) -> None:
     other.close()
 
 
+@pytest.mark.slow
 async def test_calls_side_by_side_lose_and_double_nothing(path: str) -> None:
     """As the assistant makes them: plain functions in threads."""
     store = TodoStore(path)

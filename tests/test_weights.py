@@ -319,6 +319,7 @@ def test_a_broken_off_download_goes_on_where_it_was(
     assert told[0] == f"Resuming at 0 MB: {NAME} (0 MB) from {INDEX}"
 
 
+@pytest.mark.slow
 def test_a_download_killed_twice_at_any_step_still_ends_right(
     asked: list[str], tmp_path: Path
 ) -> None:
