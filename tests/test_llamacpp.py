@@ -94,7 +94,8 @@ def path() -> Path:
 def engine(path: Path) -> Iterator[LlamaCpp]:
     """The engine with the model in it."""
     # One thread: several wait for each other at every step, without end on a busy machine.
-    loaded = LlamaCpp(path, context_length=2048, parallel_slots=SLOTS, threads=1)
+    sizes = {"context_length": 2048, "parallel_slots": SLOTS, "queue_length": 100}
+    loaded = LlamaCpp(path, **sizes, threads=1)
     yield loaded
     loaded.close()
 
