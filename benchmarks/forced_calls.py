@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import groupby
 from pathlib import Path
 
 import httpx2
@@ -64,11 +65,17 @@ def run(
     concurrency: int,
     came: Callable[[Outcome], object],
 ) -> None:
-    """Ask for all calls, so many at a time; `came` gets each outcome as it comes."""
+    """Ask for all calls, those of so many offers at a time; `came` gets each outcome."""
     pool = ThreadPoolExecutor(concurrency)
+
+    def ask_all(offer: list[Request]) -> list[Outcome]:
+        return [ask(client, request) for request in offer]
+
+    grouped = groupby(wanted, lambda request: (request.form, request.body["tools"]))
     try:
-        for done in as_completed([pool.submit(ask, client, request) for request in wanted]):
-            came(done.result())
+        for done in as_completed([pool.submit(ask_all, list(offer)) for _, offer in grouped]):
+            for outcome in done.result():
+                came(outcome)
     finally:
         pool.shutdown(cancel_futures=True)
 

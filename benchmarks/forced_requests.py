@@ -12,6 +12,8 @@ from benchmarks.random_schemas import MOST_ARGUMENTS, offers
 
 # No token is shorter than a byte, and what stands around the arguments is shorter than they.
 MOST_TOKENS = 2 * MOST_ARGUMENTS
+TOOLS = 4
+"""Tools of an offer, and calls of each: the engine reads a prompt once for so many calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Request:
     """One forced call that is asked for.
 
     Attributes:
-        name: What the report calls it: the format and the number of the offer.
+        name: What the report calls it: the format and the number of the call.
         form: The format.
         body: The request as it is sent.
     """
@@ -55,25 +57,29 @@ class Outcome:
 
 
 def requests(forms: list[str], calls: int, seed: int) -> list[Request]:
-    """The same tools for each format; "required" and a named tool take turns."""
-    drawn = offers(calls, seed)
+    """The same tools for each format.
+
+    Of an offer's calls the first is free to choose a tool, and each other names one of the rest.
+    """
+    drawn = offers(-(-calls // TOOLS), TOOLS, seed)
     return [
-        Request(f"{form}-{number}", form, _body(form, tools, number, seed))
+        Request(f"{form}-{call + 1}", form, _body(form, drawn[call // TOOLS], call, seed))
         for form in forms
-        for number, tools in enumerate(drawn, start=1)
+        for call in range(calls)
     ]
 
 
-def _body(form: str, tools: list[dict[str, Any]], number: int, seed: int) -> dict[str, Any]:
-    named = {"type": "function", "function": {"name": tools[-1]["function"]["name"]}}
+def _body(form: str, tools: list[dict[str, Any]], call: int, seed: int) -> dict[str, Any]:
+    place = call % TOOLS
+    named = {"type": "function", "function": {"name": tools[place]["function"]["name"]}}
     return {
         "messages": [{"role": "user", "content": "Call a tool."}],
         "tools": tools,
-        "tool_choice": "required" if number % 2 else named,
+        "tool_choice": named if place else "required",
         "parallel_tool_calls": False,
         "tool_format": form,
         "temperature": 1.5,
-        "seed": seed + number,
+        "seed": seed + call,
         "max_tokens": MOST_TOKENS,
     }
 

@@ -183,14 +183,18 @@ def _tools(draw: st.DrawFn) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-OFFERS: st.SearchStrategy[list[dict[str, Any]]] = st.lists(
-    _tools(), min_size=1, max_size=2, unique_by=lambda tool: tool["function"]["name"]
-)
-"""One or two tools of different names, as OpenAI spells them."""
+def offered(least: int, most: int) -> st.SearchStrategy[list[dict[str, Any]]]:
+    """So many tools of different names, as OpenAI spells them."""
+    return st.lists(
+        _tools(), min_size=least, max_size=most, unique_by=lambda tool: tool["function"]["name"]
+    )
 
 
-def offers(count: int, seed_: int) -> list[list[dict[str, Any]]]:
-    """So many draws; the same seed draws the same with the same release of Hypothesis."""
+def offers(count: int, tools: int, seed_: int) -> list[list[dict[str, Any]]]:
+    """So many draws of so many tools.
+
+    The same seed draws the same with the same release of Hypothesis.
+    """
     drawn: list[list[dict[str, Any]]] = []
 
     @seed(seed_)
@@ -201,7 +205,7 @@ def offers(count: int, seed_: int) -> list[list[dict[str, Any]]]:
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(OFFERS)
+    @given(offered(tools, tools))
     def draw(offer: list[dict[str, Any]]) -> None:
         drawn.append(offer)
 

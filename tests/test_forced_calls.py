@@ -21,7 +21,7 @@ from walking_engine import walking_model
 
 from benchmarks.forced_calls import main
 from benchmarks.forced_requests import requests
-from benchmarks.random_schemas import MOST_ARGUMENTS, OFFERS, longest_text, offers
+from benchmarks.random_schemas import MOST_ARGUMENTS, longest_text, offered, offers
 from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel
 from function_calling.engines.llamacpp import LlamaCpp
@@ -76,7 +76,7 @@ def tools_of(offer: list[dict[str, Any]]) -> list[Tool]:
 @pytest.mark.slow
 @each_format
 @settings(max_examples=20, suppress_health_check=list(HealthCheck))
-@given(offer=OFFERS, seed=st.integers(0, 2**32))
+@given(offer=offered(1, 2), seed=st.integers(0, 2**32))
 def test_whatever_is_written_under_the_constraint_is_a_valid_call(
     form: str, offer: list[dict[str, Any]], seed: int
 ) -> None:
@@ -214,15 +214,14 @@ def test_tools_whose_names_hold_the_spelling_are_told_apart(form: str) -> None:
 @pytest.mark.slow
 def test_the_drawn_tools_are_many_kinds_and_short() -> None:
     """Every kind of schema is there, each call of one fits, and a seed draws the same again."""
-    drawn = offers(150, seed_=1)
-    assert len(drawn) == 150
-    assert offers(20, seed_=1) == offers(20, seed_=1) != offers(20, seed_=2)
+    drawn = offers(75, tools=3, seed_=1)
+    assert [len(offer) for offer in drawn] == [3] * 75
+    assert offers(9, 2, seed_=1) == offers(9, 2, seed_=1) != offers(9, 2, seed_=2)
     schemas = [tool["function"]["parameters"] for offer in drawn for tool in offer]
     assert max(map(longest_text, schemas)) <= MOST_ARGUMENTS
     text = json.dumps(schemas, ensure_ascii=False)
     told = ("array", "enum", "const", "anyOf", "null", "$ref", "minimum", "exclusiveMaximum")
     assert all(f'"{each}"' in text for each in (*told, "minLength", "minItems", "größe", "名前"))
-    assert {len(offer) for offer in drawn} == {1, 2}
     assert 5 < sum(not schema["properties"] for schema in schemas) < len(schemas) / 3
     optional = [schema for schema in schemas if len(schema.get("required", ())) == 1]
     assert any(len(schema["properties"]) > 1 for schema in optional)
@@ -342,12 +341,16 @@ def test_a_wrong_option_asks_for_nothing(wrong: list[str]) -> None:
         main(wrong)
 
 
-def test_required_and_named_tools_take_turns() -> None:
+def test_each_tool_of_an_offer_is_called_or_may_be() -> None:
     """A named choice leaves one tool that may be called."""
-    asked = requests(["hermes"], calls=40, seed=5)
-    assert [request.body["tool_choice"] == "required" for request in asked] == [True, False] * 20
-    assert {len(request.schemas) for request in asked[1::2]} == {1}
-    assert {len(request.schemas) for request in asked[::2]} == {1, 2}
+    asked = requests(["hermes"], calls=10, seed=5)
+    may_be_called = [list(request.schemas) for request in asked]
+    for offer in may_be_called[:4], may_be_called[4:8]:
+        every, *named = offer
+        assert [[name] for name in every[1:]] == named
+    assert [len(names) for names in may_be_called[8:]] == [4, 1]
+    tools = [request.body["tools"] for request in asked]
+    assert tools[0] == tools[3] != tools[4] == tools[7] != tools[8] == tools[9]
 
 
 # A real, small model
