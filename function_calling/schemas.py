@@ -18,6 +18,7 @@ from function_calling.schema_bounds import (
     bound_number,
 )
 from function_calling.schema_budget import Budget
+from function_calling.schema_choices import exclusive
 from function_calling.schema_keywords import (
     ANNOTATIONS,
     DEFINITIONS,
@@ -123,7 +124,6 @@ class _Rewriter:
         if beside and local("$ref", schema.get("$ref")):
             return "$ref", [self._references.target(schema["$ref"], place)]
         for key in ("anyOf", "oneOf", "allOf"):
-            # oneOf compiles only where the branches exclude each other at sight.
             if key in schema and (key != "allOf" or len(shaped(key, schema[key], place)) == 1):
                 return key, shaped(key, schema[key], place)
         return None
@@ -133,11 +133,10 @@ class _Rewriter:
     ) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
         beside = _without(schema, key, *DEFINITIONS)
-        branches = [
-            self.schema(self._both(beside, branch, place), place)
-            for branch in schemas
-            if branch is not False
-        ]
+        whole = [self._both(beside, each, place) for each in schemas if each is not False]
+        branches = [self.schema(each, place) for each in whole]
+        if key == "oneOf" and not exclusive(whole, lambda ref: self._references.target(ref, place)):
+            self._ignore(place, key)
         result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
         for name in DEFINITIONS:
             if name in schema:

@@ -293,10 +293,84 @@ def test_a_single_allof_is_taken_in() -> None:
     }
 
 
-def test_oneof_becomes_anyof() -> None:
-    """Grammars can't count how many branches match."""
-    schema = {"oneOf": [{"type": "boolean"}, {"type": "null"}]}
-    assert enforced(schema) == {"anyOf": [{"type": "boolean"}, {"type": "null"}]}
+def tagged(tag: str, **properties: Schema) -> Schema:
+    """A branch as pydantic writes that of a tagged union."""
+    kind = {"kind": {"const": tag, "type": "string"}}
+    return {"type": "object", "properties": {**kind, **properties}, "required": ["kind"]}
+
+
+def needing(*names: str, **more: Any) -> Schema:
+    """An object that has these properties."""
+    properties = {name: {"type": "null"} for name in names}
+    return {"type": "object", "properties": properties, "required": [*names], **more}
+
+
+TEXT, COUNT = {"type": "string"}, {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        [{"type": "boolean"}, {"type": "null"}, COUNT],
+        [{"type": "array", "items": TEXT}, TEXT],
+        [{"const": "a", "title": "First"}, {"const": "b", "title": "Other"}],
+        [{"enum": ["a", 1]}, {"const": "b"}, {"enum": [None, 2]}],
+        [{"const": "auto"}, COUNT],
+        [tagged("card", number=TEXT), tagged("cash"), {"type": "null"}],
+        [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Cash"}],
+        [{"anyOf": [TEXT, {"type": "null"}]}, COUNT],
+        [{"type": "boolean", "nullable": True}, COUNT],
+        [needing("a"), needing("b")],
+        [needing("a", additionalProperties=False), needing("a", "b"), False],
+        [needing("a", additionalProperties=False), needing("a", "b", additionalProperties=False)],
+        [{"type": "object", "properties": {"a": TEXT}, "required": ["a"]}, tagged("x", a=COUNT)],
+    ],
+    ids=str,
+)
+def test_oneof_is_anyof_where_branches_exclude_each_other(branches: list[Any]) -> None:
+    """No value that is written for one of them matches another."""
+    definitions = {"Card": tagged("card", number=TEXT), "Cash": tagged("cash")}
+    parameters = {"properties": {"x": {"oneOf": branches}}, "$defs": definitions}
+    result, ignored = enforceable(parameters, LONGEST)
+    assert ignored == []
+    assert len(result["properties"]["x"]["anyOf"]) == len([each for each in branches if each])
+
+
+@pytest.mark.parametrize(
+    "branches",
+    [
+        [COUNT, {"type": "number"}],
+        [{"maximum": 5}, {"minimum": 3}],
+        [TEXT, {"const": "auto"}],
+        [{"enum": [1, True]}, {"enum": [2, 1]}],
+        [needing("a"), needing("a", "b")],
+        [{"type": "object"}, needing("a")],
+        [{"required": ["a"]}, {"required": ["b"]}],
+        [needing("a", additionalProperties=TEXT), needing("b")],
+        [needing("a", patternProperties={"^b": TEXT}), needing("b")],
+        [{"$ref": "#/$defs/Loop"}, {"$ref": "#/$defs/Loop"}],
+        [{"anyOf": [TEXT, COUNT]}, {"oneOf": [COUNT, {"type": "null"}]}],
+        [{**needing("a"), "anyOf": [needing("b")]}, needing("b")],
+        [{"enum": list(range(200))}, {"enum": list(range(200, 400))}],
+        [True, TEXT],
+    ],
+    ids=str,
+)
+def test_oneof_is_announced_where_a_value_may_match_two(branches: list[Any]) -> None:
+    """Grammars can't count how many branches match, and looking ends in time."""
+    definitions = {"Loop": {"type": "object", "properties": {"next": {"$ref": "#/$defs/Loop"}}}}
+    parameters = {"properties": {"x": {"oneOf": branches}}, "$defs": definitions}
+    assert enforceable(parameters, LONGEST)[1] == ["x: oneOf"]
+
+
+def test_what_stands_beside_a_oneof_counts() -> None:
+    """A tag may be declared there, and more may be written into a branch than it says itself."""
+    tags = [{"properties": {"kind": {"const": each}}} for each in ("a", "b")]
+    beside = {"type": "object", "required": ["kind"], "oneOf": tags}
+    assert enforced(beside)["anyOf"][0]["properties"] == {"kind": {"const": "a"}}
+    declared = {"type": "object", "properties": {"a": TEXT, "b": TEXT}}
+    either = {**declared, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}
+    assert enforceable({"properties": {"x": either}}, LONGEST)[1] == ["x: oneOf"]
 
 
 def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
@@ -435,7 +509,7 @@ def objects(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> Schema:
     if names and draw(st.booleans()):
         schema["required"] = draw(st.lists(st.sampled_from(names), unique=True))
     if declared and draw(st.booleans()):
-        key = draw(st.sampled_from(["anyOf", "allOf"]))
+        key = draw(st.sampled_from(["anyOf", "oneOf", "allOf"]))
         schema[key] = [{"required": [draw(st.sampled_from(declared))]}]
     return schema
 
@@ -446,6 +520,7 @@ SCHEMAS = st.recursive(
         arrays(inner),
         objects(inner),
         st.builds(lambda *each: {"anyOf": list(each)}, inner, inner),
+        st.lists(inner, min_size=2, max_size=3).map(lambda each: {"oneOf": each}),
         st.just({"type": "string", "anyOf": [{"minLength": 1}, {"maxLength": 3}]}),
     ),
     max_leaves=5,
