@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -36,6 +37,7 @@ from function_calling.messages import (
     Usage,
 )
 from function_calling.replies import side_by_side
+from function_calling.schemas import enforceable_value
 from function_calling.settings import Settings
 from function_calling.weights import SMOLLM2, fetch
 
@@ -316,6 +318,28 @@ async def test_a_grammar_that_does_not_compile_is_refused(engine: LlamaCpp) -> N
 
 
 # Calls
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "number", "maximum": -1},
+        {"type": "number", "minimum": -0.827, "maximum": -0.824},
+        {"type": "integer", "minimum": -50, "maximum": -10, "multipleOf": 5},
+        {"type": "array", "items": {"type": "number", "maximum": -0.5}, "maxItems": 3},
+    ],
+    ids=str,
+)
+async def test_numbers_below_zero_are_written(engine: LlamaCpp, schema: dict[str, Any]) -> None:
+    """The grammar's compiler in llama.cpp goes on without a grammar where it is stuck."""
+    enforced, _ = enforceable_value(schema, longest_string=20)
+    for seed in range(5):
+        sampling = Sampling(
+            max_tokens=80, temperature=1.5, seed=seed, constraint=[(JsonSlot(enforced), ";")]
+        )
+        written = await text_of(engine, "Numbers: ", sampling)
+        assert written.endswith(";")
+        Draft202012Validator(schema).validate(json.loads(written.removesuffix(";")))
 
 
 def valid(call: ToolCall) -> bool:

@@ -92,7 +92,6 @@ TOO_MUCH: dict[str, tuple[Schema, str]] = {
         of({"anyOf": [{"type": "string", "maxLength": at + 1} for at in range(2000)]}),
         "too many expressions",
     ),
-    "3000 types": (of({"type": ["string", "integer", "object"] * 1000}), "too (big|large)"),
     # Too deep, or multiplied
     "200 levels of objects": (nested(200, of), DEEP),
     "200 levels of arrays": (of(nested(200, lambda s: {"items": s})), DEEP),
@@ -174,6 +173,7 @@ def test_too_much_is_refused_by_its_reason(parameters: Schema, reason: str) -> N
 
 
 MUCH: dict[str, Schema] = {
+    "3000 types": of({"type": ["string", "integer", "object"] * 1000}),
     "5000 constants": of({"enum": words(5000)}),
     "300 properties that are optional": {
         "type": "object",

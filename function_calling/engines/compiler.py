@@ -11,7 +11,7 @@ import random
 import resource
 import sys
 
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from llguidance import LLMatcher, LLTokenizer
 
 MOST_SECONDS = 5
 MOST_MEMORY = 2**30
@@ -26,8 +26,7 @@ _STUCK = "NoExtensionBias"
 def problem(grammar: str) -> str:
     """What is wrong with the grammar; "" if nothing is."""
     tokens = LLTokenizer("byte")
-    limits = LLParserLimits(verbose_errors=False)
-    matcher = LLMatcher(tokens, grammar, log_level=0, limits=limits)
+    matcher = LLMatcher(tokens, grammar, log_level=0)
     chance = random.Random(0)
     for _ in range(TRIALS):
         trial = matcher.deep_copy()

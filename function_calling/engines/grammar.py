@@ -7,8 +7,9 @@ The syntax is Lark's with `%json` for a JSON Schema
     start: " "? json0 "}\\n</tool_call>"
     json0: %json {…schema…}
 
-A slot and the literal behind it stand in one grammar, and a space may come before a slot, because
-models merge those characters into one token: a grammar that ended with the slot would forbid `}}`.
+where `json_rules` may need more rules for the schema. A slot and the literal behind it stand in one
+grammar, and a space may come before a slot, because models merge those characters into one token: a
+grammar that ended with the slot would forbid `}}`.
 """
 
 import json
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from function_calling.engines.json_rules import json_rule
 from function_calling.errors import RequestError
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
 
@@ -31,7 +33,6 @@ LONGEST_PROBLEM = 300
 _COMPILER = Path(__file__).with_name("compiler.py")
 _MARKS = ("^", "<non-verbose/>")
 _PLACE = re.compile(r"^at \d+\(\d+\): ")
-_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 def grammar(constraint: Sequence[Alternative]) -> str:
@@ -61,12 +62,14 @@ class _Writer:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
+        self._opened: dict[str, str] = {}
         self._slots: dict[int, str] = {}
         self._length = 0
 
     def rules(self) -> Iterator[str]:
         """The rules that the written parts name."""
-        return (f"{name}{body}" for body, name in self._names.items())
+        yield from (f"{name}{body}" for body, name in self._names.items())
+        yield from (f"{name}{body}" for name, body in self._opened.items())
 
     def sequence(self, parts: Alternative) -> str:
         """One part behind the other."""
@@ -84,14 +87,27 @@ class _Writer:
 
     def _slot(self, slot: JsonSlot | TextSlot) -> str:
         if isinstance(slot, JsonSlot):
-            schema = {**slot.schema, "x-guidance": _SPACING}
-            return '" "? ' + self._rule("json", f": %json {json.dumps(schema, ensure_ascii=False)}")
+            return '" "? ' + json_rule(slot.schema, self)
         end = json.dumps(slot.end, ensure_ascii=False)
         text = f"(?s:.{{{slot.shortest},{slot.longest}}})"
-        return self._rule("text", f"[suffix={end}]: /{text}/")
+        return self.rule("text", f"[suffix={end}]: /{text}/")
 
-    def _rule(self, kind: str, body: str) -> str:
-        return self._names.setdefault(self._counted(body), f"{kind}{len(self._names)}")
+    def rule(self, kind: str, body: str) -> str:
+        """The name of the rule that has this body."""
+        return self._names.setdefault(self._counted(body), self._name(kind))
+
+    def open_rule(self, kind: str) -> str:
+        """The name of a rule whose body follows."""
+        name = self._name(kind)
+        self._opened[name] = ""
+        return name
+
+    def close_rule(self, name: str, body: str) -> None:
+        """Give the body."""
+        self._opened[name] = self._counted(body)
+
+    def _name(self, kind: str) -> str:
+        return f"{kind}{len(self._names) + len(self._opened)}"
 
     def _counted(self, text: str) -> str:
         self._length += len(text)

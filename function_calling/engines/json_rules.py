@@ -1,0 +1,209 @@
+"""A JSON Schema as rules of LLGuidance's Lark, where its `%json` can't hold a value to it.
+
+The release that llama.cpp is built with takes no number below zero for a multiple of anything:
+under `multipleOf` none could be written, and nothing at all between two bounds below zero. Here
+such a number is a minus sign and its opposite:
+
+    any0: json1 | "-" json2
+    json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
+    json2: %json {"type": "number", "minimum": 0, "maximum": 9, "multipleOf": 0.5}
+
+Also, it counts the items of an array in a way that breaks with many. What such a number or array
+stands in becomes rules with it; all else is left to `%json`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from function_calling.engines.signed_numbers import (
+    OF_NUMBERS,
+    Schema,
+    below_zero,
+    from_zero,
+    opposites,
+)
+
+_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_COMMA, _COLON = '", "', '": "'
+_NAME = r'/"[^"\\\x00-\x1F\x7F]{0,64}"/'
+"""An undeclared property's name; one that would need escapes is none."""
+_MOST_MORE = 16
+"""Undeclared properties, where the schema sets no `maxProperties`."""
+_MOST_ITEMS = 1000
+"""Items that LLGuidance counts well; with 100,000 it breaks."""
+_MAPS = ("properties", "patternProperties", "$defs", "definitions")
+_LISTS = ("anyOf", "prefixItems")
+_SINGLE = ("items", "additionalProperties")
+
+
+class Rules(Protocol):
+    """The rules of a grammar."""
+
+    def rule(self, kind: str, body: str) -> str:
+        """The name of the rule that has this body."""
+
+    def open_rule(self, kind: str) -> str:
+        """The name of a rule whose body follows."""
+
+    def close_rule(self, name: str, body: str) -> None:
+        """Give the body."""
+
+
+def json_rule(schema: Schema, rules: Rules) -> str:
+    """The name of the rule that writes a value of the schema, which is as `enforceable` made it."""
+    return _Values(schema, rules).value(schema)
+
+
+class _Values:
+    def __init__(self, root: Schema, rules: Rules) -> None:
+        self._root = root
+        self._rules = rules
+        self._definitions: dict[str, str] = {}
+        self._whole = not any(map(_beyond, _all(root)))
+
+    def value(self, schema: Schema) -> str:
+        """The rule of a value."""
+        if self._whole or not any(_beyond(each) or "$ref" in each for each in _all(schema)):
+            return self._json(schema)
+        if "$ref" in schema:
+            return self._definition(schema["$ref"])
+        if "anyOf" in schema:
+            possible = [each for each in schema["anyOf"] if self._possible(each)]
+            return self._any(map(self.value, possible or schema["anyOf"]))
+        match _kinds(schema):
+            case ["object"] if "patternProperties" not in schema:
+                return self._object(schema)
+            case ["array"]:
+                return self._array(schema)
+            case ["number" | "integer"] if below_zero(schema):
+                return self._number(schema)
+            case [_, _, *_] as kinds:
+                return self._any(self.value(_of_kind(schema, kind)) for kind in kinds)
+        return self._json(schema)
+
+    def _any(self, rules: Iterable[str]) -> str:
+        return self._rules.rule("any", ": " + " | ".join(rules))
+
+    def _json(self, schema: Schema) -> str:
+        """What is left to LLGuidance."""
+        told = {**schema, "x-guidance": _SPACING}
+        if not self._whole and any("$ref" in each for each in _all(schema)):
+            told |= {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
+        return self._rules.rule("json", f": %json {json.dumps(told, ensure_ascii=False)}")
+
+    def _number(self, schema: Schema) -> str:
+        signs = [f'"-" {self._json(opposites(schema))}']
+        if (positive := from_zero(schema)) is not None:
+            signs.insert(0, self._json(positive))
+        return self._any(signs)
+
+    def _definition(self, reference: str) -> str:
+        if reference not in self._definitions:
+            self._definitions[reference] = name = self._rules.open_rule("definition")
+            _, kind, key = reference.split("/")
+            target = self._root[kind][unquote(key).replace("~1", "/").replace("~0", "~")]
+            self._rules.close_rule(name, ": " + self.value(target))
+        return self._definitions[reference]
+
+    def _object(self, schema: Schema) -> str:
+        """The declared properties in their order, then others."""
+        declared, required = dict(schema.get("properties", {})), schema.get("required", ())
+        more = schema.get("additionalProperties", False)
+        declared |= {name: more for name in required if name not in declared}
+        least = schema.get("minProperties", 0) - len(required)
+        most = schema.get("maxProperties", len(required) + _MOST_MORE) - len(required)
+        members = [
+            (f"{_literal(_literal(name))} {_COLON} {self.value(each)}", name in required)
+            for name, each in declared.items()
+            if name in required or self._possible(each)
+        ]
+        other = ""
+        if more is not False and self._possible(more):
+            other = f"{self._name(declared)} {_COLON} {self.value(more)}"
+        return self._listed("{", members, (other, least, most), "}")
+
+    def _name(self, declared: Iterable[str]) -> str:
+        """The rule of a name that is not declared."""
+        others = " | ".join(_literal(_literal(name)) for name in declared)
+        return self._rules.rule("NAME", f": {_NAME}" + (f" & ~({others})" if others else ""))
+
+    def _array(self, schema: Schema) -> str:
+        least, most = schema.get("minItems", 0), schema["maxItems"]
+        first = schema.get("prefixItems", [])[:most]
+        items = schema.get("items", False)
+        other = self.value(items) if items is not False and self._possible(items) else ""
+        members = [(self.value(each), place < least) for place, each in enumerate(first)]
+        return self._listed("[", members, (other, least - len(first), most - len(first)), "]")
+
+    def _listed(
+        self, opening: str, members: list[tuple[str, bool]], others: tuple[str, int, int], end: str
+    ) -> str:
+        """Members, each with whether it must be there, and between two numbers of others."""
+        other, least, most = others
+        least, most = max(least, 0), max(most, 0) if other else 0
+        begun = behind = '""'
+        if most:
+            again = f"{_COMMA} {other}"
+            behind = _times(again, least, most)
+            begun = f"{other} {_times(again, max(least - 1, 0), most - 1)}"
+            begun = begun if least else f"({begun})?"
+        for member, needed in reversed(members):
+            follows = self._rules.rule("behind", f": {behind}")
+            rest = self._rules.rule("begun", f": {begun}")
+            begun = f"{member} {follows}" + ("" if needed else f" | {rest}")
+            behind = f"{_COMMA} {member} {follows}"
+            behind = behind if needed else f"({_COMMA} {member})? {follows}"
+        rest = self._rules.rule("begun", f": {begun}")
+        return self._rules.rule("list", f": {_literal(opening)} {rest} {_literal(end)}")
+
+    def _possible(self, schema: Schema) -> bool:
+        """Whether any value obeys the schema, as far as is seen without following references."""
+        if "anyOf" in schema:
+            return any(map(self._possible, schema["anyOf"]))
+        if schema.get("type") == "object":
+            declared = schema.get("properties", {})
+            required = (declared[name] for name in schema.get("required", ()) if name in declared)
+            return all(map(self._possible, required))
+        return bool(schema.get("enum", True))
+
+
+def _all(schema: Any) -> Iterator[Schema]:
+    """A schema and all in it."""
+    if not isinstance(schema, Mapping):
+        return
+    yield schema
+    for key in _SINGLE:
+        yield from _all(schema.get(key))
+    for key in _LISTS:
+        for each in schema.get(key, ()):
+            yield from _all(each)
+    for key in _MAPS:
+        for each in schema.get(key, {}).values():
+            yield from _all(each)
+
+
+def _beyond(schema: Schema) -> bool:
+    """Whether LLGuidance's own grammar would hold a value to something else, or break."""
+    return below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
+
+
+def _kinds(schema: Schema) -> list[str]:
+    """The kinds of value that it allows; none are told where it lists the values."""
+    told = [] if "enum" in schema or "const" in schema else schema["type"]
+    return list(dict.fromkeys(told)) if isinstance(told, list) else [told]
+
+
+def _of_kind(schema: Schema, kind: str) -> Schema:
+    """What the schema says of values of one kind."""
+    foreign = set() if kind in {"number", "integer"} else OF_NUMBERS
+    return {key: value for key, value in schema.items() if key not in foreign} | {"type": kind}
+
+
+def _times(what: str, least: int, most: int) -> str:
+    return f"({what}){{{least},{most}}}" if most else '""'
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,102 @@
+"""Values that LLGuidance's own JSON can't be held to: numbers below zero that are multiples."""
+
+import json
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from llguidance import LLMatcher, LLTokenizer
+from test_schemas import PARAMETERS
+from walking_engine import walk
+
+from function_calling.engines.grammar import grammar, grammar_text
+from function_calling.errors import RequestError
+from function_calling.messages import JsonSlot
+from function_calling.schemas import Schema, enforceable, enforceable_value
+
+BYTES = LLTokenizer("byte")
+LONGEST = 20
+
+
+def allows(schema: Schema, text: str) -> bool:
+    """Whether the grammar of a value lets the whole text be written."""
+    enforced, _ = enforceable_value(schema, LONGEST)
+    matcher = LLMatcher(BYTES, grammar_text([(JsonSlot(enforced), ";")]), log_level=0)
+    written = f"{text};".encode()
+    return matcher.try_consume_tokens(list(written)) == len(written)
+
+
+NUMBER, TEN = {"type": "number"}, {"type": "integer", "multipleOf": 10}
+PAIR = {"type": "array", "prefixItems": [NUMBER, NUMBER], "items": False, "minItems": 1}
+TREE = {"$ref": "#/$defs/N", "$defs": {"N": {"type": "array", "items": {"$ref": "#/$defs/N"}}}}
+OPTIONAL = {"type": "object", "properties": {"a": NUMBER, "b": NUMBER, "c": NUMBER}}
+LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties": NUMBER}
+
+
+@pytest.mark.parametrize(
+    ("schema", "allowed", "refused"),
+    [
+        (NUMBER, ["-5", "-0.5", "-0.123456789", "3", "0"], ["--5", "-", "-0.1234567891", "-05"]),
+        ({**NUMBER, "minimum": -5, "maximum": -1}, ["-5", "-1.5", "-1"], ["-0.5", "-5.1", "0"]),
+        ({**NUMBER, "exclusiveMaximum": -1}, ["-1.000000001", "-7"], ["-1", "1"]),
+        ({**NUMBER, "exclusiveMinimum": -2, "exclusiveMaximum": 0}, ["-1.8"], ["-2", "1"]),
+        ({**NUMBER, "minimum": -2, "maximum": 3}, ["-2", "3", "0"], ["-3", "4"]),
+        (TEN, ["-20", "0", "10"], ["-25", "5"]),
+        ({**TEN, "minimum": -30, "maximum": -20}, ["-30", "-20"], ["-10", "20"]),
+        ({"anyOf": [TEN, {"type": "integer", "enum": [-5]}]}, ["-20", "-5"], ["5"]),
+        ({"type": ["integer", "null"], "multipleOf": 3}, ["-3", "null"], ["-4", "true"]),
+        ({"anyOf": [NUMBER, {"const": "a"}]}, ["-1.5", '"a"'], ['"b"']),
+        ({"type": "array", "items": NUMBER, "maxItems": 2}, ["[]", "[-1, -2]"], ["[-1, -2, -3]"]),
+        ({"type": "array", "items": TEN, "minItems": 2}, ["[-10, 10]"], ["[]", "[-10]"]),
+        ({"type": "array", "items": TEN, "maxItems": 10**6}, ["[]", "[-10, 10]"], ["[1]"]),
+        (PAIR, ["[-1]", "[-1, -0.5]"], ["[]", "[-1, 2, 3]"]),
+        ({**PAIR, "items": TEN, "minItems": 3}, ["[-1, 2, -30]"], ["[-1, 2]", "[-1, 2, -3]"]),
+        (OPTIONAL, ["{}", '{"b": -1}', '{"a": -1, "c": 2}'], ['{"d": 1}', '{"b": 1, "a": 1}']),
+        ({**OPTIONAL, "required": ["b"]}, ['{"b": -1, "c": 1}'], ["{}", '{"a": -1}']),
+        (LISTED, ["{}", '{"a": -1, "b": -2}', '{"b": -2, "": 1}'], ['{"b": -1, "a": 1}']),
+        ({**LISTED, "required": ["z"]}, ['{"z": -1}', '{"z": -1, "y": 1}'], ["{}", '{"y": 1}']),
+        ({**LISTED, "required": ["a"], "minProperties": 2}, ['{"a": -1, "b": 1}'], ['{"a": 1}']),
+        ({**LISTED, "properties": {"\n": NUMBER}}, ['{"\\n": -1}'], ['{"\n": -1}']),
+        ({"properties": {"a": NUMBER, "b": False}}, ['{"a": -1}'], ['{"a": -1, "b": 1}']),
+        ({**TREE, "anyOf": [NUMBER, {}]}, ["-1"], []),
+        ({"type": "object"}, ['{"a": {"b": [-0.5, {}]}}'], ["-1"]),
+        ({}, ["-1", "[-1]", '{"a": -1}'], ["[[-1]]"]),
+    ],
+    ids=str,
+)
+def test_numbers_below_zero_stand_wherever_numbers_do(
+    schema: Schema, allowed: list[str], refused: list[str]
+) -> None:
+    """LLGuidance's own grammar has none that is a multiple, and every number here is one."""
+    assert [text for text in allowed if not allows(schema, text)] == []
+    assert [text for text in refused if allows(schema, text)] == []
+
+
+def test_definitions_are_written_once_and_may_name_themselves() -> None:
+    """A reference is a rule's name."""
+    node = {"type": "object", "properties": {"v": NUMBER, "next": {"$ref": "#/$defs/N~1 %"}}}
+    schema = {"properties": {"a": {"$ref": "#/$defs/N~1 %"}}, "$defs": {"N/ %": node}}
+    assert allows(schema, '{"a": {"v": -1, "next": {"next": {"v": -0.5}}}}')
+    assert not allows(schema, '{"a": {"v": -1, "next": -1}}')
+
+
+def test_what_can_not_be_is_left_out_or_refused() -> None:
+    """As LLGuidance does in its own grammars."""
+    impossible = {"type": "object", "properties": {"a": False, "n": NUMBER}, "required": ["a"]}
+    assert allows({"anyOf": [impossible, NUMBER]}, "-1")
+    enforced, _ = enforceable(impossible, LONGEST)
+    with pytest.raises(RequestError, match="can't be enforced"):
+        grammar([(JsonSlot(enforced), ";")])
+
+
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(PARAMETERS, st.integers(0, 2**32))
+def test_whatever_is_written_is_allowed(parameters: Schema, seed: int) -> None:
+    """Texts of random bytes under the grammar, held against the tool's own schema."""
+    enforced, ignored = enforceable(parameters, LONGEST)
+    assume(not ignored)
+    constraint = [(JsonSlot(enforced), ";")]
+    text = walk(constraint, Random(seed)).removesuffix(";")
+    Draft202012Validator(parameters).validate(json.loads(text))
