@@ -82,11 +82,26 @@ def test_definitions_are_written_once_and_may_name_themselves() -> None:
     assert not allows(schema, '{"a": {"v": -1, "next": -1}}')
 
 
-def test_what_can_not_be_is_left_out_or_refused() -> None:
+def test_what_can_not_be_is_left_out() -> None:
     """As LLGuidance does in its own grammars."""
     impossible = {"type": "object", "properties": {"a": False, "n": NUMBER}, "required": ["a"]}
     assert allows({"anyOf": [impossible, NUMBER]}, "-1")
-    enforced, _ = enforceable(impossible, LONGEST)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**LISTED, "required": ["a"], "properties": {"a": False, "n": NUMBER}},
+        {**LISTED, "additionalProperties": False, "required": ["a"], "minProperties": 2},
+        {**LISTED, "required": ["a"], "maxProperties": 0},
+        {**PAIR, "minItems": 3},
+        {**NUMBER, "minimum": -0.4, "maximum": -0.3, "multipleOf": 0.5},
+    ],
+    ids=str,
+)
+def test_what_allows_no_value_is_refused(schema: Schema) -> None:
+    """A shorter list or another number would be invalid."""
+    enforced, _ = enforceable_value(schema, LONGEST)
     with pytest.raises(RequestError, match="can't be enforced"):
         grammar([(JsonSlot(enforced), ";")])
 

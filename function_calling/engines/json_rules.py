@@ -122,6 +122,8 @@ class _Values:
         other = ""
         if more is not False and self._possible(more):
             other = f"{self._name(declared)} {_COLON} {self.value(more)}"
+        if most < 0 or (least > 0 and not other):
+            return self._json(schema)  # which refuses what can't be
         return self._listed("{", members, (other, least, most), "}")
 
     def _name(self, declared: Iterable[str]) -> str:
@@ -134,6 +136,8 @@ class _Values:
         first = schema.get("prefixItems", [])[:most]
         items = schema.get("items", False)
         other = self.value(items) if items is not False and self._possible(items) else ""
+        if least > len(first) and not other:
+            return self._json(schema)
         members = [(self.value(each), place < least) for place, each in enumerate(first)]
         return self._listed("[", members, (other, least - len(first), most - len(first)), "]")
 
