@@ -4,19 +4,18 @@ The assistant listens on a port, the model's `/v1` on the next. Each is a plain 
 whatever works here works there; the assistant finds the model by `LLAMA_URL`.
 """
 
-import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import psutil
 
 from function_calling.engines import check_engine, choose_engine
 from function_calling.errors import SettingsError
@@ -26,6 +25,7 @@ from function_calling.weights import resolve
 _ROOT = Path(__file__).resolve().parent.parent
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 15
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Processes:
     """The server processes of one run."""
 
     def __init__(self) -> None:
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[psutil.Popen] = []
         self._homes = tempfile.TemporaryDirectory(prefix="serving-")
 
     def start(
@@ -102,12 +102,19 @@ class Processes:
         command += ["--host", host, "--port", str(port)]
         # BentoML keeps its metrics there, and removes those of a server that started before.
         environ = {**environ, "BENTOML_HOME": f"{self._homes.name}/{service}"}
-        # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
-        self._running.append(
-            subprocess.Popen(
-                command, cwd=_ROOT, env=environ, stdout=log, stderr=log, start_new_session=True
+        # Between a process's birth and its entry in our list, an interrupt would lose it.
+        with _signals_held() as before:
+            # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
+            process = psutil.Popen(
+                command,
+                cwd=_ROOT,
+                env=environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
             )
-        )
+            self._running.append(process)
 
     def exited(self) -> int | None:
         """The exit status of the first process that has ended; None while all run."""
@@ -125,16 +132,36 @@ class Processes:
 
     def stop(self) -> None:
         """End all processes, the last started first; kill what does not end in time."""
-        for process in reversed(self._running):
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in reversed(self._running):
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        self._homes.cleanup()
+        # A second Ctrl-C, or a signal that `make` passes on as well, would break in here.
+        with _signals_held():
+            for process in reversed(self._running):
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            for process in reversed(self._running):
+                try:
+                    process.wait(_STOP_SECONDS)
+                except psutil.TimeoutExpired:
+                    _kill(process)
+            self._homes.cleanup()
+
+
+def _kill(process: psutil.Popen) -> None:
+    """Kill a server that answers a long request still; its workers have sessions of their own."""
+    family = [process, *process.children(recursive=True)]
+    for each in family:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(family)
+
+
+@contextmanager
+def _signals_held() -> Iterator[set[int | signal.Signals]]:
+    """Deliver the signals that end this process afterwards; yields what was held already."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def is_ready(url: str) -> bool:

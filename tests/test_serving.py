@@ -355,12 +355,14 @@ def test_a_stream_joined_is_the_whole_reply(openai: OpenAI, choice: str, index: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_every_process(tmp_path: Path, number: int) -> None:
-    """Nothing is left running, and the ports are free again."""
+    """However often it comes, nothing is left running, and the ports are free again."""
     with started([*COMMAND_LINE, "serve"], tmp_path / "log") as running:
         running.wait_ready(running.v1, running.assistant)
         family = running.process.children(recursive=True)
         assert len(family) >= 4
-        running.process.send_signal(number)
+        for _ in range(20):
+            running.process.send_signal(number)
+            time.sleep(0.01)
         assert running.process.wait(30) == 130
         assert not [each for each in family if each.is_running()]
         assert not is_ready(running.assistant)
@@ -376,6 +378,27 @@ def test_a_signal_ends_servers_that_are_still_starting(tmp_path: Path) -> None:
         assert running.process.wait(30) == 130
         psutil.wait_procs(family, timeout=5)
         assert not [each for each in family if each.is_running()]
+
+
+def test_a_signal_ends_a_server_that_answers(tmp_path: Path) -> None:
+    """A long answer gets some time to end; then its worker is killed too."""
+    asked = [{"role": "user", "content": "Count from 1 to 1000, with a comma after each number."}]
+    body = {"messages": asked, "max_tokens": 3000, "temperature": 0}
+    with (
+        ThreadPoolExecutor() as pool,
+        started([*COMMAND_LINE, "serve"], tmp_path / "log") as running,
+    ):
+        running.wait_ready(running.v1)
+        url = f"{running.v1}/v1/chat/completions"
+        reply = pool.submit(httpx2.post, url, json=body, timeout=300)
+        time.sleep(2)
+        family = running.process.children(recursive=True)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 130
+        psutil.wait_procs(family, timeout=5)
+        assert not [each for each in family if each.is_running()]
+        with pytest.raises(httpx2.TransportError):
+            reply.result()
 
 
 def test_plain_bentoml_serve_answers_too(tmp_path: Path) -> None:
