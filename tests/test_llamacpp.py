@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -513,3 +514,16 @@ async def test_a_file_that_is_no_model_is_told_by_its_name(tmp_path: Path) -> No
     broken.write_bytes(b"GGUF" + bytes(64))
     with pytest.raises(WeightsError, match=r"broken\.gguf"):
         LlamaCpp(broken, context_length=256, parallel_slots=1, threads=1)
+
+
+async def test_earlier_prompts_take_no_more_memory_than_they_may(path: Path) -> None:
+    """llama.cpp's own bound is 8 GiB, more than many machines have."""
+    sizes = {"context_length": 512, "parallel_slots": 1, "threads": 1}
+    loaded, taken = LlamaCpp(path, **sizes, prompt_cache=8), []
+    try:
+        for each in range(8):
+            await pieces_of(loaded, f"word{each} " * 120, GREEDY.but(max_tokens=1))
+            taken.append(psutil.Process().memory_info().rss)
+    finally:
+        loaded.close()
+    assert taken[-1] - taken[0] < 24 * 2**20

@@ -48,6 +48,7 @@ class LlamaCpp:
         parallel_slots: Requests that run at once; others wait their turn.
         threads: CPU threads; 0 means one for each core.
         queue_length: Requests that wait at most.
+        prompt_cache: MiB of main memory for the prompts of earlier requests, beside the slots' own.
 
     Raises:
         WeightsError: llama.cpp can't load the file.
@@ -61,6 +62,7 @@ class LlamaCpp:
         parallel_slots: int,
         threads: int = 0,
         queue_length: int = 64,
+        prompt_cache: int = 1024,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="llamacpp-")
         socket = os.path.join(self._folder.name, "http.sock")
@@ -70,6 +72,7 @@ class LlamaCpp:
         parameters.n_ctx = context_length * parallel_slots
         parameters.n_parallel = parallel_slots
         parameters.n_batch = parameters.n_ubatch = _BATCH
+        parameters.cache_ram_mib = prompt_cache
         parameters.cpuparams.n_threads = threads or os.cpu_count() or 1
         parameters.hostnames = [socket]
         parameters.api_keys = [key]
