@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from traceback import clear_frames
 from typing import Any
 
 import openai
@@ -126,22 +127,26 @@ async def _streamed(
             **request, stream=True, stream_options={"include_usage": True}
         )
         lost = BROKEN
-        async with stream:
+        # To close a stream alone leaves its generators to the garbage collector, which may run in
+        # another thread and get in the way of their closing.
+        async with stream, aclosing(stream._iterator):
             async for chunk in stream:
                 if text := pieces.add(chunk):
                     yield text
-    except openai.APIError as error:
+    except (openai.APIError, AttributeError, TypeError, ValueError) as error:
+        # Until the error is gone, what failed holds the generators that read for it.
+        clear_frames(error.__traceback__)
         raise _named(error, lost) from error
-    except (AttributeError, TypeError, ValueError) as error:
-        # The client library takes chunks of any shape.
-        raise _lost(BROKEN) from error
     if not pieces.finish_reason:
         raise _lost(BROKEN)
     yield pieces.reply()
 
 
-def _named(error: openai.APIError, lost: str) -> ApiError:
-    """A client library's error as one of ours."""
+def _named(error: Exception, lost: str) -> ApiError:
+    """What the client library raised as an error of ours."""
+    if not isinstance(error, openai.APIError):
+        # It takes chunks of any shape.
+        return _lost(BROKEN)
     if isinstance(error, openai.APITimeoutError):
         return EngineError("The model server took too long to reply.", status=504)
     if isinstance(error, openai.APIConnectionError):
