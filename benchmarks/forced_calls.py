@@ -34,6 +34,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--url", default="http://127.0.0.1:3001", help="where the model listens")
     parser.add_argument("--formats", help="only these formats, separated by commas")
     parser.add_argument("--calls", type=positive, default=200, help="calls in each format")
+    parser.add_argument("--each", type=positive, default=1, help="of these, calls of each tool")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other tools")
     parser.add_argument("--concurrency", type=positive, default=4, help="calls at the same time")
     parser.add_argument("--out", type=Path, help="a JSONL file of calls and verdicts to go on with")
@@ -100,7 +101,7 @@ def listed(outcome: Outcome) -> str:
 def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) -> int:
     """Draw, ask, judge, report; the exit status."""
     wanted = options(arguments)
-    asked = requests(wanted.formats, wanted.calls, wanted.seed)
+    asked = requests(wanted.formats, wanted.calls, wanted.seed, wanted.each)
     try:
         outcomes = known(wanted.out, asked)
     except ValueError as error:

@@ -13,7 +13,7 @@ from benchmarks.random_schemas import MOST_ARGUMENTS, offers
 # No token is shorter than a byte, and what stands around the arguments is shorter than they.
 MOST_TOKENS = 2 * MOST_ARGUMENTS
 TOOLS = 4
-"""Tools of an offer, and calls of each: the engine reads a prompt once for so many calls."""
+"""Tools of an offer: the engine reads a prompt once for the calls of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +56,24 @@ class Outcome:
         return int(usage["completion_tokens"]) if usage else 0
 
 
-def requests(forms: list[str], calls: int, seed: int) -> list[Request]:
-    """The same tools for each format.
+def requests(forms: list[str], calls: int, seed: int, each: int = 1) -> list[Request]:
+    """The same tools for each format; of each tool there are `each` calls, sampled anew.
 
-    Of an offer's calls the first is free to choose a tool, and each other names one of the rest.
+    Of an offer's calls the first is free to choose a tool, and each other names one in turn.
     """
-    drawn = offers(-(-calls // TOOLS), TOOLS, seed)
+    of_an_offer = TOOLS * each
+    drawn = offers(-(-calls // of_an_offer), TOOLS, seed)
     return [
-        Request(f"{form}-{call + 1}", form, _body(form, drawn[call // TOOLS], call, seed))
+        Request(f"{form}-{call + 1}", form, _body(form, drawn[offer], place, seed + call))
         for form in forms
         for call in range(calls)
+        for offer, place in [divmod(call, of_an_offer)]
     ]
 
 
-def _body(form: str, tools: list[dict[str, Any]], call: int, seed: int) -> dict[str, Any]:
-    place = call % TOOLS
-    named = {"type": "function", "function": {"name": tools[place]["function"]["name"]}}
+def _body(form: str, tools: list[dict[str, Any]], place: int, seed: int) -> dict[str, Any]:
+    function = tools[place % TOOLS]["function"]
+    named = {"type": "function", "function": {"name": function["name"]}}
     return {
         "messages": [{"role": "user", "content": "Call a tool."}],
         "tools": tools,
@@ -79,7 +81,7 @@ def _body(form: str, tools: list[dict[str, Any]], call: int, seed: int) -> dict[
         "parallel_tool_calls": False,
         "tool_format": form,
         "temperature": 1.5,
-        "seed": seed + call,
+        "seed": seed,
         "max_tokens": MOST_TOKENS,
     }
 

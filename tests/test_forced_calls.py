@@ -353,6 +353,19 @@ def test_each_tool_of_an_offer_is_called_or_may_be() -> None:
     assert tools[0] == tools[3] != tools[4] == tools[7] != tools[8] == tools[9]
 
 
+def test_a_tool_may_be_called_several_times() -> None:
+    """Each time it is sampled anew; so its prompt is read once for all of them."""
+    asked = requests(["hermes"], calls=9, seed=5, each=2)
+    once = requests(["hermes"], calls=8, seed=5)
+    assert [request.body["tools"] for request in asked[:8]] == [once[0].body["tools"]] * 8
+    assert asked[8].body["tools"] == once[4].body["tools"]
+    choices = [request.body["tool_choice"] for request in asked]
+    assert choices[0] == choices[8] == "required"
+    assert choices[1:4] == choices[5:8]
+    assert choices[4]["function"]["name"] == once[0].body["tools"][0]["function"]["name"]
+    assert len({request.body["seed"] for request in asked}) == 9
+
+
 # A real, small model
 
 
