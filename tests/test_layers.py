@@ -170,7 +170,10 @@ ONE_DOOR = {
         "function_calling/engines/lmdeploy.py",
         "function_calling/engines/schema_grammar.py",
     },
-    "llguidance": {"function_calling/engines/compiler.py"},
+    "llguidance": {
+        "function_calling/engines/compiler.py",
+        "function_calling/engines/grammar_guard.py",
+    },
     "jinja2": {"function_calling/formats/template.py"},
     "huggingface_hub": {"function_calling/carriers/hub.py"},
     "prompt_toolkit": {"function_calling/terminal/keyboard.py"},

@@ -20,8 +20,9 @@ from jsonschema import Draft202012Validator
 from function_calling.chat_model import ChatModel
 from function_calling.chat_response import ChatResponse
 from function_calling.engines import LoadedModel
+from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.engines.llamacpp import LlamaCpp, load
-from function_calling.errors import RequestError, WeightsError
+from function_calling.errors import EngineError, RequestError, WeightsError
 from function_calling.formats import HERMES, LLAMA3, Format
 from function_calling.messages import (
     Event,
@@ -395,6 +396,16 @@ async def test_a_call_that_the_model_begins_itself_is_valid_too(engine: LlamaCpp
     calls = [call for events in replies for call in calls_of(events)]
     assert calls, "the model began no call at all, so nothing was tried"
     assert [call for call in calls if not valid(call)] == []
+
+
+async def test_what_is_written_without_its_grammar_is_no_call(
+    engine: LlamaCpp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As llama.cpp does where its sampler fails in the middle of one."""
+    monkeypatch.setattr(GrammarGuard, "request", lambda _: {})
+    choice = ToolChoice("required", NAMES, parallel=False)
+    with pytest.raises(EngineError, match="The engine broke its constraint"):
+        await events_of(chat_model(engine), choice, Sampling(temperature=1.5, seed=1))
 
 
 async def test_a_call_cut_by_the_limit_is_no_call(engine: LlamaCpp) -> None:

@@ -23,10 +23,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import xllamacpp
 
 from function_calling.engines.engine import LoadedModel
-from function_calling.engines.grammar import grammar
+from function_calling.engines.grammar_guard import GrammarGuard
+from function_calling.engines.llamacpp_words import completion_request, read_error, read_piece
 from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
-from function_calling.errors import EngineError, RequestError, WeightsError
+from function_calling.errors import EngineError, WeightsError
 from function_calling.messages import Piece, Sampling
 from function_calling.settings import Settings
 from function_calling.weights import resolve
@@ -34,9 +35,6 @@ from function_calling.weights import resolve
 # Prompt tokens read at a time. An abort waits for the batch under way, which on two cores takes
 # about 4 seconds for 128 tokens and over a minute for llama.cpp's own 2048; 128 reads no slower.
 _BATCH = 128
-# llama.cpp takes 32 bits of each number: a larger one would be another, and this seed is random.
-_MOST_TOKENS = 2**31 - 1
-_RANDOM_SEED = 2**32 - 1
 
 
 class LlamaCpp:
@@ -116,18 +114,21 @@ class LlamaCpp:
         """See `Engine.generate`."""
         logprobs = TokenLogprobs(sampling.logprobs)
         # A large schema takes a while to compile, and other requests go on meanwhile.
-        body = await asyncio.to_thread(_body, prompt.removeprefix(self._bos), sampling)
-        body |= logprobs.request()
+        guard = await asyncio.to_thread(GrammarGuard, sampling)
+        body = completion_request(prompt.removeprefix(self._bos), sampling)
+        body |= guard.request() | logprobs.request()
         async with self._slots.taken(begun=sampling.begun):
             try:
                 async with self._response("POST", "/completion", body) as response:
                     if response.status_code != httpx2.codes.OK:
-                        raise _error(await response.aread())
+                        raise read_error(await response.aread())
                     async for line in response.aiter_lines():
                         if line.startswith("data: "):
-                            yield _piece(line.removeprefix("data: "), logprobs)
+                            piece = read_piece(line.removeprefix("data: "), logprobs)
+                            guard.read(piece)
+                            yield piece
                         elif line.startswith("error: "):
-                            raise _error(line.removeprefix("error: ").encode())
+                            raise read_error(line.removeprefix("error: ").encode())
             except httpx2.HTTPError as error:
                 raise EngineError(f"The engine broke off: {error}") from error
 
@@ -141,63 +142,6 @@ class LlamaCpp:
         """See `Engine.close`."""
         del self._server
         self._folder.cleanup()
-
-
-def _body(prompt: str, sampling: Sampling) -> dict[str, Any]:
-    """llama.cpp's words for the same, with its own extra samplers switched off."""
-    body: dict[str, Any] = {
-        "prompt": prompt,
-        "stream": True,
-        "cache_prompt": True,
-        "n_predict": -1 if sampling.max_tokens is None else min(sampling.max_tokens, _MOST_TOKENS),
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": 0,
-        "min_p": 0.0,
-        "seed": -1 if sampling.seed is None else sampling.seed % _RANDOM_SEED,
-        "stop": list(sampling.stop),
-        "preserved_tokens": list(sampling.special_tokens),
-        "logit_bias": [list(each) for each in sampling.logit_bias],
-    }
-    if sampling.constraint:
-        body["grammar"] = grammar(sampling.constraint)
-    return body
-
-
-def _piece(data: str, logprobs: TokenLogprobs) -> Piece:
-    chunk = json.loads(data)
-    if "error" in chunk:
-        raise _error(data.encode())
-    return Piece(
-        text=chunk["content"],
-        prompt_tokens=chunk["tokens_evaluated"],
-        completion_tokens=chunk["tokens_predicted"],
-        finish_reason=_finish_reason(chunk) if chunk["stop"] else None,
-        logprobs=logprobs.of(chunk),
-    )
-
-
-def _finish_reason(chunk: dict[str, Any]) -> Any:
-    return "length" if chunk["stop_type"] == "limit" else "stop"
-
-
-def _error(data: bytes) -> RequestError | EngineError:
-    """llama.cpp's error as ours."""
-    try:
-        error = json.loads(data)["error"]
-        code, kind, message = error["code"], error.get("type"), error["message"]
-    except (ValueError, KeyError, TypeError):
-        return EngineError(f"The engine answered {data[:200]!r}")
-    if kind == "exceed_context_size_error":
-        return RequestError(
-            f"The prompt has {error['n_prompt_tokens']} tokens; this model's context holds "
-            f"{error['n_ctx']} tokens of prompt and reply together.",
-            param="messages",
-            code="context_length_exceeded",
-        )
-    if code == httpx2.codes.BAD_REQUEST:
-        return RequestError(message)
-    return EngineError(f"The engine failed: {message}")
 
 
 def load(settings: Settings) -> LoadedModel:
