@@ -3,8 +3,9 @@
     python benchmarks/forced_calls.py --url http://127.0.0.1:3001 --formats hermes,react_en
 
 A reply is valid if it is one call of a tool that may be called, with arguments that the tool's
-schema allows as it was sent. A run that was broken off goes on where it was, with the same --out.
-Exits with 0 if all are valid, with 1 if one is not, and with 2 if they could not be asked for.
+schema allows as it was sent. A run that was broken off goes on where it was, with the same --out,
+as long as no code changes. Exits with 0 if all are valid, with 1 if one is not, and with 2 if they
+could not be asked for.
 """
 
 import argparse

@@ -193,7 +193,8 @@ def offered(least: int, most: int) -> st.SearchStrategy[list[dict[str, Any]]]:
 def offers(count: int, tools: int, seed_: int) -> list[list[dict[str, Any]]]:
     """So many draws of so many tools.
 
-    The same seed draws the same with the same release of Hypothesis.
+    The same seed draws the same with the same release of Hypothesis and the same code of ours, from
+    which Hypothesis takes constants.
     """
     drawn: list[list[dict[str, Any]]] = []
 
