@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.exchange_cases import Case, load_cases
 from benchmarks.exchange_judge import judge_reply
 from benchmarks.exchange_report import (
+    ENOUGH,
     Outcome,
     count_wrong_numbers,
     differences,
@@ -52,9 +53,13 @@ def options(arguments: list[str], known: list[str]) -> argparse.Namespace:
     parser.add_argument("--limit", type=positive, help="at most this many queries")
     parser.add_argument("--concurrency", type=positive, default=1, help="queries at the same time")
     parser.add_argument("--out", type=Path, help="write each reply and verdict to this JSONL file")
-    parser.add_argument("--min-conversions", type=float, default=97, help="percent to be right")
-    parser.add_argument("--min-others", type=float, default=90, help="percent to be right")
+    for name, enough in ENOUGH.items():
+        told = f"percent of {name} to be right, {enough} by default"
+        parser.add_argument(
+            f"--min-{name}", type=float, default=enough, metavar="PERCENT", help=told
+        )
     wanted = parser.parse_args(arguments)
+    wanted.enough = {name: getattr(wanted, f"min_{name}") for name in ENOUGH}
     wanted.routes = list(ROUTES) if wanted.both else ["/chat" if wanted.chat else "/exchange"]
     wanted.kinds = wanted.kind.split(",") if wanted.kind else known
     unknown = set(wanted.kinds) - set(known)
@@ -126,14 +131,11 @@ def as_json(outcome: Outcome) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-def good_enough(outcomes: list[Outcome], min_conversions: float, min_others: float) -> bool:
-    """Whether both percentages are reached and no wrong number was stated."""
-    conversions, others = percentages(outcomes)
-    return (
-        count_wrong_numbers(outcomes) == 0
-        and (conversions is None or conversions >= min_conversions)
-        and (others is None or others >= min_others)
-    )
+def good_enough(outcomes: list[Outcome], enough: dict[str, float]) -> bool:
+    """Whether all percentages are reached and no wrong number was stated."""
+    shares = percentages(outcomes)
+    reached = all(share >= enough[name] for name, share in shares.items())
+    return reached and count_wrong_numbers(outcomes) == 0
 
 
 def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) -> int:
@@ -155,8 +157,7 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
         print("", f"POST {route}", *summary(outcomes), *failures(outcomes), sep="\n")
     if len(runs) == 2:
         print(*differences(*runs), sep="\n")
-    limits = wanted.min_conversions, wanted.min_others
-    return 0 if all(good_enough(outcomes, *limits) for outcomes in runs) else 1
+    return 0 if all(good_enough(outcomes, wanted.enough) for outcomes in runs) else 1
 
 
 if __name__ == "__main__":

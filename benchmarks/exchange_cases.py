@@ -25,6 +25,9 @@ class Conversion:
         rate = Decimal(1) if self.source == self.target else RATE
         return (self.amount * rate).quantize(CENT, ROUND_HALF_UP)
 
+    def __str__(self) -> str:
+        return f"{self.amount} {self.source} to {self.target}"
+
 
 @dataclass(frozen=True, slots=True)
 class Case:

@@ -3,17 +3,19 @@
 Written apart from the service's own check of its answers, and sharing no code with it: a judge
 that reads numbers as the judged one does would forgive its mistakes.
 
-Not covered: which currencies were taken. The fixed rate gives each pair the same value, so only
-the same currency on both sides can be told from the number.
+Which currencies were taken can't be told from a number, as the fixed rate gives each pair the same
+value. The calls tell it, which `/chat` shows; of what `/exchange` took nothing is known.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from benchmarks.exchange_cases import RATE, Case
+from benchmarks.exchange_cases import RATE, Case, Conversion
 from benchmarks.exchange_routes import Reply
 from benchmarks.number_reading import Number, numbers, plain_digits
+from function_calling.chat_events import ToolCallEvent, ToolResultEvent
 
 UNAVOIDABLE = re.compile(r"\bISO[ -]?4217\b|^\s*\d{1,2}[.)]\s", re.IGNORECASE | re.MULTILINE)
 # A clarifying question may show what a query looks like.
@@ -97,14 +99,32 @@ def wrong_numbers(case: Case, text: str) -> tuple[str, ...]:
 
 
 def judge_reply(case: Case, reply: Reply) -> Verdict:
-    """As `judge`; besides, a chat ends once, and at no time shows a wrong number.
+    """As `judge`; besides, a chat converts what is expected, ends once, and shows no wrong number.
 
     What was shown before an error counts, too, and so does what stood there for a moment only.
     """
     verdict = judge(case, reply.status, reply.answer)
+    made = conversions_made(reply)
+    unmade = tuple(
+        f"does not convert {conversion}"
+        for conversion in case.conversions
+        if reply.events and conversion not in made
+    )
     # A text ends where white space follows, which the next one brings.
     shown = (number for text in reply.shown for number in wrong_numbers(case, f"{text} "))
     return Verdict(
-        (*reply.problems, *verdict.problems),
+        (*reply.problems, *verdict.problems, *unmade),
         tuple(dict.fromkeys((*verdict.wrong_numbers, *shown))),
     )
+
+
+def conversions_made(reply: Reply) -> set[Conversion]:
+    """The conversions that a chat's calls made."""
+    events = [event for _, event in reply.events]
+    done = {event.id for event in events if isinstance(event, ToolResultEvent) and event.ok}
+    calls = [event for event in events if isinstance(event, ToolCallEvent) and event.id in done]
+    given = (json.loads(call.arguments) for call in calls if call.name == "convert_currency")
+    return {
+        Conversion(each["from_currency"], each["to_currency"], Decimal(str(each["amount"])))
+        for each in given
+    }

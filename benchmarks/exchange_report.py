@@ -9,6 +9,9 @@ from benchmarks.exchange_cases import Case
 from benchmarks.exchange_judge import Verdict
 from benchmarks.exchange_routes import COUNTED, Reply
 
+ENOUGH = {"conversions": 99, "several": 95, "others": 90}
+"""Percent of queries to be right: of those that want conversions, of those among them that want
+several, and of all others."""
 GROUNDING = ("ok", "asked-again", "fell-back", "none")
 
 
@@ -27,18 +30,14 @@ def percentile(values: list[float], percent: float) -> float:
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
-def percent_right(outcomes: list[Outcome]) -> float | None:
-    """How many of a hundred are right; None of none."""
-    if not outcomes:
-        return None
-    return 100 * sum(each.verdict.right for each in outcomes) / len(outcomes)
-
-
-def percentages(outcomes: list[Outcome]) -> tuple[float | None, float | None]:
-    """Percent right among the conversions, and among all other queries."""
-    conversions = [each for each in outcomes if each.case.conversions]
-    others = [each for each in outcomes if not each.case.conversions]
-    return percent_right(conversions), percent_right(others)
+def percentages(outcomes: list[Outcome]) -> dict[str, float]:
+    """How many of a hundred are right, in each of the groups of `ENOUGH` that was asked."""
+    asked: dict[str, list[bool]] = {name: [] for name in ENOUGH}
+    for each in outcomes:
+        asked["conversions" if each.case.conversions else "others"].append(each.verdict.right)
+        if each.case.kind == "several":
+            asked["several"].append(each.verdict.right)
+    return {name: 100 * sum(right) / len(right) for name, right in asked.items() if right}
 
 
 def count_wrong_numbers(outcomes: list[Outcome]) -> int:
@@ -89,10 +88,9 @@ def summary(outcomes: list[Outcome]) -> list[str]:
     rows = [["kind", "n", "right", "wrong number", "p50 s", "p95 s"]]
     rows += [kind_row(kind, [o for o in outcomes if o.case.kind == kind]) for kind in kinds]
     rows.append(kind_row("all", outcomes))
-    labels = ("conversions right", "others right")
+    shares = percentages(outcomes)
     totals = {
-        label: "-" if share is None else f"{share:.1f} %"
-        for label, share in zip(labels, percentages(outcomes), strict=True)
+        f"{name} right": f"{shares[name]:.1f} %" if name in shares else "-" for name in ENOUGH
     }
     totals |= {label: counted(outcomes, header) for label, header in COUNTED.items()}
     totals["grounding"] = grounding(outcomes)

@@ -22,6 +22,8 @@ from function_calling.chat_events import (
     ErrorObject,
     TextEvent,
     Timings,
+    ToolCallEvent,
+    ToolResultEvent,
 )
 
 CASES = load_cases()
@@ -128,6 +130,22 @@ def texts(*parts: str) -> list[ChatEvent]:
     return [TextEvent(text=part) for part in parts]
 
 
+def calls(*conversions: Conversion, ok: bool = True) -> list[ChatEvent]:
+    """Calls that make the conversions, or fail to."""
+    events: list[ChatEvent] = []
+    for place, each in enumerate(conversions, start=1):
+        about = {"id": f"call_{place}", "name": "convert_currency"}
+        given = {"from_currency": each.source, "to_currency": each.target, "amount": each.amount}
+        events += [
+            ToolCallEvent(**about, arguments=json.dumps(given, default=float)),
+            ToolResultEvent(**about, ok=ok, content="", summary=None),
+        ]
+    return events
+
+
+CALLED = calls(*DOLLARS.conversions)
+
+
 def stream(events: list[ChatEvent]) -> httpx2.Response:
     """The events as a server sends them."""
     frames = "".join(f"data: {event.model_dump_json()}\n\n" for event in events)
@@ -147,20 +165,31 @@ def test_the_texts_of_a_chat_are_judged_joined() -> None:
     """A number may come in any part, and a list's own numbers are none."""
     answer = "42 USD\n1. as CAD 131.95.\n2. That is all."
     parts = texts("42 USD\n1.", " as CAD 131.95.", "\n2.", " That is all.")
-    assert judged([*parts, DONE]) == (200, answer, True, ())
+    assert judged([*CALLED, *parts, DONE]) == (200, answer, True, ())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [[], calls(*DOLLARS.conversions, ok=False), calls(Conversion("USD", "AUD", Decimal(42)))],
+)
+def test_a_chat_must_convert_what_its_answer_says(other: list[ChatEvent]) -> None:
+    """At the fixed rate a conversion into another currency comes to the same number."""
+    answer = [*texts("42 USD are 131.95 CAD."), DONE]
+    assert judged([*CALLED, *answer])[2:] == (True, ())
+    assert judged([*other, *answer])[2:] == (False, ())
 
 
 @pytest.mark.parametrize("ends", [[], [DONE, DONE], [DONE, BROKEN], [DONE, *texts("!")]])
 def test_a_chat_ends_once_and_last(ends: list[ChatEvent]) -> None:
     """Whatever its text says."""
-    _, _, right, wrong = judged([*texts("42 USD are 131.95 CAD."), *ends])
+    _, _, right, wrong = judged([*CALLED, *texts("42 USD are 131.95 CAD."), *ends])
     assert not right
     assert not wrong
 
 
 def test_a_number_that_stood_there_for_a_moment_was_shown() -> None:
     """The answer as a whole is right."""
-    assert judged([*texts("42 USD are 131", ".95 CAD."), DONE])[2:] == (False, ("131",))
+    assert judged([*CALLED, *texts("42 USD are 131", ".95 CAD."), DONE])[2:] == (False, ("131",))
 
 
 def test_a_wrong_number_before_an_error_was_shown_all_the_same() -> None:
@@ -224,7 +253,7 @@ def perfect(request: httpx2.Request) -> httpx2.Response:
     )
     answer = results or "Sorry, which amount?"
     if chat:
-        return stream([*texts(answer), DONE])
+        return stream([*calls(*case.conversions), *texts(answer), DONE])
     headers = {"X-Rounds": "2", "X-Grounding": "ok"}
     return httpx2.Response(200, text=answer, headers=headers)
 
@@ -245,7 +274,7 @@ def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: 
 
     def differs(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/chat" and b"42" in request.content:
-            return stream([*texts("42 are 131.95."), DONE])
+            return stream([*CALLED, *texts("42 are 131.95."), DONE])
         return perfect(request)
 
     out = tmp_path / "results.jsonl"
@@ -259,7 +288,7 @@ def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert "  /exchange right: 42 USD is 131.95 CAD\n  /chat     right: 42 are 131.95." in report
     records = [json.loads(line) for line in out.read_text().splitlines()]
     assert [record["route"] for record in records] == ["/exchange", "/exchange", "/chat", "/chat"]
-    first, last = records[2]["events"]
+    *_, first, last = records[2]["events"]
     assert first.items() >= {"type": "text", "text": "42 are 131.95."}.items()
     assert 0 <= first["at"] <= last["at"]
 
@@ -275,11 +304,28 @@ def test_the_chat_alone_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None
 def test_one_wrong_number_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The failure is listed with query, expectation and answer."""
     wrong = httpx2.MockTransport(lambda request: httpx2.Response(200, text="It is 99.99."))
-    limits = ["--min-conversions", "0", "--min-others", "0"]
-    assert main(["--kind", "plain", "--limit", "1", *limits], wrong) == 1
+    arguments = ["--kind", "plain", "--limit", "1", "--min-conversions", "0"]
+    assert main(arguments, wrong) == 1
     report = capsys.readouterr().out
     assert "plain-01 at /exchange: does not state 131.95; states 99.99" in report
     assert "42 USD = 131.95 CAD" in report
+
+
+@pytest.mark.parametrize(("silent", "status"), [(0, 0), (1, 1)])
+def test_of_fourteen_questions_with_several_conversions_none_may_fail(
+    capsys: pytest.CaptureFixture[str], silent: int, status: int
+) -> None:
+    """Whatever is right among all others."""
+    unanswered = [case.query for case in CASES if case.kind == "several"][:silent]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if json.loads(request.content)["query"] in unanswered:
+            return httpx2.Response(200, text="I can't.")
+        return perfect(request)
+
+    assert main(["--min-conversions", "0"], httpx2.MockTransport(answer)) == status
+    right = f"{100 * (14 - silent) / 14:.1f}"
+    assert f"several right      {right} %" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", [["--kind", "plain,nope"], ["--limit", "0"]])
