@@ -4,18 +4,21 @@ Written apart from the service's own check of its answers, and sharing no code w
 that reads numbers as the judged one does would forgive its mistakes.
 
 Which currencies were taken can't be told from a number, as the fixed rate gives each pair the same
-value. The calls tell it, which `/chat` shows; of what `/exchange` took nothing is known.
+value. The calls tell it, which `/chat` shows; of those behind `/exchange` nothing is known.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
+
+from babel import Locale
+from babel.numbers import get_currency_name
 
 from benchmarks.exchange_cases import RATE, Case, Conversion
 from benchmarks.exchange_routes import Reply
 from benchmarks.number_reading import Number, numbers, plain_digits
-from function_calling.chat_events import ToolCallEvent, ToolResultEvent
+from function_calling.chat_events import ToolResultEvent
 
 UNAVOIDABLE = re.compile(r"\bISO[ -]?4217\b|^\s*\d{1,2}[.)]\s", re.IGNORECASE | re.MULTILINE)
 # A clarifying question may show what a query looks like.
@@ -29,6 +32,9 @@ CURRENCY = (
     r"(?![a-z]))"
 )
 MONEY = re.compile(rf"{CURRENCY}\s*\d[\d.,]*|\d[\d.,]*\s*{CURRENCY}", re.IGNORECASE)
+MADE = re.compile(
+    r"The converted amount of (?P<amount>[\d.]+) (?P<source>\D+) to (?P<target>\D+) is "
+)
 LEAKS = re.compile(r"</?tool_call>|<tool_response>|\"arguments\"\s*:|\"name\"\s*:\s*\"convert_")
 
 
@@ -119,12 +125,19 @@ def judge_reply(case: Case, reply: Reply) -> Verdict:
 
 
 def conversions_made(reply: Reply) -> set[Conversion]:
-    """The conversions that a chat's calls made."""
-    events = [event for _, event in reply.events]
-    done = {event.id for event in events if isinstance(event, ToolResultEvent) and event.ok}
-    calls = [event for event in events if isinstance(event, ToolCallEvent) and event.id in done]
-    given = (json.loads(call.arguments) for call in calls if call.name == "convert_currency")
+    """The conversions that a chat's calls made, by the sentences that tell them."""
+    results = (event for _, event in reply.events if isinstance(event, ToolResultEvent))
+    told = (MADE.match(event.summary) for event in results if event.ok and event.summary)
+    codes = codes_by_name()
     return {
-        Conversion(each["from_currency"], each["to_currency"], Decimal(str(each["amount"])))
-        for each in given
+        Conversion(codes[made["source"]], codes[made["target"]], Decimal(made["amount"]))
+        for made in told
+        if made
     }
+
+
+@cache
+def codes_by_name() -> dict[str, str]:
+    """Each currency's ISO 4217 code by its English names, as for one and for two of it."""
+    codes = Locale("en").currencies
+    return {get_currency_name(code, n, locale="en"): code for code in codes for n in (1, 2)}

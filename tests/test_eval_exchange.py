@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from babel.numbers import get_currency_name
 
 from benchmarks.eval_exchange import main
 from benchmarks.exchange_cases import Case, Conversion, load_cases, read_case
@@ -135,10 +136,15 @@ def calls(*conversions: Conversion, ok: bool = True) -> list[ChatEvent]:
     events: list[ChatEvent] = []
     for place, each in enumerate(conversions, start=1):
         about = {"id": f"call_{place}", "name": "convert_currency"}
-        given = {"from_currency": each.source, "to_currency": each.target, "amount": each.amount}
+        source, target = (
+            get_currency_name(code, 2, locale="en") for code in (each.source, each.target)
+        )
+        told = f"The converted amount of {each.amount} {source} to {target} is {each.value}."
+        # A model may write any name that the tool knows.
+        given = {"from_currency": "bucks", "to_currency": target, "amount": str(each.amount)}
         events += [
-            ToolCallEvent(**about, arguments=json.dumps(given, default=float)),
-            ToolResultEvent(**about, ok=ok, content="", summary=None),
+            ToolCallEvent(**about, arguments=json.dumps(given)),
+            ToolResultEvent(**about, ok=ok, content="", summary=told),
         ]
     return events
 
