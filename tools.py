@@ -9,7 +9,7 @@ from function_calling.conversion import checked_amount, convert
 from function_calling.currencies import find_currency
 from function_calling.ecb_rates import ecb_rates
 from function_calling.function_schema import Question
-from function_calling.questions import ask_back, check_day, in_context
+from function_calling.questions import ask_back, check_day, in_context, is_about_money
 from function_calling.rates import DatedRates, FixedRates, Rate, Rates
 from function_calling.settings import Settings
 from function_calling.todo_tools import todo_tools
@@ -103,9 +103,11 @@ def _convert(
     find_rate: Callable[[str, str], Rate],
 ) -> dict[str, str] | FinalAnswer:
     """The conversion told, or what must be asked back."""
+    asked = in_context(question, question.earlier) if question else ""
+    if asked and not is_about_money(asked):
+        return FinalAnswer(OUT_OF_SCOPE)
     source, target = find_currency(from_currency), find_currency(to_currency)
     amount = checked_amount(amount)
-    asked = in_context(question, question.earlier) if question else ""
     if asked and (asked_back := ask_back(asked, source, target, amount)):
         return FinalAnswer(asked_back)
     return convert(amount, source, target, find_rate(source.code, target.code))

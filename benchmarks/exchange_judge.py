@@ -8,6 +8,7 @@ value. The calls tell it, which `/chat` shows; of those behind `/exchange` nothi
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -139,5 +140,5 @@ def conversions_made(reply: Reply) -> set[Conversion]:
 @cache
 def codes_by_name() -> dict[str, str]:
     """Each currency's ISO 4217 code by its English names, as for one and for two of it."""
-    codes = Locale("en").currencies
+    codes: Iterable[str] = Locale("en").currencies
     return {get_currency_name(code, n, locale="en"): code for code in codes for n in (1, 2)}

@@ -37,7 +37,7 @@ EVERYDAY_NAMES = {
     "AUD": "Aussie dollars, Aussie dollar, 澳元, 澳币",
     "CNY": "RMB, renminbi, 块, 圆, 人民元, 위안",
     "JPY": "円, 日圆, 日币, 엔",
-    "KRW": "韩币",
+    "KRW": "韩币, 원화",
     "HKD": "港元, 港币",
     "TWD": "台币, 台幣, 新台币",
     "SGD": "S$, 新元, 新币",

@@ -26,8 +26,13 @@ AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
 _LONGEST_INSIDE, _LONGEST_NAME = 6, 4  # characters, words
 # With these no name begins or ends, though some hold them.
 _CONNECTING = frozenset("an and da de del des di du e en et i ja og si und y".split())  # noqa: SIM905
-# Pounds in Hungarian and a verb in French, pounds and "equals" in Vietnamese, and the real thing.
-_OTHER_WORDS = {"font", "bang", "real"}
+# Pounds in Hungarian and a verb in French, pounds and "equals" in Vietnamese, the real thing, and
+# a country that is spelled like francs with another ending.
+_OTHER_WORDS = {"font", "bang", "real", "france"}
+# What Korean puts behind a noun, as behind 원 and 엔, which are short enough to be in any word.
+_PARTICLES = frozenset(
+    ["", *"을은이의만도과에", "으로", "에서", "이면", "이나", "이랑", "인가요", "인지", "입니까"]
+)
 _SHORTEST_UNIT = 4  # letters: "som" and "lev" are words of other languages
 
 
@@ -109,7 +114,8 @@ def _named_inside(word: str) -> Iterator[Codes]:
         for length in range(min(_LONGEST_INSIDE, len(word) - place), 0, -1):
             name = word[place : place + length]
             codes = codes_of_name(name, steps=2)
-            if codes and (length > 1 or script(name) == "CJK"):
+            alone = place == 0 and word[length:] in _PARTICLES
+            if codes and (length > 1 or script(name) == "CJK" or alone):
                 yield codes
                 break
         else:

@@ -3,9 +3,11 @@
     5 GBP to yen and 6 CHF to euros          these two, and nothing else
     how many yen and won are 80 euros?       these two, and nothing else
     20 euros and 30 francs in dollars        the second surely; of the first it can't be told
+    usd to gbp, 64                           this one, and nothing else
 
 Behind an amount stands its currency, and behind that, before the next amount, what it becomes.
-Where there is one amount alone, whatever else is named is what it becomes.
+Where there is one amount alone, whatever else is named is what it becomes; and where no currency
+stands beside that one, its two currencies may stand together.
 """
 
 import re
@@ -21,6 +23,7 @@ from function_calling.stated import Amount, either, placed_amounts, plain_text
 # "C$", "Rs." or "EUR" right before a number, and a word or a sign right behind one.
 _BEFORE = re.compile(r"([A-Za-z]{0,3}[^\w\s,;:.!?'\"()-]|[A-Za-z]{2,})[.\s]*$")
 _BEHIND = re.compile(r"[\s-]?(?:[^\W\d_]|[^\w\s,;:.!?'\"()<>=/|→-])")
+_TO = re.compile(r"\b(?:into|to|in)\b|[-=]?>|→", re.IGNORECASE)
 _GLUED = re.compile(r"[A-Za-z]{2}")
 # Where every other run of letters inside a word is the name of some currency.
 _UNREAD = re.compile(r"[\u0590-\u06ff]")
@@ -67,12 +70,12 @@ class _Placed:
 def orders(question: str) -> Orders:
     """Read a question."""
     text = plain_text(question)
-    placed = [_placed(text, *found) for found in placed_amounts(text)]
-    if not placed or _UNREAD.search(text):
+    placed = _every_placed(text)
+    if not placed:
         return Orders((), False)
+    if len(placed) == 1 and (alone := _between(text, placed[0])):
+        return Orders((alone,), True)
     before = _others(text[: placed[0].start], None, placed[0])
-    if placed[0].leads and before:  # "EUR to USD 100": of which is it the amount?
-        return Orders((), False)
     found: list[Order] = []
     complete = not before or len(placed) == 1
     for index, each in enumerate(placed):
@@ -85,6 +88,39 @@ def orders(question: str) -> Orders:
         if each.unit:
             found += (Order(each.amount, each.unit, target) for target in becomes)
     return Orders(tuple(dict.fromkeys(found)), complete)
+
+
+@lru_cache
+def unit_of(question: str, amount: Decimal) -> Codes:
+    """The currencies that stand beside an amount of the question; empty where it isn't sure."""
+    placed = _every_placed(plain_text(question))
+    same = [each for each in placed if amount in each.amount.values]
+    units = [each.unit for each in same or placed if each.amount.may_be(amount)]
+    return Codes().union(*units) if all(units) else Codes()
+
+
+def _every_placed(text: str) -> list[_Placed]:
+    """The amounts of a `plain_text`; none where it can't be told what stands beside them."""
+    placed = [_placed(text, *found) for found in placed_amounts(text)]
+    if not placed or _UNREAD.search(text):
+        return []
+    if placed[0].leads and _others(text[: placed[0].start], None, placed[0]):
+        return []  # "EUR to USD 100": of which is it the amount?
+    return placed
+
+
+def _between(text: str, alone: _Placed) -> Order | None:
+    """The order of an amount with no currency beside it: "from pounds to yen, 64"."""
+    pieces = text[: alone.start], text[alone.end :]
+    names = [codes for piece in pieces for codes in named(split_words(piece))]
+    if alone.unit or len(names) != 2:
+        return None
+    for piece in pieces:
+        for to in _TO.finditer(piece):
+            sides = [list(named(split_words(x))) for x in (piece[: to.start()], piece[to.end() :])]
+            if all(len(side) == 1 for side in sides):
+                return Order(alone.amount, *sides[0], *sides[1])
+    return None
 
 
 def _placed(text: str, start: int, end: int, amount: Amount) -> _Placed:

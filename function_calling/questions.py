@@ -4,6 +4,7 @@ A small model fills in what a question leaves out, takes the value that was corr
 one amount with the currency of another. What the question states tells.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
@@ -14,8 +15,13 @@ from function_calling.dates import days, without_days
 from function_calling.errors import ToolError
 from function_calling.named_currencies import chief
 from function_calling.numerals import numbers
-from function_calling.orders import orders
+from function_calling.orders import orders, unit_of
 from function_calling.stated import Stated, correction, either, stated
+
+# How what money becomes is told, as behind "36 dollars to pounds, no wait, to yen".
+_TOWARDS = re.compile(
+    r"\W*(?:(?:no|nein|non|nee)\b\W*)?(?:to|into|in|nach|en|em|para|na|naar|в)\s", re.IGNORECASE
+)
 
 
 def in_context(question: str, earlier: Iterable[str]) -> str:
@@ -42,6 +48,12 @@ def _less_stated(text: str, *, amounts: bool, day: bool) -> str:
     for number in numbers(text) if amounts else ():
         text = text.replace(number.text, "", 1)
     return f"{text} {kept}"
+
+
+def is_about_money(question: str) -> bool:
+    """Whether the question states an amount or names a currency."""
+    asked = stated(question)
+    return bool(asked.amounts or asked.in_words or asked.named)
 
 
 def ask_back(question: str, source: Currency, target: Currency, amount: Decimal) -> str:
@@ -77,7 +89,8 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
     Raises:
         ToolError: It states another amount or currency, or corrects one; says what it states.
     """
-    corrected = correction(question)
+    behind = correction(question)
+    corrected = stated(behind) if behind else None
     if not corrected:
         _check_named(stated(question), source, target)
     asked = corrected if corrected and corrected.amounts else stated(question)
@@ -95,8 +108,8 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         raise ToolError(
             f"The user means {amount:f} cents: the amount in {source.units()} is {amount / 100}."
         )
-    if not corrected:
-        _check_ordered(question, source, target, amount)
+    _check_ordered(behind or question, source, target, amount)
+    _check_unit(question, behind, source, amount)
 
 
 def check_day(question: str, on: date | None) -> None:
@@ -113,6 +126,17 @@ def check_day(question: str, on: date | None) -> None:
         raise ToolError(f"The user wants the rate of {told}: give that day as `on`.")
     if on and not asked and not any(on.year in each.values for each in numbers(question)):
         raise ToolError(f"The user does not say {on}: leave `on` out for the newest rate.")
+
+
+def _check_unit(question: str, behind: str, source: Currency, amount: Decimal) -> None:
+    """The amount must be one of the currency beside it, if a correction doesn't name another."""
+    corrected = stated(behind)
+    if corrected.named and not corrected.amounts and not _TOWARDS.match(behind):
+        return
+    units = unit_of(behind if corrected.amounts else question, amount)
+    if units and source.code not in units:
+        unit = Currency(chief(units))
+        raise ToolError(f"The user has {amount:f} {unit.units(amount)}: convert from {unit.code}.")
 
 
 def _check_ordered(question: str, source: Currency, target: Currency, amount: Decimal) -> None:

@@ -120,10 +120,10 @@ def either(values: Iterable[Decimal]) -> str:
     return " or ".join(f"{value:f}" for value in sorted(set(values)))
 
 
-def correction(question: str) -> Stated | None:
-    """What is stated behind the last "no wait", "sorry, I meant …"; None without such words."""
+def correction(question: str) -> str:
+    """The text behind the last "no wait", "sorry, I meant …"; empty without such words."""
     found = list(_CORRECTION.finditer(question))
-    return stated(question[found[-1].end() :]) if found else None
+    return question[found[-1].end() :].strip() if found else ""
 
 
 def plain_text(text: str) -> str:

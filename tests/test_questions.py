@@ -78,6 +78,10 @@ def test_a_complete_question_is_not_asked_back() -> None:
         ("forty, sorry, fourteen pounds in euros", GBP, "40", "corrected the amount 40"),
         ("200 dollars, sorry, I meant pounds, in yen", USD, "200", "corrected the currency to"),
         ("ninety-nine cents in yen", USD, "99", "the amount in US dollars is 0.99"),
+        ("On day 3 I had 250 yen; in euros?", EUR, "250", "has 250 Japanese yen: convert from JPY"),
+        ("36 dollars to euros, actually no, to yen", EUR, "36", "convert from USD"),
+        ("200 yen, oh no, 200 dollars, in yen", EUR, "200", "200 US dollars to Japanese yen"),
+        ("From yen to dollars, 75. Or rather: from dollars to yen, 75.", EUR, "75", "75 US dol"),
     ],
 )
 def test_a_call_that_says_otherwise_is_told_so(
@@ -98,6 +102,11 @@ def test_a_call_that_says_otherwise_is_told_so(
         ("fifty, sorry, fifty-five euros in yen", EUR, "55"),
         ("fifty dollars, sorry, I meant pounds, in yen", GBP, "50"),
         ("fifty euros and fifty cents in yen", EUR, "50.50"),
+        ("On day 3 I had 250 euros; in yen?", EUR, "250"),
+        ("36 euros to dollars, actually no, to yen", EUR, "36"),
+        ("36 dollars to yen, actually no, 63", USD, "63"),
+        ("200 yen, oh no, 200 dollars, in yen", USD, "200"),
+        ("From yen to dollars, 75. Or rather: from dollars to yen, 75.", USD, "75"),
     ],
 )
 def test_a_call_that_says_the_same_is_accepted(

@@ -23,8 +23,8 @@ from function_calling.schemas import enforceable
 from function_calling.settings import Settings
 from function_calling.todo_tools import MOST_LISTED, TodoTools, todo_tools
 from function_calling.todos import TodoStore
-from function_calling.toolbox import Toolbox
-from tools import CurrencyTools, DatedCurrencyTools, currency_tools
+from function_calling.toolbox import FinalAnswer, Toolbox
+from tools import OUT_OF_SCOPE, CurrencyTools, DatedCurrencyTools, currency_tools
 
 
 def convert(amount: str, source: str = "USD", target: str = "CAD", rate: str = "3.14159"):
@@ -103,6 +103,14 @@ def test_an_amount_with_too_many_decimals_is_refused(amount: str) -> None:
     """No answer is a million digits long."""
     with pytest.raises(ToolError, match="give a number with at most 12 decimals"):
         convert(amount)
+
+
+@pytest.mark.parametrize("source", ["USD", "ES"])
+def test_a_question_that_is_not_about_money_is_turned_away(source: str) -> None:
+    """Even if a model calls the tool for it, with codes that are none."""
+    question = Question("What is the capital of France?")
+    tools = CurrencyTools(FixedRates())
+    assert tools.convert_currency(source, "EUR", Decimal(1), question) == FinalAnswer(OUT_OF_SCOPE)
 
 
 def test_an_unknown_currency_is_refused_by_name() -> None:
