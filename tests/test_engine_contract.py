@@ -63,6 +63,7 @@ class Endless(ScriptedEngine):
             turn = super().generate(prompt, sampling)
             try:
                 async for piece in turn:
+                    await asyncio.sleep(0.001)  # else it may end before a test looks
                     yield piece
             finally:
                 await turn.aclose()
