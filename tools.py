@@ -8,8 +8,15 @@ from functools import partial
 from function_calling.conversion import checked_amount, convert
 from function_calling.currencies import find_currency
 from function_calling.ecb_rates import ecb_rates
+from function_calling.errors import ToolError
 from function_calling.function_schema import Question
-from function_calling.questions import ask_back, check_day, in_context, is_about_money
+from function_calling.questions import (
+    ask_back,
+    check_day,
+    currencies_named,
+    in_context,
+    is_about_money,
+)
 from function_calling.rates import DatedRates, FixedRates, Rate, Rates
 from function_calling.settings import Settings
 from function_calling.todo_tools import todo_tools
@@ -106,7 +113,10 @@ def _convert(
     asked = in_context(question, question.earlier) if question else ""
     if asked and not is_about_money(asked):
         return FinalAnswer(OUT_OF_SCOPE)
-    source, target = find_currency(from_currency), find_currency(to_currency)
+    try:
+        source, target = find_currency(from_currency), find_currency(to_currency)
+    except ToolError as error:
+        raise ToolError(f"{error} {currencies_named(asked)}".strip()) from None
     amount = checked_amount(amount)
     if asked and (asked_back := ask_back(asked, source, target, amount)):
         return FinalAnswer(asked_back)

@@ -9,8 +9,9 @@ from decimal import Decimal
 
 from babel.numbers import get_currency_name
 
-from function_calling.currency_names import active_codes, codes_named, codes_near, split_words
+from function_calling.currency_names import active_codes, codes_named, codes_near
 from function_calling.errors import ToolError
+from function_calling.words import split_words
 
 CHIEFS = {
     "USD",

@@ -11,7 +11,6 @@ In each step the first language that knows the words decides, English being the 
 """
 
 import difflib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,36 +21,17 @@ from babel import Locale
 from babel.core import get_global
 from babel.numbers import get_currency_name, get_territory_currencies
 
+from function_calling.everyday_names import EVERYDAY_NAMES
+from function_calling.words import UNSPACED, script, split_words
+
 LANGUAGES = (
     "en de fr es it pt pt_PT nl pl ru uk cs zh_Hans zh_Hant ja ko tr ar hi bn fa he "
     "sv da nb fi el hu ro bg vi th id"
 )
 """CLDR's locales whose names are understood, the likelier first, separated by spaces."""
 
-EVERYDAY_NAMES = {
-    "USD": "bucks, buck, greenbacks, greenback, American dollars, American dollar, "
-    "United States dollars, United States dollar, 米国ドル",
-    "CAD": "loonies, loonie, CAN$, 加元, 加币",
-    "EUR": "avro",
-    "GBP": "quid, pounds sterling, pound sterling, UK pounds, UK pound",
-    "AUD": "Aussie dollars, Aussie dollar, 澳元, 澳币",
-    "CNY": "RMB, renminbi, 块, 圆, 人民元, 위안",
-    "JPY": "円, 日圆, 日币, 엔",
-    "KRW": "韩币, 원화",
-    "HKD": "港元, 港币",
-    "TWD": "台币, 台幣, 新台币",
-    "SGD": "S$, 新元, 新币",
-    "NZD": "纽元, 纽币",
-    "INR": "Rs",
-    "CHF": "SFr, Fr, Franken",
-    "TRY": "TL",
-    "CZK": "crowns, crown",
-    **dict.fromkeys(("SEK", "NOK", "DKK", "ISK"), "kr, crowns, crown"),
-}
-"""Slang, short forms and symbols that CLDR lacks; they count as English names."""
-
-# Of words in scripts without spaces, the beginnings and ends may be words themselves.
-UNSPACED = {"CJK", "HIRAGANA", "KATAKANA", "THAI"}
+_LONG = 8  # letters of a word that may have an ending of three: "kruunuina"
+_MANY = 4  # currencies that share a unit, as pounds and rupees do; "South …" are fewer
 
 
 @cache
@@ -62,26 +42,6 @@ def active_codes() -> frozenset[str]:
     return frozenset(
         code for one in territories for code in get_territory_currencies(one, today, today)
     )
-
-
-def split_words(text: str) -> list[str]:
-    """The words and currency signs of `text`, without case, accents, digits and punctuation."""
-    apart = unicodedata.normalize("NFKD", text.replace(".", "")).casefold()
-    return unicodedata.normalize("NFC", apart.translate(_PLAIN)).split()
-
-
-class _Plain(dict[int, str]):
-    """What `str.translate` puts for a character; asked once for each, as the index is large."""
-
-    def __missing__(self, point: int) -> str:
-        char, kind = chr(point), unicodedata.category(chr(point))
-        sign = f" {char} " if kind == "Sc" else " "
-        plain = char if kind[0] in "LM" else sign
-        self[point] = "" if unicodedata.combining(char) else plain
-        return self[point]
-
-
-_PLAIN = _Plain()
 
 
 def codes_named(words: list[str], steps: int = 3) -> set[str]:
@@ -113,12 +73,19 @@ def codes_near(words: list[str]) -> list[str]:
     return list(found)[:3]
 
 
+@lru_cache(maxsize=8192)
+def is_unit(word: str) -> bool:
+    """Whether some language counts money in this word: in dollars, not in Canadian ones."""
+    return any(_language(name).has_unit(word) for name in LANGUAGES.split())
+
+
 @dataclass(frozen=True, slots=True)
 class _Language:
-    """One language's spellings, each with the codes it may stand for."""
+    """One language's spellings, each with the codes it may stand for, and the units in them."""
 
     names: dict[str, set[str]]
     words: dict[str, set[str]]
+    units: frozenset[str]
 
     def whole(self, words: list[str]) -> set[str]:
         return self.names.get(_key(words), set())
@@ -129,19 +96,25 @@ class _Language:
     def inflected(self, words: list[str]) -> set[str]:
         return _common(self.words.get(word) or self._other_endings(word) for word in words)
 
+    def has_unit(self, word: str) -> bool:
+        return word in self.units or any(each in self.units for each in self._alike(word))
+
     def _other_endings(self, word: str) -> set[str]:
-        """The codes of words that differ from `word` in the last two letters at most."""
+        return set[str]().union(*(self.words[each] for each in self._alike(word)))
+
+    def _alike(self, word: str) -> list[str]:
+        """The words that differ from `word` in the last two letters at most, long ones in three."""
         # Short words in Latin letters mean too many other things; Russian has short units ("юани").
         shortest = 5 if word.isascii() else 3
-        for stem in (word[:-1], word[:-2]):
+        for stem in (word[:-1], word[:-2], word[:-3] if len(word) > _LONG else ""):
             # An ISO code has no endings: USDT is not USD.
             if len(stem) < shortest or stem.upper() in active_codes():
                 continue
             longest = len(stem) + 2
             alike = [k for k in self.words if k.startswith(stem) and len(k) <= longest]
             if alike:
-                return set[str]().union(*(self.words[k] for k in alike))
-        return set()
+                return alike
+        return []
 
 
 @cache
@@ -151,11 +124,13 @@ def _language(name: str) -> _Language:
     names: dict[str, set[str]] = defaultdict(set)
     words: dict[str, set[str]] = defaultdict(set)
     ends: dict[str, set[str]] = defaultdict(set)
+    spelled: list[list[str]] = []
     # One number for each plural that the language has, and None for the name as a title.
     counts = [None, *{locale.plural_form(count): count for count in (1, 2, 5, 1.5)}.values()]
     for code in active_codes():
         for spelling in _spellings(code, locale, counts):
             parts = split_words(spelling)
+            spelled.append(parts)
             names[_key(parts)].add(code)
             names["".join(parts)].add(code)
             if "$" in parts:  # the letters of "C$" are no words
@@ -172,7 +147,21 @@ def _language(name: str) -> _Language:
     # "Canadian $" and "CAD $" are dollars.
     words["$"] |= words["dollar"]
     unused = _unused_names(locale) if locale.language == "en" else {}
-    return _Language(unused | names, dict(words))
+    return _Language(unused | names, dict(words), _units(spelled, words))
+
+
+def _units(spelled: list[list[str]], words: dict[str, set[str]]) -> frozenset[str]:
+    """What is counted in each name: its first or its last word, as in most of the language.
+
+    The other one is where many names have it ("доллар США", where most have an adjective first).
+    """
+    ends = [(each[0], each[-1]) for each in spelled]
+    many = [tuple(len(words.get(word, ())) > _MANY for word in each) for each in ends]
+    usual = many.count((True, False)) < many.count((False, True))
+    return frozenset(
+        each[usual if often[0] == often[1] else often[1]]
+        for each, often in zip(ends, many, strict=True)
+    )
 
 
 def _unused_names(locale: Locale) -> dict[str, set[str]]:
@@ -193,11 +182,6 @@ def _spellings(code: str, locale: Locale, counts: Iterable[float | None]) -> set
     return found
 
 
-def script(word: str) -> str:
-    """The script of a word's first letter, by its Unicode name: "LATIN", "CJK", "KATAKANA"."""
-    return unicodedata.name(word[0], "").split(" ")[0]
-
-
 def _key(words: list[str]) -> str:
     return " ".join(sorted(words))
 
@@ -205,7 +189,9 @@ def _key(words: list[str]) -> str:
 def _ends(word: str) -> set[str]:
     if script(word) not in UNSPACED:
         return set()
-    return {word[:i] for i in range(2, len(word) + 1)} | {word[i:] for i in range(len(word) - 1)}
+    shortest = 3 if script(word) == "THAI" else 2
+    beginnings = {word[:i] for i in range(shortest, len(word) + 1)}
+    return beginnings | {word[i:] for i in range(len(word) - shortest + 1)}
 
 
 def _common(sets: Iterable[set[str]]) -> set[str]:

@@ -4,41 +4,55 @@ More is named than is meant: words stand inside other words, and between the nam
 currencies stand words that are part of a third one's ("dollars et", "Trinité-et-Tobago").
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
+from babel import Locale
 from babel.numbers import get_currency_name
 
 from function_calling.currencies import CHIEFS
-from function_calling.currency_names import (
-    UNSPACED,
-    active_codes,
-    codes_of_name,
-    script,
-    split_words,
-)
+from function_calling.currency_names import active_codes, codes_of_name, is_unit
 from function_calling.number_words import QUANTITIES, number_words
+from function_calling.words import UNSPACED, script, split_words
 
 Codes = frozenset[str]
+
+_SHORTEST_UNIT = 4  # letters: "som" and "lev" are words of other languages
 
 # Where a currency's name may be the inside of a word, and how many characters it has at most.
 AFFIXED = {*UNSPACED, "HANGUL", "ARABIC", "HEBREW"}
 _LONGEST_INSIDE, _LONGEST_NAME = 6, 4  # characters, words
 # With these no name begins or ends, though some hold them.
 _CONNECTING = frozenset("an and da de del des di du e en et i ja og si und y".split())  # noqa: SIM905
-# Pounds in Hungarian and a verb in French, pounds and "equals" in Vietnamese, the real thing, and
-# a country that is spelled like francs with another ending.
-_OTHER_WORDS = {"font", "bang", "real", "france"}
+_ELSEWHERE = (
+    "font bang real reala realise realite reality realiza realize realizo mark frank punta puntata "
+    "juan jen kina вони вона liber libera liberal libere liberec liberi libero liberta liberte "
+    "library france franca frances francez franceza francia francie francii francja francji "
+    "francois 프랑스 европа европе европу европы європа європи європі ευρωπη"
+)
+"""Words that name no money, but beside a number may: French verbs, countries, the real thing."""
+
+_ORDINARY = "all bob cop cup gel ils mad mur nad nio pen ron sol sos top try"
+"""Words that are codes as well, which are written in capitals."""
+
+_SHORT_WORD = re.compile(
+    r"(?P<meant>\b(?:in|into|to)\s[^\W\d_]{3}\s*(?:[?!.,;]|$))|"
+    r"\b(?:I|we|you|he|she|they|who|just|ha[sd]|have|'ve)\swon\b|"
+    r"(?<!\w)(?<!\d\s)(?P<word>[^\W\d_]{3})(?!\w)",
+    re.IGNORECASE,
+)
 # What Korean puts behind a noun, as behind 원 and 엔, which are short enough to be in any word.
 _PARTICLES = frozenset(
     ["", *"을은이의만도과에", "으로", "에서", "이면", "이나", "이랑", "인가요", "인지", "입니까"]
 )
-_SHORTEST_UNIT = 4  # letters: "som" and "lev" are words of other languages
 
 
 def possible(word: str) -> set[str]:
-    """Every currency that the word, or where words aren't set apart some part of it, may name."""
+    """Every currency that the word may name, whatever its ending, or where words stand together."""
     codes = set(codes_of_name(word))
+    for end in range(_SHORTEST_UNIT, len(word)):
+        codes |= codes_of_name(word[:end], steps=2) if is_unit(word[:end]) else set()
     if script(word) in AFFIXED:
         for start in range(len(word)):
             for end in range(start + 1, min(len(word), start + _LONGEST_INSIDE) + 1):
@@ -71,7 +85,7 @@ def named(words: list[str]) -> Iterator[Codes]:
         for length in range(min(_LONGEST_NAME, len(words) - place), 0, -1):
             name = words[place : place + length]
             codes = _codes(name)
-            if codes and (length > 1 or name[0] not in _OTHER_WORDS):
+            if codes and (length > 1 or name[0] not in _elsewhere()):
                 yield codes
                 break
         else:
@@ -90,6 +104,8 @@ def _codes(words: list[str]) -> Codes:
         return Codes()
     if whole := codes_of_name(name, steps=1):
         return whole
+    if not any(is_unit(word) for word in words):
+        return Codes()
     codes = codes_of_name(name, steps=2 if script(name) in AFFIXED or len(name) < 6 else 3)
     return codes if not alone or codes & CHIEFS or name in _units() else Codes()
 
@@ -114,13 +130,43 @@ def _named_inside(word: str) -> Iterator[Codes]:
         for length in range(min(_LONGEST_INSIDE, len(word) - place), 0, -1):
             name = word[place : place + length]
             codes = codes_of_name(name, steps=2)
-            alone = place == 0 and word[length:] in _PARTICLES
-            if codes and (length > 1 or script(name) == "CJK" or alone):
+            if codes and _stands_inside(name, word[length:] if place == 0 else "-"):
                 yield codes
                 break
         else:
             length = 1
         place += length
+
+
+def _stands_inside(name: str, rest: str) -> bool:
+    """Whether a part of a word is a name, with the rest of the word behind it."""
+    if script(name) in UNSPACED:
+        return len(name) > 1 or script(name) == "CJK"
+    return is_unit(name) and (len(name) > 1 or rest in _PARTICLES)
+
+
+@cache
+def _elsewhere() -> frozenset[str]:
+    return frozenset(_ELSEWHERE.split())
+
+
+def without_ordinary_words(text: str) -> str:
+    """The text without words that are codes by chance: "all" is no lek, and who has won no won."""
+    return _SHORT_WORD.sub(lambda found: found[0] if _may_be_code(found) else " ", text)
+
+
+def _may_be_code(found: re.Match[str]) -> bool:
+    """Whether a short word stays: in capitals, where a target is expected, or where it is none."""
+    if found["meant"]:
+        return True
+    word = found["word"] or ""
+    return word.isupper() or not _ordinary().issuperset(split_words(word) or "-")
+
+
+@cache
+def _ordinary() -> frozenset[str]:
+    codes = set(Locale("en").currencies) - active_codes()
+    return frozenset((*_ORDINARY.split(), *(code.casefold() for code in codes)))
 
 
 def chief(codes: Codes) -> str:

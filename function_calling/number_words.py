@@ -5,12 +5,15 @@ from functools import cache, lru_cache
 
 from num2words import CONVERTER_CLASSES, num2words
 
-from function_calling.currency_names import LANGUAGES, split_words
+from function_calling.currency_names import LANGUAGES
+from function_calling.words import split_words
 
 _LANGUAGES = sorted({name.split("_")[0] for name in LANGUAGES.split()} & set(CONVERTER_CLASSES))
 _LARGEST = 10**9
 
-QUANTITIES = {"dozen", "half", "quarter", "grand", "couple", "halb", "demi", "medio", "mezzo"}
+QUANTITIES = frozenset(
+    "dozen half quarter grand couple lakh lakhs crore crores halb demi medio mezzo".split()  # noqa: SIM905
+)
 """Words of everyday speech that count as well, and that CLDR does not spell."""
 
 

@@ -1,29 +1,36 @@
 """Which conversions a question orders, one by one, where its words stand in a plain order.
 
-    5 GBP to yen and 6 CHF to euros          these two, and nothing else
-    how many yen and won are 80 euros?       these two, and nothing else
-    20 euros and 30 francs in dollars        the second surely; of the first it can't be told
-    usd to gbp, 64                           this one, and nothing else
+    5 GBP to yen and 6 CHF to euros          how many yen and won are 80 euros?
+    20 euros and 30 francs in dollars        in dollars: 20 euros, 30 francs. in yen: 5 pounds
+    19 pounds in euros? and 29? and 39?      usd to gbp, 64
 
-Behind an amount stands its currency, and behind that, before the next amount, what it becomes.
-Where there is one amount alone, whatever else is named is what it becomes; and where no currency
-stands beside that one, its two currencies may stand together.
+Beside an amount stands its currency. What it becomes is named behind it and before the next one,
+or where the question begins with it, before it. An amount that is joined to another by "and" or
+a comma shares what that one has. Of other amounts it can't be told whether they are to be
+converted at all: "the museum costs 18 euros; what are 40 dollars in pounds?"
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
 from function_calling.currencies import Currency
-from function_calling.currency_names import split_words
-from function_calling.named_currencies import Codes, chief, named, unit
+from function_calling.named_currencies import Codes, chief, named, unit, without_ordinary_words
 from function_calling.stated import Amount, either, placed_amounts, plain_text
+from function_calling.words import split_words
 
 # "C$", "Rs." or "EUR" right before a number, and a word or a sign right behind one.
 _BEFORE = re.compile(r"([A-Za-z]{0,3}[^\w\s,;:.!?'\"()-]|[A-Za-z]{2,})[.\s]*$")
 _BEHIND = re.compile(r"[\s-]?(?:[^\W\d_]|[^\w\s,;:.!?'\"()<>=/|→-])")
 _TO = re.compile(r"\b(?:into|to|in)\b|[-=]?>|→", re.IGNORECASE)
+_JOINS = re.compile(
+    r"(?:[,;&+]|\n\s*[-*•]|[和跟与與と]|(?<!\w)(?:and|n|or|then|und|et|y|e|och|og|en|i|и))\s?(?:an?\s)?$",
+    re.IGNORECASE,
+)
+_PAIRED = re.compile(r"(?:\b(?:into|to|in)|[-=]?>|[→/=])\s*$", re.IGNORECASE)
+_ENDS = re.compile(r"\s*(?:[?!.,;]|$)")
 _GLUED = re.compile(r"[A-Za-z]{2}")
 # Where every other run of letters inside a word is the name of some currency.
 _UNREAD = re.compile(r"[\u0590-\u06ff]")
@@ -42,9 +49,10 @@ class Order:
         return source in self.source and target in self.target and self.amount.may_be(amount)
 
     def told(self) -> str:
-        """The order in words: "80 euros to British pounds"."""
+        """The order in words: "80 euros to British pounds (EUR to GBP)"."""
         source, target = Currency(chief(self.source)), Currency(chief(self.target))
-        return f"{either(self.amount.values)} {source.units()} to {target.units()}"
+        codes = f"{source.code} to {target.code}"
+        return f"{either(self.amount.values)} {source.units()} to {target.units()} ({codes})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,70 +65,65 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """An amount in a text, and the currency beside it; `leads` where that stands before it."""
+    """An amount in a text, and the currency beside it, which may stand before it.
 
+    Attributes:
+        begins: Where the amount begins, with its currency if that stands before it.
+        start: Where its digits begin.
+        end: Where they end.
+        amount: The amount.
+        unit: The currency; empty where none stands beside it.
+    """
+
+    begins: int
     start: int
     end: int
     amount: Amount
     unit: Codes
-    leads: bool
+
+    def others(self, names: list[Codes]) -> list[Codes]:
+        """The currencies but its own."""
+        return [codes for codes in names if not codes & self.unit]
 
 
 @lru_cache
 def orders(question: str) -> Orders:
     """Read a question."""
-    text = plain_text(question)
-    placed = _every_placed(text)
-    if not placed:
-        return Orders((), False)
+    text, placed = _placed_in(question)
     if len(placed) == 1 and (alone := _between(text, placed[0])):
         return Orders((alone,), True)
-    before = _others(text[: placed[0].start], None, placed[0])
-    found: list[Order] = []
-    complete = not before or len(placed) == 1
-    for index, each in enumerate(placed):
-        following = placed[index + 1] if index + 1 < len(placed) else None
-        piece = text[each.end : following.start if following else None]
-        becomes = _others(piece, each, following)
-        if len(placed) == 1:
-            becomes += [codes for codes in before if not codes & each.unit]
-        complete = complete and bool(each.unit and becomes)
-        if each.unit:
-            found += (Order(each.amount, each.unit, target) for target in becomes)
+    joined = [bool(_JOINS.search(text[: each.begins])) for each in placed]
+    placed = list(_with_shared_units(text, placed, joined))
+    becomes = _targets(_names(text, placed), placed, joined)
+    found = [
+        Order(each.amount, each.unit, target)
+        for each, targets in zip(placed, becomes, strict=True)
+        for target in targets
+        if each.unit
+    ]
+    complete = bool(placed) and all(each.unit for each in placed) and all(becomes)
     return Orders(tuple(dict.fromkeys(found)), complete)
 
 
 @lru_cache
 def unit_of(question: str, amount: Decimal) -> Codes:
     """The currencies that stand beside an amount of the question; empty where it isn't sure."""
-    placed = _every_placed(plain_text(question))
+    _, placed = _placed_in(question)
     same = [each for each in placed if amount in each.amount.values]
     units = [each.unit for each in same or placed if each.amount.may_be(amount)]
     return Codes().union(*units) if all(units) else Codes()
 
 
-def _every_placed(text: str) -> list[_Placed]:
-    """The amounts of a `plain_text`; none where it can't be told what stands beside them."""
+def _placed_in(question: str) -> tuple[str, list[_Placed]]:
+    """The text as it is read, and its amounts; none where their currencies can't be told."""
+    text = without_ordinary_words(plain_text(question))
     placed = [_placed(text, *found) for found in placed_amounts(text)]
-    if not placed or _UNREAD.search(text):
-        return []
-    if placed[0].leads and _others(text[: placed[0].start], None, placed[0]):
-        return []  # "EUR to USD 100": of which is it the amount?
-    return placed
-
-
-def _between(text: str, alone: _Placed) -> Order | None:
-    """The order of an amount with no currency beside it: "from pounds to yen, 64"."""
-    pieces = text[: alone.start], text[alone.end :]
-    names = [codes for piece in pieces for codes in named(split_words(piece))]
-    if alone.unit or len(names) != 2:
-        return None
-    for piece in pieces:
-        for to in _TO.finditer(piece):
-            sides = [list(named(split_words(x))) for x in (piece[: to.start()], piece[to.end() :])]
-            if all(len(side) == 1 for side in sides):
-                return Order(alone.amount, *sides[0], *sides[1])
-    return None
+    for first in placed[:1]:
+        before = text[: first.begins] if first.begins < first.start else ""
+        # "EUR to USD 100": of which is it the amount?
+        if _UNREAD.search(text) or (_PAIRED.search(before) and any(named(split_words(before)))):
+            return text, []
+    return text, placed
 
 
 def _placed(text: str, start: int, end: int, amount: Amount) -> _Placed:
@@ -130,15 +133,61 @@ def _placed(text: str, start: int, end: int, amount: Amount) -> _Placed:
     if word := _BEFORE.search(text[:start]):
         leading = next(named(split_words(word[1])), Codes())
     if _GLUED.search(text[start - 1 : start] + text[end : end + 1]):
-        return _Placed(start, end, amount, Codes(), False)  # the 2 of "USD2CAD"
+        return _Placed(start, start, end, amount, Codes())  # the 2 of "USD2CAD"
     if leading and word and not (behind and word[1].isalpha()):
-        return _Placed(start, end, amount, leading, True)
-    return _Placed(start, end, amount, behind, False)
+        return _Placed(word.start(), start, end, amount, leading)
+    return _Placed(start, start, end, amount, behind)
 
 
-def _others(piece: str, own: _Placed | None, following: _Placed | None) -> list[Codes]:
-    """The currencies named in a piece of the text but those of the amounts around it."""
-    names = list(named(split_words(piece)))
-    if following and following.leads:
-        names = names[:-1]
-    return [codes for codes in names if not (own and codes & own.unit)]
+def _between(text: str, alone: _Placed) -> Order | None:
+    """The order of an amount with no currency beside it: "from pounds to yen, 64"."""
+    rest = f"{text[: alone.start]} {text[alone.end :]}"
+    if alone.unit or len(list(named(split_words(rest)))) != 2:
+        return None
+    for to in _TO.finditer(rest):
+        sides = [list(named(split_words(side))) for side in (rest[: to.start()], rest[to.end() :])]
+        if all(sides):
+            return Order(alone.amount, *sides[0], *sides[1])
+    return None
+
+
+def _with_shared_units(text: str, placed: list[_Placed], joined: list[bool]) -> Iterator[_Placed]:
+    """The amounts; where one as in "and 39?" has no currency, it is of the one before."""
+    unit = Codes()
+    for each, joins in zip(placed, joined, strict=True):
+        if joins and not each.unit and _ENDS.match(text, each.end):
+            each = replace(each, unit=unit)
+        unit = each.unit
+        yield each
+
+
+def _names(text: str, placed: list[_Placed]) -> list[list[Codes]]:
+    """The currencies named before, between and behind the amounts, less those beside them."""
+    ends = [0, *(each.end for each in placed)]
+    begins = [*(each.begins for each in placed), len(text)]
+    names = [list(named(split_words(text[a:b]))) for a, b in zip(ends, begins, strict=True)]
+    for each, behind in zip(placed, names[1:], strict=True):
+        if each.begins == each.start and behind and behind[0] & each.unit:
+            del behind[0]
+    return names
+
+
+def _targets(
+    names: list[list[Codes]], placed: list[_Placed], joined: list[bool]
+) -> list[list[Codes]]:
+    """What each amount becomes; nothing where it can't be told."""
+    before, after = names[0], placed[-1].others(names[-1]) if placed else []
+    if len(placed) == 1:
+        return [after + placed[0].others(before)]
+    if before and after:
+        return [[] for _ in placed]
+    own = names[:-1] if before else names[1:]
+    targets = [each.others(codes) for each, codes in zip(placed, own, strict=True)]
+    if not before:  # "20 euros and 30 francs in dollars"
+        for place in reversed(range(1, len(placed))):
+            if joined[place]:
+                targets[place - 1] = targets[place - 1] or placed[place - 1].others(targets[place])
+    for place in range(1, len(placed)):
+        if before or joined[place]:
+            targets[place] = targets[place] or placed[place].others(targets[place - 1])
+    return targets

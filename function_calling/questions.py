@@ -10,13 +10,13 @@ from datetime import date
 from decimal import Decimal
 
 from function_calling.currencies import SUBUNITS, Currency
-from function_calling.currency_names import split_words
-from function_calling.dates import days, without_days
+from function_calling.dates import days
 from function_calling.errors import ToolError
-from function_calling.named_currencies import chief
+from function_calling.named_currencies import Codes, chief
 from function_calling.numerals import numbers
 from function_calling.orders import orders, unit_of
-from function_calling.stated import Stated, correction, either, stated
+from function_calling.stated import Stated, correction, either, plain_text, stated
+from function_calling.words import split_words
 
 # How what money becomes is told, as behind "36 dollars to pounds, no wait, to yen".
 _TOWARDS = re.compile(
@@ -44,16 +44,21 @@ def _less_stated(text: str, *, amounts: bool, day: bool) -> str:
     kept = "" if day else " ".join(str(each) for meant in days(text) for each in sorted(meant))
     if not (amounts or day):
         return text
-    text = without_days(text)
+    text = plain_text(text)
     for number in numbers(text) if amounts else ():
         text = text.replace(number.text, "", 1)
     return f"{text} {kept}"
 
 
+def currencies_named(question: str) -> str:
+    """The currencies that the question names, for a model that knows no code for one; or ""."""
+    named = stated(question).named
+    return f"The user names {_told(named)}." if named else ""
+
+
 def is_about_money(question: str) -> bool:
     """Whether the question states an amount or names a currency."""
-    asked = stated(question)
-    return bool(asked.amounts or asked.in_words or asked.named)
+    return stated(question).says_something
 
 
 def ask_back(question: str, source: Currency, target: Currency, amount: Decimal) -> str:
@@ -91,8 +96,6 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
     """
     behind = correction(question)
     corrected = stated(behind) if behind else None
-    if not corrected:
-        _check_named(stated(question), source, target)
     asked = corrected if corrected and corrected.amounts else stated(question)
     if asked.amounts and not asked.has_amount(amount):
         told = either(value for each in asked.amounts for value in each.values)
@@ -102,14 +105,15 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         raise ToolError(f"The user corrected the amount {amount:f}: take the later one.")
     used = {source.code, target.code}
     if corrected and corrected.named and not any(named & used for named in corrected.named):
-        told = " and ".join(chief(named) for named in corrected.named)
-        raise ToolError(f"The user corrected the currency to {told}.")
+        raise ToolError(f"The user corrected the currency to {_told(corrected.named)}.")
     if SUBUNITS.intersection(split_words(question)) and amount in range(1, 100):
         raise ToolError(
             f"The user means {amount:f} cents: the amount in {source.units()} is {amount / 100}."
         )
     _check_ordered(behind or question, source, target, amount)
     _check_unit(question, behind, source, amount)
+    if not behind:
+        _check_named(stated(question), source, target)
 
 
 def check_day(question: str, on: date | None) -> None:
@@ -153,6 +157,10 @@ def _check_named(asked: Stated, source: Currency, target: Currency) -> None:
     """A currency that the question names was taken for another one, or left out."""
     used = {source.code, target.code}
     unnamed = used - asked.possible
-    left = [chief(named) for named in asked.named if not named & used]
+    left = any(not named & used for named in asked.named)
     if left and (unnamed or source == target):
-        raise ToolError(f"The user names {' and '.join(dict.fromkeys(left))} too: convert that.")
+        raise ToolError(f"The user names {_told(asked.named)}: convert these.")
+
+
+def _told(named: Iterable[Codes]) -> str:
+    return " and ".join(dict.fromkeys(chief(codes) for codes in named))

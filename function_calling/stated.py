@@ -16,17 +16,13 @@ from itertools import pairwise
 
 from babel.numbers import get_currency_precision
 
-from function_calling.currency_names import (
-    UNSPACED,
-    active_codes,
-    codes_of_name,
-    script,
-    split_words,
-)
+from function_calling.currency_names import active_codes, codes_of_name
 from function_calling.dates import without_days
-from function_calling.named_currencies import Codes, named, possible, unit
+from function_calling.named_currencies import Codes, named, possible, unit, without_ordinary_words
 from function_calling.number_words import QUANTITIES, number_words, spellings
 from function_calling.numerals import numbers
+from function_calling.words import UNSPACED, script, split_words
+from function_calling.written_numbers import in_digits
 
 # "1.5k", "2 lakh", "3 grand", "70万": what may stand behind the digits, as powers of ten, and
 # a hundredth for "99 cents".
@@ -36,15 +32,15 @@ _READ_SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "HEBREW", "BENGALI", "HANGUL", *
 _ARTICLES = frozenset(
     "a an un une una um uma ein eine einen einem een en ett et o".split()  # noqa: SIM905
 )
-_HALF = re.compile(r"\bhalf an? (?=(?:thousand|million|billion)\b)", re.IGNORECASE)
 
 _CORRECTION = re.compile(
-    r"\b(?:no,? wait|wait|sorry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
-    r"correction|oh no|typo|mistyped|i typed|is out|forget that|never mind|nein|moment|quatsch|"
+    r"\b(?:no,? wait|wait|sorry|sry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
+    r"correction|oh no|typo|mistyped|i typed|is out|forget (?:that|the|about)|never mind|"
+    r"instead of|nein|moment|quatsch|"
     r"ich meine|ich meinte|pardon|non,|je veux dire|je voulais dire|plut[oô]t|perd[oó]n|"
     r"no,? espera|quiero decir|mejor dicho|anzi|scusa|cioè|desculpe|quero dizer|ali[aá]s|"
     r"нет,|извините|то есть)\b"
-    r"|不对|不是|哦不|抱歉|我是说|改成|じゃなくて|아니",
+    r"|不对|不是|哦不|抱歉|我是说|改成|じゃなくて|아니|\n\s*\*(?=\w)",
     re.IGNORECASE,
 )
 
@@ -86,6 +82,11 @@ class Stated:
         """Whether two different currencies are named."""
         return any(not one & other for one in self.named for other in self.named)
 
+    @property
+    def says_something(self) -> bool:
+        """Whether an amount is stated or a currency named."""
+        return bool(self.amounts or self.in_words or self.named)
+
     def has_amount(self, amount: Decimal) -> bool:
         """Whether the text may state this amount."""
         if not self.amounts:
@@ -101,10 +102,11 @@ class Stated:
 def stated(text: str) -> Stated:
     """Read a text."""
     text = plain_text(text)
-    every = tuple(amount for _, _, amount in placed_amounts(text))
+    money = without_ordinary_words(text)
+    every = tuple(amount for _, _, amount in placed_amounts(money))
     beside = tuple(amount for amount in every if amount.units)
     words = split_words(text)
-    names = tuple(named(words))
+    names = tuple(named(split_words(money)))
     codes = set[str]().union(*names, *map(possible, words))
     return Stated(
         beside or every,
@@ -121,14 +123,14 @@ def either(values: Iterable[Decimal]) -> str:
 
 
 def correction(question: str) -> str:
-    """The text behind the last "no wait", "sorry, I meant …"; empty without such words."""
-    found = list(_CORRECTION.finditer(question))
-    return question[found[-1].end() :].strip() if found else ""
+    """The text behind the last "no wait" or "sorry, I meant" that states something; else empty."""
+    texts = (question[found.end() :].strip() for found in _CORRECTION.finditer(question))
+    return next((text for text in reversed(list(texts)) if stated(text).says_something), "")
 
 
 def plain_text(text: str) -> str:
-    """The text as it is read for amounts: without its days, and "half a million" in digits."""
-    return _HALF.sub("0.5 ", without_days(text))
+    """The text as it is read for amounts: without its days, and with these in digits."""
+    return in_digits(without_days(text))
 
 
 def placed_amounts(text: str) -> Iterator[tuple[int, int, Amount]]:

@@ -3,6 +3,7 @@
 A small model makes one conversion where three were asked for, and then the same one again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,13 @@ from function_calling.currency_names import active_codes
 from function_calling.dates import days
 from function_calling.named_currencies import chief
 from function_calling.orders import orders
-from function_calling.stated import Stated, correction, either, stated
+from function_calling.stated import correction, either, stated
+
+_EACH = re.compile(
+    r"\b(?:all|both|each|every|them|these|those|they|respectively|total|alle|beide[sn]?|jeweils|tous|"
+    r"toutes|chacun|todos|todas|ambos|cada|tutti|ciascuno|оба|обе|все|каждый)\b|都|各|分别|全部|それぞれ|각각|모두",
+    re.IGNORECASE,
+)
 
 
 def first_call(question: str) -> str:
@@ -58,7 +65,7 @@ def unconverted(question: str, made: Sequence[Mapping[str, Any]]) -> list[str]:
     asked = orders(question)
     left = [each.told() for each in asked.each if not any(each.is_met(*one) for one in done)]
     if not left and not asked.complete:
-        left = _unused(stated(question), done)
+        left = _unused(question, done)
     used_days = {str(each["on"]) for each in made if each.get("on")}
     for meant in days(question):
         if used_days and used_days.isdisjoint(map(str, meant)):
@@ -66,13 +73,17 @@ def unconverted(question: str, made: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(left))
 
 
-def _unused(asked: Stated, done: Sequence[tuple[str, str, Decimal]]) -> list[str]:
-    """What is named and no conversion has used, as for a list whose order says too little."""
+def _unused(question: str, done: Sequence[tuple[str, str, Decimal]]) -> list[str]:
+    """What is named and no conversion has used, as for a list whose order says too little.
+
+    Of several amounts, some are told only ("they cost 90 euros, now 60"), if not each is asked for.
+    """
+    asked = stated(question)
     sources = {source for source, _, _ in done}
     used = sources | {target for _, target, _ in done}
     unused = [named for named in asked.named if named & active_codes() and not named & used]
     left = [Currency(chief(named)).units() for named in unused]
-    for amount in asked.amounts:
+    for amount in asked.amounts if _EACH.search(question) else ():
         converted = any(amount.may_be(one) for _, _, one in done)
         # A lone "1 dollar is …" states a rate more often than it asks for one.
         if not converted and 1 not in amount.values and amount.units & sources.union(*unused):

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function_calling.currencies import CHIEFS, Currency, find_currency
-from function_calling.currency_names import EVERYDAY_NAMES, active_codes
+from function_calling.currency_names import active_codes
 from function_calling.errors import ToolError
+from function_calling.everyday_names import EVERYDAY_NAMES
 
 SPELLINGS = {
     "USD": "usd|USD.|'usd'|$|US$|$US|dollars|Dollar|US Dollars|dollars US|U.S. dollars|us-dollar|"

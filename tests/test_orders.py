@@ -21,7 +21,7 @@ def made(source: str, target: str, amount: str) -> dict[str, object]:
     [
         ("5 GBP to yen and 6 CHF to euros", True, ["5 GBP JPY", "6 CHF EUR"]),
         ("How many yen and won do I get for 80 euros?", True, ["80 EUR JPY", "80 EUR KRW"]),
-        ("20 euros and 30 francs in dollars", False, ["30 CHF USD"]),
+        ("20 euros and 30 francs in dollars", True, ["20 EUR USD", "30 CHF USD"]),
         ("First 10 USD to CAD, finally 30 CAD to USD.", True, ["10 USD CAD", "30 CAD USD"]),
         ("tell me 1000 baht in usd and 300 zloty in usd", True, ["1000 THB USD", "300 PLN USD"]),
         ("Combien font 25 euros en dollars et en livres ?", True, ["25 EUR USD", "25 EUR GBP"]),
@@ -58,7 +58,9 @@ def test_orders_are_read_where_their_words_stand_in_order(
 def test_an_amount_is_not_converted_from_the_currency_of_another() -> None:
     """Each currency and each amount is in the question, but not so."""
     question = "60 dollars to euros and 40 pounds to pesos"
-    with pytest.raises(ToolError, match="40 British pounds to Mexican pesos: convert that"):
+    with pytest.raises(
+        ToolError, match=r"40 British pounds to Mexican pesos \(GBP to MXN\): convert"
+    ):
         check_stated(question, find_currency("EUR"), find_currency("MXN"), Decimal(40))
     check_stated(question, find_currency("GBP"), find_currency("MXN"), Decimal(40))
 
@@ -67,8 +69,11 @@ def test_orders_left_are_told_in_words() -> None:
     """All of them, and nothing where none is left."""
     question = "First 10 USD to CAD, then 20 CAD to AUD, finally 30 AUD to USD."
     first, second = made("USD", "CAD", "10"), made("CAD", "AUD", "20")
-    assert unconverted(question, [first, second]) == ["30 Australian dollars to US dollars"]
-    assert "20 Canadian dollars to Australian dollars, 30 Aus" in missing(question, [first])
+    last = "30 Australian dollars to US dollars (AUD to USD)"
+    assert unconverted(question, [first, second]) == [last]
+    assert f"20 Canadian dollars to Australian dollars (CAD to AUD), {last}" in missing(
+        question, [first]
+    )
     assert missing(question, [first, second, made("AUD", "USD", "30")]) == ""
 
 

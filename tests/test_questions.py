@@ -72,10 +72,11 @@ def test_a_complete_question_is_not_asked_back() -> None:
         ("1.250,50 dollars in yen", USD, "1.2505", "the amount is 1250.50"),
         ("2.500 dollars in yen", USD, "2.5", "the amount is 2500"),
         ("half a million dollars in yen", USD, "50000", "the amount is 500000"),
-        ("55 euros in yen", USD, "55", "names EUR"),
-        ("55 dollars in yen", JPY, "55", "names USD"),
+        ("55 euros in yen", USD, "55", "but for 55 euros to Japanese yen"),
+        ("55 dollars in yen", JPY, "55", "dollars to Japanese yen .USD to JPY.: convert"),
         ("convert 50, no wait, 60 dollars to yen", USD, "50", "the amount is 60"),
-        ("forty, sorry, fourteen pounds in euros", GBP, "40", "corrected the amount 40"),
+        ("forty, sorry, fourteen pounds in euros", GBP, "40", "the amount is 14"),
+        ("сорок, извините, четырнадцать фунтов в евро", GBP, "40", "corrected the amount 40"),
         ("200 dollars, sorry, I meant pounds, in yen", USD, "200", "corrected the currency to"),
         ("ninety-nine cents in yen", USD, "99", "the amount in US dollars is 0.99"),
         ("On day 3 I had 250 yen; in euros?", EUR, "250", "has 250 Japanese yen: convert from JPY"),
@@ -88,7 +89,7 @@ def test_a_call_that_says_otherwise_is_told_so(
     question: str, source: Currency, amount: str, told: str
 ) -> None:
     """The model reads what would be right."""
-    target = EUR if "pounds" in question else JPY
+    target = EUR if "pounds" in question or "евро" in question else JPY
     with pytest.raises(ToolError, match=told):
         check_stated(question, source, target, Decimal(amount))
 

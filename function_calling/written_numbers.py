@@ -1,0 +1,131 @@
+"""Numbers in words, put into digits where they count money.
+
+    two hundred and fifty pounds   zweihundert Pfund   half a grand   three quarters of a million
+    37 euros and five cents        two lakh rupees     a dozen euros
+
+`text2num` (https://github.com/allo-media/text2num) reads number words in the languages below. In
+which of them a text is can't be told from a few words, and "once" and "sei" are numbers in one of
+them, so words are a number only right before a currency. Not read: Danish, whose "to" is two.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from text_to_num import find_numbers
+
+from function_calling.currencies import SUBUNITS
+from function_calling.named_currencies import unit
+from function_calling.words import split_words
+
+_LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl")
+_SCALES = {
+    "dozen": 12,
+    "hundred": 100,
+    "thousand": 1000,
+    "grand": 1000,
+    "lakh": 10**5,
+    "million": 10**6,
+    "crore": 10**7,
+    "billion": 10**9,
+}
+_SCALE = rf"(?P<scale>{'|'.join(_SCALES)})s?\b"
+_PARTS = {
+    "half": "0.5",
+    "a quarter": "0.25",
+    "three quarters": "0.75",
+    "a couple": "2",
+    "a": "1",
+}
+_PART = re.compile(
+    rf"\b(?P<part>{'|'.join(_PARTS)})(?: of)?(?: an?)? {_SCALE}|"
+    rf"\b(?P<whole>[a-z]+|\d+) and a half {_SCALE.replace('scale', 'scale2')}",
+    re.IGNORECASE,
+)
+_SCALED = re.compile(rf"(?P<number>\d+(?:\.\d+)?) {_SCALE}", re.IGNORECASE)
+_CENTS = re.compile(
+    rf"(?P<whole>\d+)(?P<unit>[^\d.,;:?!]+?)\s(?:(?:and|und|et|y|e|en|og)\s)?"
+    rf"(?P<cents>\d{{1,2}})\s?(?:{'|'.join(SUBUNITS)})(?!\w)",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W\d_]+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word and its place, as `text2num` takes it."""
+
+    word: str
+    start: int
+    end: int
+
+    def text(self) -> str:
+        return self.word
+
+    def nt_separated(self, _previous: "_Word") -> bool:
+        return False
+
+    def not_a_number_part(self) -> bool:
+        return False
+
+
+def in_digits(text: str) -> str:
+    """The text with the numbers that count money in digits, and cents as decimals."""
+    text = _PART.sub(_part, text)
+    for start, end, value in reversed(list(_written(text))):
+        text = f"{text[:start]}{value.normalize():f}{text[end:]}"
+    text = _SCALED.sub(lambda found: _times(Decimal(found["number"]), found["scale"]), text)
+    return _CENTS.sub(_with_cents, text)
+
+
+def _part(found: re.Match[str]) -> str:
+    """ "half a million" in digits, or "two and a half thousand"."""
+    if found["part"]:
+        return _times(Decimal(_PARTS[found["part"].lower()]), found["scale"])
+    whole = _read([_Word(found["whole"], 0, 0)], "en")
+    return _times(whole[0][2] + Decimal("0.5"), found["scale2"]) if whole else found[0]
+
+
+def _times(number: Decimal, scale: str) -> str:
+    return f"{(number * _SCALES[scale.lower()]).normalize():f}"
+
+
+def _written(text: str) -> Iterator[tuple[int, int, Decimal]]:
+    """The numbers in words that count money: where each begins and ends, and its value."""
+    words = [_Word(each[0], each.start(), each.end()) for each in _WORD.finditer(text)]
+    read = {number for language in _LANGUAGES for number in _read(words, language)}
+    behind = 0
+    for first, last, value in sorted(read, key=lambda each: (each[0], -each[1])):
+        start, end = words[first].start, words[last - 1].end
+        following = text[end:]
+        if start < behind or not (value > 1 or _SCALED.match(f"1{following}")):
+            continue
+        # The million of "2.5 million", and of "two point five million", is read with the digits.
+        goes_on = start - behind == 1 < start or re.search(r"\d\s?$", text[:start])
+        if goes_on and text[start:end].lower() in _SCALES:
+            continue
+        if _counts_money(following):
+            behind = end
+            yield start, end, value
+
+
+def _read(words: list[_Word], language: str) -> list[tuple[int, int, Decimal]]:
+    """The numbers in words of a language: the first word of each, the last but one, its value."""
+    found = find_numbers(words, language, 0)
+    return [
+        (each.start, each.end, Decimal(str(each.value))) for each in found if not each.is_ordinal
+    ]
+
+
+def _counts_money(behind: str) -> bool:
+    """Whether a currency follows, or what a hundredth of one is called."""
+    words = split_words(behind)
+    return bool(unit(words, near=True)) or not SUBUNITS.isdisjoint(words[:1])
+
+
+def _with_cents(found: re.Match[str]) -> str:
+    """ "37 euros and 5 cents" as "37.05 euros"."""
+    if not unit(split_words(found["unit"]), near=True):
+        return found[0]
+    return f"{found['whole']}.{int(found['cents']):02}{found['unit']}"
