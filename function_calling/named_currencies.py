@@ -157,10 +157,10 @@ def without_ordinary_words(text: str) -> str:
 
 def _may_be_code(found: re.Match[str]) -> bool:
     """Whether a short word stays: in capitals, where a target is expected, or where it is none."""
-    if found["meant"]:
-        return True
-    word = found["word"] or ""
-    return word.isupper() or not _ordinary().issuperset(split_words(word) or "-")
+    word = found["word"]
+    if word is None:
+        return found["meant"] is not None
+    return word.isupper() or _ordinary().isdisjoint(split_words(word))
 
 
 @cache

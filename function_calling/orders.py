@@ -11,12 +11,12 @@ converted at all: "the museum costs 18 euros; what are 40 dollars in pounds?"
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
 from function_calling.currencies import Currency
+from function_calling.enumerations import is_joined, shared_units
 from function_calling.named_currencies import Codes, chief, named, unit, without_ordinary_words
 from function_calling.stated import Amount, either, placed_amounts, plain_text
 from function_calling.words import split_words
@@ -25,12 +25,7 @@ from function_calling.words import split_words
 _BEFORE = re.compile(r"([A-Za-z]{0,3}[^\w\s,;:.!?'\"()-]|[A-Za-z]{2,})[.\s]*$")
 _BEHIND = re.compile(r"[\s-]?(?:[^\W\d_]|[^\w\s,;:.!?'\"()<>=/|→-])")
 _TO = re.compile(r"\b(?:into|to|in)\b|[-=]?>|→", re.IGNORECASE)
-_JOINS = re.compile(
-    r"(?:[,;&+]|\n\s*[-*•]|[和跟与與と]|(?<!\w)(?:and|n|or|then|und|et|y|e|och|og|en|i|и))\s?(?:an?\s)?$",
-    re.IGNORECASE,
-)
 _PAIRED = re.compile(r"(?:\b(?:into|to|in)|[-=]?>|[→/=])\s*$", re.IGNORECASE)
-_ENDS = re.compile(r"\s*(?:[?!.,;]|$)")
 _GLUED = re.compile(r"[A-Za-z]{2}")
 # Where every other run of letters inside a word is the name of some currency.
 _UNREAD = re.compile(r"[\u0590-\u06ff]")
@@ -51,8 +46,9 @@ class Order:
     def told(self) -> str:
         """The order in words: "80 euros to British pounds (EUR to GBP)"."""
         source, target = Currency(chief(self.source)), Currency(chief(self.target))
-        codes = f"{source.code} to {target.code}"
-        return f"{either(self.amount.values)} {source.units()} to {target.units()} ({codes})"
+        amount = either(self.amount.values)
+        units = source.units(min(self.amount.values))
+        return f"{amount} {units} to {target.units()} ({source.code} to {target.code})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +88,7 @@ def orders(question: str) -> Orders:
     text, placed = _placed_in(question)
     if len(placed) == 1 and (alone := _between(text, placed[0])):
         return Orders((alone,), True)
-    joined = [bool(_JOINS.search(text[: each.begins])) for each in placed]
-    placed = list(_with_shared_units(text, placed, joined))
+    joined = [is_joined(text, each.begins) for each in placed]
     becomes = _targets(_names(text, placed), placed, joined)
     found = [
         Order(each.amount, each.unit, target)
@@ -123,7 +118,9 @@ def _placed_in(question: str) -> tuple[str, list[_Placed]]:
         # "EUR to USD 100": of which is it the amount?
         if _UNREAD.search(text) or (_PAIRED.search(before) and any(named(split_words(before)))):
             return text, []
-    return text, placed
+    places = [(each.begins, each.end) for each in placed]
+    units = shared_units(text, places, [each.unit for each in placed])
+    return text, [replace(each, unit=unit) for each, unit in zip(placed, units, strict=True)]
 
 
 def _placed(text: str, start: int, end: int, amount: Amount) -> _Placed:
@@ -149,16 +146,6 @@ def _between(text: str, alone: _Placed) -> Order | None:
         if all(sides):
             return Order(alone.amount, *sides[0], *sides[1])
     return None
-
-
-def _with_shared_units(text: str, placed: list[_Placed], joined: list[bool]) -> Iterator[_Placed]:
-    """The amounts; where one as in "and 39?" has no currency, it is of the one before."""
-    unit = Codes()
-    for each, joins in zip(placed, joined, strict=True):
-        if joins and not each.unit and _ENDS.match(text, each.end):
-            each = replace(each, unit=unit)
-        unit = each.unit
-        yield each
 
 
 def _names(text: str, placed: list[_Placed]) -> list[list[Codes]]:

@@ -9,7 +9,7 @@ be converted.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
@@ -18,6 +18,7 @@ from babel.numbers import get_currency_precision
 
 from function_calling.currency_names import active_codes, codes_of_name
 from function_calling.dates import without_days
+from function_calling.enumerations import shared_units
 from function_calling.named_currencies import Codes, named, possible, unit, without_ordinary_words
 from function_calling.number_words import QUANTITIES, number_words, spellings
 from function_calling.numerals import numbers
@@ -103,7 +104,15 @@ def stated(text: str) -> Stated:
     """Read a text."""
     text = plain_text(text)
     money = without_ordinary_words(text)
-    every = tuple(amount for _, _, amount in placed_amounts(money))
+    placed = list(placed_amounts(money))
+    units = shared_units(
+        money,
+        [(start, end) for start, end, _ in placed],
+        [amount.units for _, _, amount in placed],
+    )
+    every = tuple(
+        replace(amount, units=unit) for (_, _, amount), unit in zip(placed, units, strict=True)
+    )
     beside = tuple(amount for amount in every if amount.units)
     words = split_words(text)
     names = tuple(named(split_words(money)))

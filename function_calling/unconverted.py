@@ -16,7 +16,7 @@ from function_calling.orders import orders
 from function_calling.stated import correction, either, stated
 
 _EACH = re.compile(
-    r"\b(?:all|both|each|every|them|these|those|they|respectively|total|alle|beide[sn]?|jeweils|tous|"
+    r"\b(?:all|both|each|every|them|these|those|respectively|total|alle|beide[sn]?|jeweils|tous|"
     r"toutes|chacun|todos|todas|ambos|cada|tutti|ciascuno|оба|обе|все|каждый)\b|都|各|分别|全部|それぞれ|각각|모두",
     re.IGNORECASE,
 )

@@ -44,11 +44,17 @@ _PART = re.compile(
     re.IGNORECASE,
 )
 _SCALED = re.compile(rf"(?P<number>\d+(?:\.\d+)?) {_SCALE}", re.IGNORECASE)
+_SHORT = re.compile(
+    r"(?<![\d.,])(?P<number>\d+(?:\.\d+)?)(?P<scale>[kmb]|\s?(?:k|mn|mio|bn))\b", re.IGNORECASE
+)
+_SHORT_SCALES = {"k": 10**3, "m": 10**6, "mn": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9}
+_CURRENCY_BEFORE = re.compile(r"(?:[^\w\s.,;:!?()'\"/-]|\b[A-Z]{3})\s?$")
 _CENTS = re.compile(
     rf"(?P<whole>\d+)(?P<unit>[^\d.,;:?!]+?)\s(?:(?:and|und|et|y|e|en|og)\s)?"
     rf"(?P<cents>\d{{1,2}})\s?(?:{'|'.join(SUBUNITS)})(?!\w)",
     re.IGNORECASE,
 )
+_WORD_FOLLOWS = re.compile(r"[\s-]*(?:[^\W\d_]|[^\w\s.,;:!?()])")
 _WORD = re.compile(r"[^\W\d_]+|[^\w\s]")
 
 
@@ -76,6 +82,7 @@ def in_digits(text: str) -> str:
     for start, end, value in reversed(list(_written(text))):
         text = f"{text[:start]}{value.normalize():f}{text[end:]}"
     text = _SCALED.sub(lambda found: _times(Decimal(found["number"]), found["scale"]), text)
+    text = _SHORT.sub(_in_full, text)
     return _CENTS.sub(_with_cents, text)
 
 
@@ -87,8 +94,17 @@ def _part(found: re.Match[str]) -> str:
     return _times(whole[0][2] + Decimal("0.5"), found["scale2"]) if whole else found[0]
 
 
+def _in_full(found: re.Match[str]) -> str:
+    """ "1500 USD" for "1.5k USD"; five metres stay "5m"."""
+    text = found.string
+    if _counts_money(text[found.end() :]) or _CURRENCY_BEFORE.search(text[: found.start()]):
+        return _times(Decimal(found["number"]), found["scale"].strip())
+    return found[0]
+
+
 def _times(number: Decimal, scale: str) -> str:
-    return f"{(number * _SCALES[scale.lower()]).normalize():f}"
+    by = (_SCALES | _SHORT_SCALES)[scale.lower()]
+    return f"{(number * by).normalize():f}"
 
 
 def _written(text: str) -> Iterator[tuple[int, int, Decimal]]:
@@ -120,7 +136,7 @@ def _read(words: list[_Word], language: str) -> list[tuple[int, int, Decimal]]:
 
 def _counts_money(behind: str) -> bool:
     """Whether a currency follows, or what a hundredth of one is called."""
-    words = split_words(behind)
+    words = split_words(behind) if _WORD_FOLLOWS.match(behind) else []
     return bool(unit(words, near=True)) or not SUBUNITS.isdisjoint(words[:1])
 
 

@@ -95,11 +95,12 @@ ASSISTANT_HALF = {
     "unconverted": {
         *("dates", "orders", "stated", "named_currencies", "currencies", "currency_names"),
     },
-    "orders": {"stated", "named_currencies", "currencies", "words"},
+    "orders": {"stated", "enumerations", "named_currencies", "currencies", "words"},
     "stated": {
         *("dates", "named_currencies", "currency_names", "number_words", "numerals", "words"),
-        "written_numbers",
+        *("enumerations", "written_numbers"),
     },
+    "enumerations": {"named_currencies"},
     "written_numbers": {"named_currencies", "currencies", "words"},
     "named_currencies": {"currencies", "currency_names", "number_words", "words"},
     "number_words": {"currency_names", "words"},

@@ -148,6 +148,12 @@ def test_what_is_missing_is_named(
         ("11 dollars and 12 dollars in euros", [made("usd", "euro", "11")], True),
         ("42 US dollars to Canadian dollars", [made("USD", "CAD", "42")], False),
         ("The museum costs 18 euros; what are 40 USD in EUR?", [made("USD", "EUR", "40")], False),
+        (
+            "They were 120 euros, now 84: what is 84 euros in yen?",
+            [made("EUR", "JPY", "84")],
+            False,
+        ),
+        ("I've 12 euros. My son has 8 euros. Both in yen?", [made("EUR", "JPY", "8")], True),
         ("say 1 USD = 2 EUR; how much is 50 USD in EUR?", [made("USD", "EUR", "50")], False),
         ("90 dollars in euros, sorry, in pounds", [made("USD", "GBP", "90")], False),
         ("5 USD in EUR on 2024-01-02 and 2024-01-03", [dated("2024-01-02")], True),

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from function_calling.named_currencies import chief
 from function_calling.stated import correction, stated
 
 
@@ -14,8 +15,10 @@ from function_calling.stated import correction, stated
         ("My flight LH455 leaves at 10:35 and I have 180 dollars", ["180"]),
         ("In 2019 my 3 brothers saved 760 Canadian dollars", ["760"]),
         ("$5 to €, £6 to €", ["5", "6"]),
-        ("$2M in euros", ["2"]),
-        ("2k USD in EUR; 3k USD in CHF", ["2", "3"]),
+        ("$2M in euros", ["2000000"]),
+        ("2k USD in EUR; 3k USD in CHF", ["2000", "3000"]),
+        ("5, 10 and 20 dollars in yen", ["5", "10", "20"]),
+        ("19 pounds in yen? n 29?", ["19", "29"]),
         ("把20美元和30英镑都换成欧元", ["20", "30"]),
         ("exchange 75", ["75"]),
         ("Convert dollars to euros", []),
@@ -65,6 +68,30 @@ def test_currencies_are_found_in_running_text(question: str, codes: set[str]) ->
     assert codes <= stated(question).possible
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("all of my euros, on top of that yen", ["EUR", "JPY"]),
+        ("50 USD to try", ["USD", "TRY"]),
+        ("100 USD to TRY and PEN", ["USD", "TRY", "PEN"]),
+        ("5 all in usd", ["ALL", "USD"]),
+        ("Mark has won 50 dollars", ["USD"]),
+        ("yen and won", ["JPY", "KRW"]),
+        ("the British in India, the United States and South Korea", []),
+        ("La realité en France, really", []),
+        ("Combien font 25 euros pour des amis", ["EUR"]),
+        ("115 švýcarských franků v korunách českých", ["CHF", "CZK"]),
+        ("36 000 forint euróra", ["HUF", "EUR"]),
+        ("Ruotsin kruunuina", ["SEK"]),
+        ("2,750 บาทเป็นเงินเยน", ["THB", "JPY"]),
+        ("일본에서 5000원을 쓰면 몇 엔인가요", ["KRW", "JPY"]),
+    ],
+)
+def test_currencies_are_named_by_their_units_and_codes(text: str, named: list[str]) -> None:
+    """Not by where they are used, nor by words that only look like them."""
+    assert [chief(codes) for codes in stated(text).named] == named
+
+
 @pytest.mark.parametrize("question", ["50 galleons", "20 Zorkmids", "80 QQX", "bottle caps"])
 def test_what_is_no_currency_names_none(question: str) -> None:
     """Words that only look like currencies stand for nothing."""
@@ -83,3 +110,5 @@ def test_only_what_follows_a_correction_counts() -> None:
     dropped = stated(correction("₪60+VAT is out, just ₪75 in €"))
     assert [set(each.values) for each in dropped.amounts] == [{Decimal(75)}]
     assert correction("convert 50 dollars to yen") == ""
+    assert correction("67 usd to sgd\n*76 usd, sry") == "76 usd, sry"
+    assert correction("50 dollars to yen, sorry") == ""

@@ -105,6 +105,14 @@ def test_an_amount_with_too_many_decimals_is_refused(amount: str) -> None:
         convert(amount)
 
 
+def test_a_code_that_is_none_is_told_what_the_question_names() -> None:
+    """A small model knows a currency's name, but not its code."""
+    tools = CurrencyTools(FixedRates())
+    question = Question("9.75 New Zealand dollars in Fijian dollars")
+    with pytest.raises(ToolError, match=r"currency 'FJY'.* The user names NZD and FJD\."):
+        tools.convert_currency("NZD", "FJY", Decimal("9.75"), question)
+
+
 @pytest.mark.parametrize("source", ["USD", "ES"])
 def test_a_question_that_is_not_about_money_is_turned_away(source: str) -> None:
     """Even if a model calls the tool for it, with codes that are none."""
