@@ -1,6 +1,6 @@
 """What the model may call: signature and docstring of each method are all that it knows of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -22,8 +22,8 @@ from function_calling.settings import Settings
 from function_calling.todo_tools import todo_tools
 from function_calling.todos import TodoStore
 from function_calling.tool_sets import ToolSet
-from function_calling.toolbox import FinalAnswer
-from function_calling.unconverted import missing, next_call
+from function_calling.toolbox import FinalAnswer, Made
+from function_calling.unconverted import due_call, next_call
 
 CURRENCY_PROMPT = """\
 You convert money with convert_currency. If the user asks for several conversions, call it once \
@@ -132,9 +132,16 @@ def currency_tools(settings: Settings) -> ToolSet:
         system_prompt=CURRENCY_PROMPT,
         topic="converting money",
         next_call=lambda question, made: next_call(question, [given for _, given in made]),
-        missing=lambda question, made: missing(question, [given for _, given in made]),
+        due=partial(_due, dated=dated),
         reply_without_tool=tools.reply_without_tool,
     )
+
+
+def _due(question: str, made: Sequence[Made], tried: Sequence[Made], *, dated: bool) -> Made | None:
+    """The conversion that a call in vain should have been."""
+    given = ([arguments for _, arguments in calls] for calls in (made, tried))
+    due = due_call(question, *given, dated=dated)
+    return ("convert_currency", due) if due else None
 
 
 TOOL_SETS: Mapping[str, Callable[[Settings], ToolSet]] = {

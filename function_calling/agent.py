@@ -4,9 +4,9 @@
 the text in parts. The loop is one.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from openai import AsyncOpenAI
@@ -23,15 +23,14 @@ from function_calling.events import (
     ToolCalled,
     ToolReturned,
 )
+from function_calling.steering import Steering
 from function_calling.stopping import stopped
 from function_calling.telling import InParts, Telling, Whole
 from function_calling.time_limit import TimeLimit
-from function_calling.toolbox import Approve, Made, Toolbox
+from function_calling.toolbox import Approve, Toolbox
 
 # Any constant will do: the same query shall get the same answer.
 SEED = 0
-# A model that has been told what is missing, and still repeats itself, won't think of it.
-REPETITIONS_STEERED = 1
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,7 @@ class Agent:
         tool_timeout: Seconds that one tool call may take.
         query_timeout: Seconds that a query may take.
         max_tokens: Tokens of one reply at most; one that is cut gets double, once.
-        first_choice: OpenAI's `tool_choice` until a tool has found something: `auto` or
-            `required`.
-        next_call: Given the query and the calls that succeeded, as names and arguments, the tool
-            that must be called next, `auto` where the model decides, "" where none need be called.
-            Without it the model decides.
-        missing: Given the same, what no call was made for yet, as a sentence for a model that
-            repeats a call; "" where nothing is known to be missing.
+        steering: Which calls are forced and put right.
         approve: Asks a person before a tool runs that needs a yes; the query's time stands still
             meanwhile. Without it nobody is asked, and the toolbox decides.
     """
@@ -67,9 +60,7 @@ class Agent:
     tool_timeout: float = 30.0
     query_timeout: float = 290.0
     max_tokens: int = 512
-    first_choice: str = "auto"
-    next_call: Callable[[str, Sequence[Made]], str] | None = None
-    missing: Callable[[str, Sequence[Made]], str] | None = None
+    steering: Steering = field(default_factory=Steering)
     approve: Approve | None = None
 
     async def answer(self, query: str) -> Answer:
@@ -136,7 +127,7 @@ class Agent:
         asked_again = False
         while True:
             last = talk.rounds >= self.max_rounds or talk.exhausted
-            choice = "none" if last else self._choice(talk)
+            choice = "none" if last else self.steering.choice(talk)
             forced = choice not in ("none", "auto")
             yield ModelCalled(talk.rounds + 1, choice)
             telling.begin(aloud=not forced)
@@ -180,24 +171,17 @@ class Agent:
     async def _carried_out(
         self, talk: Conversation, reply: Reply, limit: TimeLimit
     ) -> AsyncGenerator[Event, None]:
-        for call in reply.calls:
-            yield ToolCalled(call.id, call.name, call.arguments)
-        missing = self.missing(talk.query, talk.made) if self.missing else ""
-        outcomes = await talk.carry_out(reply, limit, missing=missing, approve=self.approve)
-        for call, outcome in zip(reply.calls, outcomes, strict=True):
-            yield ToolReturned(call.id, outcome)
-
-    def _choice(self, talk: Conversation) -> str:
-        """`none`, `auto`, `required`, or the name of the tool that must be called."""
-        made = talk.made
-        if talk.refused:
-            return "auto"
-        steered = talk.repetitions <= REPETITIONS_STEERED
-        if self.next_call and steered and (due := self.next_call(talk.query, made)):
-            return due
-        if not made:
-            return self.first_choice
-        return "auto" if self.next_call is None else "none"
+        """Make the calls, and where they bring nothing new, the one that they should have been."""
+        made, replies = len(talk.made), [reply]
+        for each in replies:
+            for call in each.calls:
+                yield ToolCalled(call.id, call.name, call.arguments)
+            outcomes = await talk.carry_out(each, limit, approve=self.approve)
+            for call, outcome in zip(each.calls, outcomes, strict=True):
+                yield ToolReturned(call.id, outcome)
+            in_vain = each is reply and len(talk.made) == made
+            if in_vain and (right := self.steering.put_right(talk)):
+                replies.append(right)
 
     def _request(self, talk: Conversation, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a query has one answer."""

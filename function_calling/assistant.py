@@ -67,9 +67,7 @@ class Assistant:
             tool_timeout=self.settings.tool_timeout,
             query_timeout=self.settings.query_timeout,
             max_tokens=self.settings.max_reply_tokens,
-            first_choice=self.tools.first_choice,
-            next_call=self.tools.next_call,
-            missing=self.tools.missing,
+            steering=self.tools.steering,
             approve=approve,
         )
 

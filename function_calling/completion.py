@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from traceback import clear_frames
 from typing import Any
 
@@ -17,6 +18,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.messages import Usage
+from function_calling.outcomes import Made
 
 # What the caller of a query can do something about; other 4xx are the operator's (a wrong key).
 CALLERS_FAULTS = (400, 413, 422)
@@ -41,6 +43,15 @@ class Call:
         except (ValueError, RecursionError):
             return self.name, self.arguments
         return self.name, json.dumps(members, sort_keys=True)
+
+    @property
+    def given(self) -> Made:
+        """Name and arguments, numbers as `Decimal`; arguments that are no object are none."""
+        try:
+            members = json.loads(self.arguments.strip() or "{}", parse_float=Decimal)
+        except (ValueError, RecursionError):
+            members = {}
+        return self.name, members if isinstance(members, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

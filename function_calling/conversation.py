@@ -2,7 +2,7 @@
 
 A query may be the last message of a longer conversation; calls and results here are its own.
 
-- A tool gets two retries; after its third failing round it is not called any more.
+- A tool gets two retries; after three failing rounds in a row it is not called any more.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since; nor is one that may have changed something before it failed.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
@@ -11,11 +11,9 @@ A query may be the last message of a longer conversation; calls and results here
 """
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -24,7 +22,7 @@ from function_calling.function_schema import Question, Told
 from function_calling.grounding import check, invented, left_out, tells
 from function_calling.history import calls_message, prompted, results_messages
 from function_calling.messages import Usage
-from function_calling.outcomes import ToolOutcome, excuse, findings
+from function_calling.outcomes import Made, ToolOutcome, excuse, findings
 from function_calling.time_limit import TimeLimit
 from function_calling.toolbox import Approve, Toolbox
 
@@ -87,14 +85,13 @@ class Conversation:
         self.usage = added(self.usage, reply.usage)
 
     async def carry_out(
-        self, reply: Reply, limit: TimeLimit, *, missing: str = "", approve: Approve | None = None
+        self, reply: Reply, limit: TimeLimit, *, approve: Approve | None = None
     ) -> list[ToolOutcome]:
         """Make the reply's calls and tell their results; they come in the order of the calls.
 
         Args:
             reply: The model's.
             limit: When it is over, calls are given up, and none is begun.
-            missing: What a call that is made again reads behind its result.
             approve: Asks a person, whose time does not count.
         """
         self.repetitions += any(call.key in self._results for call in reply.calls)
@@ -111,7 +108,7 @@ class Conversation:
         # A round counts once, so that three wrong calls side by side still leave the retries.
         failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
         self._failures.update(failed)
-        outcomes = [self._told(call, new, missing) for call in reply.calls]
+        outcomes = [self._told(call, new) for call in reply.calls]
         self.messages.append(calls_message(reply.text, reply.calls))
         self.messages += results_messages(reply.calls, [outcome.content for outcome in outcomes])
         return outcomes
@@ -154,12 +151,9 @@ class Conversation:
         return excuse(self.outcomes, self._toolbox.descriptions)
 
     @property
-    def made(self) -> list[tuple[str, dict[str, Any]]]:
+    def made(self) -> list[Made]:
         """Name and arguments of each call that succeeded, in order, numbers as `Decimal`."""
-        return [
-            (call.name, json.loads(call.arguments.strip() or "{}", parse_float=Decimal))
-            for call in self._succeeded
-        ]
+        return [call.given for call in self._succeeded]
 
     async def _outcome(self, call: Call, limit: TimeLimit, approve: Approve | None) -> ToolOutcome:
         if limit.left() <= 0:
@@ -174,15 +168,12 @@ class Conversation:
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= FAILURES_ALLOWED
 
-    def _told(
-        self, call: Call, new: dict[tuple[str, str], ToolOutcome], missing: str
-    ) -> ToolOutcome:
+    def _told(self, call: Call, new: dict[tuple[str, str], ToolOutcome]) -> ToolOutcome:
         """What the model reads as the result of `call`."""
         key = call.key
         if earlier := self._results.get(key):
             self.exhausted |= not earlier.ok
-            again = f"{SAME_AGAIN}{earlier.content}{missing and f' {missing}'}"
-            return replace(earlier, content=again)
+            return replace(earlier, content=f"{SAME_AGAIN}{earlier.content}")
         if key not in new:
             self.exhausted = True
             return ToolOutcome(self._refusal(call.name), ok=False)
@@ -199,6 +190,7 @@ class Conversation:
             self._remember(key, outcome)
         if outcome.ok:
             self._succeeded.append(call)
+            del self._failures[call.name]
         elif outcome.refused:
             self.refused = True
             self._results[key] = outcome

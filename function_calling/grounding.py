@@ -21,6 +21,12 @@ _MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 # The beginning of a tool call that a model wrote as its answer.
 _CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
 
+# What a model has read of the loop and of tools, and what is written for nobody else.
+_FOR_MODELS = re.compile(
+    r"</?tool_(?:call|response)>|\bTh(?:at|e) answer is not right\b|"
+    r"\bThe user (?:does not (?:ask|say)|has|names|means|wants|corrected)\b"
+)
+
 # A number that a program wrote into JSON as text: its point is a point.
 _EXACT = re.compile(r"\d+(\.\d+)?")
 
@@ -62,10 +68,12 @@ def check(answer: str, query: str, results: Sequence[Result], given: str = "") -
 def invented(answer: str, known_text: str, results: Sequence[Result]) -> list[str]:
     """The numbers that neither a result nor `known_text` contains, as sentences for the model.
 
-    An answer that is a tool call written out is none, whatever its numbers.
+    An answer that is a tool call written out is none, nor is one that was told to the model.
     """
     if _CALL.match(answer):
         return ["The answer is a tool call, which the user can't read: write a sentence."]
+    if _FOR_MODELS.search(answer):
+        return ["The answer repeats what I told you: say what the tools returned."]
     known = _values(known_text).union(*(_returned(result.content) for result in results))
     return [
         f"The answer says {number.text}, which {_missing_from(results)}."

@@ -5,6 +5,7 @@ currencies stand words that are part of a third one's ("dollars et", "Trinité-e
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 
@@ -116,6 +117,12 @@ def _units() -> frozenset[str]:
     names = (get_currency_name(code, n, locale="en") for code in active_codes() for n in (1, 2))
     words = {split_words(name)[-1] for name in names}
     return frozenset(word for word in words if len(word) >= _SHORTEST_UNIT)
+
+
+def multiplies(behind: str) -> bool:
+    """Whether what stands right behind a number may multiply it, as in "5 tusen" and "5千"."""
+    first = next(iter(split_words(behind)), "")
+    return bool(first) and (_scales(first, near=True) or unicodedata.numeric(first[0], 0) > 0)
 
 
 def _scales(word: str, *, near: bool) -> bool:

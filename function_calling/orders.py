@@ -14,10 +14,18 @@ import re
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 from function_calling.currencies import Currency
 from function_calling.enumerations import is_joined, shared_units
-from function_calling.named_currencies import Codes, chief, named, unit, without_ordinary_words
+from function_calling.named_currencies import (
+    Codes,
+    chief,
+    multiplies,
+    named,
+    unit,
+    without_ordinary_words,
+)
 from function_calling.stated import Amount, either, placed_amounts, plain_text
 from function_calling.words import split_words
 
@@ -33,15 +41,27 @@ _UNREAD = re.compile(r"[\u0590-\u06ff]")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One conversion: the amount, in the currency that stands beside it, and what it becomes."""
+    """One conversion: the amount, in the currency that stands beside it, and what it becomes.
+
+    `exact` unless a word beside the amount may multiply it, in a language whose numbers are unread.
+    """
 
     amount: Amount
     source: Codes
     target: Codes
+    exact: bool
 
     def is_met(self, source: str, target: str, amount: Decimal) -> bool:
         """Whether the conversion, its currencies as ISO 4217 codes, is the one that is ordered."""
         return source in self.source and target in self.target and self.amount.may_be(amount)
+
+    def arguments(self) -> dict[str, Any]:
+        """The order as `convert_currency` takes it."""
+        return {
+            "from_currency": chief(self.source),
+            "to_currency": chief(self.target),
+            "amount": min(self.amount.values),
+        }
 
     def told(self) -> str:
         """The order in words: "80 euros to British pounds (EUR to GBP)"."""
@@ -69,6 +89,7 @@ class _Placed:
         end: Where they end.
         amount: The amount.
         unit: The currency; empty where none stands beside it.
+        exact: Whether the digits tell all of the amount.
     """
 
     begins: int
@@ -76,6 +97,7 @@ class _Placed:
     end: int
     amount: Amount
     unit: Codes
+    exact: bool
 
     def others(self, names: list[Codes]) -> list[Codes]:
         """The currencies but its own."""
@@ -91,7 +113,7 @@ def orders(question: str) -> Orders:
     joined = [is_joined(text, each.begins) for each in placed]
     becomes = _targets(_names(text, placed), placed, joined)
     found = [
-        Order(each.amount, each.unit, target)
+        Order(each.amount, each.unit, target, each.exact)
         for each, targets in zip(placed, becomes, strict=True)
         for target in targets
         if each.unit
@@ -130,10 +152,11 @@ def _placed(text: str, start: int, end: int, amount: Amount) -> _Placed:
     if word := _BEFORE.search(text[:start]):
         leading = next(named(split_words(word[1])), Codes())
     if _GLUED.search(text[start - 1 : start] + text[end : end + 1]):
-        return _Placed(start, start, end, amount, Codes())  # the 2 of "USD2CAD"
+        return _Placed(start, start, end, amount, Codes(), False)  # the 2 of "USD2CAD"
+    exact = len(amount.values) == 1 and not multiplies(text[end:])
     if leading and word and not (behind and word[1].isalpha()):
-        return _Placed(word.start(), start, end, amount, leading)
-    return _Placed(start, start, end, amount, behind)
+        return _Placed(word.start(), start, end, amount, leading, exact)
+    return _Placed(start, start, end, amount, behind, exact)
 
 
 def _between(text: str, alone: _Placed) -> Order | None:
@@ -144,7 +167,8 @@ def _between(text: str, alone: _Placed) -> Order | None:
     for to in _TO.finditer(rest):
         sides = [list(named(split_words(side))) for side in (rest[: to.start()], rest[to.end() :])]
         if all(sides):
-            return Order(alone.amount, *sides[0], *sides[1])
+            exact = alone.exact and not _BEHIND.match(text, alone.end)
+            return Order(alone.amount, sides[0][0], sides[1][0], exact)
     return None
 
 

@@ -181,9 +181,8 @@ class InParts:
         return True
 
     def _wrong_until(self, end: int) -> bool:
-        """Whether the reply up to here has a number that nobody stated."""
-        new = self._reply[self._place : end]
-        return bool(numbers(new)) and bool(self._talk.invented(self._reply[:end]))
+        """Whether the reply up to here has a number that nobody stated, or is none for people."""
+        return bool(self._talk.invented(self._reply[:end]))
 
     def _tell(self, end: int) -> str:
         """Tell the reply up to here; white space waits for what follows it."""

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from function_calling.errors import SettingsError
+from function_calling.steering import Steering
 from function_calling.toolbox import FinalAnswer, Made, Toolbox
 
 CLOSING = (
@@ -39,8 +40,8 @@ class ToolSet:
             small model from answering from memory, `auto` lets it answer.
         next_call: Given the question and the calls of these tools that succeeded, the tool that
             must be called next, "" where none need be. Without it the model decides.
-        missing: Given the same, a sentence for a model that repeats a call: what of the question
-            no call was made for yet. "" where nothing is known to be missing.
+        due: Given the same, and the calls of a round that failed or were made before, the call
+            that the question leaves no choice about: the loop makes it in the model's place.
         reply_without_tool: What a model that must call calls for any other message; None: one
             that is made of the topic.
         close: Frees what the tools hold.
@@ -51,9 +52,14 @@ class ToolSet:
     topic: str = ""
     first_choice: str = "required"
     next_call: Callable[[str, Sequence[Made]], str] | None = None
-    missing: Callable[[str, Sequence[Made]], str] | None = None
+    due: Callable[[str, Sequence[Made], Sequence[Made]], Made | None] | None = None
     reply_without_tool: Callable[[], FinalAnswer] | None = None
     close: Callable[[], None] = _free_nothing
+
+    @property
+    def steering(self) -> Steering:
+        """What a model is made to call."""
+        return Steering(first_choice=self.first_choice, next_call=self.next_call, due=self.due)
 
     @property
     def names(self) -> list[str]:
@@ -106,7 +112,7 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
         topic=topics,
         first_choice="required" if must_call else "auto",
         next_call=alone.next_call if alone else _steering(sets),
-        missing=partial(_missing, sets),
+        due=partial(_due, sets),
         close=partial(_close, sets),
     )
 
@@ -146,14 +152,16 @@ def _steering(sets: Sequence[ToolSet]) -> Callable[[str, Sequence[Made]], str] |
     return next_call
 
 
-def _missing(sets: Sequence[ToolSet], question: str, made: Sequence[Made]) -> str:
-    """What the sets that were called are missing."""
-    told = []
+def _due(
+    sets: Sequence[ToolSet], question: str, made: Sequence[Made], tried: Sequence[Made]
+) -> Made | None:
+    """The call that a set knows for one of its own that was tried in vain."""
     for each in sets:
         own = [call for call in made if call[0] in each.names]
-        if each.missing and own:
-            told.append(each.missing(question, own))
-    return " ".join(filter(None, told))
+        vain = [call for call in tried if call[0] in each.names]
+        if each.due and vain and (due := each.due(question, own, vain)):
+            return due
+    return None
 
 
 def _imported(name: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:

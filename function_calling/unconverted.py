@@ -11,6 +11,7 @@ from typing import Any
 from function_calling.currencies import Currency, find_currency
 from function_calling.currency_names import active_codes
 from function_calling.dates import days
+from function_calling.errors import ToolError
 from function_calling.named_currencies import chief
 from function_calling.orders import orders
 from function_calling.stated import correction, either, stated
@@ -36,10 +37,32 @@ def next_call(question: str, made: Sequence[Mapping[str, Any]]) -> str:
     return "convert_currency" if unconverted(question, made) else ""
 
 
-def missing(question: str, made: Sequence[Mapping[str, Any]]) -> str:
-    """What is `unconverted`, as a sentence for a model that goes in circles; "" for nothing."""
-    left = ", ".join(unconverted(question, made))
-    return f"The user names more than that: {left}. Make the call for it." if left else ""
+def due_call(
+    question: str,
+    made: Sequence[Mapping[str, Any]],
+    tried: Sequence[Mapping[str, Any]],
+    *,
+    dated: bool = False,
+) -> dict[str, Any] | None:
+    """The arguments that a model should have called with; None where that isn't sure.
+
+    Args:
+        question: What was asked.
+        made: The arguments of each conversion made so far.
+        tried: Those of calls that brought nothing new. If one is as ordered, it failed for a
+            reason that is not the model's.
+        dated: Whether a day may be given, whose rate is wanted.
+    """
+    asked = orders(correction(question) or question)
+    meant = days(question) if dated else []
+    if not asked.complete or len(meant) > 1 or any(len(each) > 1 for each in meant):
+        return None
+    done = [_conversion(each) for each in made]
+    left = [each for each in asked.each if not any(each.is_met(*one) for one in done)]
+    if not left or not left[0].exact or any(left[0].is_met(*_conversion(one)) for one in tried):
+        return None
+    on = [{"on": str(day)} for each in meant for day in each]
+    return left[0].arguments() | (on[0] if on else {})
 
 
 def unconverted(question: str, made: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -54,14 +77,7 @@ def unconverted(question: str, made: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     if correction(question):
         return []
-    done = [
-        (
-            find_currency(each["from_currency"]).code,
-            find_currency(each["to_currency"]).code,
-            Decimal(each["amount"]),
-        )
-        for each in made
-    ]
+    done = [_conversion(each) for each in made]
     asked = orders(question)
     left = [each.told() for each in asked.each if not any(each.is_met(*one) for one in done)]
     if not left and not asked.complete:
@@ -71,6 +87,16 @@ def unconverted(question: str, made: Sequence[Mapping[str, Any]]) -> list[str]:
         if used_days and used_days.isdisjoint(map(str, meant)):
             left.append(" or ".join(map(str, sorted(meant))))
     return list(dict.fromkeys(left))
+
+
+def _conversion(given: Mapping[str, Any]) -> tuple[str, str, Decimal]:
+    """The ISO 4217 codes and the amount of a call; empty codes where it names no currency."""
+    try:
+        source = find_currency(given["from_currency"]).code
+        target = find_currency(given["to_currency"]).code
+        return source, target, Decimal(given["amount"])
+    except (ToolError, KeyError, TypeError, ArithmeticError):
+        return "", "", Decimal(0)
 
 
 def _unused(question: str, done: Sequence[tuple[str, str, Decimal]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +26,8 @@ from function_calling.conversation import SAME_AGAIN
 from function_calling.errors import EngineError, RequestError, ToolError
 from function_calling.events import Answer, AskedAgain, ModelCalled, ToolCalled, ToolReturned
 from function_calling.messages import Usage
-from function_calling.toolbox import FinalAnswer, Toolbox, changes_something
+from function_calling.steering import Steering
+from function_calling.toolbox import FinalAnswer, Made, Toolbox, changes_something
 
 QUERY = "42 USD in CAD?"
 TO_CAD = ("convert", {"amount": 42, "to": "CAD"})
@@ -164,7 +166,7 @@ async def test_calls_of_one_round_run_side_by_side() -> None:
 async def test_the_first_choice_is_for_the_first_round() -> None:
     """Forced once, the model is free to answer afterwards."""
     server = ScriptedServer(calls(TO_CAD), says(TOLD_CAD))
-    await agent(server, first_choice="required").answer(QUERY)
+    await agent(server, steering=Steering(first_choice="required")).answer(QUERY)
     assert [request["tool_choice"] for request in server.requests] == ["required", "auto"]
 
 
@@ -422,7 +424,7 @@ async def test_the_choice_stays_forced_until_a_tool_has_found_something() -> Non
     """A failed call must be put right, not talked about."""
     wrong = calls(("convert", {"amount": 42, "to": "XYZ"}))
     server = ScriptedServer(wrong, calls(TO_CAD), says(TOLD_CAD))
-    answer = await agent(server, first_choice="required").answer(QUERY)
+    answer = await agent(server, steering=Steering(first_choice="required")).answer(QUERY)
     assert [request["tool_choice"] for request in server.requests] == ["required"] * 2 + ["auto"]
     assert answer.text == TOLD_CAD
 
@@ -434,25 +436,41 @@ async def test_calls_that_the_question_still_needs_are_forced() -> None:
         return "convert" if [arguments["to"] for _, arguments in made] == ["CAD"] else ""
 
     server = ScriptedServer(calls(TO_CAD), calls(TO_EUR), says(f"{TOLD_CAD} {TOLD_EUR}"))
-    answer = await agent(server, next_call=needs_euros).answer(QUERY)
+    answer = await agent(server, steering=Steering(next_call=needs_euros)).answer(QUERY)
     named = {"type": "function", "function": {"name": "convert"}}
     assert [request["tool_choice"] for request in server.requests] == ["auto", named, "none"]
     assert answer.grounding == "ok"
 
 
-async def test_a_model_that_repeats_itself_is_told_what_is_missing() -> None:
-    """And is forced on once more; what it can't think of then it can't be made to say."""
+async def test_a_model_that_repeats_itself_is_forced_on_once() -> None:
+    """What it can't think of then it can't be made to say."""
     server = ScriptedServer(calls(TO_CAD), calls(TO_CAD), calls(TO_CAD), says(TOLD_CAD))
-    answer = await agent(
-        server,
-        next_call=lambda query, made: "convert",
-        missing=lambda query, made: f"Not after {len(made)} call.",
-    ).answer(QUERY)
+    steering = Steering(next_call=lambda query, made: "convert")
+    answer = await agent(server, steering=steering).answer(QUERY)
     first, *others = results(server)
-    assert others == [f"{SAME_AGAIN}{first} Not after 1 call."] * 2
+    assert others == [f"{SAME_AGAIN}{first}"] * 2
     forced = [request["tool_choice"] not in ("auto", "none") for request in server.requests]
     assert forced == [True, True, True, False]
     assert answer.text == TOLD_CAD
+
+
+@pytest.mark.parametrize("vain", [("convert", {"amount": 42, "to": "XYZ"}), TO_CAD])
+async def test_the_call_that_is_due_is_made_where_the_model_makes_another(
+    vain: tuple[str, dict[str, Any]],
+) -> None:
+    """One that fails, or one that has its result; the model reads its own call put right."""
+
+    def due(query: str, made: Sequence[Made], tried: Sequence[Made]) -> Made | None:
+        assert list(tried) in ([], [vain])
+        return TO_EUR if [each["to"] for _, each in made] == ["CAD"] else None
+
+    server = ScriptedServer(calls(TO_CAD), calls(vain), says(f"{TOLD_CAD} {TOLD_EUR}"))
+    steering = Steering(next_call=lambda query, made: "convert" if len(made) < 2 else "", due=due)
+    answer = await agent(server, steering=steering).answer(QUERY)
+    assert answer.text == f"{TOLD_CAD} {TOLD_EUR}"
+    assert "38.64" in results(server)[-1]
+    asked = server.requests[-1]["messages"][-2]["tool_calls"]
+    assert [json.loads(each["function"]["arguments"]) for each in asked] == [TO_EUR[1]]
 
 
 def decline() -> FinalAnswer:

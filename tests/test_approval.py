@@ -12,6 +12,7 @@ from function_calling.approval import checked_by, needs_approval
 from function_calling.errors import ToolError
 from function_calling.events import Answer, ToolReturned
 from function_calling.function_schema import Question, Told
+from function_calling.steering import Steering
 from function_calling.todo_tools import todo_tools
 from function_calling.todos import TodoStore
 from function_calling.toolbox import Approve, Toolbox
@@ -46,10 +47,11 @@ async def answer(server: ScriptedServer, approve: Approve, **bounds: Any) -> Ans
 
 async def test_after_a_no_nothing_is_forced() -> None:
     """Neither by the first choice nor by what the tools would have called next."""
-    for steering in ({"first_choice": "required"}, {"next_call": lambda _query, _made: "sell"}):
+    forced = Steering(first_choice="required"), Steering(next_call=lambda _query, _made: "sell")
+    for steering in forced:
         server = ScriptedServer(calls(SELL), says("As you like."))
         asked: list[str] = []
-        told = await answer(server, saying(False, asked), **steering)
+        told = await answer(server, saying(False, asked), steering=steering)
         assert told.text == "As you like."
         assert server.requests[-1]["messages"][-1]["content"] == SAID_NO
         assert [each["tool_choice"] for each in server.requests[1:]] == ["auto"]

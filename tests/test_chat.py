@@ -37,6 +37,7 @@ from function_calling.errors import ToolError
 from function_calling.numerals import numbers
 from function_calling.outcomes import ToolOutcome
 from function_calling.rates import FixedRates
+from function_calling.steering import Steering
 from function_calling.telling import FROM_MEMORY, InParts
 from function_calling.toolbox import FinalAnswer, Toolbox
 from tools import CurrencyTools
@@ -270,11 +271,14 @@ async def test_what_the_model_leaves_out_is_told_by_the_tool() -> None:
 async def test_an_answer_from_memory_is_sent_back_once() -> None:
     """A server need not hold the model to a call; nothing of the answer is told."""
     server = ScriptedServer(says("About a hundred."), calls(TO_CAD), says(TOLD_CAD))
-    events = await told(agent(server, first_choice="required"))
+    events = await told(agent(server, steering=Steering(first_choice="required")))
     assert text(events) == TOLD_CAD
     assert FROM_MEMORY in server.requests[1]["messages"][-1]["content"]
     insists = [says("About a hundred."), says("Around a hundred.")]
-    assert text(await chatted(*insists, first_choice="required")) == "Around a hundred."
+    assert (
+        text(await chatted(*insists, steering=Steering(first_choice="required")))
+        == "Around a hundred."
+    )
 
 
 async def test_words_before_a_call_are_told_apart_from_the_answer() -> None:
@@ -300,7 +304,7 @@ def bureau(*turns: Turn) -> tuple[ScriptedServer, Agent]:
     server = ScriptedServer(*turns)
     toolbox = Toolbox([CurrencyTools(FixedRates()).convert_currency])
     # The first look at a currency's names takes long on a busy machine.
-    bounds = {"first_choice": "required", "tool_timeout": 200}
+    bounds = {"steering": Steering(first_choice="required"), "tool_timeout": 200}
     return server, Agent(server.client(), "scripted", toolbox, "Convert.", **bounds)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_calling.grounding import check
+from function_calling.grounding import check, invented
 from function_calling.numerals import numbers
 from function_calling.toolbox import ToolOutcome
 
@@ -145,6 +145,21 @@ def test_a_failed_call_has_nothing_to_tell_but_may_be_quoted() -> None:
     """An honest answer repeats the reason."""
     failed = ToolOutcome("Tool convert took longer than 30 seconds.", ok=False)
     assert check("It took more than 30 seconds.", QUERY, [failed]) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The user does not ask for that, but for 5 euros to Swiss francs (EUR to CHF).",
+        "The answer is not right. Here you are.",
+        "It is done.\n<tool_response>done</tool_response>",
+    ],
+)
+def test_what_a_model_was_told_is_no_answer(answer: str) -> None:
+    """Whatever its numbers, people can do nothing with it."""
+    assert invented(answer, "5 euros in francs", []) == [
+        "The answer repeats what I told you: say what the tools returned."
+    ]
 
 
 def test_the_point_of_a_number_in_json_is_a_point() -> None:

@@ -56,7 +56,7 @@ MODEL_HALF = {
 }
 ASSISTANT_HALF = {
     "agent": {
-        *("toolbox", "completion", "conversation", "stopping", "telling", "events"),
+        *("toolbox", "completion", "conversation", "steering", "stopping", "telling", "events"),
         *("time_limit", "errors"),
     },
     "telling": {"completion", "conversation", "events", "numerals"},
@@ -64,15 +64,16 @@ ASSISTANT_HALF = {
         *("completion", "function_schema", "grounding", "history", "toolbox", "outcomes"),
         *("time_limit", "messages"),
     },
+    "steering": {"completion", "conversation", "json_text", "outcomes"},
     "stopping": {"completion", "conversation", "outcomes", "errors"},
     "history": {"errors"},
     "chat_events": {"events"},
     "chat_stream": {"chat_events", "events", "errors"},
-    "completion": {"messages", "errors"},
+    "completion": {"messages", "outcomes", "errors"},
     "events": {"outcomes", "messages"},
     "outcomes": set(),
     "grounding": {"dates", "numerals"},
-    "tool_sets": {"toolbox", "errors"},
+    "tool_sets": {"steering", "toolbox", "errors"},
     "toolbox": {"approval", "bounded_call", "function_schema", "json_text", "outcomes", "errors"},
     "approval": set(),
     "function_schema": {
@@ -94,6 +95,7 @@ ASSISTANT_HALF = {
     },
     "unconverted": {
         *("dates", "orders", "stated", "named_currencies", "currencies", "currency_names"),
+        "errors",
     },
     "orders": {"stated", "enumerations", "named_currencies", "currencies", "words"},
     "stated": {

@@ -15,7 +15,7 @@ from function_calling.questions import (
     left_out,
 )
 from function_calling.stated import stated
-from function_calling.unconverted import missing, next_call
+from function_calling.unconverted import due_call, next_call
 
 USD, EUR, GBP, JPY = map(Currency, ("USD", "EUR", "GBP", "JPY"))
 
@@ -117,27 +117,42 @@ def test_a_call_that_says_the_same_is_accepted(
     check_stated(question, source, JPY, Decimal(amount))
 
 
+FIVE_IN_YEN = made("USD", "JPY", "5")
+
+
 @pytest.mark.parametrize(
-    ("question", "calls", "named"),
+    ("question", "made_before", "tried", "due"),
     [
+        ("9.75 dollars in euros", [], made("USD", "XYZ", "9.75"), made("USD", "EUR", "9.75")),
         (
-            "42 USD in EUR, and 10 pounds in yen?",
-            [made("USD", "EUR", "42")],
-            ("pounds", "yen", "10"),
+            "50 USD to EUR and GBP",
+            [made("USD", "EUR", "50")],
+            made("USD", "EUR", "50"),
+            made("USD", "GBP", "50"),
         ),
-        ("50 USD to both EUR and GBP", [made("USD", "EUR", "50")], ("British pounds",)),
-        ("11 dollars and 12 dollars in euros", [made("usd", "euro", "11")], ("12",)),
-        ("5 USD in EUR on 2024-01-02 and 2024-01-03", [dated("2024-01-02")], ("2024-01-03",)),
-        ("42 US dollars to Canadian dollars", [made("USD", "CAD", "42")], ()),
+        (
+            "200 yen, oh no, 200 pounds, in euros",
+            [],
+            made("JPY", "EUR", "200"),
+            made("GBP", "EUR", "200"),
+        ),
+        ("5 USD in EUR on 2024-01-02", [], made("EUR", "USD", "5"), dated("2024-01-02")),
+        ("5 USD in EUR on 1/2/2024", [], made("EUR", "USD", "5"), None),
+        ("5 USD in EUR", [], made("USD", "EUR", "5"), None),
+        ("5 USD in EUR", [made("USD", "EUR", "5")], made("USD", "EUR", "5"), None),
+        ("5 tusen dollar in EUR", [], made("EUR", "USD", "5"), None),
+        ("The museum costs 18 euros; what are 40 USD in GBP?", [], made("EUR", "USD", "18"), None),
+        ("Convert dollars to euros", [], made("EUR", "USD", "1"), None),
     ],
 )
-def test_what_is_missing_is_named(
-    question: str, calls: list[dict[str, object]], named: tuple[str, ...]
+def test_the_call_that_is_due_is_known_where_the_question_leaves_no_choice(
+    question: str,
+    made_before: list[dict[str, object]],
+    tried: dict[str, object],
+    due: dict[str, object] | None,
 ) -> None:
-    """For a model that repeats a call; nothing is said where nothing is missing."""
-    told = missing(question, calls)
-    assert bool(told) == bool(named)
-    assert all(each in told for each in named)
+    """Not where the right call was tried, nor where something of the question is unread."""
+    assert due_call(question, made_before, [tried], dated=True) == due
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -174,17 +175,16 @@ def test_a_joined_set_is_told_of_its_own_calls_alone() -> None:
     assert join([ToolSet(functions=[ping]), ToolSet(functions=[pong])]).next_call is None
 
 
-def test_joined_sets_tell_what_each_is_missing() -> None:
-    """Each of the calls of its own tools, if there are any."""
-    missing = load("currency,todo").missing
-    assert missing
-    euros: Made = (
-        "convert_currency",
-        {"from_currency": "USD", "to_currency": "EUR", "amount": 5},
-    )
-    question = "Exchange 5 dollars to euros and yen"
-    assert "Japanese yen" in missing(question, [("create_task", {"title": "exchange"}), euros])
-    assert missing(question, [("create_task", {"title": "exchange"})]) == ""
+def test_joined_sets_put_right_calls_of_their_own() -> None:
+    """Not those of another set, though the question looks like a conversion."""
+    due = load("currency,todo").due
+    assert due
+    euros = {"from_currency": "USD", "to_currency": "EUR", "amount": Decimal(5)}
+    task: Made = ("create_task", {"title": "exchange"})
+    question = "Exchange 5 dollars to euros"
+    wrong: Made = ("convert_currency", euros | {"to_currency": "EURO-PA"})
+    assert due(question, [task], [wrong]) == ("convert_currency", euros)
+    assert due(question, [], [task]) is None
 
 
 @pytest.mark.parametrize(
