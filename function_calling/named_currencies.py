@@ -179,3 +179,8 @@ def _ordinary() -> frozenset[str]:
 def chief(codes: Codes) -> str:
     """The likeliest of the codes that a name may stand for."""
     return min(codes, key=lambda code: (code not in CHIEFS, code))
+
+
+def is_settled(codes: Codes) -> bool:
+    """Whether a name stands for one currency: of "krone" it isn't said which."""
+    return len(codes) == 1 or len(codes & CHIEFS) == 1

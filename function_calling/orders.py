@@ -21,6 +21,7 @@ from function_calling.enumerations import is_joined, shared_units
 from function_calling.named_currencies import (
     Codes,
     chief,
+    is_settled,
     multiplies,
     named,
     unit,
@@ -41,15 +42,24 @@ _UNREAD = re.compile(r"[\u0590-\u06ff]")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One conversion: the amount, in the currency that stands beside it, and what it becomes.
+    """One conversion.
 
-    `exact` unless a word beside the amount may multiply it, in a language whose numbers are unread.
+    Attributes:
+        amount: What is converted.
+        source: The currency beside it.
+        target: What it becomes.
+        exact: Whether the digits tell all of the amount, and no word beside them multiplies it.
     """
 
     amount: Amount
     source: Codes
     target: Codes
     exact: bool
+
+    @property
+    def leaves_no_choice(self) -> bool:
+        """Whether there is one amount and one pair of currencies that it can mean."""
+        return self.exact and is_settled(self.source) and is_settled(self.target)
 
     def is_met(self, source: str, target: str, amount: Decimal) -> bool:
         """Whether the conversion, its currencies as ISO 4217 codes, is the one that is ordered."""

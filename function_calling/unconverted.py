@@ -59,7 +59,9 @@ def due_call(
         return None
     done = [_conversion(each) for each in made]
     left = [each for each in asked.each if not any(each.is_met(*one) for one in done)]
-    if not left or not left[0].exact or any(left[0].is_met(*_conversion(one)) for one in tried):
+    if not left or not left[0].leaves_no_choice:
+        return None
+    if any(left[0].is_met(*_conversion(one)) for one in tried):
         return None
     on = [{"on": str(day)} for each in meant for day in each]
     return left[0].arguments() | (on[0] if on else {})

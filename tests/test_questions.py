@@ -142,6 +142,7 @@ FIVE_IN_YEN = made("USD", "JPY", "5")
         ("5 USD in EUR", [made("USD", "EUR", "5")], made("USD", "EUR", "5"), None),
         ("5 tusen dollar in EUR", [], made("EUR", "USD", "5"), None),
         ("The museum costs 18 euros; what are 40 USD in GBP?", [], made("EUR", "USD", "18"), None),
+        ("5 USD in kroner", [], made("USD", "XYZ", "5"), None),
         ("Convert dollars to euros", [], made("EUR", "USD", "1"), None),
     ],
 )
