@@ -26,7 +26,7 @@ from function_calling.words import UNSPACED, script, split_words
 
 LANGUAGES = (
     "en de fr es it pt pt_PT nl pl ru uk cs zh_Hans zh_Hant ja ko tr ar hi bn fa he "
-    "sv da nb fi el hu ro bg vi th id"
+    "sv da nb fi el hu ro bg vi th id sk sl hr lt lv et ca sw ms"
 )
 """CLDR's locales whose names are understood, the likelier first, separated by spaces."""
 

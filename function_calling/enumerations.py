@@ -9,12 +9,23 @@ _AND = r"(?<!\w)(?:and|n|or|then|und|oder|et|ou|y|o|e|och|og|en|i|и)|[和或跟
 _JOINED = re.compile(rf"(?:[,;]|\n\s*[-*•]|{_AND})\s?(?:an?\s)?$", re.IGNORECASE)
 _BY_AND = re.compile(rf"\s*,?\s*(?:{_AND})\s*", re.IGNORECASE)
 _BY_ANY = re.compile(rf"{_BY_AND.pattern}|\s*[,、]\s*", re.IGNORECASE)
+_EACH = re.compile(
+    r"\b(?:all|both|each|every|them|these|those|respectively|total|alle|beide[sn]?|jeweils|tous|"
+    r"toutes|chacun|todos|todas|ambos|cada|tutti|ciascuno|оба|обе|все|каждый)\b|"
+    r"都|各|分别|全部|それぞれ|각각|모두",
+    re.IGNORECASE,
+)
 _ENDS = re.compile(r"\s*(?:[?!.,;]|$)")
 
 
 def is_joined(text: str, begins: int) -> bool:
     """Whether what begins there is joined to what stands before it, by "and" or a comma."""
     return bool(_JOINED.search(text[:begins]))
+
+
+def asks_for_each(text: str) -> bool:
+    """Whether a word like "each" or "both" says that no amount is told only."""
+    return bool(_EACH.search(text))
 
 
 def shared_units(

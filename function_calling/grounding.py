@@ -23,7 +23,7 @@ _CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
 
 # What a model has read of the loop and of tools, and what is written for nobody else.
 _FOR_MODELS = re.compile(
-    r"</?tool_(?:call|response)>|\bTh(?:at|e) answer is not right\b|"
+    r"</?tool_(?:call|response)>|\bTh(?:at|e) answer is not right\b|\bAnswer my question again\b|"
     r"\bThe user (?:does not (?:ask|say)|has|names|means|wants|corrected)\b"
 )
 

@@ -27,10 +27,11 @@ _LONGEST_INSIDE, _LONGEST_NAME = 6, 4  # characters, words
 # With these no name begins or ends, though some hold them.
 _CONNECTING = frozenset("an and da de del des di du e en et i ja og si und y".split())  # noqa: SIM905
 _ELSEWHERE = (
-    "font bang real reala realise realite reality realiza realize realizo mark frank punta puntata "
-    "juan jen kina вони вона liber libera liberal libere liberec liberi libero liberta liberte "
-    "library france franca frances francez franceza francia francie francii francja francji "
-    "francois 프랑스 европа европе европу европы європа європи європі ευρωπη"
+    "font bang real reala realise realite reality realiza realize realizo mark frank punta "
+    "puntata juan jen kina von svarar svarade svarare вони вона liber libera liberal libere "
+    "liberec liberi libero liberta liberte library france franca frances francez franceza "
+    "francia francie francii francja francji francois 프랑스 европа европе европу европы європа "
+    "європи європі ευρωπη"
 )
 """Words that name no money, but beside a number may: French verbs, countries, the real thing."""
 
@@ -39,7 +40,7 @@ _ORDINARY = "all bob cop cup gel ils mad mur nad nio pen ron sol sos top try"
 
 _SHORT_WORD = re.compile(
     r"(?P<meant>\b(?:in|into|to)\s[^\W\d_]{3}\s*(?:[?!.,;]|$))|"
-    r"\b(?:I|we|you|he|she|they|who|just|ha[sd]|have|'ve)\swon\b|"
+    r"\b(?:I|we|you|he|she|they|who|just|ha[sd]|have|'ve)\swon\b|手元|地元|元気|"
     r"(?<!\w)(?<!\d\s)(?P<word>[^\W\d_]{3})(?!\w)",
     re.IGNORECASE,
 )
@@ -149,7 +150,8 @@ def _stands_inside(name: str, rest: str) -> bool:
     """Whether a part of a word is a name, with the rest of the word behind it."""
     if script(name) in UNSPACED:
         return len(name) > 1 or script(name) == "CJK"
-    return is_unit(name) and (len(name) > 1 or rest in _PARTICLES)
+    shortest = 2 if script(name) == "HANGUL" else 3
+    return is_unit(name) and (len(name) >= shortest or rest in _PARTICLES)
 
 
 @cache

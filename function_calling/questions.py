@@ -14,7 +14,8 @@ from function_calling.dates import days
 from function_calling.errors import ToolError
 from function_calling.named_currencies import Codes, chief
 from function_calling.numerals import numbers
-from function_calling.orders import orders, unit_of
+from function_calling.orders import orders
+from function_calling.placed import unit_of
 from function_calling.stated import Stated, correction, either, plain_text, stated
 from function_calling.words import split_words
 

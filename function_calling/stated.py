@@ -37,7 +37,7 @@ _ARTICLES = frozenset(
 _CORRECTION = re.compile(
     r"\b(?:no,? wait|wait|sorry|sry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
     r"correction|oh no|typo|mistyped|i typed|is out|forget (?:that|the|about)|never mind|"
-    r"instead of|nein|moment|quatsch|"
+    r"instead of|edit:|hang on|my (?:mistake|bad)|nein|moment|quatsch|"
     r"ich meine|ich meinte|pardon|non,|je veux dire|je voulais dire|plut[oô]t|perd[oó]n|"
     r"no,? espera|quiero decir|mejor dicho|anzi|scusa|cioè|desculpe|quero dizer|ali[aá]s|"
     r"нет,|извините|то есть)\b"

@@ -3,7 +3,6 @@
 A small model makes one conversion where three were asked for, and then the same one again.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,16 +10,11 @@ from typing import Any
 from function_calling.currencies import Currency, find_currency
 from function_calling.currency_names import active_codes
 from function_calling.dates import days
+from function_calling.enumerations import asks_for_each
 from function_calling.errors import ToolError
 from function_calling.named_currencies import chief
 from function_calling.orders import orders
 from function_calling.stated import correction, either, stated
-
-_EACH = re.compile(
-    r"\b(?:all|both|each|every|them|these|those|respectively|total|alle|beide[sn]?|jeweils|tous|"
-    r"toutes|chacun|todos|todas|ambos|cada|tutti|ciascuno|оба|обе|все|каждый)\b|都|各|分别|全部|それぞれ|각각|모두",
-    re.IGNORECASE,
-)
 
 
 def first_call(question: str) -> str:
@@ -111,7 +105,7 @@ def _unused(question: str, done: Sequence[tuple[str, str, Decimal]]) -> list[str
     used = sources | {target for _, target, _ in done}
     unused = [named for named in asked.named if named & active_codes() and not named & used]
     left = [Currency(chief(named)).units() for named in unused]
-    for amount in asked.amounts if _EACH.search(question) else ():
+    for amount in asked.amounts if asks_for_each(question) else ():
         converted = any(amount.may_be(one) for _, _, one in done)
         # A lone "1 dollar is …" states a rate more often than it asks for one.
         if not converted and 1 not in amount.values and amount.units & sources.union(*unused):

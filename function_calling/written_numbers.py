@@ -16,7 +16,7 @@ from decimal import Decimal
 from text_to_num import find_numbers
 
 from function_calling.currencies import SUBUNITS
-from function_calling.named_currencies import unit
+from function_calling.named_currencies import named, unit
 from function_calling.words import split_words
 
 _LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl")
@@ -33,14 +33,15 @@ _SCALES = {
 _SCALE = rf"(?P<scale>{'|'.join(_SCALES)})s?\b"
 _PARTS = {
     "half": "0.5",
+    "a half": "0.5",
     "a quarter": "0.25",
     "three quarters": "0.75",
     "a couple": "2",
     "a": "1",
 }
 _PART = re.compile(
-    rf"\b(?P<part>{'|'.join(_PARTS)})(?: of)?(?: an?)? {_SCALE}|"
-    rf"\b(?P<whole>[a-z]+|\d+) and a half {_SCALE.replace('scale', 'scale2')}",
+    rf"\b(?P<whole>[a-z]+|\d+) and (?P<more>a half|a quarter|three quarters)(?: {_SCALE})?\b|"
+    rf"\b(?P<part>{'|'.join(_PARTS)})(?: of)?(?: an?)? {_SCALE.replace('scale', 'times')}",
     re.IGNORECASE,
 )
 _SCALED = re.compile(rf"(?P<number>\d+(?:\.\d+)?) {_SCALE}", re.IGNORECASE)
@@ -79,19 +80,22 @@ class _Word:
 def in_digits(text: str) -> str:
     """The text with the numbers that count money in digits, and cents as decimals."""
     text = _PART.sub(_part, text)
-    for start, end, value in reversed(list(_written(text))):
-        text = f"{text[:start]}{value.normalize():f}{text[end:]}"
+    for start, end, digits in reversed(list(_written(text))):
+        text = f"{text[:start]}{digits}{text[end:]}"
     text = _SCALED.sub(lambda found: _times(Decimal(found["number"]), found["scale"]), text)
     text = _SHORT.sub(_in_full, text)
     return _CENTS.sub(_with_cents, text)
 
 
 def _part(found: re.Match[str]) -> str:
-    """ "half a million" in digits, or "two and a half thousand"."""
+    """ "half a million" in digits, or "two and a quarter thousand"."""
     if found["part"]:
-        return _times(Decimal(_PARTS[found["part"].lower()]), found["scale"])
+        return _times(Decimal(_PARTS[found["part"].lower()]), found["times"])
     whole = _read([_Word(found["whole"], 0, 0)], "en")
-    return _times(whole[0][2] + Decimal("0.5"), found["scale2"]) if whole else found[0]
+    if not (whole or found["whole"].isdigit()):
+        return found[0]
+    number = whole[0][2] if whole else Decimal(found["whole"])
+    return _times(number + Decimal(_PARTS[found["more"].lower()]), found["scale"] or "")
 
 
 def _in_full(found: re.Match[str]) -> str:
@@ -103,12 +107,12 @@ def _in_full(found: re.Match[str]) -> str:
 
 
 def _times(number: Decimal, scale: str) -> str:
-    by = (_SCALES | _SHORT_SCALES)[scale.lower()]
+    by = (_SCALES | _SHORT_SCALES | {"": 1})[scale.lower()]
     return f"{(number * by).normalize():f}"
 
 
-def _written(text: str) -> Iterator[tuple[int, int, Decimal]]:
-    """The numbers in words that count money: where each begins and ends, and its value."""
+def _written(text: str) -> Iterator[tuple[int, int, str]]:
+    """The numbers in words that count money: where each begins and ends, and its digits."""
     words = [_Word(each[0], each.start(), each.end()) for each in _WORD.finditer(text)]
     read = {number for language in _LANGUAGES for number in _read(words, language)}
     behind = 0
@@ -121,9 +125,12 @@ def _written(text: str) -> Iterator[tuple[int, int, Decimal]]:
         goes_on = start - behind == 1 < start or re.search(r"\d\s?$", text[:start])
         if goes_on and text[start:end].lower() in _SCALES:
             continue
+        cents = 9 < value < 100 and behind and _is_currency(text[behind:start])
         if _counts_money(following):
             behind = end
-            yield start, end, value
+            yield start, end, f"{value.normalize():f}"
+        elif cents:  # "nine pounds sixty"
+            yield start, end, f"{value.normalize():f} cents"
 
 
 def _read(words: list[_Word], language: str) -> list[tuple[int, int, Decimal]]:
@@ -138,6 +145,12 @@ def _counts_money(behind: str) -> bool:
     """Whether a currency follows, or what a hundredth of one is called."""
     words = split_words(behind) if _WORD_FOLLOWS.match(behind) else []
     return bool(unit(words, near=True)) or not SUBUNITS.isdisjoint(words[:1])
+
+
+def _is_currency(text: str) -> bool:
+    """Whether this is a currency's name, and nothing else."""
+    words = split_words(text)
+    return len(list(named(words))) == 1 and bool(unit(words, near=True)) and len(words) < 3
 
 
 def _with_cents(found: re.Match[str]) -> str:

@@ -90,14 +90,15 @@ ASSISTANT_HALF = {
     "llama_client": {"errors", "settings"},
     "dates": {"currency_names"},
     "questions": {
-        *("dates", "numerals", "orders", "stated", "named_currencies", "currencies", "words"),
-        "errors",
+        *("dates", "numerals", "orders", "placed", "stated", "named_currencies", "currencies"),
+        *("words", "errors"),
     },
     "unconverted": {
         *("dates", "orders", "stated", "named_currencies", "currencies", "currency_names"),
-        "errors",
+        *("enumerations", "errors"),
     },
-    "orders": {"stated", "enumerations", "named_currencies", "currencies", "words"},
+    "orders": {"placed", "stated", "enumerations", "named_currencies", "currencies", "words"},
+    "placed": {"stated", "enumerations", "named_currencies", "words"},
     "stated": {
         *("dates", "named_currencies", "currency_names", "number_words", "numerals", "words"),
         *("enumerations", "written_numbers"),
