@@ -36,6 +36,7 @@ OUT_OF_SCOPE = (
     "I can only convert money from one currency to another. Tell me an amount and the two "
     "currencies, and I'll convert it."
 )
+MISREAD = "I could not make out which conversion you ask for."
 
 
 class CurrencyTools:
@@ -118,7 +119,11 @@ def _convert(
     except ToolError as error:
         raise ToolError(f"{error} {currencies_named(asked)}".strip()) from None
     amount = checked_amount(amount)
-    if asked and (asked_back := ask_back(asked, source, target, amount)):
+    try:
+        asked_back = ask_back(asked, source, target, amount) if asked else ""
+    except ToolError as error:
+        raise ToolError(str(error), in_short=MISREAD) from None
+    if asked_back:
         return FinalAnswer(asked_back)
     return convert(amount, source, target, find_rate(source.code, target.code))
 

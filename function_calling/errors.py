@@ -26,7 +26,16 @@ class WeightsError(FunctionCallingError):
 
 
 class ToolError(FunctionCallingError):
-    """A tool call can't be carried out; the text tells the model what would be right."""
+    """A tool call can't be carried out; the text tells the model what would be right.
+
+    Args:
+        problem: The text.
+        in_short: What a person reads in its place, where it is for the model alone.
+    """
+
+    def __init__(self, problem: str, *, in_short: str | None = None) -> None:
+        super().__init__(problem)
+        self.in_short = in_short
 
 
 class ApiError(FunctionCallingError):

@@ -198,7 +198,7 @@ class Toolbox:
     def _failed(self, name: str, error: BaseException) -> ToolOutcome:
         """A function's error as the model reads it; the operator reads where it came from."""
         if isinstance(error, ToolError):
-            return self._failure(str(error))
+            return self._failure(str(error), in_short=error.in_short)
         if isinstance(error, asyncio.CancelledError):
             problem = f"Tool {name} failed: what it waited for was cancelled."
             return self._failure(problem, begun=name)

@@ -24,7 +24,7 @@ from function_calling.settings import Settings
 from function_calling.todo_tools import MOST_LISTED, TodoTools, todo_tools
 from function_calling.todos import TodoStore
 from function_calling.toolbox import FinalAnswer, Toolbox
-from tools import OUT_OF_SCOPE, CurrencyTools, DatedCurrencyTools, currency_tools
+from tools import MISREAD, OUT_OF_SCOPE, CurrencyTools, DatedCurrencyTools, currency_tools
 
 
 def convert(amount: str, source: str = "USD", target: str = "CAD", rate: str = "3.14159"):
@@ -226,6 +226,17 @@ async def test_the_rate_is_of_the_day_that_is_asked_for(
     )
     assert outcome.summary == f"The converted amount of 3 US dollars to euros is {answer}"
     assert outcome.value["rate_date"] in answer
+
+
+async def test_what_is_said_to_the_model_alone_is_not_told_to_people() -> None:
+    """They read that it was not understood."""
+    toolbox = Toolbox([CurrencyTools(FixedRates()).convert_currency])
+    arguments = {"from_currency": "EUR", "to_currency": "USD", "amount": 3}
+    outcome = await toolbox.call(
+        "convert_currency", json.dumps(arguments), context=[Question("3 USD in EUR")]
+    )
+    assert outcome.content.endswith("3 US dollars to euros (USD to EUR): convert that.")
+    assert outcome.told == MISREAD
 
 
 @pytest.mark.parametrize("on", ["2024-13-01", "yesterday", "2024-05-06"])
