@@ -10,9 +10,9 @@ _JOINED = re.compile(rf"(?:[,;]|\n\s*[-*•]|{_AND})\s?(?:an?\s)?$", re.IGNORECA
 _BY_AND = re.compile(rf"\s*,?\s*(?:{_AND})\s*", re.IGNORECASE)
 _BY_ANY = re.compile(rf"{_BY_AND.pattern}|\s*[,、]\s*", re.IGNORECASE)
 _EACH = re.compile(
-    r"\b(?:all|both|each|every|them|these|those|respectively|total|alle|beide[sn]?|jeweils|tous|"
-    r"toutes|chacun|todos|todas|ambos|cada|tutti|ciascuno|оба|обе|все|каждый)\b|"
-    r"都|各|分别|全部|それぞれ|각각|모두",
+    r"\b(?:(?<!after )(?<!at )all(?! along| right)|both|each|every|them|these|those|respectively|"
+    r"total|alle|beide[sn]?|jeweils|tous|toutes|chacun|todos|todas|ambos|cada|tutti|ciascuno|"
+    r"оба|обе|все|каждый)\b|都|各|分别|全部|それぞれ|각각|모두",
     re.IGNORECASE,
 )
 _ENDS = re.compile(r"\s*(?:[?!.,;]|$)")

@@ -84,7 +84,7 @@ def orders(question: str) -> Orders:
     text, placed = placed_in(question)
     if len(placed) == 1 and (alone := _between(text, placed[0])):
         return Orders((alone,), True)
-    all_share = asks_for_each(text)
+    all_share = asks_for_each(question)
     joined = [all_share or is_joined(text, each.begins) for each in placed]
     becomes = _targets(_names(text, placed), placed, joined, all_share=all_share)
     found = [

@@ -157,7 +157,9 @@ def _check_ordered(question: str, source: Currency, target: Currency, amount: De
 def _check_named(asked: Stated, source: Currency, target: Currency) -> None:
     """A currency that the question names was taken for another one, or left out."""
     used = {source.code, target.code}
-    unnamed = used - asked.possible
+    # Where two are named, "kroner" behind "Norwegian" is no reason to think of Danish ones.
+    known = asked.hinted.union(*asked.named) if asked.several else asked.possible
+    unnamed = used - known
     left = any(not named & used for named in asked.named)
     if left and (unnamed or source == target):
         raise ToolError(f"The user names {_told(asked.named)}: convert these.")

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from babel.numbers import get_currency_precision
 
-from function_calling.currency_names import active_codes, codes_of_name
+from function_calling.currency_names import active_codes, codes_of_name, is_unit
 from function_calling.dates import without_days
 from function_calling.enumerations import shared_units
 from function_calling.named_currencies import Codes, named, possible, unit, without_ordinary_words
@@ -69,6 +69,7 @@ class Stated:
         named: The currencies in the order in which they are named, each as the ISO 4217 codes
             that the name may stand for.
         possible: The codes of every currency that any word may help to name.
+        hinted: Those that words like "Canadian" help to name, which are no unit.
         words: All its words, as `split_words` gives them.
     """
 
@@ -76,6 +77,7 @@ class Stated:
     in_words: bool
     named: tuple[Codes, ...]
     possible: Codes
+    hinted: Codes
     words: frozenset[str]
 
     @property
@@ -117,11 +119,13 @@ def stated(text: str) -> Stated:
     words = split_words(text)
     names = tuple(named(split_words(money)))
     codes = set[str]().union(*names, *map(possible, words))
+    hints = set[str]().union(*(codes_of_name(word) for word in words if not is_unit(word)))
     return Stated(
         beside or every,
         _in_words(text),
         names,
         frozenset(codes & active_codes()),
+        frozenset(hints),
         frozenset(words),
     )
 

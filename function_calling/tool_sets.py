@@ -155,11 +155,11 @@ def _steering(sets: Sequence[ToolSet]) -> Callable[[str, Sequence[Made]], str] |
 def _due(
     sets: Sequence[ToolSet], question: str, made: Sequence[Made], tried: Sequence[Made]
 ) -> Made | None:
-    """The call that a set knows for one of its own that was tried in vain."""
+    """The call that a set knows for one of its own that was tried in vain, or for none."""
     for each in sets:
         own = [call for call in made if call[0] in each.names]
         vain = [call for call in tried if call[0] in each.names]
-        if each.due and vain and (due := each.due(question, own, vain)):
+        if each.due and (vain or not tried) and (due := each.due(question, own, vain)):
             return due
     return None
 

@@ -41,6 +41,11 @@ def made(source: str, target: str, amount: str) -> dict[str, object]:
         ("3 baht and 1 euro, the one in dollars, the other in yen", False, []),
         ("3 baht, 1 euro, both in $ and €", True, ["3 THB USD", "3 THB EUR", "1 EUR USD"]),
         ("Last year 90 dollars, now 64 euros. Just the new price, in yen?", True, ["64 EUR JPY"]),
+        (
+            "Rows: 6 euros, 8 euros. Columns: $. Please fill all cells",
+            True,
+            ["6 EUR USD", "8 EUR USD"],
+        ),
         ("In yen: €20, £30", True, ["20 EUR JPY", "30 GBP JPY"]),
         ("An American in Japan has 50 euros: how many pounds?", True, ["50 EUR GBP"]),
         ("The boots were 120 euros, now 84 euros. In pounds?", False, ["84 EUR GBP"]),

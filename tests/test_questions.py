@@ -79,6 +79,7 @@ def test_a_complete_question_is_not_asked_back() -> None:
         ("сорок, извините, четырнадцать фунтов в евро", GBP, "40", "corrected the amount 40"),
         ("200 dollars, sorry, I meant pounds, in yen", USD, "200", "corrected the currency to"),
         ("ninety-nine cents in yen", USD, "99", "the amount in US dollars is 0.99"),
+        ("room 3, 8 yen in Norwegian kroner or pounds", GBP, "8", "convert from JPY"),
         ("On day 3 I had 250 yen; in euros?", EUR, "250", "has 250 Japanese yen: convert from JPY"),
         ("36 dollars to euros, actually no, to yen", EUR, "36", "convert from USD"),
         ("200 yen, oh no, 200 dollars, in yen", EUR, "200", "200 US dollars to Japanese yen"),
@@ -92,6 +93,14 @@ def test_a_call_that_says_otherwise_is_told_so(
     target = EUR if "pounds" in question or "евро" in question else JPY
     with pytest.raises(ToolError, match=told):
         check_stated(question, source, target, Decimal(amount))
+
+
+def test_a_unit_of_several_currencies_is_the_one_that_is_named() -> None:
+    """Unless another one is hinted at: "to Canadian"."""
+    room, dkk, cad = "room 3: 8 dollars in Norwegian kroner", Currency("DKK"), Currency("CAD")
+    with pytest.raises(ToolError, match="names USD and NOK: convert these"):
+        check_stated(room, USD, dkk, Decimal(8))
+    check_stated("room 3: 8 dollars in euros and Canadian", USD, cad, Decimal(8))
 
 
 @pytest.mark.parametrize(
