@@ -1,8 +1,9 @@
-"""Ask a running server every query of `exchange_queries.jsonl` and judge its answers.
+"""Ask a running server every query of a file and judge its answers.
 
     python benchmarks/eval_exchange.py --url http://127.0.0.1:3000 --kind plain,words --chat
 
-Without `--chat` each query goes to `/exchange`; with `--both`, to one and then to the other.
+The file is `exchange_queries.jsonl`, or one of the same form that `--queries` names. Each query
+goes to `/exchange`, with `--chat` to `/chat`, with `--both` to one and then to the other.
 Exits with 0 if enough answers are right and none states a wrong number, with 1 if not, and with
 2 if the queries could not be asked.
 """
@@ -19,7 +20,7 @@ import httpx2
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.exchange_cases import Case, load_cases
+from benchmarks.exchange_cases import QUERIES, Case, load_cases
 from benchmarks.exchange_judge import judge_reply
 from benchmarks.exchange_report import (
     ENOUGH,
@@ -42,13 +43,14 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def options(arguments: list[str], known: list[str]) -> argparse.Namespace:
-    """Read the command line; `known` are the kinds of queries there are."""
+def options(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line, and the queries that it chooses, as `cases`."""
     parser = argparse.ArgumentParser(description="Judge the answers of a running assistant.")
     parser.add_argument("--url", default="http://127.0.0.1:3000", help="where the server listens")
     route = parser.add_mutually_exclusive_group()
     route.add_argument("--chat", action="store_true", help="ask /chat in place of /exchange")
     route.add_argument("--both", action="store_true", help="ask /exchange, and then /chat")
+    parser.add_argument("--queries", type=Path, default=QUERIES, help="a file of queries, as JSONL")
     parser.add_argument("--kind", help="only these kinds of queries, separated by commas")
     parser.add_argument("--limit", type=positive, help="at most this many queries")
     parser.add_argument("--concurrency", type=positive, default=1, help="queries at the same time")
@@ -61,10 +63,15 @@ def options(arguments: list[str], known: list[str]) -> argparse.Namespace:
     wanted = parser.parse_args(arguments)
     wanted.enough = {name: getattr(wanted, f"min_{name}") for name in ENOUGH}
     wanted.routes = list(ROUTES) if wanted.both else ["/chat" if wanted.chat else "/exchange"]
-    wanted.kinds = wanted.kind.split(",") if wanted.kind else known
-    unknown = set(wanted.kinds) - set(known)
-    if unknown:
+    try:
+        cases = load_cases(wanted.queries)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        parser.error(f"--queries {wanted.queries} can't be read ({type(error).__name__}: {error})")
+    known = list(dict.fromkeys(case.kind for case in cases))
+    kinds = wanted.kind.split(",") if wanted.kind else known
+    if unknown := set(kinds) - set(known):
         parser.error(f"no query is of kind {', '.join(unknown)}; kinds are {', '.join(known)}")
+    wanted.cases = [case for case in cases if case.kind in kinds][: wanted.limit]
     return wanted
 
 
@@ -140,13 +147,11 @@ def good_enough(outcomes: list[Outcome], enough: dict[str, float]) -> bool:
 
 def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) -> int:
     """Ask, judge, report; the exit status."""
-    cases = load_cases()
-    wanted = options(arguments, list(dict.fromkeys(case.kind for case in cases)))
-    cases = [case for case in cases if case.kind in wanted.kinds][: wanted.limit]
+    wanted = options(arguments)
     client = httpx2.Client(base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport)
     try:
         with client:
-            runs = run(client, cases, wanted.routes, wanted.concurrency)
+            runs = run(client, wanted.cases, wanted.routes, wanted.concurrency)
     except httpx2.ConnectError as error:
         print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
         return 2

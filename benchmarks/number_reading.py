@@ -44,7 +44,7 @@ SCALE = re.compile(
     r"(?:(?<=[\u3000-\uffff])|(?![^\W\d_]))",
     re.IGNORECASE,
 )
-DIGITS = re.compile(r"\d+(?:[.,']\d+| \d{3}(?!\d))*")
+DIGITS = re.compile(r"(?<![\w.])\.\d+|\d+(?:[.,']\d+| \d{3}(?!\d))*")
 GROUPED = re.compile(r"\d+|[1-9]\d{0,2}([.,' ])\d{3}(\1\d{3})*|[1-9]\d?(,\d\d)+,\d{3}")
 WITH_FRACTION = re.compile(r"(.+)([.,])(\d+)")
 
@@ -82,6 +82,8 @@ def plain_digits(text: str) -> str:
 
 def single_values(token: str) -> list[Decimal]:
     """The values that `token` may have as one number; none if it can't be one."""
+    if token.startswith("."):  # "$.85"
+        return [Decimal(f"0{token}")]
     values = []
     if GROUPED.fullmatch(token):
         values.append(Decimal(re.sub(r"\D", "", token)))

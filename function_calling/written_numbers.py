@@ -50,6 +50,7 @@ _SHORT = re.compile(
 )
 _SHORT_SCALES = {"k": 10**3, "m": 10**6, "mn": 10**6, "mio": 10**6, "b": 10**9, "bn": 10**9}
 _CURRENCY_BEFORE = re.compile(r"(?:[^\w\s.,;:!?()'\"/-]|\b[A-Z]{3})\s?$")
+_NO_ZERO = re.compile(r"(?<![\w.])\.(?=\d)")
 _CENTS = re.compile(
     rf"(?P<whole>\d+)(?P<unit>[^\d.,;:?!]+?)\s(?:(?:and|und|et|y|e|en|og)\s)?"
     rf"(?P<cents>\d{{1,2}})\s?(?:{'|'.join(SUBUNITS)})(?!\w)",
@@ -79,7 +80,7 @@ class _Word:
 
 def in_digits(text: str) -> str:
     """The text with the numbers that count money in digits, and cents as decimals."""
-    text = _PART.sub(_part, text)
+    text = _PART.sub(_part, _NO_ZERO.sub("0.", text))
     for start, end, digits in reversed(list(_written(text))):
         text = f"{text[:start]}{digits}{text[end:]}"
     text = _SCALED.sub(lambda found: _times(Decimal(found["number"]), found["scale"]), text)

@@ -23,6 +23,7 @@ from function_calling.written_numbers import in_digits
         ("2 and a half euros", "2.5 euros"),
         ("nine hundred and four pounds sixty", "904.60 pounds"),
         ("twenty pounds, sixty euros", "20 pounds, 60 euros"),
+        ("US$.85", "US$0.85"),
         ("a couple hundred dollars", "200 dollars"),
         ("a dozen euros", "12 euros"),
         ("3 grand in pounds", "3000 in pounds"),
