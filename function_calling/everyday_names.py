@@ -7,7 +7,8 @@ EVERYDAY_NAMES = {
     "EUR": "avro, eura, eurima, eurus, eurot, euroja, euroina, euroissa, euroksi, "
     "euroba, euroban, eurora",
     "GBP": "quid, pounds sterling, pound sterling, UK pounds, UK pound",
-    "AUD": "Aussie dollars, Aussie dollar, 澳元, 澳币",
+    "AUD": "Aussie dollars, Aussie dollar, 澳元, 澳币, đô la Úc, đô Úc",
+    "VND": "tiền Việt",
     "CNY": "RMB, renminbi, 块, 圆, 人民元, 위안, หยวน",
     "JPY": "円, 日圆, 日币, 엔, เยน",
     "KRW": "韩币, 원화, 한국 돈, 한국 돈으로",

@@ -30,6 +30,7 @@ from function_calling.written_numbers import in_digits
 _POWERS = (-2, 0, 2, 3, 4, 5, 6, 7, 8, 9, 12)
 # Where number words are known; in other scripts any word may be one.
 _READ_SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "HEBREW", "BENGALI", "HANGUL", *UNSPACED}
+_PAUSES = frozenset(",.;:?!(-–")
 _ARTICLES = frozenset(
     "a an un une una um uma ein eine einen einem een en ett et o".split()  # noqa: SIM905
 )
@@ -37,7 +38,7 @@ _ARTICLES = frozenset(
 _CORRECTION = re.compile(
     r"\b(?:no,? wait|wait|sorry|sry|oops|i mean|i meant|make that|scratch that|actually|or rather|"
     r"correction|oh no|typo|mistyped|i typed|is out|forget (?:that|the|about)|never mind|"
-    r"instead of|edit:|hang on|my (?:mistake|bad)|nein|moment|quatsch|"
+    r"instead of|edit:|hang on|checked again|my (?:mistake|bad)|nein|moment|quatsch|"
     r"ich meine|ich meinte|pardon|non,|je veux dire|je voulais dire|plut[oô]t|perd[oó]n|"
     r"no,? espera|quiero decir|mejor dicho|anzi|scusa|cioè|desculpe|quero dizer|ali[aá]s|"
     r"нет,|извините|то есть)\b"
@@ -156,7 +157,10 @@ def placed_amounts(text: str) -> Iterator[tuple[int, int, Amount]]:
         units = next(named(before), Codes())
         if not units or before[0].isalpha():
             units = unit(after) or units
-        yield start, end, Amount(_money(number.values, units), units)
+        # "1 120 kr" is one number where nothing before it could have the 1.
+        alone = not before or text[:start].rstrip()[-1:] in _PAUSES
+        values = frozenset(number.readings[0]) if alone else number.values
+        yield start, end, Amount(_money(values, units), units)
 
 
 def _money(values: frozenset[Decimal], units: Codes) -> frozenset[Decimal]:

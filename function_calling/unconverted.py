@@ -98,14 +98,15 @@ def _conversion(given: Mapping[str, Any]) -> tuple[str, str, Decimal]:
 def _unused(question: str, done: Sequence[tuple[str, str, Decimal]]) -> list[str]:
     """What is named and no conversion has used, as for a list whose order says too little.
 
-    Of several amounts, some are told only ("they cost 90 euros, now 60"), if not each is asked for.
+    Beside an amount that is ordered, others may be told only ("they cost 90 euros, now 60").
     """
     asked = stated(question)
     sources = {source for source, _, _ in done}
     used = sources | {target for _, target, _ in done}
     unused = [named for named in asked.named if named & active_codes() and not named & used]
     left = [Currency(chief(named)).units() for named in unused]
-    for amount in asked.amounts if asks_for_each(question) else ():
+    told_only = orders(question).each and not asks_for_each(question)
+    for amount in () if told_only else asked.amounts:
         converted = any(amount.may_be(one) for _, _, one in done)
         # A lone "1 dollar is …" states a rate more often than it asks for one.
         if not converted and 1 not in amount.values and amount.units & sources.union(*unused):

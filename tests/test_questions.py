@@ -178,6 +178,7 @@ def test_the_call_that_is_due_is_known_where_the_question_leaves_no_choice(
             [made("EUR", "JPY", "84")],
             False,
         ),
+        ("dollars to yen 34, yen to dollars 4600", [made("USD", "JPY", "34")], True),
         ("I've 12 euros. My son has 8 euros. Both in yen?", [made("EUR", "JPY", "8")], True),
         ("say 1 USD = 2 EUR; how much is 50 USD in EUR?", [made("USD", "EUR", "50")], False),
         ("90 dollars in euros, sorry, in pounds", [made("USD", "GBP", "90")], False),
