@@ -21,11 +21,11 @@ _MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 # The beginning of a tool call that a model wrote as its answer.
 _CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
 
-# What a model has read of the loop and of tools, and what is written for nobody else.
+# What a model has read of the loop, and repeats.
 _FOR_MODELS = re.compile(
-    r"</?tool_(?:call|response)>|\bTh(?:at|e) answer is not right\b|\bAnswer my question again\b|"
-    r"\bThe user (?:does not (?:ask|say)|has|names|means|wants|corrected)\b"
+    r"</?tool_(?:call|response)>|\bTh(?:at|e) answer is not right\b|\bAnswer my question again\b"
 )
+_QUOTED = 40  # characters of a failure that an answer has in common with it, if it quotes it
 
 # A number that a program wrote into JSON as text: its point is a point.
 _EXACT = re.compile(r"\d+(\.\d+)?")
@@ -44,7 +44,7 @@ class Result(Protocol):
 
     @property
     def summary(self) -> str | None:
-        """The result as a sentence; its numbers are what must be told."""
+        """The result as a sentence, whose numbers must be told; for people, if it failed."""
 
 
 def check(answer: str, query: str, results: Sequence[Result], given: str = "") -> list[str]:
@@ -68,11 +68,13 @@ def check(answer: str, query: str, results: Sequence[Result], given: str = "") -
 def invented(answer: str, known_text: str, results: Sequence[Result]) -> list[str]:
     """The numbers that neither a result nor `known_text` contains, as sentences for the model.
 
-    An answer that is a tool call written out is none, nor is one that was told to the model.
+    An answer that is a tool call written out is none, nor is one that was told to the model: a
+    failure for which people read something else.
     """
     if _CALL.match(answer):
         return ["The answer is a tool call, which the user can't read: write a sentence."]
-    if _FOR_MODELS.search(answer):
+    quotes = (each.content[:_QUOTED] in answer for each in results if not each.ok and each.summary)
+    if _FOR_MODELS.search(answer) or any(quotes):
         return ["The answer repeats what I told you: say what the tools returned."]
     known = _values(known_text).union(*(_returned(result.content) for result in results))
     return [

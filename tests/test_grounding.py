@@ -1,6 +1,7 @@
 """Numbers are read in any spelling, and an answer must state what the tools returned."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -150,16 +151,18 @@ def test_a_failed_call_has_nothing_to_tell_but_may_be_quoted() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        "The user does not ask for that, but for 5 euros to Swiss francs (EUR to CHF).",
+        "Sorry. The user does not ask for that, but for 5 euros to francs.",
         "The answer is not right. Here you are.",
         "It is done.\n<tool_response>done</tool_response>",
     ],
 )
 def test_what_a_model_was_told_is_no_answer(answer: str) -> None:
     """Whatever its numbers, people can do nothing with it."""
-    assert invented(answer, "5 euros in francs", []) == [
-        "The answer repeats what I told you: say what the tools returned."
-    ]
+    refused = ToolOutcome("The user does not ask for that, but for 5 euros to francs.", False)
+    misread = replace(refused, summary="I could not make that out.")
+    repeated = ["The answer repeats what I told you: say what the tools returned."]
+    assert invented(answer, "5 euros in francs", [misread]) == repeated
+    assert (invented(answer, "5 euros in francs", [refused]) == repeated) is ("Sorry" not in answer)
 
 
 def test_the_point_of_a_number_in_json_is_a_point() -> None:
