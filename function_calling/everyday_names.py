@@ -3,6 +3,7 @@
 EVERYDAY_NAMES = {
     "USD": "bucks, buck, greenbacks, greenback, American dollars, American dollar, "
     "United States dollars, United States dollar, 米国ドル",
+    "AED": "दिरहम",
     "CAD": "loonies, loonie, CAN$, 加元, 加币",
     "EUR": "avro, eura, eurima, eurus, eurot, euroja, euroina, euroissa, euroksi, "
     "euroba, euroban, eurora",

@@ -21,9 +21,10 @@ _MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 # The beginning of a tool call that a model wrote as its answer.
 _CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
 
-# What a model has read of the loop, and repeats.
+# What a model has read of the loop and repeats, or tells of a call.
 _FOR_MODELS = re.compile(
-    r"</?tool_(?:call|response)>|\bTh(?:at|e) answer is not right\b|\bAnswer my question again\b"
+    r"</?tool_(?:call|response)>|\bTh(?:at|e) answer is not right\b|\bAnswer my question again\b|"
+    r"\barguments \{"
 )
 _QUOTED = 40  # characters of a failure that an answer has in common with it, if it quotes it
 

@@ -48,6 +48,7 @@ _SHORT_WORD = re.compile(
 _PARTICLES = frozenset(
     ["", *"을은이의만도과에", "으로", "에서", "이면", "이나", "이랑", "인가요", "인지", "입니까"]
 )
+_ENDINGS = ("", "ا")  # of Arabic nouns
 
 
 def possible(word: str) -> set[str]:
@@ -138,7 +139,7 @@ def _named_inside(word: str) -> Iterator[Codes]:
         for length in range(min(_LONGEST_INSIDE, len(word) - place), 0, -1):
             name = word[place : place + length]
             codes = codes_of_name(name, steps=2)
-            if codes and _stands_inside(name, word[length:] if place == 0 else "-"):
+            if codes and _stands_inside(name, word[:place], word[place + length :]):
                 yield codes
                 break
         else:
@@ -146,12 +147,14 @@ def _named_inside(word: str) -> Iterator[Codes]:
         place += length
 
 
-def _stands_inside(name: str, rest: str) -> bool:
-    """Whether a part of a word is a name, with the rest of the word behind it."""
-    if script(name) in UNSPACED:
-        return len(name) > 1 or script(name) == "CJK"
-    shortest = 2 if script(name) == "HANGUL" else 3
-    return is_unit(name) and (len(name) >= shortest or rest in _PARTICLES)
+def _stands_inside(name: str, before: str, behind: str) -> bool:
+    """Whether a part of a word is a name, with these parts of the word around it."""
+    kind = script(name)
+    if kind in UNSPACED:
+        return len(name) > 1 or kind == "CJK"
+    if kind != "HANGUL":  # what is put before a noun has many forms: "باليورو"
+        return is_unit(name) and len(name) > 2 and behind in _ENDINGS
+    return is_unit(name) and (len(name) > 1 or (not before and behind in _PARTICLES))
 
 
 @cache

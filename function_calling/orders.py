@@ -20,10 +20,14 @@ from function_calling.currencies import Currency
 from function_calling.enumerations import asks_for_each, is_joined
 from function_calling.named_currencies import Codes, chief, is_settled, named
 from function_calling.placed import Placed, placed_in
-from function_calling.stated import Amount, either
+from function_calling.stated import Amount, correction, either, stated
 from function_calling.words import split_words
 
 _TO = re.compile(r"\b(?:into|to|in)\b|[-=]?>|→", re.IGNORECASE)
+# How what money becomes is told behind a correction.
+_TOWARDS = re.compile(
+    r"\W*(?:(?:no|nein|non|nee)\b\W*)?(?:to|into|in|nach|en|em|para|na|naar|в)\s", re.IGNORECASE
+)
 _NO_OTHER = re.compile(
     r"\b(?:just|only|nothing but) (?:the|that|this|need|want|ask)\b", re.IGNORECASE
 )
@@ -96,6 +100,24 @@ def orders(question: str) -> Orders:
     complete = all(each.unit for each in placed) and all(becomes)
     complete = bool(found) and (complete or bool(_NO_OTHER.search(text)))
     return Orders(tuple(dict.fromkeys(found)), complete)
+
+
+def ordered(question: str) -> Orders:
+    """What is ordered in the end, by the text behind "no, wait" where that says enough.
+
+    Behind "36 dollars to pounds, no, wait" that may also be what the money becomes: "to yen".
+    """
+    behind = correction(question)
+    if not behind:
+        return orders(question)
+    corrected, asked = stated(behind), orders(behind)
+    if asked.complete or corrected.amounts or not _TOWARDS.match(behind):
+        return asked
+    _, placed = placed_in(question[: question.rindex(behind)])
+    if len(placed) != 1 or not placed[0].unit or len(corrected.named) != 1:
+        return asked
+    one = placed[0]
+    return Orders((Order(one.amount, one.unit, corrected.named[0], one.exact),), True)
 
 
 def _between(text: str, alone: Placed) -> Order | None:

@@ -4,7 +4,6 @@ A small model fills in what a question leaves out, takes the value that was corr
 one amount with the currency of another. What the question states tells.
 """
 
-import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
@@ -14,15 +13,10 @@ from function_calling.dates import days
 from function_calling.errors import ToolError
 from function_calling.named_currencies import Codes, chief
 from function_calling.numerals import numbers
-from function_calling.orders import orders
+from function_calling.orders import ordered
 from function_calling.placed import unit_of
 from function_calling.stated import Stated, correction, either, plain_text, stated
 from function_calling.words import split_words
-
-# How what money becomes is told, as behind "36 dollars to pounds, no wait, to yen".
-_TOWARDS = re.compile(
-    r"\W*(?:(?:no|nein|non|nee)\b\W*)?(?:to|into|in|nach|en|em|para|na|naar|в)\s", re.IGNORECASE
-)
 
 
 def in_context(question: str, earlier: Iterable[str]) -> str:
@@ -52,9 +46,12 @@ def _less_stated(text: str, *, amounts: bool, day: bool) -> str:
 
 
 def currencies_named(question: str) -> str:
-    """The currencies that the question names, for a model that knows no code for one; or ""."""
-    named = stated(question).named
-    return f"The user names {_told(named)}." if named else ""
+    """The currencies that the question names, for a model that knows no code for one.
+
+    Empty where there are not two: then it may be the other one that is no currency.
+    """
+    asked = stated(question)
+    return f"The user names {_told(asked.named)}." if asked.several else ""
 
 
 def is_about_money(question: str) -> bool:
@@ -111,7 +108,7 @@ def check_stated(question: str, source: Currency, target: Currency, amount: Deci
         raise ToolError(
             f"The user means {amount:f} cents: the amount in {source.units()} is {amount / 100}."
         )
-    _check_ordered(behind or question, source, target, amount)
+    _check_ordered(question, source, target, amount)
     _check_unit(question, behind, source, amount)
     if not behind:
         _check_named(stated(question), source, target)
@@ -136,7 +133,7 @@ def check_day(question: str, on: date | None) -> None:
 def _check_unit(question: str, behind: str, source: Currency, amount: Decimal) -> None:
     """The amount must be one of the currency beside it, if a correction doesn't name another."""
     corrected = stated(behind)
-    if corrected.named and not corrected.amounts and not _TOWARDS.match(behind):
+    if corrected.named and not corrected.amounts:
         return
     units = unit_of(behind if corrected.amounts else question, amount)
     if units and source.code not in units:
@@ -146,7 +143,7 @@ def _check_unit(question: str, behind: str, source: Currency, amount: Decimal) -
 
 def _check_ordered(question: str, source: Currency, target: Currency, amount: Decimal) -> None:
     """Where all conversions that the question asks for are known, it must be one of them."""
-    asked = orders(question)
+    asked = ordered(question)
     if asked.complete and not any(
         each.is_met(source.code, target.code, amount) for each in asked.each
     ):

@@ -120,7 +120,7 @@ def stated(text: str) -> Stated:
     words = split_words(text)
     names = tuple(named(split_words(money)))
     codes = set[str]().union(*names, *map(possible, words))
-    hints = set[str]().union(*(codes_of_name(word) for word in words if not is_unit(word)))
+    hints = set[str]().union(*map(_hints, words))
     return Stated(
         beside or every,
         _in_words(text),
@@ -129,6 +129,13 @@ def stated(text: str) -> Stated:
         frozenset(hints),
         frozenset(words),
     )
+
+
+def _hints(word: str) -> Iterable[str]:
+    """What a word helps to name, if it is no unit; where words grow together, it may be both."""
+    if script(word) in ("ARABIC", "HEBREW"):
+        return possible(word)
+    return () if is_unit(word) else codes_of_name(word)
 
 
 def either(values: Iterable[Decimal]) -> str:

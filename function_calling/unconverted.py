@@ -13,7 +13,7 @@ from function_calling.dates import days
 from function_calling.enumerations import asks_for_each
 from function_calling.errors import ToolError
 from function_calling.named_currencies import chief
-from function_calling.orders import orders
+from function_calling.orders import ordered, orders
 from function_calling.stated import correction, either, stated
 
 
@@ -47,7 +47,7 @@ def due_call(
             reason that is not the model's.
         dated: Whether a day may be given, whose rate is wanted.
     """
-    asked = orders(correction(question) or question)
+    asked = ordered(question)
     meant = days(question) if dated else []
     if not asked.complete or len(meant) > 1 or any(len(each) > 1 for each in meant):
         return None

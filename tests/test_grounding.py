@@ -153,6 +153,7 @@ def test_a_failed_call_has_nothing_to_tell_but_may_be_quoted() -> None:
     [
         "Sorry. The user does not ask for that, but for 5 euros to francs.",
         "The answer is not right. Here you are.",
+        'To convert it, call convert with the arguments {"amount": 5}.',
         "It is done.\n<tool_response>done</tool_response>",
     ],
 )

@@ -5,10 +5,12 @@ from decimal import Decimal
 
 import pytest
 
+from benchmarks.exchange_cases import QUERIES, load_cases
 from function_calling.currencies import Currency
 from function_calling.dates import days
 from function_calling.errors import ToolError
 from function_calling.questions import (
+    ask_back,
     check_day,
     check_stated,
     in_context,
@@ -81,7 +83,7 @@ def test_a_complete_question_is_not_asked_back() -> None:
         ("ninety-nine cents in yen", USD, "99", "the amount in US dollars is 0.99"),
         ("room 3, 8 yen in Norwegian kroner or pounds", GBP, "8", "convert from JPY"),
         ("On day 3 I had 250 yen; in euros?", EUR, "250", "has 250 Japanese yen: convert from JPY"),
-        ("36 dollars to euros, actually no, to yen", EUR, "36", "convert from USD"),
+        ("36 dollars to Canadian, actually no, to yen", EUR, "36", "for 36 US dollars to Japanese"),
         ("200 yen, oh no, 200 dollars, in yen", EUR, "200", "200 US dollars to Japanese yen"),
         ("From yen to dollars, 75. Or rather: from dollars to yen, 75.", EUR, "75", "75 US dol"),
     ],
@@ -93,6 +95,20 @@ def test_a_call_that_says_otherwise_is_told_so(
     target = EUR if "pounds" in question or "евро" in question else JPY
     with pytest.raises(ToolError, match=told):
         check_stated(question, source, target, Decimal(amount))
+
+
+def test_the_right_call_is_accepted_in_a_script_where_words_grow_together() -> None:
+    """What is named inside of them is not sure."""
+    check_stated("كم يساوي ١٢٥ دولارًا أمريكيًا باليورو؟", USD, EUR, Decimal(125))
+
+
+@pytest.mark.parametrize("name", ["exchange_queries.jsonl", "more_queries.jsonl"])
+def test_every_conversion_that_the_evaluation_expects_is_accepted(name: str) -> None:
+    """No right call is refused, in whatever words it was asked for."""
+    for case in load_cases(QUERIES.with_name(name)):
+        for each in case.conversions:
+            asked = case.query, Currency(each.source), Currency(each.target), each.amount
+            assert ask_back(*asked) == "", case.id
 
 
 def test_a_unit_of_several_currencies_is_the_one_that_is_named() -> None:
@@ -151,6 +167,7 @@ FIVE_IN_YEN = made("USD", "JPY", "5")
         ("5 USD in EUR", [made("USD", "EUR", "5")], made("USD", "EUR", "5"), None),
         ("5 tusen dollar in EUR", [], made("EUR", "USD", "5"), None),
         ("The museum costs 18 euros; what are 40 USD in GBP?", [], made("EUR", "USD", "18"), None),
+        ("5 USD to Canadian, no, wait, to yen", [], made("JPY", "CAD", "5"), FIVE_IN_YEN),
         ("5 USD in kroner", [], made("USD", "XYZ", "5"), None),
         ("Convert dollars to euros", [], made("EUR", "USD", "1"), None),
     ],

@@ -90,6 +90,7 @@ def test_currencies_are_found_in_running_text(question: str, codes: set[str]) ->
         ("手元に420シンガポールドル", ["SGD"]),
         ("dola ngapi za shilingi za Kenya", ["USD", "KES"]),
         ("8,600엔을 한국 돈으로", ["JPY", "KRW"]),
+        ("كم يساوي ١٢٥ دولارًا أمريكيًا باليورو؟", ["USD", "EUR"]),
         ("۲۶۰ درهم امارات چند یورو می‌شود؟ سلام", ["AED", "EUR"]),
         ("일본에서 5000원을 쓰면 몇 엔인가요", ["KRW", "JPY"]),
     ],

@@ -111,6 +111,8 @@ def test_a_code_that_is_none_is_told_what_the_question_names() -> None:
     question = Question("9.75 New Zealand dollars in Fijian dollars")
     with pytest.raises(ToolError, match=r"currency 'FJY'.* The user names NZD and FJD\."):
         tools.convert_currency("NZD", "FJY", Decimal("9.75"), question)
+    with pytest.raises(ToolError, match=r"such as USD\.$"):
+        tools.convert_currency("galleons", "USD", Decimal(50), Question("50 galleons to USD"))
 
 
 @pytest.mark.parametrize("source", ["USD", "ES"])
