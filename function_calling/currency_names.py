@@ -79,6 +79,12 @@ def is_unit(word: str) -> bool:
     return any(_language(name).has_unit(word) for name in LANGUAGES.split())
 
 
+@cache
+def units() -> frozenset[str]:
+    """The words that `is_unit` is true of, in the endings that CLDR has."""
+    return frozenset[str]().union(*(_language(name).units for name in LANGUAGES.split()))
+
+
 @dataclass(frozen=True, slots=True)
 class _Language:
     """One language's spellings, each with the codes it may stand for, and the units in them."""

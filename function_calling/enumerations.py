@@ -15,12 +15,13 @@ _EACH = re.compile(
     r"оба|обе|все|каждый)\b|都|各|分别|全部|それぞれ|각각|모두",
     re.IGNORECASE,
 )
+_LONGEST_JOINT = 20  # characters that are looked at
 _ENDS = re.compile(r"\s*(?:[?!.,;]|$)")
 
 
 def is_joined(text: str, begins: int) -> bool:
     """Whether what begins there is joined to what stands before it, by "and" or a comma."""
-    return bool(_JOINED.search(text[:begins]))
+    return bool(_JOINED.search(text[max(0, begins - _LONGEST_JOINT) : begins]))
 
 
 def asks_for_each(text: str) -> bool:

@@ -13,7 +13,7 @@ from babel import Locale
 from babel.numbers import get_currency_name
 
 from function_calling.currencies import CHIEFS
-from function_calling.currency_names import active_codes, codes_of_name, is_unit
+from function_calling.currency_names import active_codes, codes_of_name, is_unit, units
 from function_calling.number_words import QUANTITIES, number_words
 from function_calling.words import UNSPACED, script, split_words
 
@@ -55,7 +55,7 @@ def possible(word: str) -> set[str]:
     """Every currency that the word may name, whatever its ending, or where words stand together."""
     codes = set(codes_of_name(word))
     for end in range(_SHORTEST_UNIT, len(word)):
-        codes |= codes_of_name(word[:end], steps=2) if is_unit(word[:end]) else set()
+        codes |= codes_of_name(word[:end], steps=2) if word[:end] in units() else set()
     if script(word) in AFFIXED:
         for start in range(len(word)):
             for end in range(start + 1, min(len(word), start + _LONGEST_INSIDE) + 1):

@@ -47,6 +47,9 @@ _CORRECTION = re.compile(
 )
 
 
+_CORRECTIONS = 5  # are looked behind; nobody needs more of them in one question
+
+
 @dataclass(frozen=True, slots=True)
 class Amount:
     """A number in digits: the values it may have, and the currencies named right beside it."""
@@ -145,8 +148,9 @@ def either(values: Iterable[Decimal]) -> str:
 
 def correction(question: str) -> str:
     """The text behind the last "no wait" or "sorry, I meant" that states something; else empty."""
-    texts = (question[found.end() :].strip() for found in _CORRECTION.finditer(question))
-    return next((text for text in reversed(list(texts)) if stated(text).says_something), "")
+    texts = [question[found.end() :].strip() for found in _CORRECTION.finditer(question)]
+    last = reversed(texts[-_CORRECTIONS:])
+    return next((text for text in last if stated(text).says_something), "")
 
 
 def plain_text(text: str) -> str:
