@@ -20,6 +20,7 @@ import httpx2
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.command_line import positive
 from benchmarks.exchange_cases import QUERIES, Case, load_cases
 from benchmarks.exchange_judge import judge_reply
 from benchmarks.exchange_report import (
@@ -34,13 +35,6 @@ from benchmarks.exchange_report import (
 from benchmarks.exchange_routes import ROUTES
 
 TIMEOUT_SECONDS = 300
-
-
-def positive(text: str) -> int:
-    """A whole number from one."""
-    if not (text.isdecimal() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
 
 
 def options(arguments: list[str]) -> argparse.Namespace:

@@ -22,7 +22,7 @@ import httpx2
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.eval_exchange import positive
+from benchmarks.command_line import positive
 from benchmarks.forced_requests import Outcome, Request, as_json, judge, known, requests
 from function_calling.formats import FORMATS
 

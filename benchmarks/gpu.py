@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import gpu_checks, gpu_device, gpu_rates, random_llama
-from benchmarks.eval_exchange import positive
+from benchmarks.command_line import positive
 from benchmarks.gpu_report import table
 from benchmarks.gpu_timing import Bench, Prompts, WithoutLayer
 from function_calling.chat_model import ChatModel

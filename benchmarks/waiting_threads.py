@@ -24,7 +24,7 @@ from statistics import median
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.eval_exchange import positive
+from benchmarks.command_line import positive
 from function_calling.engines import load_engine
 from function_calling.messages import Sampling
 from function_calling.settings import Settings
