@@ -110,11 +110,11 @@ def _codes(words: list[str]) -> Codes:
     if not any(is_unit(word) for word in words):
         return Codes()
     codes = codes_of_name(name, steps=2 if script(name) in AFFIXED or len(name) < 6 else 3)
-    return codes if not alone or codes & CHIEFS or name in _units() else Codes()
+    return codes if not alone or codes & CHIEFS or name in _english_units() else Codes()
 
 
 @cache
-def _units() -> frozenset[str]:
+def _english_units() -> frozenset[str]:
     """The words that currencies are counted in, without whose they are: "baht", "zlotys"."""
     names = (get_currency_name(code, n, locale="en") for code in active_codes() for n in (1, 2))
     words = {split_words(name)[-1] for name in names}

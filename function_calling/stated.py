@@ -25,8 +25,8 @@ from function_calling.numerals import numbers
 from function_calling.words import UNSPACED, script, split_words
 from function_calling.written_numbers import in_digits
 
-# "1.5k", "2 lakh", "3 grand", "70万": what may stand behind the digits, as powers of ten, and
-# a hundredth for "99 cents".
+# "5 tusen", "5千": what may stand behind the digits in languages whose numbers are not read, as
+# powers of ten, and a hundredth for "99 cents".
 _POWERS = (-2, 0, 2, 3, 4, 5, 6, 7, 8, 9, 12)
 # Where number words are known; in other scripts any word may be one.
 _READ_SCRIPTS = {"LATIN", "CYRILLIC", "ARABIC", "HEBREW", "BENGALI", "HANGUL", *UNSPACED}
