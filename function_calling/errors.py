@@ -26,16 +26,19 @@ class WeightsError(FunctionCallingError):
 
 
 class ToolError(FunctionCallingError):
-    """A tool call can't be carried out; the text tells the model what would be right.
+    """A tool call can't be carried out.
+
+    The model reads the problem and the advice; a person who has to be told reads the problem.
 
     Args:
-        problem: The text.
-        in_short: What a person reads in its place, where it is for the model alone.
+        problem: What is wrong.
+        advice: What the model should do instead; no person reads it.
+        in_short: What a person reads in place of the problem.
     """
 
-    def __init__(self, problem: str, *, in_short: str | None = None) -> None:
-        super().__init__(problem)
-        self.in_short = in_short
+    def __init__(self, problem: str, *, advice: str = "", in_short: str | None = None) -> None:
+        super().__init__(f"{problem} {advice}".strip())
+        self.in_short = in_short or (problem if advice else None)
 
 
 class ApiError(FunctionCallingError):
