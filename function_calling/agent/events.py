@@ -1,4 +1,6 @@
-"""What `POST /chat` sends: server-sent events, each one of these as JSON, told apart by `type`.
+"""What happens while a question is answered: what the loop yields is what `POST /chat` sends.
+
+On the wire they are server-sent events, each as JSON, told apart by `type`:
 
     data: {"type": "tool_call", "id": "call_1", "name": "convert_currency", "arguments": "{…}"}
     data: {"type": "tool_result", "id": "call_1", "name": "convert_currency", "ok": true, …}
@@ -10,11 +12,14 @@ Each turn ends with one `done` or one `error`, and nothing follows it. The texts
 answer: a client adds it to its messages, with the role `assistant`, before it asks on.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field
 
-from function_calling.events import Grounding
+Grounding: TypeAlias = Literal["ok", "asked-again", "fell-back", "none"]
+"""How an answer came to be trusted: `ok`, the model's first one says what the tools returned;
+`asked-again`, its second does; `fell-back`, the text or its end is ours, made from the tool
+results; `none`, it holds no number and no tool was called, so there was nothing to check."""
 
 
 class _Frozen(BaseModel):
@@ -48,12 +53,23 @@ class TextEvent(_Frozen):
     text: str
 
 
-class ChatUsage(_Frozen):
+class Usage(_Frozen):
     """Tokens of all rounds together, in OpenAI's words."""
 
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
 
 
 class Timings(_Frozen):
@@ -69,7 +85,7 @@ class DoneEvent(_Frozen):
     """The answer is complete."""
 
     type: Literal["done"] = "done"
-    usage: ChatUsage
+    usage: Usage
     rounds: int = Field(description="How often the model was asked.")
     tool_calls: int = Field(description="How many calls it made, wrong and repeated ones too.")
     timings: Timings

@@ -1,29 +1,89 @@
-"""One chat completion from an OpenAI-compatible server: streamed, its failures named.
+"""One chat completion from an OpenAI-compatible server: how it is reached, its failures named.
 
-Streamed, even where it is only wanted whole: a server notices that nobody waits any more only
-where it streams, so that a cancelled query stops the model.
+BentoML gives a service's address as `http://host:port`, or on one machine as `file:///….sock`, a
+Unix socket. `LLAMA_URL` may also name any other OpenAI-compatible server.
+
+A reply is streamed, even where it is only wanted whole: a server notices that nobody waits any
+more only where it streams, so that a cancelled query stops the model.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from traceback import clear_frames
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
 
+from function_calling.agent.events import Usage
 from function_calling.errors import ApiError, EngineError, RequestError
-from function_calling.messages import Usage
-from function_calling.outcomes import Made
+from function_calling.settings import Settings
 
 # What the caller of a query can do something about; other 4xx are the operator's (a wrong key).
 CALLERS_FAULTS = (400, 413, 422)
 UNREACHABLE, BROKEN = "model_unreachable", "model_stream_broken"
 TOO_LONG = "model_reply_too_long"
+
+CONNECT_SECONDS = 5
+
+# Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all requests
+# to one server. To open one takes no time beside a reply; with TLS it takes several round trips.
+_NOT_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=0)
+_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+
+
+def llama_client(
+    url: str, settings: Settings, headers: Mapping[str, str] | None = None
+) -> openai.AsyncOpenAI:
+    """A client for the server at `url`: its base URL, where no path means `/v1`; or a socket.
+
+    `headers` go with every request.
+    """
+    address = urlsplit(url)
+    if address.scheme == "file":
+        transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path))
+        url = "http://llama/v1"
+    else:
+        transport = httpx2.AsyncHTTPTransport(
+            limits=_NOT_KEPT if address.scheme == "http" else _KEPT
+        )
+        url = url if address.path.strip("/") else f"{url.rstrip('/')}/v1"
+    timeout = httpx2.Timeout(settings.query_timeout, connect=CONNECT_SECONDS)
+    return openai.AsyncOpenAI(
+        base_url=url,
+        api_key=settings.llama_api_key or "none",
+        # The agent repeats what can be repeated, and knows how long it has.
+        max_retries=0,
+        default_headers=headers,
+        http_client=httpx2.AsyncClient(transport=transport, timeout=timeout),
+    )
+
+
+async def first_model(client: openai.AsyncOpenAI) -> str:
+    """The name of the first model that the server lists.
+
+    Raises:
+        EngineError: The server can't be reached, or lists none.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            listed = await client.models.list()
+        return listed.data[0].id
+    except (openai.APIError, TimeoutError) as error:
+        why = str(error) or f"it took longer than {CONNECT_SECONDS} seconds."
+        raise EngineError(
+            f"The model at {client.base_url} can't be reached: {why}", status=503
+        ) from error
+    except (AttributeError, TypeError, LookupError, ValueError) as error:
+        # The client library takes lists of any shape.
+        raise EngineError(f"The server at {client.base_url} lists no model.", status=503) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +103,6 @@ class Call:
         except (ValueError, RecursionError):
             return self.name, self.arguments
         return self.name, json.dumps(members, sort_keys=True)
-
-    @property
-    def given(self) -> Made:
-        """Name and arguments, numbers as `Decimal`; arguments that are no object are none."""
-        try:
-            members = json.loads(self.arguments.strip() or "{}", parse_float=Decimal)
-        except (ValueError, RecursionError):
-            members = {}
-        return self.name, members if isinstance(members, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +143,13 @@ async def complete(
                 if not isinstance(part, Reply):
                     yield part
                 elif part.finish_reason != "length":
-                    yield replace(part, usage=added(spent, part.usage))
+                    yield replace(part, usage=spent + part.usage)
                     return
                 else:
                     spent = part.usage
         yield Restarted()
     problem = f"The model's reply is longer than {room} tokens."
     raise EngineError(problem, code=TOO_LONG, status=502)
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """The tokens of both."""
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens, one.completion_tokens + other.completion_tokens
-    )
 
 
 async def _repeated_if_lost(
@@ -196,7 +240,10 @@ class _Pieces:
         """Take in the next chunk; the text that it brings."""
         before = len(self.text)
         if chunk.usage:
-            self.usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            self.usage = Usage(
+                prompt_tokens=chunk.usage.prompt_tokens,
+                completion_tokens=chunk.usage.completion_tokens,
+            )
         for choice in chunk.choices:
             self.text.append(choice.delta.content or "")
             self.finish_reason = choice.finish_reason or self.finish_reason

@@ -14,8 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from function_calling.errors import SettingsError
-from function_calling.steering import Steering
-from function_calling.toolbox import FinalAnswer, Made, Toolbox
+from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
 
 CLOSING = (
     "When the tool has returned its results, tell the user each of them in a plain sentence with "
@@ -38,10 +37,6 @@ class ToolSet:
             tools' names.
         first_choice: OpenAI's `tool_choice` until a tool has found something: `required` keeps a
             small model from answering from memory, `auto` lets it answer.
-        next_call: Given the question and the calls of these tools that succeeded, the tool that
-            must be called next, "" where none need be. Without it the model decides.
-        due: Given the same, and the calls of a round that failed or were made before, the call
-            that the question leaves no choice about: the loop makes it in the model's place.
         reply_without_tool: What a model that must call calls for any other message; None: one
             that is made of the topic.
         close: Frees what the tools hold.
@@ -51,20 +46,8 @@ class ToolSet:
     system_prompt: str = ""
     topic: str = ""
     first_choice: str = "required"
-    next_call: Callable[[str, Sequence[Made]], str] | None = None
-    due: Callable[[str, Sequence[Made], Sequence[Made]], Made | None] | None = None
     reply_without_tool: Callable[[], FinalAnswer] | None = None
     close: Callable[[], None] = _free_nothing
-
-    @property
-    def steering(self) -> Steering:
-        """What a model is made to call."""
-        return Steering(first_choice=self.first_choice, next_call=self.next_call, due=self.due)
-
-    @property
-    def names(self) -> list[str]:
-        """The tools' names."""
-        return [function.__name__ for function in self.functions]
 
 
 def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
@@ -92,27 +75,20 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
 
 
 def join(sets: Sequence[ToolSet]) -> ToolSet:
-    """All tools as one set, ready for use: it can be told a message that none of them is for.
-
-    Where there are several, no set steers before the model has called a tool of it: what looks
-    like a conversion may be the title of a task.
-    """
+    """All tools as one set, ready for use: it can be told a message that none of them is for."""
     functions = [function for each in sets for function in each.functions]
     prompt = [each.system_prompt for each in sets if each.system_prompt]
     topics = " or ".join(_topic(each) for each in sets)
     must_call = any(each.first_choice == "required" for each in sets)
-    alone = sets[0] if len(sets) == 1 else None
     if must_call:
-        reply = alone.reply_without_tool if alone else None
-        functions.append(reply or _turning_away(topics))
+        own = sets[0].reply_without_tool if len(sets) == 1 else None
+        functions.append(own or _turning_away(topics))
         prompt.append(f"If the message is not about {topics}, call {functions[-1].__name__}.")
     return ToolSet(
         functions=functions,
         system_prompt=" ".join([*prompt, CLOSING]),
         topic=topics,
         first_choice="required" if must_call else "auto",
-        next_call=alone.next_call if alone else _steering(sets),
-        due=partial(_due, sets),
         close=partial(_close, sets),
     )
 
@@ -123,7 +99,8 @@ def _close(sets: Sequence[ToolSet]) -> None:
 
 
 def _topic(tools: ToolSet) -> str:
-    return tools.topic or " or ".join(name.replace("_", " ") for name in tools.names)
+    names = (function.__name__.replace("_", " ") for function in tools.functions)
+    return tools.topic or " or ".join(names)
 
 
 def _turning_away(topics: str) -> Callable[[], FinalAnswer]:
@@ -134,34 +111,6 @@ def _turning_away(topics: str) -> Callable[[], FinalAnswer]:
 
     reply_without_tool.__doc__ = f"Answer a message that is not about {topics}."
     return reply_without_tool
-
-
-def _steering(sets: Sequence[ToolSet]) -> Callable[[str, Sequence[Made]], str] | None:
-    """What must be called next where each set knows of its own calls alone."""
-    if all(each.next_call is None for each in sets):
-        return None
-
-    def next_call(question: str, made: Sequence[Made]) -> str:
-        for each in sets:
-            own = [call for call in made if call[0] in each.names]
-            if each.next_call and own and (due := each.next_call(question, own)):
-                return due
-        # What one set has done, another may have to go on with.
-        return "auto" if made else ""
-
-    return next_call
-
-
-def _due(
-    sets: Sequence[ToolSet], question: str, made: Sequence[Made], tried: Sequence[Made]
-) -> Made | None:
-    """The call that a set knows for one of its own that was tried in vain, or for none."""
-    for each in sets:
-        own = [call for call in made if call[0] in each.names]
-        vain = [call for call in tried if call[0] in each.names]
-        if each.due and (vain or not tried) and (due := each.due(question, own, vain)):
-            return due
-    return None
 
 
 def _imported(name: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:

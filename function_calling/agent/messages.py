@@ -7,31 +7,16 @@ Its turns are those that people keep: `system` (or `developer`) first, if at all
 
 import json
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
+from function_calling.agent.model_call import Call
 from function_calling.errors import RequestError, shown
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MOST_MESSAGES = 200
 
 
-class Called(Protocol):
-    """A tool call as the model wrote it."""
-
-    @property
-    def id(self) -> str:
-        """What its result refers to."""
-
-    @property
-    def name(self) -> str:
-        """The tool's name."""
-
-    @property
-    def arguments(self) -> str:
-        """JSON, or something else."""
-
-
-def calls_message(text: str, calls: Iterable[Called]) -> dict[str, Any]:
+def calls_message(text: str, calls: Iterable[Call]) -> dict[str, Any]:
     """The model's calls as a message of the history."""
     return {
         "role": "assistant",
@@ -47,7 +32,7 @@ def calls_message(text: str, calls: Iterable[Called]) -> dict[str, Any]:
     }
 
 
-def results_messages(calls: Iterable[Called], results: Iterable[str]) -> list[dict[str, Any]]:
+def results_messages(calls: Iterable[Call], results: Iterable[str]) -> list[dict[str, Any]]:
     """What came of the calls as messages of the history."""
     return [
         {"role": "tool", "tool_call_id": call.id, "content": result}
@@ -64,6 +49,20 @@ def prompted(messages: Iterable[dict[str, Any]], system_prompt: str) -> list[dic
         else:
             turns.append(each)
     return [{"role": "system", "content": "\n\n".join(prompts)}, *turns]
+
+
+def read_query(query: str, most: int) -> list[dict[str, Any]]:
+    """The conversation that a question alone is.
+
+    Args:
+        query: What a client sent.
+        most: Characters at most.
+
+    Raises:
+        RequestError: It is empty or too long.
+    """
+    _check_question(query, "query", most)
+    return [{"role": "user", "content": query}]
 
 
 def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[dict[str, Any]]:
@@ -88,16 +87,18 @@ def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[d
         read.append(_read(message, at, waiting, first=index == 0))
     if read[-1]["role"] != "user":
         raise _wrong(f"messages[{len(read) - 1}].role", read[-1]["role"], "user, as the last one")
-    asked = read[-1]["content"]
-    if not asked.strip():
-        param = f"messages[{len(read) - 1}].content"
-        raise RequestError(f"{param} is empty; wanted a question.", param=param)
-    if len(asked) > most_asked:
-        raise _long(f"messages[{len(read) - 1}].content", len(asked), most_asked)
+    _check_question(read[-1]["content"], f"messages[{len(read) - 1}].content", most_asked)
     in_all = len(json.dumps(read, ensure_ascii=False))
     if in_all > most_in_all:
         raise _long("messages", in_all, most_in_all)
     return read
+
+
+def _check_question(text: str, param: str, most: int) -> None:
+    if not text.strip():
+        raise RequestError(f"{param} is empty; wanted a question.", param=param)
+    if len(text) > most:
+        raise _long(param, len(text), most)
 
 
 def _read(message: Any, at: str, waiting: set[str], *, first: bool) -> dict[str, Any]:

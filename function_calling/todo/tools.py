@@ -1,14 +1,12 @@
 """What the model may call to keep the to-do list; docstrings are what it knows of each tool."""
 
-import re
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from function_calling.approval import changes_something, checked_by, needs_approval
 from function_calling.errors import ToolError
-from function_calling.function_schema import Question, Told
-from function_calling.todos import Task, TodoStore
-from function_calling.tool_sets import ToolSet
+from function_calling.todo.store import Task, TodoStore
+from function_calling.toolbox.schema import Said
+from function_calling.toolbox.tool_sets import ToolSet
+from function_calling.toolbox.toolbox import changes_something, needs_approval
 
 TODO_PROMPT = """\
 You keep the user's to-do list. For a new task call create_task, once for each task. To show the \
@@ -62,39 +60,10 @@ class TodoTools:
             "summary": " ".join(told) or "There are no such tasks on the to-do list.",
         }
 
-    def _check_meant(
-        self,
-        id: int,
-        question: Question = Question(),  # noqa: B008 - a constant
-        told: Told = Told(),  # noqa: B008 - a constant
-    ) -> None:
-        """See that the id is that of a task which the question names; small models guess it.
-
-        A model that has read what seems wrong, and insists, may be right: words are a hint.
-
-        Raises:
-            ToolError: Another task is named, or none is and the ids were not told yet.
-        """
-        if not question or str(id) in re.findall(r"\d+", question):
-            return
-        tasks = self._store.tasks()
-        named = tasks if len(tasks) == 1 else _named(tasks, question)
-        if id in [task.id for task in named]:
-            return
-        if named:
-            meant = named[0]
-            problem = f'The user means task {meant.id} ("{meant.title}"), not task {id}.'
-        elif str(id) in re.findall(r"\d+", told):
-            return
-        else:
-            listed = ", ".join(f"{task.id} ({task.title})" for task in tasks[:MOST_LISTED])
-            problem = f"Which task does the user mean? The tasks are: {listed}."
-        if problem not in told:
-            raise ToolError(f"{problem} Make the same call with the right id.")
-
     @changes_something
-    @checked_by(_check_meant)
-    def update_task(self, id: int, title: str = "", done: bool | None = None) -> dict[str, Any]:
+    def update_task(
+        self, id: Annotated[int, Said(by="tool")], title: str = "", done: bool | None = None
+    ) -> dict[str, Any]:
         """Mark a task as done or not done, or change its title.
 
         Args:
@@ -111,8 +80,7 @@ class TodoTools:
         return _task(task, " ".join(changes))
 
     @needs_approval
-    @checked_by(_check_meant)
-    def delete_task(self, id: int) -> dict[str, Any]:
+    def delete_task(self, id: Annotated[int, Said(by="tool")]) -> dict[str, Any]:
         """Delete a task from the to-do list.
 
         Args:
@@ -120,29 +88,6 @@ class TodoTools:
         """
         task = self._store.delete(id)
         return _task(task, f'Deleted "{task.title}" from the to-do list.')
-
-
-def _named(tasks: Sequence[Task], question: Question) -> list[Task]:
-    """The tasks with whose words the question, or the last one before it, points to them.
-
-    First the one that shares most with it, and then those that share something else; none where
-    no task shares most.
-    """
-    for text in (question, *reversed(question.earlier)):
-        asked = _words(text)
-        shared = {task.id: _words(task.title) & asked for task in tasks}
-        size = {id: sum(map(len, words)) for id, words in shared.items()}
-        ranked = sorted(tasks, key=lambda task: -size[task.id])
-        most, second, *_ = [*(size[task.id] for task in ranked), 0, 0]
-        if most > second:
-            first, *others = ranked
-            return [first, *(task for task in others if shared[task.id] - shared[first.id])]
-    return []
-
-
-def _words(text: str) -> set[str]:
-    """The words that can tell one text from another."""
-    return set(re.findall(r"\w{3,}", text.casefold()))
 
 
 def todo_tools(store: TodoStore) -> ToolSet:
