@@ -1,4 +1,4 @@
-"""Where an exchange rate comes from.
+"""Rates of exchange, where they come from, and an amount of money converted at one of them.
 
 A source is a class with the method of `Rates`, handed to `CurrencyTools`; one that knows the past
 has that of `DatedRates`, and is handed to `DatedCurrencyTools`.
@@ -6,8 +6,18 @@ has that of `DatedRates`, and is handed to `DatedCurrencyTools`.
 
 from dataclasses import dataclass
 from datetime import date
-from decimal import Context, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Protocol
+
+from function_calling.errors import ToolError
+from function_calling.exchange.currencies import Currency
+
+LARGEST_AMOUNT = Decimal(10**15)
+SMALLEST_STEP = Decimal("1e-12")
+
+# The largest amount in the smallest steps has 28 digits, which is all that Python's default
+# context holds; the product with a rate needs more to be rounded once only.
+EXACT = Context(prec=100)
 
 SHOWN = Context(prec=6)
 """Significant digits of a rate that has no end; central banks publish as many."""
@@ -52,6 +62,10 @@ class Rates(Protocol):
 class DatedRates(Protocol):
     """A source of exchange rates that knows those of the past."""
 
+    @property
+    def codes(self) -> frozenset[str]:
+        """The currencies, as ISO 4217 codes, that have had a rate on any day."""
+
     def rate(self, source: str, target: str, on: date | None = None) -> Rate:
         """The rate that holds on a day; None means today.
 
@@ -71,3 +85,29 @@ class FixedRates:
         if source == target:
             return Rate(Decimal(1))
         return Rate(self.value, fictitious=True)
+
+
+def convert(amount: Decimal, source: Currency, target: Currency, rate: Rate) -> dict[str, str]:
+    """The converted amount, rounded half up to two decimals, the rate, and both as a sentence."""
+    exact = EXACT.divide(EXACT.multiply(amount, rate.value), rate.per)
+    converted = exact.quantize(Decimal("0.01"), ROUND_HALF_UP, EXACT)
+    return {
+        "converted_amount": str(converted),
+        "rate": rate.shown,
+        **({"rate_date": str(rate.day)} if rate.day else {}),
+        "summary": f"The converted amount of {amount:f} {source.units(amount)} to "
+        f"{target.units()} is {converted}{', ' if rate.told else ''}{rate.told}.",
+    }
+
+
+def checked_amount(amount: Decimal) -> Decimal:
+    """The amount without idle zeros, if money can come in it.
+
+    Raises:
+        ToolError: It is no number from 0 to `LARGEST_AMOUNT` in steps of `SMALLEST_STEP`.
+    """
+    if not amount.is_finite() or not 0 <= amount <= LARGEST_AMOUNT:
+        raise ToolError(f"An amount of money is from 0 to {LARGEST_AMOUNT}, and {amount} is not.")
+    if amount != amount.quantize(SMALLEST_STEP, context=EXACT):
+        raise ToolError(f"An amount of money has at most 12 decimals, and {amount} has more.")
+    return abs(amount.normalize(EXACT))
