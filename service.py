@@ -141,7 +141,7 @@ class ExchangeAssistant:
                 yield event
 
 
-ExchangeAssistant.add_asgi_middleware(
+ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck, fields={"/exchange": ("query", str), "/chat": ("messages", list)}
 )
 

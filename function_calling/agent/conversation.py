@@ -139,9 +139,7 @@ class Conversation:
                 await make(key)
         return made
 
-    async def _made_one(
-        self, call: Call, limit: TimeLimit, approve: Approve | None
-    ) -> ToolResult:
+    async def _made_one(self, call: Call, limit: TimeLimit, approve: Approve | None) -> ToolResult:
         if limit.left() <= 0:
             return ToolResult(f"{call.name} was not called: the time was over.", ok=False)
         # Whatever a tool changes can't be traced back afterwards.

@@ -197,15 +197,16 @@ class Ground:
                 continue
             seen.add(result.summary)
             for number in _findings(result.summary, asked):
-                if all(left[value] for value in number.values):
-                    left.subtract(number.values)
+                told = (each for each in number.readings if all(left[value] for value in each))
+                if reading := next(told, None):
+                    left.subtract(reading)
                 else:
                     missing.append((result, number))
         return missing
 
     def _occurs(self, mark: Said, value: Any) -> bool:
         """Whether it stands in the conversation; an id must be all that a part of a result is."""
-        number = isinstance(value, int | float | Decimal)
+        number = isinstance(value, int | float | Decimal) or _EXACT.fullmatch(str(value))
         wanted = Decimal(str(value)).copy_abs() if number else _plain(str(value))
         if mark.by == "tool":
             return wanted in self._listed[: self._read]

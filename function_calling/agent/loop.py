@@ -110,45 +110,39 @@ class _Turn:
 
     def __init__(self, agent: Agent, messages: Sequence[dict[str, Any]], *, whole: bool) -> None:
         self._agent = agent
-        self._talk = Conversation(
-            agent.system_prompt, messages, agent.toolbox, agent.tool_timeout
-        )
+        self._talk = Conversation(agent.system_prompt, messages, agent.toolbox, agent.tool_timeout)
         self._ground = self._talk.ground
         self._streaming = Streaming(self._ground, whole=whole)
         self._clock = _Clock()
+        self._asked_again = False
         # Only what is awaited is under the limit, not what a consumer does with an event.
         self._limit = TimeLimit(agent.query_timeout)
 
     async def rounds(self) -> AsyncGenerator[ChatEvent, None]:
         """Ask, call, ask again; a TimeoutError ends it when the question's time is over."""
-        talk, streaming = self._talk, self._streaming
-        asked_again = False
+        talk = self._talk
         while True:
-            last = talk.rounds >= self._agent.max_rounds or talk.exhausted
-            free = talk.found or talk.refused
-            choice = "none" if last else "auto" if free else self._agent.first_choice
+            choice = self._choice()
             async with aclosing(self._reply(choice)) as told:
                 async for event in told:
                     yield event
-            reply = talk.reply
-            if reply.calls and choice != "none":
+            if talk.reply.calls and choice != "none":
                 async with aclosing(self._carried_out()) as steps:
                     async for event in steps:
                         yield event
-                if talk.settled:
-                    for event in self._ended(streaming.close(talk.settled), "none"):
-                        yield event
-                    return
-                continue
-            problems = self._ground.problems(reply.text)
-            if choice == "required" and not asked_again:
-                problems.append(FROM_MEMORY)
-            if not problems or not reply.text.strip() or asked_again or last or streaming.told:
-                for event in self._answered(problems, asked_again=asked_again):
-                    yield event
+                end = self._settled()
+            else:
+                end = self._answered(choice)
+            for event in end:
+                yield event
+            if end:
                 return
-            talk.ask_again(problems)
-            asked_again = True
+
+    def _choice(self) -> str:
+        """OpenAI's `tool_choice` for the next reply."""
+        if self._talk.rounds >= self._agent.max_rounds or self._talk.exhausted:
+            return "none"
+        return "auto" if self._talk.found or self._talk.refused else self._agent.first_choice
 
     def stopped(self, error: TimeoutError | ApiError) -> list[ChatEvent]:
         """The end of a turn that could not go on to the model's answer.
@@ -200,18 +194,34 @@ class _Turn:
                 summary=result.summary,
             )
 
-    def _answered(self, problems: Sequence[str], *, asked_again: bool) -> list[ChatEvent]:
-        """The model's words where they are grounded, else what the tools found, else an excuse."""
+    def _settled(self) -> list[ChatEvent]:
+        """The end, where a tool has given the answer."""
+        answer = self._talk.settled
+        return self._ended(self._streaming.close(answer), "none") if answer else []
+
+    def _answered(self, choice: str) -> list[ChatEvent]:
+        """The end with the model's words; none where it is asked once more.
+
+        Where these are not grounded, what the tools found is told, or why there is no answer.
+        """
         text = self._talk.reply.text.strip()
+        problems = self._ground.problems(text)
+        if choice == "required" and not self._asked_again:
+            problems.append(FROM_MEMORY)
+        once_more = choice != "none" and not self._asked_again and not self._streaming.told
+        if text and problems and once_more:
+            self._talk.ask_again(problems)
+            self._asked_again = True
+            return []
         rest = None if problems or not text else self._streaming.rest()
         if rest is None:
-            told = self._streaming.told
-            found = [*self._ground.untold(told), *self._ground.failures()]
+            found = [*self._ground.untold(self._streaming.told), *self._ground.failures()]
             if not self._talk.found:
                 found = [self._talk.excuse()]
             return self._ended(self._streaming.close(" ".join(found)), "fell-back")
-        grounding: Grounding = "ok" if self._ground.results or numbers(text) else "none"
-        return self._ended(rest, "asked-again" if asked_again else grounding)
+        if self._asked_again:
+            return self._ended(rest, "asked-again")
+        return self._ended(rest, "ok" if self._ground.results or numbers(text) else "none")
 
     def _ended(self, text: str, grounding: Grounding) -> list[ChatEvent]:
         """The last text, with what was assumed, and the end."""

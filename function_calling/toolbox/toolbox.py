@@ -141,6 +141,14 @@ class Toolbox:
         """What each tool does, by name."""
         return {name: schema.description for name, schema in self._schemas.items()}
 
+    def marked(self, name: str, arguments_json: str) -> dict[str, tuple[Said, Any]]:
+        """The arguments of a call that are marked as `Said`; none where the call is wrong."""
+        try:
+            schema = self._schemas[name]
+            return schema.chosen(schema.arguments(arguments_json))
+        except (KeyError, ToolError):
+            return {}
+
     def changes(self, name: str) -> bool:
         """Whether the tool is marked as one that changes something."""
         return hasattr(self._functions.get(name), "changes_something")
