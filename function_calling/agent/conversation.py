@@ -122,7 +122,7 @@ class Conversation:
         async def make(key: tuple[str, str]) -> None:
             made[key] = await self._made_one(fresh[key], limit, approve)
             if not made[key].final:
-                self.ground.add(made[key])
+                self.ground.add(made[key], fresh[key].arguments)
 
         if any(self._toolbox.changes(call.name) for call in fresh.values()):
             for key in fresh:

@@ -12,7 +12,7 @@ compared. A money answer that a model retyped wrongly is worse than no answer.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import takewhile
 from typing import Any
@@ -53,10 +53,13 @@ class Ground:
 
     Attributes:
         results: What the calls of this question came to, in order, each call once.
+        untraced: For each tool that changes something and was not called because a value does
+            not occur, what people are told of it.
     """
 
     def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
         self.results: list[ToolResult] = []
+        self.untraced: dict[str, str] = {}
         self._question = str(messages[-1]["content"])
         written = [each["content"] for each in messages if each["role"] == "user"]
         told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
@@ -70,11 +73,13 @@ class Ground:
         for content in returned:
             self._take_in(content)
         self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
+        self._given: list[frozenset[Decimal]] = []
         self._doubted: set[tuple[str, str, str]] = set()
 
-    def add(self, result: ToolResult) -> None:
-        """Take in what a call came to."""
+    def add(self, result: ToolResult, arguments: str) -> None:
+        """Take in what a call came to, and the arguments that the model gave it."""
         self.results.append(result)
+        self._given.append(_values_of(arguments))
         if result.ok:
             self._take_in(result.content)
 
@@ -82,7 +87,7 @@ class Ground:
         leaves = list(_leaves(_parsed(content)))
         self._listed += [each for each in leaves if not isinstance(each, _Count)]
         self._counts |= {Decimal(each) for each in leaves if isinstance(each, _Count)}
-        self._returned |= frozenset[Decimal]().union(*map(_inside, leaves))
+        self._returned |= _values_of(content)
 
     def read(self) -> None:
         """The model reads what tools have returned so far."""
@@ -116,16 +121,23 @@ class Ground:
         doubts = {(tool, name, str(value)) for name, value in lacking}
         if insisting and doubts <= self._doubted:
             return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
+        if not lacking:
+            self.untraced.pop(tool, None)
+            return ""
         self._doubted |= doubts
-        by_tool = any(marked[name][0].by == "tool" for name, _ in lacking)
-        offered = self._offered(lacking, by_tool=by_tool)
-        source = "no tool has returned it yet" if by_tool else "the user did not write it"
-        told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
-        again = "" if by_tool or not insisting else ", or make the same call again if you are sure"
-        raise ToolError(
-            " ".join(self._unknown(name, value, by_tool=by_tool) for name, value in lacking),
-            advice=f"{tool} was not called: {told}, but {source}. {offered}{again}.",
+        listed = any(marked[name][0].by == "tool" for name, _ in lacking)
+        source = "No list shows {}." if listed else "{} is not in your message."
+        problem = " ".join(
+            f"Which {_spaced(name)} do you mean? {source.format(_shown(value))}"
+            for name, value in lacking
         )
+        if not insisting:
+            self.untraced[tool] = problem
+        told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
+        told += ", but no tool has returned it yet" if listed else ", which the user did not write"
+        offered = self._offered(lacking, listed=listed)
+        again = ", or make the same call again if you are sure" if insisting else ""
+        raise ToolError(problem, advice=f"{tool} was not called: {told}. {offered}{again}.")
 
     def problems(self, answer: str) -> list[str]:
         """What is wrong with an answer, as sentences for the model; empty where it is grounded."""
@@ -187,16 +199,19 @@ class Ground:
         return list(dict.fromkeys(each.assumed for each in self.results if each.assumed))
 
     def _left_out(self, answer: str) -> list[tuple[ToolResult, Number]]:
-        """Each number that a result's sentence has and `answer` doesn't, beside that result."""
+        """Each number that a result's sentence adds to its call and the question, and is not told.
+
+        A number that several results have must be told as often.
+        """
         asked = _values(self._question)
         left = Counter(value for number in numbers(answer) for value in number.values)
         missing = []
-        seen: set[str | None] = set()
-        for result in self.results:
-            if not result.ok or not result.summary or result.summary in seen:
+        seen: set[str | None] = {None}
+        for result, given in zip(self.results, self._given, strict=True):
+            if not result.ok or result.summary in seen:
                 continue
             seen.add(result.summary)
-            for number in _findings(result.summary, asked):
+            for number in _findings(result.summary or "", asked | given):
                 told = (each for each in number.readings if all(left[value] for value in each))
                 if reading := next(told, None):
                     left.subtract(reading)
@@ -216,26 +231,21 @@ class Ground:
         texts = (*self._texts, *(each for each in self._listed if isinstance(each, str)))
         return any(whole.search(text) for text in texts)
 
-    def _offered(self, lacking: Sequence[tuple[str, Any]], *, by_tool: bool) -> str:
+    def _offered(self, lacking: Sequence[tuple[str, Any]], *, listed: bool) -> str:
         """What could be meant, as the beginning of a sentence for the model."""
-        if by_tool:
+        if listed:
             return "Call the tool that lists it first, and use what it returns"
+        found: Iterable[str]
         if all(isinstance(value, int | float | Decimal) for _, value in lacking):
-            found = [f"{each:f}" for each in sorted(self._written)]
+            # Words are numbers in some languages and not in others, so digits come first.
+            digits = _values("\n".join(self._texts))
+            found = (f"{each:f}" for each in sorted(digits or self._written))
         else:
-            found = [each for text in self._texts for each in re.findall(r"\S*\d\S*", text)]
-        if not found:
-            return "The user wrote none: if it is missing, do not guess it"
+            found = (each for text in self._texts for each in re.findall(r"\S*\d\S*", text))
         offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
+        if not offered:
+            return "The user wrote none: do not guess it"
         return f"The user wrote: {offered}. Use one of these"
-
-    def _unknown(self, name: str, value: Any, *, by_tool: bool) -> str:
-        """A value that does not occur, as a sentence for people."""
-        if by_tool:
-            return f"I don't know the {_spaced(name)}: no list shows {_shown(value)}."
-        if isinstance(value, int | float | Decimal) and not self._written:
-            return f"I don't know the {_spaced(name)}: please tell me which you mean."
-        return f"I don't know the {_spaced(name)}: {_shown(value)} is not in your message."
 
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
@@ -287,8 +297,13 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value.copy_abs()
 
 
-def _inside(leaf: Any) -> frozenset[Decimal]:
-    """The numbers in a text, or the number that it is."""
-    if isinstance(leaf, str):
-        return _values(leaf)
-    return frozenset() if isinstance(leaf, _Count) else frozenset({leaf})
+def _values_of(content: str) -> frozenset[Decimal]:
+    """The values in a result or in arguments, also inside of texts."""
+    leaves = _leaves(_parsed(content))
+    return frozenset[Decimal]().union(
+        *(
+            _values(leaf) if isinstance(leaf, str) else {leaf}
+            for leaf in leaves
+            if not isinstance(leaf, _Count)
+        )
+    )

@@ -225,7 +225,8 @@ class _Turn:
 
     def _ended(self, text: str, grounding: Grounding) -> list[ChatEvent]:
         """The last text, with what was assumed, and the end."""
-        text += self._streaming.close(" ".join(self._ground.assumptions()))
+        notes = [*self._ground.assumptions(), *self._ground.untraced.values()]
+        text += self._streaming.close(" ".join(each for each in notes if each not in text))
         done = DoneEvent(
             usage=self._talk.usage,
             rounds=self._talk.rounds,
