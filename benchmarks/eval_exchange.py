@@ -16,6 +16,7 @@ import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx2
@@ -57,7 +58,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--again", type=Path, help="ask nothing, and judge the replies of this file"
     )
-    parser.add_argument("--out", type=Path, help="write each reply and verdict to this JSONL file")
+    parser.add_argument(
+        "--out", type=Path, help="write each reply and verdict to this file, as JSONL"
+    )
     for name, enough in ENOUGH.items():
         told = f"percent of {name} to be right, {enough} by default"
         parser.add_argument(
@@ -102,17 +105,20 @@ def ask_all(
         pool.shutdown(cancel_futures=True)
 
 
-def run(
-    client: httpx2.Client, cases: list[Case], routes: list[str], concurrency: int
-) -> list[list[Outcome]]:
+def run(client: httpx2.Client, wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Ask all cases, show the progress, and return each route's outcomes in the cases' order."""
     asked = {}
-    for done, outcomes in enumerate(ask_all(client, cases, routes, concurrency), start=1):
-        name = outcomes[0].case.id
-        asked[name] = outcomes
-        told = "   ".join(map(in_short, outcomes))
-        print(f"{done:>3}/{len(cases)}  {name:<20} {told}", flush=True)
-    return [[asked[case.id][at] for case in cases] for at in range(len(routes))]
+    with wanted.out.open("w", encoding="utf-8") if wanted.out else nullcontext() as out:
+        comes_in = ask_all(client, wanted.cases, wanted.routes, wanted.concurrency)
+        for done, outcomes in enumerate(comes_in, start=1):
+            name = outcomes[0].case.id
+            asked[name] = outcomes
+            told = "   ".join(map(in_short, outcomes))
+            print(f"{done:>3}/{len(wanted.cases)}  {name:<20} {told}", flush=True)
+            if out:
+                out.write("".join(as_json(outcome) + "\n" for outcome in outcomes))
+                out.flush()
+    return [[asked[case.id][at] for case in wanted.cases] for at in range(len(wanted.routes))]
 
 
 def in_short(outcome: Outcome) -> str:
@@ -141,10 +147,10 @@ def as_json(outcome: Outcome) -> str:
     return json.dumps(record, ensure_ascii=False)
 
 
-def judged_again(path: Path, cases: list[Case], routes: list[str]) -> list[list[Outcome]]:
+def judged_again(wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Each route's outcomes in the cases' order, from a file that `--out` wrote."""
     replies = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in wanted.again.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         replies[record["route"], record["id"]] = [
             (event.pop("at"), read_event(json.dumps(event))) for event in record["events"]
@@ -152,10 +158,10 @@ def judged_again(path: Path, cases: list[Case], routes: list[str]) -> list[list[
     return [
         [
             judged(case, route, replies[route, case.id])
-            for case in cases
+            for case in wanted.cases
             if (route, case.id) in replies
         ]
-        for route in routes
+        for route in wanted.routes
     ]
 
 
@@ -172,17 +178,10 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
     client = httpx2.Client(base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport)
     try:
         with client:
-            runs = (
-                judged_again(wanted.again, wanted.cases, wanted.routes)
-                if wanted.again
-                else run(client, wanted.cases, wanted.routes, wanted.concurrency)
-            )
+            runs = judged_again(wanted) if wanted.again else run(client, wanted)
     except httpx2.ConnectError as error:
         print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
         return 2
-    if wanted.out:
-        lines = "".join(as_json(outcome) + "\n" for outcomes in runs for outcome in outcomes)
-        wanted.out.write_text(lines, encoding="utf-8")
     for route, outcomes in zip(wanted.routes, runs, strict=True):
         print("", f"POST {route}", *summary(outcomes), *failures(outcomes), sep="\n")
     if len(runs) == 2:

@@ -23,9 +23,14 @@ class Conversion:
     amount: Decimal
 
     @property
+    def pair(self) -> tuple[str, str]:
+        """Both codes."""
+        return self.source, self.target
+
+    @property
     def rate(self) -> Decimal:
         """What a unit of the source buys in the evaluation."""
-        return pair_rate(self.source, self.target)
+        return pair_rate(*self.pair)
 
     @property
     def value(self) -> Decimal:

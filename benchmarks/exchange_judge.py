@@ -135,7 +135,7 @@ def _explained(case: Case, stated: frozenset[Decimal]) -> frozenset[Decimal]:
     Of the conversions behind an answer at `/exchange` nothing else is known. A number may come
     from a pair by chance, so where currencies are expected one of the pair must be one of them.
     """
-    own = {code for each in case.conversions for code in (each.source, each.target)}
+    own = {code for each in case.conversions for code in each.pair}
     found: set[Decimal] = set()
     for source, target in permutations(_currencies() | own, 2):
         if own and not {source, target} & own:
@@ -151,7 +151,7 @@ def _explained(case: Case, stated: frozenset[Decimal]) -> frozenset[Decimal]:
 def _currencies() -> frozenset[str]:
     """All that any question is about."""
     asked = [conversion for case in load_cases() for conversion in case.conversions]
-    return frozenset(code for each in asked for code in (each.source, each.target))
+    return frozenset(code for each in asked for code in each.pair)
 
 
 def _strangers(texts: Iterable[str], allowed: frozenset[Decimal]) -> list[str]:
@@ -164,7 +164,9 @@ def _wrong(token: str, allowed: frozenset[Decimal]) -> list[str]:
     """The parts of `token` that state nothing allowed."""
     if _readings(token) & allowed:
         return []
-    return [each for piece in _pieces(token) for each in _wrong(piece, allowed)] or [token]
+    if pieces := _pieces(token):
+        return [each for piece in pieces for each in _wrong(piece, allowed)]
+    return [token]
 
 
 def _values(texts: Iterable[str]) -> frozenset[Decimal]:
