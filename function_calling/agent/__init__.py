@@ -1,0 +1,1 @@
+"""The loop: ask the model, call what it asks for, check, answer."""
