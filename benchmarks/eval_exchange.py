@@ -37,7 +37,7 @@ from benchmarks.exchange_report import (
     summary,
 )
 from benchmarks.exchange_routes import ROUTES, Timed, ask
-from function_calling.chat_events import read_event
+from function_calling.agent.events import read_event
 
 TIMEOUT_SECONDS = 300
 

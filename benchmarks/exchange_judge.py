@@ -18,7 +18,7 @@ from itertools import accumulate, permutations
 
 from benchmarks.exchange_cases import Case, Conversion, load_cases
 from benchmarks.exchange_rates import pair_rate
-from function_calling.chat_events import (
+from function_calling.agent.events import (
     ChatEvent,
     DoneEvent,
     ErrorEvent,

@@ -4,7 +4,7 @@ from decimal import Decimal
 from functools import cache
 from hashlib import sha256
 
-from function_calling.rates import Rate
+from function_calling.exchange.rates import Rate
 
 LOWEST, HIGHEST = 2_000, 300_000
 """In ten thousandths."""

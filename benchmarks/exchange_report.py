@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.exchange_cases import Case
 from benchmarks.exchange_judge import Verdict, answer_of
 from benchmarks.exchange_routes import Timed
-from function_calling.chat_events import DoneEvent, TextEvent
+from function_calling.agent.events import DoneEvent, TextEvent
 
 ENOUGH = {"conversions": 88, "several": 75, "others": 90}
 """Percent of queries to be right: of those that want conversions, of those among them that want

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 import httpx2
 from pydantic import ValidationError
 
-from function_calling.chat_events import (
+from function_calling.agent.events import (
     ChatEvent,
-    ChatUsage,
+    Usage,
     DoneEvent,
     ErrorEvent,
     ErrorObject,
@@ -109,10 +109,9 @@ def _done(headers: httpx2.Headers, seconds: float) -> DoneEvent:
     return DoneEvent.model_validate(
         {
             **told,
-            "usage": ChatUsage(
+            "usage": Usage(
                 prompt_tokens=prompt,
                 completion_tokens=completion,
-                total_tokens=prompt + completion,
             ),
             "timings": Timings(first_text=seconds, model=0, tools=0, total=seconds),
         }

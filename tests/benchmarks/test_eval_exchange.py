@@ -15,9 +15,9 @@ from benchmarks.exchange_rates import PairRates, pair_rate
 from benchmarks.exchange_report import percentile
 from benchmarks.exchange_routes import ask
 from benchmarks.exchange_tools import tools
-from function_calling.chat_events import (
+from function_calling.agent.events import (
     ChatEvent,
-    ChatUsage,
+    Usage,
     DoneEvent,
     ErrorEvent,
     ErrorObject,
@@ -31,7 +31,7 @@ DOLLARS = Case("a", "plain", "42 USD to CAD", (Conversion("USD", "CAD", Decimal(
 """774.65, at 18.4440."""
 MISSING = Case("b", "missing", "How much is 100 euros?", mentions=(r"\?|amount",))
 DONE = DoneEvent(
-    usage=ChatUsage(prompt_tokens=900, completion_tokens=40, total_tokens=940),
+    usage=Usage(prompt_tokens=900, completion_tokens=40, total_tokens=940),
     rounds=2,
     tool_calls=1,
     timings=Timings(first_text=1.0, model=1.5, tools=0.5, total=2.0),
