@@ -1,8 +1,8 @@
 """What a model writes for a currency ("C$", "loonies", "канадских долларов", "cad"), as a currency.
 
 Names come from Unicode's CLDR (https://cldr.unicode.org, through `babel`), in every locale that
-it has; English, in which we answer, comes first and is most often enough. Nothing is guessed that
-the names don't settle: an error costs a model one more call, a wrong currency somebody's money.
+it has; the locale of our answers comes first and is most often enough. Nothing is guessed that the
+names don't settle: an error costs a model one more call, a wrong currency somebody's money.
 """
 
 import difflib
@@ -101,7 +101,7 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
         return Currency(*chosen)
     if known:
         raise ToolError(
-            f"{text!r} may be {_either(sorted(known))}.",
+            f"{text[:80]!r} may be {_either(sorted(known))}.",
             advice="Give the ISO 4217 code of the one that is meant.",
         )
     if named:
@@ -180,18 +180,21 @@ def _readings(text: str) -> Iterator[frozenset[str]]:
 
 def _named_in_part(words: list[str], names: _Names) -> frozenset[str]:
     """The codes that have all these words, if not in one name."""
-    if len("".join(words)) < 3 and "".join(words).isascii():
-        return frozenset()  # "of", or the letter of a symbol, as in C$
+    key = _key(words)
+    if key.isascii() and len(key) < 3:
+        return frozenset()  # nothing, "of", or the letter of a symbol, as in C$
     codes = frozenset.intersection(*(names.words.get(word, frozenset()) for word in words))
-    if len(codes) != 1 == len(words) and unicodedata.category(words[0][0]) == "Lo":
-        return names.beginning_or_ending(words[0])  # most such scripts have no spaces
+    if len(codes) != 1 == len(words) and _is_caseless(words):
+        return names.beginning_or_ending(words[0])
     return codes
 
 
 def _near(text: str) -> list[str]:
     """Up to three codes with names that look like `text`; another code is no typing error."""
-    names = {key: codes for key, codes in _all_names().whole.items() if len(key) > 3}
-    near = difflib.get_close_matches(_key(_words(text)), names, n=3, cutoff=0.75)
+    key, names = _key(_words(text)), _all_names().whole
+    # Of the letters the first is the last to be mistaken; to look at all names takes half a second.
+    alike = [name for name in names if name[:1] == key[:1] and len(name) > 3]
+    near = difflib.get_close_matches(key, alike, n=3, cutoff=0.8)
     return list(dict.fromkeys(code for each in near for code in sorted(names[each])))[:3]
 
 
@@ -217,7 +220,7 @@ def _names_of_all_locales() -> _Names:
 
 
 def _spellings(locale: str) -> set[tuple[str, str]]:
-    """Each code that a locale has, with the code itself, its names and its symbols.
+    """Each code that a locale has a name for, with its names and symbols there.
 
     The file is read here, since babel keeps all that it has loaded: 140 MB for all locales.
     """
@@ -229,7 +232,6 @@ def _spellings(locale: str) -> set[tuple[str, str]]:
     plurals = data.get("currency_names_plural", {}).items()
     found = {(code, name) for code, names in plurals for name in names.values()}
     found |= {each for names in named for each in names.items()}
-    found |= {(code, code) for code, _ in found}
     return {(code, name) for code, name in found if code != NO_CURRENCY}
 
 
@@ -239,7 +241,7 @@ def _index(spellings: Iterable[tuple[str, str]]) -> _Names:
 
     def add(index: dict[str, frozenset[str]], key: str, code: str) -> None:
         codes = index.get(key, frozenset())
-        if code not in codes:
+        if key and code not in codes:
             codes |= {code}
             index[key] = kept.setdefault(codes, codes)
 
@@ -248,6 +250,9 @@ def _index(spellings: Iterable[tuple[str, str]]) -> _Names:
         add(names.whole, _key(words), code)
         for word in words:
             add(names.words, word, code)
+    for code in frozenset().union(*kept):
+        add(names.whole, code.casefold(), code)
+        add(names.words, code.casefold(), code)
     return names
 
 
@@ -258,8 +263,13 @@ def _words(text: str) -> list[str]:
 
 
 def _key(words: list[str]) -> str:
-    """The words without their order and spaces, for which each has its own habits."""
-    return "".join(sorted(words))
+    """The words in one, and in an order of their own where a script is strict about spaces."""
+    return "".join(words if _is_caseless(words) else sorted(words))
+
+
+def _is_caseless(words: list[str]) -> bool:
+    """Whether the script has no small letters; most of these put a space or none as they like."""
+    return bool(words) and unicodedata.category(words[0][0]) == "Lo"
 
 
 class _Plain(dict[int, str]):
