@@ -1,1 +1,1 @@
-"""The loop: ask the model, call what it asks for, check, answer."""
+"""The loop between a person, a model and tools: ask, call, check, answer."""
