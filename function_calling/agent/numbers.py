@@ -1,17 +1,18 @@
 """Numbers in running text, whatever the separators, digits and words they are written with.
 
     1,234.56   1.234,56   1 234,56   1'234.56   12,34,567.89   １,２３４   ١٬٢٣٤   .5
-    ½   2 ½   5 1/2   5€50   1.5 million   2,5 Tausend   10k
-     132万   3万5000   1 million 200 thousand
+    ½   2 ½   5 1/2   5€50   10k   1.5 million   2,5 Tausend   132万   3万5000
+    1 million 200 thousand
 
-`numbers` reads these; `said` also reads number words, in what languages `text2num` knows, and
+`numbers` reads these. `said` also reads number words, in the languages that `text2num` knows, and
 ideographs that Unicode knows as numbers. The words that multiply are those of CLDR's compact
-decimal formats, of all locales at once: where they disagree, a number has several values.
+decimal formats, of all locales at once. Where they disagree, a number has several values; where
+few languages have a short word ("cr", "min"), the number alone is a value as well.
 
-Not covered: signs (a hyphen before a digit is mostly a dash); fractions in words, and words that
-multiply which CLDR doesn't use in formats, so neither "half a million" nor a dozen; words that
-CLDR writes before the number; number words of other languages. Short words that few languages have,
-such as "cr", may be something else: the number alone is a value as well.
+Not covered: signs (a hyphen before a digit is mostly a dash); fractions in words ("half a
+million", "two and a half"); words that multiply but are in no CLDR format ("dozen", "grand",
+"crore"); scale words that come before the number; hundredths ("nine pounds sixty"); number words of
+other languages.
 """
 
 import pickle
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import cache
+from textwrap import TextWrapper
 from typing import NamedTuple, TypeAlias
 
 from babel import localedata
@@ -67,15 +69,17 @@ def said(text: str) -> frozenset[Decimal]:
     A word is read in every language that has it as a number: "once" is 11 as well. So this says
     which values may be used, and not which numbers the writer had in mind.
     """
-    # Most of a text has no number words: what two languages leave the same is read once.
-    pieces = {piece for spelled in {text, *_in_digits(text)} for piece in _APART.split(spelled)}
+    # Most pieces have number words in no language, or are spelled the same by several.
+    spelled = {each for piece in set(_pieces(text)) for each in (piece, *_in_digits(piece))}
     return frozenset(
-        value
-        for piece in pieces
-        for part in _joined(piece, _parts(piece))
-        for meaning in part.meanings
-        for value in meaning.reading
+        value for each in spelled for number in numbers(each) for value in number.values
     )
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Parts of the text that have whole numbers, short since text2num is quadratic."""
+    for piece in _APART.split(text):
+        yield from _PIECE.wrap(piece) if len(piece) > _PIECE.width else [piece]
 
 
 # --- Digits
@@ -87,6 +91,7 @@ _VULGAR = "[¼-¾⅐-⅞↉]"
 
 _APART = re.compile(r"[;:!?()\n]|[.,](?=\s)")
 """No number goes on behind these."""
+_PIECE = TextWrapper(2_000, expand_tabs=False, replace_whitespace=False, break_on_hyphens=False)
 
 _NUMBER = re.compile(
     rf"(?P<whole>\d+) (?P<ratio>\d+/\d+)(?![\d/])|(?<![\d/])(?P<part>\d+/\d+)(?![\d/])|"
@@ -297,7 +302,7 @@ def _powers(word: str, languages: Mapping[int, set[str]]) -> frozenset[int]:
 
     Short words are: "m" is a million in many languages and a thousand in one, "kr" is money.
     """
-    if len(word) > (3 if word.islower() else 2) or _ends_itself(word[-1]):
+    if not _is_short(word):
         return frozenset(languages)
     widely = {power for power, users in languages.items() if len(users) >= _FEW_LANGUAGES}
     return frozenset(widely or {0, *languages})
@@ -324,16 +329,23 @@ def _scale(text: str, start: int) -> tuple[int, frozenset[int]]:
         word += _letter(text[end])
         if word and word not in scales:
             break
-        if word and scales[word] and (_ends_itself(text[end]) or _ends(text, end + 1)):
+        if word and scales[word] and _ends(text, end + 1, word):
             best = end + 1, scales[word]
     return best
 
 
-def _ends(text: str, end: int) -> bool:
+def _ends(text: str, end: int, word: str) -> bool:
     """Whether a word may end before this place."""
-    if end == len(text) or _ends_itself(text[end]):
+    if end == len(text) or _ends_itself(text[end]) or _ends_itself(word[-1]):
         return True
+    if text[end] in "-'’" and text[end + 1 : end + 2].isalpha():  # "5 T-shirts"
+        return not _is_short(word)
     return not text[end].isalnum() and unicodedata.category(text[end])[0] != "M"
+
+
+def _is_short(word: str) -> bool:
+    """Whether it may be an abbreviation of something else."""
+    return len(word) <= (3 if word.islower() else 2) and not _ends_itself(word[-1])
 
 
 def _ends_itself(character: str) -> bool:
