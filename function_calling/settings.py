@@ -14,8 +14,8 @@ from function_calling.errors import SettingsError
 GPU_MODEL_ID = "hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4"
 
 TOOL_FORMATS = (
-    *("hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3", "pythonic", "qwen3coder"),
-    *("react_en", "react_zh", "toolbench"),
+    *("json_list", "hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3"),
+    *("pythonic", "qwen3coder", "react_en", "react_zh", "toolbench"),
 )
 
 
