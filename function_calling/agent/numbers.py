@@ -324,13 +324,16 @@ def _scale(text: str, start: int) -> tuple[int, frozenset[int]]:
     scales = _scales()
     best = start, frozenset[int]()
     before = _BEFORE_WORD.match(text, start)
+    first = before.end() if before else start
     word = ""
-    for end in range(before.end() if before else start, len(text)):
+    for end in range(first, len(text)):
         word += _letter(text[end])
         if word and word not in scales:
             break
         if word and scales[word] and _ends(text, end + 1, word):
-            best = end + 1, scales[word]
+            # Behind a space it may be the beginning of another word: 100 조지아 라리.
+            goes_on = first > start and text[end + 1 : end + 2].isalpha()
+            best = end + 1, scales[word] | ({0} if goes_on else set())
     return best
 
 
