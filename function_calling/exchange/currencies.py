@@ -190,7 +190,12 @@ def _named_in_part(words: list[str], names: _Names) -> frozenset[str]:
 
 
 def _near(text: str) -> list[str]:
-    """Up to three codes with names that look like `text`; another code is no typing error."""
+    """Up to three codes with names that look like `text`.
+
+    Of a code the first two letters are a country's, and hardly mistaken (ISO 4217).
+    """
+    if len(text) == 3 and text.isascii():
+        return [code for code in sorted(_tender(date.today())) if code[:2] == text[:2].upper()][:3]
     key, names = _key(_words(text)), _all_names().whole
     # Of the letters the first is the last to be mistaken; to look at all names takes half a second.
     alike = [name for name in names if name[:1] == key[:1] and len(name) > 3]
@@ -248,6 +253,7 @@ def _index(spellings: Iterable[tuple[str, str]]) -> _Names:
     for code, text in spellings:
         words = _words(text)
         add(names.whole, _key(words), code)
+        add(names.whole, "".join(words), code)
         for word in words:
             add(names.words, word, code)
     for code in frozenset().union(*kept):
