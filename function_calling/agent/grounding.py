@@ -157,7 +157,7 @@ class Ground:
         if _CALL.match(answer):
             return ["The answer is a tool call, which the user can't read: write a sentence."]
         failures = [each.content for each in self.results if not each.ok]
-        texts = [each[:_QUOTED] for each in (ASK_AGAIN, SAME_AGAIN, *failures)]
+        texts = [each[:_QUOTED] for each in (ASK_AGAIN.partition(" {")[0], SAME_AGAIN, *failures)]
         people = " ".join(each.told for each in self.results)
         if _TAG.search(answer) or any(each in answer and each not in people for each in texts):
             return ["The answer repeats what I told you: say what the tools returned."]

@@ -1,196 +1,114 @@
-"""Numbers are read in any spelling, and an answer must state what the tools returned."""
+"""An answer must say what the tools returned, all of it, and no number that nobody gave."""
 
 import json
-from dataclasses import replace
-from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from bureau import QUERY, user
 
-from function_calling.grounding import check, invented
-from function_calling.numerals import numbers
-from function_calling.toolbox import ToolOutcome
+from function_calling.agent.grounding import Ground
+from function_calling.toolbox.toolbox import ToolResult
 
-QUERY = "What is 42 USD in CAD?"
-SPACES = (" ", "\u00a0", "\u202f", "\u2009")
+SUMMARY = "42 USD is 131.95 CAD."
+TO_CAD, TO_EUR = '{"amount": 42, "to": "CAD"}', '{"amount": 42, "to": "EUR"}'
 
 
-def found(amount: str, summary: str | None = None) -> ToolOutcome:
-    """A conversion to `amount`."""
-    text = summary or f"42 USD is {amount} CAD."
-    return ToolOutcome(f'{{"converted": {amount}, "summary": "{text}"}}', ok=True, summary=text)
-
-
-def values(text: str) -> list[set[str]]:
-    """What each number in `text` may be, without idle zeros."""
-    return [{f"{value.normalize():f}" for value in each.values} for each in numbers(text)]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("no number", []),
-        ("1,234.56", [{"1234.56"}]),
-        ("1.234,56", [{"1234.56"}]),
-        ("1'234.56 or 1’234.56", [{"1234.56"}, {"1234.56"}]),
-        ("12,34,567.89", [{"1234567.89"}]),
-        ("1,570,795.00.", [{"1570795"}]),
-        ("１，２３４．５", [{"1234.5"}]),
-        ("١٬٢٣٤٫٥", [{"1234.5"}]),
-        ("१२३", [{"123"}]),
-        ("131.95加元", [{"131.95"}]),
-        ("132万日元，3亿", [{"1320000"}, {"300000000"}]),
-        ("1.5 million, 2 Billion", [{"1500000"}, {"2000000000"}]),
-        ("1.234 or 1,234", [{"1234", "1.234"}, {"1234", "1.234"}]),
-        ("0.125 or 0,125", [{"0.125"}, {"0.125"}]),
-        ("1570.795", [{"1570.795"}]),
-        ("2024-05-01 at 12:30", [{"2024"}, {"5"}, {"1"}, {"12"}, {"30"}]),
-        ("May 1, 2024 100 USD", [{"1"}, {"2024"}, {"100"}]),
-        ("192.168.0.1", [{"192", "168", "0", "1"}]),
-        ("C$42, 42CAD, -42", [{"42"}, {"42"}, {"42"}]),
-    ],
-)
-def test_numbers_are_read_as_they_are_written(text: str, expected: list[set[str]]) -> None:
-    """Any separators, any script's digits, and both values where the spelling leaves two."""
-    assert values(text) == expected
-
-
-def test_digits_with_a_space_are_one_number_or_two() -> None:
-    """Only the reader knows; both readings count."""
-    (number,) = numbers("5 100-dollar bills")
-    assert number.text == "5 100"
-    assert set(number.readings) == {(Decimal(5100),), (Decimal(5), Decimal(100))}
-
-
-@given(
-    st.decimals(min_value=0, max_value=10**12, places=2),
-    st.sampled_from(
-        [(",", "."), (".", ","), ("'", "."), ("", "."), ("", ","), ("，", "．")]
-        + [(space, ",") for space in SPACES]
-    ),
-    st.sampled_from(["0123456789", "０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९"]),
-    st.sampled_from(["{}", "It is {} CAD.", "({}).", "共{}元", "€{},"]),
-)
-def test_any_amount_is_read_back_from_any_convention(
-    amount: Decimal, separators: tuple[str, str], digits: str, sentence: str
-) -> None:
-    """Grouping, decimal separator, script and surroundings do not matter."""
-    marks = {",": separators[0], ".": separators[1]}
-    spelled = "".join(
-        marks.get(character) or (digits[int(character)] if character.isdigit() else "")
-        for character in f"{amount:,.2f}"
+def found(content: object, summary: str | None = None) -> ToolResult:
+    """What a tool returned."""
+    return ToolResult(
+        content if isinstance(content, str) else json.dumps(content), True, None, summary
     )
-    (number,) = numbers(sentence.format(spelled))
-    assert amount in number.values
-    assert number.text == spelled
 
 
-@given(st.text())
-def test_no_text_is_too_odd_to_read(text: str) -> None:
-    """Numbers are found where they stand, and reading never fails."""
-    assert all(number.text in text and number.values for number in numbers(text))
+def problems(answer: str, *results: ToolResult, query: str = QUERY, given: str = "{}") -> list[str]:
+    """What is wrong with an answer to a query whose calls came to these results."""
+    ground = Ground([user(query)])
+    for result in results:
+        ground.add(result, given)
+    return ground.problems(answer)
 
 
 @pytest.mark.parametrize(
     "answer",
     [
-        "42 USD is 131.95 CAD.",
+        SUMMARY,
         "42,00 $ sont 131,950 dollars canadiens.",
         "42美元等于１３１．９５加元。",
         "By ISO 4217: **CAD131.95**",
         "It comes to 131.95.",
+        "Forty-two US dollars? 131.95.\n1. one\n 2) two",
     ],
 )
 def test_an_answer_that_states_the_result_is_grounded(answer: str) -> None:
-    """Language, separators, idle zeros and names with digits in them do not matter."""
-    assert check(answer, QUERY, [found("131.95")]) == []
+    """Language, separators, idle zeros, markers of lists and names with digits don't matter."""
+    assert problems(answer, found({"converted": 131.95}, SUMMARY)) == []
 
 
 def test_a_number_that_nobody_gave_is_a_problem_and_so_is_the_one_left_out() -> None:
-    """The model reads which number is wrong, and which is missing from which result."""
-    assert check("42 USD is 157,079.50 yen.", QUERY, [found("1570795.00")]) == [
+    """The model reads which number is wrong, and which is missing from which result; once."""
+    yen = "42 USD is 1570795.00 JPY."
+    assert problems("157,079.50 yen. Yes, 157,079.50!", found("1570795.00", yen)) == [
         "The answer says 157,079.50, which neither a tool result nor the question contains.",
-        "The answer leaves out 1570795.00 of this tool result: 42 USD is 1570795.00 CAD.",
+        f"The answer leaves out 1570795.00 of this tool result: {yen}",
     ]
 
 
 def test_a_number_from_memory_is_a_problem() -> None:
     """Where no tool was called, only the question's numbers may be said."""
-    assert check("42 USD is about 58 CAD.", QUERY, []) == [
+    assert problems("42 USD is about 58 CAD.") == [
         "The answer says 58, which the question does not contain, and no tool was called."
     ]
-    assert check("I can't convert 42 USD.", QUERY, []) == []
+    assert problems("I can't convert 42 USD.") == []
 
 
-def test_every_result_must_be_told() -> None:
-    """One of two conversions is half an answer."""
-    results = [found("131.95"), found("38.64")]
-    assert check("131.95 CAD", QUERY, results) == [
-        "The answer leaves out 38.64 of this tool result: 42 USD is 38.64 CAD."
-    ]
-    assert check("131.95 CAD and 38.64 EUR", QUERY, results) == []
+def test_a_number_must_be_told_as_often_as_results_have_it() -> None:
+    """At one rate two conversions come to the same; a call made again comes to nothing new."""
+    cad, eur = found("131.95", SUMMARY), found("131.95", "42 USD is 131.95 EUR.")
+    left_out = ["The answer leaves out 131.95 of this tool result: 42 USD is 131.95 EUR."]
+    assert problems("131.95 CAD", cad, eur) == left_out
+    assert problems("131.95 CAD and 131.95 EUR", cad, eur) == []
+    assert problems("131.95 CAD", cad, cad) == []
 
 
 def test_what_a_tool_was_given_need_not_be_told() -> None:
     """ "Half a million" may stay in words, and so may the steps of a chain."""
     result = found("680000", "500,000 USD is 680,000 CAD.")
     query, answer = "Half a million dollars in CAD?", "Half a million dollars is 680,000 CAD."
-    assert check(answer, query, [result], given='{"amount": 500000}') == []
-    assert check(answer, query, [result]) == [
+    assert problems(answer, result, query=query, given='{"amount": 500000}') == []
+    assert problems(answer, result, query=query) == [
         "The answer leaves out 500,000 of this tool result: 500,000 USD is 680,000 CAD."
     ]
 
 
-def test_a_failed_call_has_nothing_to_tell_but_may_be_quoted() -> None:
-    """An honest answer repeats the reason."""
-    failed = ToolOutcome("Tool convert took longer than 30 seconds.", ok=False)
-    assert check("It took more than 30 seconds.", QUERY, [failed]) == []
-
-
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "wrong"),
     [
-        "Sorry. The user does not ask for that, but for 5 euros to francs.",
-        "The answer is not right. Here you are.",
-        'To convert it, call convert with the arguments {"amount": 5}.',
-        "It is done.\n<tool_response>done</tool_response>",
+        ("Sorry. convert was not called: amount=58, which you did not write.", True),
+        ("Sorry. It took too long.", False),
+        ("That answer is not right. Here you are.", True),
+        ("It is done.\n<tool_response>done</tool_response>", True),
+        ('```json\n{"name": "convert"', True),
     ],
 )
-def test_what_a_model_was_told_is_no_answer(answer: str) -> None:
-    """Whatever its numbers, people can do nothing with it."""
-    refused = ToolOutcome("The user does not ask for that, but for 5 euros to francs.", False)
-    misread = replace(refused, summary="I could not make that out.")
-    repeated = ["The answer repeats what I told you: say what the tools returned."]
-    assert invented(answer, "5 euros in francs", [misread]) == repeated
-    assert (invented(answer, "5 euros in francs", [refused]) == repeated) is ("Sorry" not in answer)
-
-
-def test_the_point_of_a_number_in_json_is_a_point() -> None:
-    """1.234 KWD must not become 1234 KWD, also where the number is in quotes."""
-    for content in ('{"rate": 1.234}', '{"rate": "1.234"}'):
-        result = ToolOutcome(content, ok=True)
-        assert check("1.2340", QUERY, [result]) == []
-        assert check("1'234", QUERY, [result]) != []
+def test_what_only_the_model_was_told_is_no_answer(answer: str, wrong: bool) -> None:
+    """Whatever its numbers, people can do nothing with it; a reason that they read is one."""
+    why = "It took too long."
+    refused = ToolResult("convert was not called: amount=58, which you did not write.", False)
+    refused = ToolResult(refused.content, False, summary="58 is not in your message.")
+    assert bool(problems(answer, refused, ToolResult(why, False, summary=why))) is wrong
 
 
 def test_numbers_are_found_anywhere_in_a_result() -> None:
     """Keys, texts, nested lists and their lengths count; truth values do not."""
-    content = {"2026-05-01": [{"n": -7}, "8 kg", True, None, 9.5]}
-    result = ToolOutcome(json.dumps(content), ok=True)
-    assert check("On 1/5/2026: five things, 5 in all: -7, 8, 9.50", "", [result]) == []
-    assert check("10", "", [result]) != []
+    result = found({"2026-05-01": [{"n": -7}, "8 kg", True, None, 9.5]})
+    assert problems("On 1/5/2026: five things, 5 in all: -7, 8, 9.50", result, query="") == []
+    assert problems("10", result, query="") != []
 
 
-def test_a_numbered_list_is_no_statement_of_numbers() -> None:
-    """Its markers come from the writer."""
-    result = ToolOutcome('["milk", "bread"]', ok=True)
-    assert check("1. milk\n 2) bread\n3. both", "", [result]) == []
-
-
-def test_a_problem_is_named_once() -> None:
-    """However often the answer repeats it."""
-    assert len(check("58, I say 58!", QUERY, [])) == 1
+@pytest.mark.parametrize("content", ['{"rate": 1.234}', '{"rate": "1.234"}'])
+def test_the_point_of_a_number_in_json_is_a_point(content: str) -> None:
+    """1.234 KWD must not become 1234 KWD, also where the number is in quotes."""
+    assert problems("1.2340", found(content)) == []
+    assert problems("1'234", found(content)) != []
 
 
 @pytest.mark.parametrize(
@@ -200,7 +118,6 @@ def test_a_problem_is_named_once() -> None:
         ("They were 91.27 euros, at the rate of January 2nd, 2024.", True),
         ("2024年1月2日: 91.27", True),
         ("They were 91.27 euros, at the rate of 2024-01-03.", False),
-        ("They were 91.27 euros, at the rate of 2 March 2024.", False),
         ("They were 91.27 euros.", False),
     ],
 )
@@ -208,5 +125,5 @@ def test_a_day_that_a_tool_returned_is_told_in_any_spelling(answer: str, right: 
     """Also with the month as a word; another day, or none, is not what was found."""
     summary = "100 US dollars are 91.27 euros, at the rate of 2024-01-02."
     content = {"amount": "91.27", "rate_date": "2024-01-02", "summary": summary}
-    result = ToolOutcome(json.dumps(content), ok=True, summary=summary)
-    assert (check(answer, "100 dollars in euros", [result]) == []) is right
+    query = "100 dollars in euros"
+    assert (problems(answer, found(content, summary), query=query) == []) is right
