@@ -43,6 +43,7 @@ _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
 _MOST_OFFERED = 12
+_NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
 class Ground:
@@ -64,7 +65,8 @@ class Ground:
         written = [each["content"] for each in messages if each["role"] == "user"]
         told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
         returned = [each["content"] for each in messages if each["role"] == "tool"]
-        self._written = said("\n".join(written))
+        self._spoken = "\n".join(written)
+        self._written = said(self._spoken)
         self._texts = [_plain(each) for each in written]
         self._told = _values("\n".join(told))
         self._returned = frozenset[Decimal]()
@@ -235,17 +237,16 @@ class Ground:
         """What could be meant, as the beginning of a sentence for the model."""
         if listed:
             return "Call the tool that lists it first, and use what it returns"
-        found: Iterable[str]
-        if all(isinstance(value, int | float | Decimal) for _, value in lacking):
-            # Words are numbers in some languages and not in others, so digits come first.
-            digits = _values("\n".join(self._texts))
-            found = (f"{each:f}" for each in sorted(digits or self._written))
+        if not all(isinstance(value, int | float | Decimal) for _, value in lacking):
+            found: Iterable[str] = _NUMBERED.findall(self._spoken)
+            none = "Use what the user wrote, word for word, and do not guess it"
         else:
-            found = (each for text in self._texts for each in re.findall(r"\S*\d\S*", text))
+            # Words are numbers in some languages and not in others, so digits come first.
+            digits = sorted(_values(self._spoken) or self._written)
+            found = (f"{each:f}" for each in digits)
+            none = "The user wrote none: do not guess it"
         offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
-        if not offered:
-            return "The user wrote none: do not guess it"
-        return f"The user wrote: {offered}. Use one of these"
+        return f"The user wrote: {offered}. Use one of these" if offered else none
 
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:

@@ -61,9 +61,10 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
 
 async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
     """It is told so."""
-    read, answer = await asked("Dollars in euros?", calls(to_euros(1)), *[says("How many?")] * 2)
+    ask = *(calls(to_euros(1)), calls(("pay", {"invoice": "A-7"}))), *[says("Which?")] * 2
+    read, _ = await asked("Dollars in euros?", *ask)
     assert "The user wrote none: do not guess it" in read[0]
-    assert answer == "How many?"
+    assert "Use what the user wrote, word for word, and do not guess it" in read[1]
 
 
 async def test_a_tool_that_reads_is_called_where_the_model_insists() -> None:
@@ -77,7 +78,7 @@ async def test_a_tool_that_reads_is_called_where_the_model_insists() -> None:
 async def test_a_tool_that_changes_something_is_never_called_with_it() -> None:
     """However often the model insists; the answer says which value could not be traced."""
     insists = [calls(("pay", {"invoice": "A-7"}))] * 3
-    read, answer = await asked("Pay A-1 please", *insists, *[says("It is paid.")] * 2)
+    read, answer = await asked("Pay (A-1), please", *insists, *[says("It is paid.")] * 2)
     assert PAID == []
     assert "invoice=A-7, which the user did not write. The user wrote: A-1. Use one of " in read[0]
     assert answer == "It is paid. Which invoice do you mean? A-7 is not in your message."
