@@ -175,12 +175,19 @@ class Ground:
 
     def untold(self, answer: str) -> list[str]:
         """What tools have found and `answer` does not tell, in their own sentences."""
-        missing = {result.summary for result, _ in self._left_out(answer)}
-        return [
-            each
-            for each in self.findings()
-            if each in missing or not (answer and (_findings(each, frozenset()) or each in answer))
-        ]
+        left_out = {result.summary for result, _ in self._left_out(answer)}
+        summaries = {each.summary for each in self.results}
+        values = _values(answer)
+
+        def told(finding: str) -> bool:
+            stated = [each.within(values) for each in _findings(finding, frozenset())]
+            if not stated:
+                return finding in answer
+            if finding in summaries:
+                return any(stated) and finding not in left_out
+            return all(stated)
+
+        return [each for each in self.findings() if not told(each)]
 
     def findings(self) -> list[str]:
         """What the calls that succeeded have found, for people, each thing once.

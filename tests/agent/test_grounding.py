@@ -127,3 +127,23 @@ def test_a_day_that_a_tool_returned_is_told_in_any_spelling(answer: str, right: 
     content = {"amount": "91.27", "rate_date": "2024-01-02", "summary": summary}
     query = "100 dollars in euros"
     assert (problems(answer, found(content, summary), query=query) == []) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "untold"),
+    [
+        ("", ["7 cups", 'Noted "3 eggs".']),
+        ("There are", ["7 cups", 'Noted "3 eggs".']),
+        ("There are 7. I noted 3.", []),
+    ],
+)
+def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -> None:
+    """Where a turn is broken off, results follow, also those that only repeat the question."""
+    ground = Ground([user("Note 3 eggs, and how many cups are there?")])
+    results = found("7 cups", "7 cups"), found("{}", 'Noted "3 eggs".')
+    for result in results:
+        ground.add(result, '{"title": "3 eggs"}')
+    assert ground.untold(answer) == untold
+    plain = Ground([user("How many cups are there?")])
+    plain.add(found("7 cups"), "{}")
+    assert plain.untold(answer) == untold[:1]
