@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 import service
 from function_calling.errors import SettingsError
-from function_calling.rates import FixedRates
+from function_calling.exchange.rates import FixedRates
 
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
 ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."

@@ -22,6 +22,8 @@ from function_calling.agent.time_limit import TimeLimit
 from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult
 
 FAILURES_ALLOWED = 3
+GIVEN_UP = f"{{}} failed {FAILURES_ALLOWED} times and is not called any more."
+WITHOUT_IT = "Answer without it, and say what could not be done."
 
 
 class Conversation:
@@ -163,12 +165,12 @@ class Conversation:
 
     def _told(self, call: Call, new: dict[tuple[str, str], ToolResult]) -> ToolResult:
         """What the model reads as the result of `call`."""
-        key = call.key
+        key, given_up = call.key, GIVEN_UP.format(call.name)
         if earlier := self._results.get(key):
             return replace(earlier, content=f"{SAME_AGAIN}{earlier.content}")
         if key not in new:
             self.exhausted = True
-            return ToolResult(self._refusal(call.name), ok=False)
+            return ToolResult(f"{given_up} {WITHOUT_IT}", ok=False, summary=given_up)
         result = new[key]
         if result.ok or result.unsure:
             self._remember(key, result)
@@ -178,7 +180,7 @@ class Conversation:
             self.refused = True
             self._results[key] = result
         elif self._given_up(call.name):
-            result = replace(result, content=f"{result.content} {self._refusal(call.name)}")
+            result = replace(result, content=f"{result.content} {given_up} {WITHOUT_IT}")
         return result
 
     def _remember(self, key: tuple[str, str], result: ToolResult) -> None:
@@ -187,9 +189,3 @@ class Conversation:
         if changes(key[0]):
             self._results = {each: old for each, old in self._results.items() if changes(each[0])}
         self._results[key] = result
-
-    def _refusal(self, name: str) -> str:
-        return (
-            f"{name} failed {FAILURES_ALLOWED} times and is not called any more: "
-            "answer without it, and say what could not be done."
-        )

@@ -44,6 +44,7 @@ _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
 _MOST_OFFERED = 12
 _EXACTLY = Context(prec=1000)
+_NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
 class Ground:
@@ -65,7 +66,8 @@ class Ground:
         written = [each["content"] for each in messages if each["role"] == "user"]
         told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
         returned = [each["content"] for each in messages if each["role"] == "tool"]
-        self._written = said("\n".join(written))
+        self._spoken = "\n".join(written)
+        self._written = said(self._spoken)
         self._texts = [_plain(each) for each in written]
         self._told = _values("\n".join(told))
         self._returned = frozenset[Decimal]()
@@ -158,7 +160,7 @@ class Ground:
         if _CALL.match(answer):
             return ["The answer is a tool call, which the user can't read: write a sentence."]
         failures = [each.content for each in self.results if not each.ok]
-        texts = [each[:_QUOTED] for each in (ASK_AGAIN, SAME_AGAIN, *failures)]
+        texts = [each[:_QUOTED] for each in (ASK_AGAIN.partition(" {")[0], SAME_AGAIN, *failures)]
         people = " ".join(each.told for each in self.results)
         if _TAG.search(answer) or any(each in answer and each not in people for each in texts):
             return ["The answer repeats what I told you: say what the tools returned."]
@@ -175,12 +177,19 @@ class Ground:
 
     def untold(self, answer: str) -> list[str]:
         """What tools have found and `answer` does not tell, in their own sentences."""
-        missing = {result.summary for result, _ in self._left_out(answer)}
-        return [
-            each
-            for each in self.findings()
-            if each in missing or not (answer and (_findings(each, frozenset()) or each in answer))
-        ]
+        left_out = {result.summary for result, _ in self._left_out(answer)}
+        summaries = {each.summary for each in self.results}
+        values = _values(answer)
+
+        def told(finding: str) -> bool:
+            stated = [each.within(values) for each in _findings(finding, frozenset())]
+            if not stated:
+                return finding in answer
+            if finding in summaries:
+                return any(stated) and finding not in left_out
+            return all(stated)
+
+        return [each for each in self.findings() if not told(each)]
 
     def findings(self) -> list[str]:
         """What the calls that succeeded have found, for people, each thing once.
@@ -237,17 +246,16 @@ class Ground:
         """What could be meant, as the beginning of a sentence for the model."""
         if listed:
             return "Call the tool that lists it first, and use what it returns"
-        found: Iterable[str]
-        if all(isinstance(value, int | float | Decimal) for _, value in lacking):
-            # Words are numbers in some languages and not in others, so digits come first.
-            digits = _values("\n".join(self._texts))
-            found = (f"{each:f}" for each in sorted(digits or self._written))
+        if not all(isinstance(value, int | float | Decimal) for _, value in lacking):
+            found: Iterable[str] = _NUMBERED.findall(self._spoken)
+            none = "Use what the user wrote, word for word, and do not guess it"
         else:
-            found = (each for text in self._texts for each in re.findall(r"\S*\d\S*", text))
+            # Words are numbers in some languages and not in others, so digits come first.
+            digits = sorted(_values(self._spoken) or self._written)
+            found = (f"{each:f}" for each in digits)
+            none = "The user wrote none: do not guess it"
         offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
-        if not offered:
-            return "The user wrote none: do not guess it"
-        return f"The user wrote: {offered}. Use one of these"
+        return f"The user wrote: {offered}. Use one of these" if offered else none
 
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:

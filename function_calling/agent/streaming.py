@@ -76,9 +76,16 @@ class Streaming:
         """Tell `text` of our own behind what was told; a sentence that is open stays so."""
         if not text:
             return ""
-        seam = "" if not self.told else " " if _ENDED.search(self.told) else "… "
-        self.told += seam + text
-        return seam + text
+        mark = self.break_off()
+        text = f" {text}" if self.told else text
+        self.told += text
+        return mark + text
+
+    def break_off(self) -> str:
+        """Mark a sentence that was begun and will not be ended."""
+        mark = "…" if self.told and not _ENDED.search(self.told) else ""
+        self.told += mark
+        return mark
 
     def _continues(self) -> bool:
         """Whether the reply begins with what was told of the one before."""

@@ -1,0 +1,436 @@
+"""What can go wrong in the loop, one failure a test, and how it ends at `/exchange` and `/chat`.
+
+Each ends within the setting that bounds it, with a sentence that says what could not be done and
+why; where the model's server has failed, that sentence is in OpenAI's error object.
+"""
+
+import asyncio
+import gc
+import re
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
+from threading import Event
+from types import AsyncGeneratorType
+from typing import Any
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI
+from scripted_server import Turn, breaks_off, calls, fails, hangs, says, unreachable
+from served import Served, assistant_app
+from wire_server import Drips, WireServer
+
+from function_calling.agent import model_call
+from function_calling.agent.events import (
+    DoneEvent,
+    ErrorEvent,
+    TextEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+    read_event,
+)
+from function_calling.agent.model_call import complete, llama_client
+from function_calling.errors import EngineError, ToolError
+from function_calling.settings import Settings
+from function_calling.toolbox.tool_sets import ToolSet
+from function_calling.toolbox.toolbox import FinalAnswer, changes_something
+
+QUERY = "What is on the table?"
+PATIENCE = 60.0
+"""Seconds after which what hangs is given up by the test."""
+MEGABYTES = "word " * 1_000_000
+CUT = "[Cut: these are the first 8192 of 5000000 bytes.]"
+ADVICE = "Say table in place of chair."
+
+
+class Table:
+    """Tools that do what tools should not, and note that they were called."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.enough = Event()
+
+    def look(self, at: int) -> str:
+        """Look at the table."""
+        self.calls.append("look")
+        return f"There are {at} cups."
+
+    @changes_something
+    def put(self, what: str) -> str:
+        """Put something on the table."""
+        self.calls.append("put")
+        return f"There is a {what} now."
+
+    def refuse(self) -> None:
+        """Refuse."""
+        self.calls.append("refuse")
+        raise ToolError("There is no chair.", advice=ADVICE)
+
+    def fall(self) -> None:
+        """Fall."""
+        self.calls.append("fall")
+        raise RuntimeError("secret detail")
+
+    @changes_something
+    def drop(self) -> None:
+        """Drop something."""
+        self.calls.append("drop")
+        raise ConnectionError("secret detail")
+
+    def sleep(self) -> None:
+        """Hang in a thread."""
+        self.calls.append("sleep")
+        self.enough.wait(PATIENCE)
+
+    @changes_something
+    async def carry(self) -> None:
+        """Carry something for ever."""
+        self.calls.append("carry")
+        await asyncio.Event().wait()
+
+    def recite(self) -> dict[str, str]:
+        """Return megabytes, for people too."""
+        return {"summary": MEGABYTES}
+
+    def settle(self) -> FinalAnswer:
+        """Return megabytes as the answer."""
+        return FinalAnswer(MEGABYTES)
+
+    def complain(self) -> None:
+        """Fail with megabytes."""
+        raise ToolError(MEGABYTES)
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[Served]:
+    """The service."""
+    with assistant_app() as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[WireServer]:
+    """The model's server."""
+    server = WireServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    """The tools; what hangs is let go at the end."""
+    table = Table()
+    yield table
+    table.enough.set()
+
+
+@pytest.fixture(params=["/exchange", "/chat"])
+def route(request: pytest.FixtureRequest) -> str:
+    """Each way to ask."""
+    return str(request.param)
+
+
+Ask = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def ask(
+    route: str, model: WireServer, app: Served, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> Ask:
+    """Asks, where the model takes the turns given; the status, and all that the person reads."""
+
+    def ask(*turns: Turn, **bounds: Any) -> tuple[int, str]:
+        model.play(*turns)
+        functions = [getattr(table, name) for name in vars(Table) if not name.startswith("_")]
+        tools = ToolSet(functions=functions, first_choice="auto")
+        client = llama_client(model.url, Settings())
+        http = app.use(monkeypatch, client, {"currency": lambda _: tools}, **bounds)
+        body = {"messages": [{"role": "user", "content": QUERY}]}
+        response = http.post(route, json=body if route == "/chat" else {"query": QUERY})
+        assert not re.search(f'secret detail|Traceback|File "|{ADVICE}', response.text)
+        return read(response)
+
+    return ask
+
+
+def read(response: Any) -> tuple[int, str]:
+    """What came: an error has OpenAI's shape, a chat one end, and each of its calls a result."""
+    if response.status_code != 200:
+        error = response.json()["error"]
+        assert error.keys() == {"message", "type", "param", "code"}
+        return response.status_code, error["message"]
+    if response.headers["content-type"].startswith("text/plain"):
+        return 200, response.text
+    frames = response.text.split("\n\n")[:-1]
+    *events, last = [read_event(frame.removeprefix("data: ")) for frame in frames]
+    called = [event.id for event in events if isinstance(event, ToolCallEvent)]
+    assert called == [event.id for event in events if isinstance(event, ToolResultEvent)]
+    assert not any(isinstance(event, DoneEvent | ErrorEvent) for event in events)
+    if isinstance(last, ErrorEvent):
+        return 500 if last.error.type == "server_error" else 400, last.error.message
+    assert isinstance(last, DoneEvent)
+    return 200, "".join(event.text for event in events if isinstance(event, TextEvent))
+
+
+def failed(route: str, status: int, message: str) -> tuple[int, str]:
+    """How an error with this status is told: an event of a chat has none but its type."""
+    return status if route == "/exchange" else 400 if status < 500 else 500, message
+
+
+def for_ever(*wanted: tuple[str, Any]) -> list[Turn]:
+    """A model that insists on these calls."""
+    return [calls(*wanted)] * 30
+
+
+LOOK, PUT = ("look", {"at": 1}), ("put", {"what": "cup"})
+LOOKED, IS_PUT = "There are 1 cups.", "There is a cup now."
+UNTIL = f" Until then: {LOOKED}"
+STOPPED = "I had to stop before I was done:"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (("fly", {}), 'There is no tool "fly".'),
+        (("", {}), 'There is no tool "".'),
+        (("look", {"at": "sea"}), "look was not called: its arguments are wrong."),
+        (("look", "word " * 100), "look was not called: its arguments are wrong."),
+        (("refuse", {}), "There is no chair."),
+        (("fall", {}), "Tool fall failed; the log says why."),
+    ],
+)
+def test_a_call_that_fails(ask: Ask, table: Table, wanted: Any, sentence: str) -> None:
+    """An unknown tool, wrong arguments, and what a tool raises: no advice for a model is told."""
+    assert ask(*for_ever(wanted)) == (200, f"I can't answer that. {sentence}")
+    assert len(table.calls) in (0, 3)
+
+
+def test_a_tool_that_hangs(ask: Ask, table: Table) -> None:
+    """TOOL_TIMEOUT bounds each of three tries."""
+    told = ask(*for_ever(("sleep", {})), tool_timeout=0.2)
+    given_up = "took longer than 0.2 seconds and was given up; whether it did anything is unknown."
+    assert told == (200, f"I can't answer that. Tool sleep {given_up}")
+    assert table.calls == ["sleep"] * 3
+
+
+def test_tools_that_hang_until_the_query_ends(ask: Ask, table: Table) -> None:
+    """QUERY_TIMEOUT bounds them; what is done, may be done and is not done are told apart."""
+    status, told = ask(calls(PUT, ("carry", {}), ("drop", {})), query_timeout=2)
+    assert status == 200
+    assert re.fullmatch(
+        r"I had to stop after 2 seconds, before I was done\. Tool carry took longer than [\d.]+ "
+        r"seconds and was given up; whether it did anything is unknown\. drop was not called: the "
+        rf"time was over\. Until then: {IS_PUT}",
+        told,
+    )
+    assert table.calls == ["put", "carry"]
+
+
+@pytest.mark.parametrize("name", ["recite", "settle", "complain"])
+def test_megabytes(ask: Ask, name: str) -> None:
+    """TOOL_RESULT_BYTES bounds what is read of them, by the model and by people."""
+    status, told = ask(*[calls((name, {}))] * 4, *[says("")] * 2)
+    assert status == 200
+    assert told.endswith(CUT)
+    assert len(told) < 8192 + 2 * len(CUT)
+
+
+TOO_LONG = fails(400, "The prompt has 5000 tokens.", "context_length_exceeded")
+
+
+def test_a_conversation_that_the_model_cannot_read(ask: Ask, route: str) -> None:
+    """The fault of whoever asked, but where results have made it too long."""
+    assert ask(TOO_LONG) == failed(route, 400, "The prompt has 5000 tokens.")
+    assert ask(calls(LOOK), TOO_LONG) == (200, f"{STOPPED} The prompt has 5000 tokens.{UNTIL}")
+
+
+def test_calls_for_ever(ask: Ask, model: WireServer) -> None:
+    """MAX_ROUNDS bounds them, and all that was found is told."""
+    turns = [calls(("look", {"at": n})) for n in range(30)]
+    assert ask(*turns, max_rounds=2) == (200, "There are 0 cups. There are 1 cups.")
+    assert [request["tool_choice"] for request in model.requests] == ["auto", "auto", "none"]
+    _, told = ask(*(calls((f"fly{n}", {})) for n in range(30)), max_rounds=2)
+    assert told == 'I can\'t answer that. There is no tool "fly0".'
+
+
+HALF_A_CALL = calls(("look", '{"at": '), finish_reason="length")
+
+
+@pytest.mark.parametrize("endless", [says("word ", "length"), HALF_A_CALL])
+def test_a_reply_without_an_end(ask: Ask, model: WireServer, endless: Turn) -> None:
+    """MAX_REPLY_TOKENS bounds it, and once double of that."""
+    status, told = ask(calls(LOOK), endless, endless, max_reply_tokens=16)
+    assert status == 200
+    assert told.endswith(f"{STOPPED} The model's reply is longer than 32 tokens.{UNTIL}")
+    assert [request["max_tokens"] for request in model.requests[-2:]] == [16, 32]
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [Turn(hangs=True), hangs(), Drips(), Turn(events=calls(PUT).events[:3], hangs=True)],
+    ids=["without a byte", "in its text", "with comments", "within a call"],
+)
+def test_a_server_that_is_slow(ask: Ask, table: Table, model: WireServer, slow: Turn) -> None:
+    """QUERY_TIMEOUT bounds it, and its connection is let go of, which stops the model."""
+    status, told = ask(slow, query_timeout=0.5)
+    assert status == 200
+    assert told.endswith("I had to stop after 0.5 seconds, before I was done.")
+    assert model.let_go.wait(PATIENCE)
+    assert table.calls == []
+
+
+CUT_IN_CALL = Turn(events=calls(PUT).events[:3], breaks=OSError())
+CUT_BEHIND_CALL = Turn(events=calls(PUT).events[:-3], breaks=OSError())
+AWAY, BROKEN = "The model server can't be reached.", "The model server broke off its reply."
+LOST = [
+    pytest.param(unreachable(), AWAY, 503, id="before a byte"),
+    pytest.param(breaks_off(OSError()), BROKEN, 502, id="in its text"),
+    pytest.param(breaks_off(), BROKEN, 502, id="without a reason"),
+    pytest.param(CUT_IN_CALL, BROKEN, 502, id="within a call"),
+    pytest.param(CUT_BEHIND_CALL, BROKEN, 502, id="behind a call"),
+    pytest.param(Turn(events=("{no JSON",)), BROKEN, 502, id="no JSON"),
+    pytest.param(Turn(events=({"choices": None},)), BROKEN, 502, id="no choices"),
+]
+
+
+@pytest.mark.parametrize(("lost", "message", "status"), LOST)
+def test_a_server_that_breaks_off(
+    ask: Ask, route: str, table: Table, lost: Turn, message: str, status: int
+) -> None:
+    """It is asked once more; no call is made of what it had said, and what was done is told."""
+    assert ask(calls(LOOK), lost, lost) == failed(route, status, message + UNTIL)
+    assert table.calls == ["look"]
+    status, told = ask(lost, calls(PUT), lost, says(IS_PUT))
+    assert (status, told.endswith(IS_PUT)) == (200, True)
+    assert table.calls == ["look", "put"]
+
+
+def test_no_server(ask: Ask, route: str, model: WireServer) -> None:
+    """Nothing listens."""
+    model.close()
+    try:
+        assert ask() == failed(route, 503, AWAY)
+    finally:
+        model.listen()
+
+
+@pytest.fixture
+def unclosed() -> Iterator[Callable[[], list[str]]]:
+    """Tells which generators that a test began are not closed; no garbage is collected."""
+
+    def open_now() -> set[AsyncGeneratorType[Any, Any]]:
+        generators = (each for each in gc.get_objects() if isinstance(each, AsyncGeneratorType))
+        return {each for each in generators if each.ag_frame}
+
+    gc.collect()
+    gc.disable()
+    before = open_now()
+    yield lambda: [each.__qualname__ for each in open_now() - before]
+    gc.enable()
+
+
+@pytest.mark.parametrize(("lost", "message", "status"), [*LOST[:4], (None, "", 0)])
+async def test_what_read_a_reply_is_closed(
+    *, model: WireServer, unclosed: Any, lost: Turn | None, message: str, status: int
+) -> None:
+    """At once and in its own thread, even while its error is still at hand, or nobody waits."""
+    model.play(*([lost] * 2 if lost else [says("There is a cup on the table.")]))
+    request = {"model": "scripted", "messages": [], "max_tokens": 16}
+    async with aclosing(complete(llama_client(model.url, Settings()), request)) as parts:
+        if lost:
+            with pytest.raises(EngineError, match=message) as caught:
+                [each async for each in parts]
+            assert caught.value.status == status
+        else:
+            assert await anext(parts) == "There i"
+    for _ in range(100):  # asyncio closes what was let go of in tasks of its own
+        await asyncio.sleep(0)
+    assert unclosed() == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "message"),
+    [
+        (Turn(events=({"error": {"message": "no memory"}},)), 502, "failed: no memory"),
+        (fails(500, "boom"), 502, "failed: boom"),
+        (fails(503, "loading"), 503, "failed: loading"),
+        (fails(504, "too late"), 504, "failed: too late"),
+        (fails(401, "wrong key"), 502, "failed: wrong key"),
+        (fails(429, "slow down"), 503, "is busy: slow down"),
+    ],
+)
+def test_a_server_that_fails(
+    ask: Ask, route: str, model: WireServer, refusal: Turn, status: int, message: str
+) -> None:
+    """It is not asked again."""
+    assert ask(refusal) == failed(route, status, f"The model server {message}")
+    assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize(("after", "told"), [("5", "5"), ("Sat, 21 Nov 2026 22:00:00 GMT", None)])
+def test_a_busy_server_says_when_to_come_again(
+    *, app: Served, model: WireServer, monkeypatch: pytest.MonkeyPatch, after: str, told: str | None
+) -> None:
+    """So does the assistant, where it is said in seconds."""
+    model.play(fails(429, "busy", retry_after=after))
+    http = app.use(monkeypatch, llama_client(model.url, Settings()))
+    response = http.post("/exchange", json={"query": QUERY})
+    assert (response.status_code, response.headers.get("retry-after")) == (503, told)
+
+
+@pytest.mark.parametrize("name", ["drop", "carry"])
+def test_a_change_that_may_have_been_made_is_not_made_again(
+    ask: Ask, table: Table, name: str
+) -> None:
+    """However often the model asks for it; a tool that changes nothing is tried again."""
+    _, told = ask(*for_ever((name, {})), tool_timeout=0.3)
+    assert table.calls == [name]
+    assert told.startswith(f"I can't answer that. Tool {name} ")
+
+
+def test_a_call_in_a_reply_that_is_cut_is_made_once(ask: Ask, table: Table) -> None:
+    """The cut one may have been whole."""
+    whole = calls(PUT, finish_reason="length")
+    assert ask(whole, calls(PUT), says(IS_PUT)) == (200, IS_PUT)
+    assert table.calls == ["put"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (httpx2.Response(200, json={"data": []}), "lists no model."),
+        (httpx2.Response(200, json=[]), "lists no model."),
+        (httpx2.Response(200, html="<p>Log in!</p>"), "lists no model."),
+        (httpx2.Response(401, json={}), "can't be reached: Error code: 401"),
+        (None, "can't be reached: it took longer than 0.2 seconds."),
+    ],
+)
+async def test_a_server_that_names_no_model(
+    listed: httpx2.Response | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where LLAMA_MODEL names none, the first one that is listed would be taken."""
+
+    async def reply(_request: httpx2.Request) -> httpx2.Response:
+        return listed or await asyncio.Event().wait()
+
+    monkeypatch.setattr(model_call, "CONNECT_SECONDS", 0.2)
+    http_client = httpx2.AsyncClient(transport=httpx2.MockTransport(reply))
+    client = AsyncOpenAI(
+        base_url="http://model/v1", api_key="none", max_retries=0, http_client=http_client
+    )
+    with pytest.raises(EngineError) as caught:
+        await model_call.first_model(client)
+    assert (caught.value.status, caught.value.message.endswith(message)) == (503, True)
+
+
+def test_an_error_that_nobody_foresaw(
+    ask: Ask, route: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log alone has its details."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("function_calling.agent.loop.complete", broken)
+    assert ask() == failed(route, 500, "The assistant failed; its log says why.")
+    assert "secret detail" in caplog.text

@@ -1,0 +1,352 @@
+"""The loop between model and tools: every clause of its contract, with a scripted model."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+import pytest
+from bureau import (
+    QUERY,
+    TO_CAD,
+    TO_EUR,
+    TO_XYZ,
+    TOLD_CAD,
+    TOLD_EUR,
+    Bureau,
+    agent,
+    answered,
+    results,
+    told,
+    user,
+)
+from scripted_server import (
+    COMPLETION_TOKENS,
+    PROMPT_TOKENS,
+    ScriptedServer,
+    Turn,
+    breaks_off,
+    calls,
+    hangs,
+    says,
+    unreachable,
+)
+
+from function_calling.agent.events import ToolResultEvent, Usage
+from function_calling.agent.grounding import SAME_AGAIN
+from function_calling.errors import EngineError
+from function_calling.toolbox.toolbox import Toolbox, changes_something
+
+
+def choices(server: ScriptedServer) -> list[str]:
+    """The `tool_choice` of each request."""
+    return [request["tool_choice"] for request in server.requests]
+
+
+async def test_a_query_is_answered_through_a_tool() -> None:
+    """The model must call, reads the result and tells it; everything is counted."""
+    server = ScriptedServer(calls(TO_CAD), says(TOLD_CAD))
+    text, done = await agent(server).answer([user(QUERY)])
+    assert (text, done.rounds, done.tool_calls, done.grounding) == (TOLD_CAD, 2, 1, "ok")
+    assert done.usage == Usage(
+        prompt_tokens=2 * PROMPT_TOKENS, completion_tokens=2 * COMPLETION_TOKENS
+    )
+    assert choices(server) == ["required", "auto"]
+
+
+async def test_the_model_is_asked_greedily_with_tools_and_as_a_stream() -> None:
+    """The same query gets the same answer, and a cancelled one can stop the model."""
+    server = ScriptedServer(says("Hello."))
+    await agent(server, first_choice="auto", max_tokens=99).answer([user(QUERY)])
+    (request,) = server.requests
+    assert [tool["function"]["name"] for tool in request.pop("tools")] == ["convert", "decline"]
+    assert request == {
+        "model": "scripted",
+        "messages": [{"role": "system", "content": "Convert money."}, user(QUERY)],
+        "max_tokens": 99,
+        "temperature": 0,
+        "seed": 0,
+        "tool_choice": "auto",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+async def test_results_go_back_with_their_ids_after_the_call_itself() -> None:
+    """The history is OpenAI's: the assistant's calls, then one tool message each, in order."""
+    server = ScriptedServer(calls(TO_EUR, TO_CAD), says(f"{TOLD_CAD} {TOLD_EUR}"))
+    await agent(server).answer([user(QUERY)])
+    assistant, *tools = server.requests[1]["messages"][2:]
+    assert [call["id"] for call in assistant["tool_calls"]] == ["a0", "a1"]
+    function = {"name": "convert", "arguments": json.dumps(TO_EUR[1])}
+    assert assistant["tool_calls"][0]["function"] == function
+    assert [(each["role"], each["tool_call_id"]) for each in tools] == [
+        ("tool", "a0"),
+        ("tool", "a1"),
+    ]
+    assert "38.64" in tools[0]["content"]
+    assert "131.95" in tools[1]["content"]
+
+
+async def test_a_call_without_an_id_gets_one() -> None:
+    """A result must be able to refer to its call."""
+    server = ScriptedServer(calls(TO_CAD, ids=None), says(TOLD_CAD))
+    await agent(server).answer([user(QUERY)])
+    assert server.requests[1]["messages"][-1]["tool_call_id"] == "call_0"
+
+
+async def test_calls_of_one_reply_run_side_by_side() -> None:
+    """Each tool waits for the other to begin, so one after the other would never end."""
+    meeting = asyncio.Barrier(2)
+
+    async def meet(n: int) -> str:
+        """Meet the other call."""
+        await meeting.wait()
+        return f"met {n}"
+
+    server = ScriptedServer(calls(("meet", {"n": 1}), ("meet", {"n": 2})), says("Done."))
+    await agent(server, meet).answer([user("Meet 1 and 2")])
+    assert results(server) == ["met 1", "met 2"]
+
+
+async def test_the_choice_stays_forced_until_a_tool_has_found_something() -> None:
+    """A failed call must be put right, not talked about."""
+    server = ScriptedServer(calls(TO_XYZ), calls(TO_CAD), says(TOLD_CAD))
+    assert (await agent(server).answer([user(QUERY)]))[0] == TOLD_CAD
+    assert choices(server) == ["required", "required", "auto"]
+
+
+async def test_without_tools_none_are_offered() -> None:
+    """OpenAI refuses an empty list."""
+    server = ScriptedServer(says("Hello."))
+    host = agent(server, toolbox=Toolbox([]), first_choice="auto")
+    assert (await host.answer([user("Hi")]))[0] == "Hello."
+    assert server.requests[0].keys().isdisjoint({"tools", "tool_choice"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (("convert", '{"amount": 42,'), "The arguments are not a JSON object"),
+        (("exchange", {}), 'There is no tool "exchange". The tools are: convert, decline.'),
+        (("convert", {"amount": 42}), "to is missing, wanted"),
+        (TO_XYZ, "XYZ is no currency. Give CAD or EUR."),
+    ],
+)
+async def test_a_wrong_call_comes_back_as_its_result_and_can_be_corrected(
+    wrong: tuple[str, Any], named: str
+) -> None:
+    """The model reads what was wrong and what would be right, then does it right."""
+    server = ScriptedServer(calls(wrong), calls(TO_CAD, ids="b"), says(TOLD_CAD))
+    text, done = await agent(server).answer([user(QUERY)])
+    assert named in results(server)[0]
+    assert (text, done.grounding) == (TOLD_CAD, "ok")
+
+
+async def test_broken_arguments_are_not_sent_back_in_the_history() -> None:
+    """Servers that parse the history would refuse it; the result quotes what was written."""
+    server = ScriptedServer(calls(("convert", "[1]"), ("convert", "{,")), says("Sorry."))
+    await agent(server, first_choice="auto").answer([user(QUERY)])
+    sent = server.requests[1]["messages"][2]["tool_calls"]
+    assert [call["function"]["arguments"] for call in sent] == ["{}", "{}"]
+    assert "{," in results(server)[1]
+
+
+async def test_a_tool_that_failed_three_times_is_not_called_any_more() -> None:
+    """Two retries; then the model must answer without it, and people read nothing of that."""
+    wrong = [calls(("convert", {"amount": n, "to": "XYZ"}), ids=str(n)) for n in range(4)]
+    server, bureau = ScriptedServer(*wrong, says("I could not convert that.")), Bureau()
+    events = await told(agent(server, bureau.convert))
+    assert bureau.amounts == [0, 1, 2]
+    refusal = "convert failed 3 times and is not called any more. Answer without it"
+    assert [refusal in result for result in results(server)] == [False, False, True, True]
+    assert choices(server)[-1] == "none"
+    assert [each.content for each in events if isinstance(each, ToolResultEvent)] == [
+        *["XYZ is no currency."] * 3,
+        "convert failed 3 times and is not called any more.",
+    ]
+
+
+async def test_wrong_calls_side_by_side_use_up_one_try() -> None:
+    """Three wrong calls in one reply still leave two retries."""
+    wrong = calls(*(("convert", {"amount": n, "to": "XYZ"}) for n in range(3)))
+    assert (await answered(wrong, calls(TO_CAD), says(TOLD_CAD)))[0] == TOLD_CAD
+
+
+class Shelf:
+    """Tools of which one changes what the other reads."""
+
+    def __init__(self) -> None:
+        self.books: list[str] = []
+
+    @changes_something
+    async def put(self, book: str) -> str:
+        """Put a book on the shelf."""
+        await asyncio.sleep(0)
+        self.books.append(book)
+        return "Done."
+
+    def look(self) -> str:
+        """Tell the books on the shelf."""
+        return " and ".join(self.books) or "nothing"
+
+
+async def shelved(*turns: Turn) -> tuple[Shelf, list[str]]:
+    """The shelf in the end, and the results that the model read."""
+    shelf, server = Shelf(), ScriptedServer(*turns, says("It is done."))
+    await agent(server, shelf.put, shelf.look).answer([user("Put it there.")])
+    return shelf, results(server)
+
+
+async def test_what_was_read_before_a_change_is_read_again() -> None:
+    """The change itself is not made again."""
+    look, put = calls(("look", {})), calls(("put", {"book": "Emma"}))
+    shelf, read = await shelved(look, put, look, put)
+    assert read == ["nothing", "Done.", "Emma", f"{SAME_AGAIN}Done."]
+    assert shelf.books == ["Emma"]
+
+
+async def test_calls_of_a_reply_that_changes_something_are_made_in_order() -> None:
+    """So that what is read after a change holds it."""
+    books = [("put", {"book": book}) for book in ("Emma", "Ulysses")]
+    _, read = await shelved(calls(*books, ("look", {})))
+    assert read == ["Done.", "Done.", "Emma and Ulysses"]
+
+
+async def test_a_call_made_again_is_answered_from_memory() -> None:
+    """However it is spelled; the model reads that it is an earlier result, told once."""
+    again = ("convert", '{ "to":"CAD", "amount":42 }')
+    server, bureau = ScriptedServer(calls(TO_CAD, again), calls(TO_EUR, again), says("")), Bureau()
+    text, done = await agent(server, bureau.convert).answer([user(QUERY)])
+    assert bureau.amounts == [42, 42]
+    first, same, _, last = results(server)
+    assert same == last == SAME_AGAIN + first
+    assert (text, done.tool_calls) == (f"{TOLD_CAD} {TOLD_EUR}", 4)
+    assert choices(server) == ["required", "auto", "auto"]
+
+
+async def test_a_model_that_only_repeats_itself_must_answer() -> None:
+    """To make the same calls and no other leads nowhere."""
+    server = ScriptedServer(calls(TO_CAD), calls(TO_CAD, TO_CAD), says(TOLD_CAD))
+    assert (await agent(server).answer([user(QUERY)]))[0] == TOLD_CAD
+    assert choices(server) == ["required", "auto", "none"]
+
+
+async def test_a_failed_call_may_be_repeated_as_it_is() -> None:
+    """What failed for a moment may work the next time."""
+    tries = iter([ConnectionError("away"), None])
+
+    async def ask() -> str:
+        """Ask someone else."""
+        if error := next(tries):
+            raise error
+        return "here"
+
+    server = ScriptedServer(calls(("ask", "")), calls(("ask", "")), says("They are here."))
+    assert (await agent(server, ask).answer([user("Who?")]))[0] == "They are here."
+    assert results(server) == ["Tool ask failed: ConnectionError: away", "here"]
+
+
+async def test_a_cancelled_query_lets_go_of_the_model() -> None:
+    """Nobody waits for it any more."""
+    server = ScriptedServer(hangs())
+    task = asyncio.create_task(agent(server).answer([user(QUERY)]))
+    await server.hanging.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert server.closed == 1
+
+
+async def test_a_reply_that_is_cut_is_asked_for_again_with_more_room() -> None:
+    """Its usage counts, its half a call does not."""
+    half = calls(("convert", '{"amo'), finish_reason="length")
+    server, bureau = ScriptedServer(half, calls(TO_CAD), says(TOLD_CAD)), Bureau()
+    _, done = await agent(server, bureau.convert, max_tokens=100).answer([user(QUERY)])
+    assert [request["max_tokens"] for request in server.requests] == [100, 200, 100]
+    assert (done.rounds, done.tool_calls, bureau.amounts) == (2, 1, [42])
+    assert done.usage.completion_tokens == 3 * COMPLETION_TOKENS
+
+
+@pytest.mark.parametrize("slow", [unreachable, breaks_off])
+async def test_a_server_that_is_too_slow_for_the_client_is_not_asked_again(slow: Any) -> None:
+    """The client's own limits are below the query's."""
+    with pytest.raises(EngineError, match="The model server took too long") as caught:
+        await answered(slow(httpx2.ReadTimeout("slow")))
+    assert caught.value.status == 504
+
+
+async def test_words_without_numbers_and_tools_need_no_ground() -> None:
+    """A question back, or small talk, where the tools let the model answer at once."""
+    text, done = await answered(says("Which currency?"), first_choice="auto")
+    assert (text, done.grounding) == ("Which currency?", "none")
+
+
+async def test_an_answer_from_memory_is_sent_back_once() -> None:
+    """A server need not hold the model to a call."""
+    server = ScriptedServer(says("About a hundred."), calls(TO_CAD), says(TOLD_CAD))
+    text, done = await agent(server).answer([user(QUERY)])
+    assert (text, done.rounds, done.grounding) == (TOLD_CAD, 3, "asked-again")
+    assert "call a tool first" in server.requests[1]["messages"][-1]["content"]
+    assert choices(server) == ["required", "required", "auto"]
+    insists = says("About a hundred."), says("Around a hundred.")
+    assert (await answered(*insists))[0] == "Around a hundred."
+
+
+async def test_a_number_retyped_wrongly_is_pointed_out_once() -> None:
+    """The model reads its own answer and what is wrong with it, with the tools still there."""
+    wrong = says("It is 1319.5 CAD.")
+    server = ScriptedServer(calls(TO_CAD), wrong, says(TOLD_CAD))
+    text, done = await agent(server).answer([user(QUERY)])
+    assistant, again = server.requests[-1]["messages"][-2:]
+    assert assistant == {"role": "assistant", "content": "It is 1319.5 CAD."}
+    assert again["role"] == "user"
+    assert "The answer says 1319.5, which neither" in again["content"]
+    assert (choices(server)[-1], text, done.grounding) == ("auto", TOLD_CAD, "asked-again")
+    text, done = await answered(calls(TO_CAD, TO_EUR, TO_CAD), wrong, wrong)
+    assert (text, done.grounding) == (f"{TOLD_CAD} {TOLD_EUR}", "fell-back")
+
+
+@pytest.mark.parametrize(
+    ("turns", "answer"),
+    [
+        pytest.param([calls(TO_CAD), says("  ")], TOLD_CAD, id="no words after a result"),
+        pytest.param(
+            [says("It is 58 CAD.")] * 2,
+            "I can't answer that with the tools I have: convert (Convert US dollars); "
+            "decline (Decline).",
+            id="a number from memory",
+        ),
+        pytest.param(
+            [calls(TO_XYZ), says("It is 58 CAD."), says("It is 58 CAD.")],
+            "I can't answer that. XYZ is no currency.",
+            id="a number after a failure",
+        ),
+        pytest.param([calls(("decline", {}))], "I only convert money.", id="turned away"),
+        pytest.param(
+            [calls(TO_XYZ), calls(("decline", {}))],
+            "I can't answer that. XYZ is no currency.",
+            id="turned away after a failure",
+        ),
+        pytest.param(
+            [calls(TO_CAD), calls(("decline", {})), says(TOLD_CAD)],
+            TOLD_CAD,
+            id="turned away after a result",
+        ),
+    ],
+)
+async def test_what_a_model_does_not_say_rightly_the_tools_say(
+    turns: list[Turn], answer: str
+) -> None:
+    """What was found first, then why nothing was, and last what the tools are for."""
+    assert (await answered(*turns))[0] == answer
+
+
+async def test_a_result_without_a_summary_is_told_as_it_is() -> None:
+    """A text that a tool returned is its own summary."""
+
+    async def count() -> str:
+        """Count the things."""
+        return "7 things"
+
+    assert (await answered(calls(("count", "")), says(""), tools=[count]))[0] == "7 things"

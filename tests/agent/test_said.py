@@ -1,0 +1,209 @@
+"""Arguments that must come from the conversation: what happens to a value that a model made up."""
+
+from typing import Annotated, Any
+
+import pytest
+from bureau import agent, results, text, told, user
+from scripted_server import ScriptedServer, Turn, calls, says
+
+from function_calling.agent.events import ToolResultEvent
+from function_calling.exchange.rates import FixedRates
+from function_calling.todo.store import TodoStore
+from function_calling.todo.tools import TodoTools
+from function_calling.toolbox.schema import Said
+from function_calling.toolbox.toolbox import changes_something
+from tools import CurrencyTools, calculate
+
+PAID: list[tuple[str, int]] = []
+
+
+@changes_something
+def pay(invoice: Annotated[str, Said()], copies: Annotated[int, Said()] = 1) -> str:
+    """Pay an invoice."""
+    PAID.append((invoice, copies))
+    return "Paid."
+
+
+def find(invoices: Annotated[list[str], Said()]) -> str:
+    """Find invoices."""
+    return f"Found {', '.join(invoices)}."
+
+
+def to_euros(amount: Any, source: str = "USD", target: str = "EUR") -> tuple[str, dict[str, Any]]:
+    """A call of the real conversion."""
+    named = {"from_currency": source, "to_currency": target, "amount": amount}
+    return "convert_currency", named
+
+
+async def asked(query: Any, *turns: Turn) -> tuple[list[str], str]:
+    """The last results that the model read, and the answer, with all tools that need no list."""
+    PAID.clear()
+    server = ScriptedServer(*turns)
+    host = agent(server, CurrencyTools(FixedRates()).convert_currency, calculate, pay, find)
+    answer, _ = await host.answer(query if isinstance(query, list) else [user(query)])
+    return results(server), answer
+
+
+async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> None:
+    """The model puts it right, and nobody hears of it."""
+    said = "That is 131.95 euros."
+    read, answer = await asked(
+        "42 dollars in euros, I have 7", calls(to_euros(58)), calls(to_euros(42)), says(said)
+    )
+    assert read[0] == (
+        "Which amount do you mean? 58 is not in your message. convert_currency was not called: "
+        "amount=58, which the user did not write. The user wrote: 7, 42. Use one of these, or "
+        "make the same call again if you are sure."
+    )
+    assert '"131.95"' in read[1]
+    assert answer == said
+
+
+async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
+    """It is told so."""
+    ask = *(calls(to_euros(1)), calls(("pay", {"invoice": "A-7"}))), *[says("Which?")] * 2
+    read, _ = await asked("Dollars in euros?", *ask)
+    assert "The user wrote none: do not guess it" in read[0]
+    assert "Use what the user wrote, word for word, and do not guess it" in read[1]
+
+
+async def test_a_tool_that_reads_is_called_where_the_model_insists() -> None:
+    """The answer says what was assumed."""
+    twice = [calls(to_euros(58))] * 2
+    read, answer = await asked("42 dollars in euros", *twice, says("That is 182.21 euros."))
+    assert "182.21" in read[-1]
+    assert answer == "That is 182.21 euros. I took 58 as the amount."
+
+
+async def test_a_tool_that_changes_something_is_never_called_with_it() -> None:
+    """However often the model insists; the answer says which value could not be traced."""
+    insists = [calls(("pay", {"invoice": "A-7"}))] * 3
+    read, answer = await asked("Pay (A-1), please", *insists, *[says("It is paid.")] * 2)
+    assert PAID == []
+    assert "invoice=A-7, which the user did not write. The user wrote: A-1. Use one of " in read[0]
+    assert answer == "It is paid. Which invoice do you mean? A-7 is not in your message."
+
+
+async def test_what_was_put_right_is_not_told() -> None:
+    """The tool was called after all; a default need not occur, another value must."""
+    wrong, right = calls(("pay", {"invoice": "A-7"})), calls(("pay", {"invoice": "a-1"}))
+    _, answer = await asked("Pay A-1", wrong, right, says("It is paid."))
+    assert (answer, PAID) == ("It is paid.", [("a-1", 1)])
+    copies = calls(("pay", {"invoice": "A-1", "copies": 3}))
+    _, answer = await asked("Pay A-1", copies, says("It is paid."), says("It is paid."))
+    assert PAID == []
+    assert answer.endswith("Which copies do you mean? 3 is not in your message.")
+
+
+@pytest.mark.parametrize(
+    ("query", "amount"),
+    [
+        ("1.234,50 dollars", "1234.5"),
+        ("a million and two hundred dollars", 1000000),
+        ("forty-two dollars", 42),
+        ("四十二美元", 42),
+        ("１２３ドル", 123),
+        ("1.5 million dollars", 1500000),
+    ],
+)
+async def test_a_value_may_be_written_in_any_way(query: str, amount: Any) -> None:
+    """Values are compared, not their spelling."""
+    read, _ = await asked(query, calls(to_euros(amount)), says(""))
+    assert read[0].startswith('{"converted_amount"')
+
+
+async def test_a_value_is_never_a_power_of_ten_away() -> None:
+    """13 dollars are no 1300."""
+    read, _ = await asked("13 dollars", calls(to_euros(1300)), *[says("?")] * 2)
+    assert "1300 is not in your message" in read[0]
+
+
+async def test_each_value_of_a_list_must_occur_as_a_whole_word() -> None:
+    """In what anybody wrote before, too, but not in our own answers."""
+    before = [user("I have A-1."), {"role": "assistant", "content": "And A-22."}]
+    query = [*before, user("Find it, and A-22b")]
+    found = "Found A-1, A-22b."
+    read, answer = await asked(
+        query,
+        calls(("find", {"invoices": ["A-1", "A-22"]})),
+        calls(("find", {"invoices": ["A-1", "A-22b"]})),
+        says(found),
+    )
+    assert read[0].startswith("Which invoices do you mean? A-22 is not in your message.")
+    assert (read[1], answer) == (found, found)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_a_number_may_be_computed_and_used_in_one_reply(backwards: bool) -> None:
+    """In whichever order the model wrote the calls; results keep that order."""
+    wanted = [("calculate", {"expression": "500 / 2"}), to_euros(250)]
+    wanted = wanted[::-1] if backwards else wanted
+    said = "That is 785.40 euros."
+    read, answer = await asked("Half of 500 dollars in euros", calls(*wanted), says(said))
+    assert sorted(read)[0] == "250"
+    assert "785.40" in sorted(read)[1]
+    assert (read[0] == "250", answer) == (not backwards, said)
+
+
+async def test_a_result_may_be_used_by_the_next_call() -> None:
+    """A chain is the model's choice, and no step is told as if it were made up."""
+    said = "That is 131.95 euros or 414.53 yen."
+    read, answer = await asked(
+        "42 dollars in euros, and those in yen",
+        calls(to_euros(42)),
+        calls(to_euros("131.95", "EUR", "JPY")),
+        says(said),
+    )
+    assert "414.53" in read[-1]
+    assert answer == said
+
+
+def listed(*titles: str) -> tuple[TodoStore, list[Any]]:
+    """A to-do list, and its tools."""
+    store = TodoStore()
+    for title in titles:
+        store.create(title)
+    tools = TodoTools(store)
+    return store, [tools.list_tasks, tools.delete_task]
+
+
+async def test_an_id_must_come_from_a_list_that_the_model_has_read() -> None:
+    """Neither from the question nor from a list in the same reply, whose ids it can't know."""
+    store, tools = listed("Buy milk", "Fix the bug")
+    delete, show = ("delete_task", {"id": 2}), ("list_tasks", {})
+    server = ScriptedServer(calls(show, delete), calls(delete), says("Deleted."), says("Deleted."))
+    events = await told(agent(server, *tools), user("delete task 2"))
+    assert [each.ok for each in events if isinstance(each, ToolResultEvent)] == [True, False, True]
+    assert results(server)[1].endswith(
+        "Call the tool that lists it first, and use what it returns."
+    )
+    assert [task.title for task in store.tasks()] == ["Buy milk"]
+    assert "Which id" not in text(events)
+    store.close()
+
+
+async def test_an_id_that_no_list_shows_is_never_used() -> None:
+    """Whoever insists; the answer says so, and what else was done."""
+    store, tools = listed("Buy milk")
+    turns = calls(("list_tasks", {})), *[calls(("delete_task", {"id": 7}))] * 2
+    server = ScriptedServer(*turns, says("Deleted."))
+    answer, _ = await agent(server, *tools).answer([user("delete task 7")])
+    assert answer == "Deleted. Which id do you mean? No list shows 7."
+    assert len(store.tasks()) == 1
+    store.close()
+
+
+async def test_what_a_list_showed_in_an_earlier_turn_may_be_used() -> None:
+    """A client that keeps the results need not list again."""
+    store, tools = listed("Buy milk")
+    call = {"id": "a", "type": "function", "function": {"name": "list_tasks", "arguments": "{}"}}
+    before = [
+        user("What is there?"),
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "a", "content": '{"tasks": [{"id": 1}]}'},
+        {"role": "assistant", "content": "Buy milk."},
+    ]
+    server = ScriptedServer(calls(("delete_task", {"id": 1})), says("Deleted."))
+    await agent(server, *tools).answer([*before, user("delete it")])
+    assert store.tasks() == []
+    store.close()

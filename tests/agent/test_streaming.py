@@ -1,0 +1,266 @@
+"""A chat: what is told while an answer is written, and how each turn ends."""
+
+import asyncio
+import json
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from bureau import (
+    QUERY,
+    TO_CAD,
+    TO_EUR,
+    TO_XYZ,
+    TOLD_CAD,
+    TOLD_EUR,
+    agent,
+    answered,
+    done,
+    text,
+    told,
+    user,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted_server import (
+    COMPLETION_TOKENS,
+    PROMPT_TOKENS,
+    ScriptedServer,
+    Turn,
+    breaks_off,
+    calls,
+    hangs,
+    says,
+    unreachable,
+)
+
+from function_calling.agent.events import (
+    ChatEvent,
+    DoneEvent,
+    ErrorEvent,
+    TextEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+    read_event,
+)
+from function_calling.agent.grounding import Ground
+from function_calling.agent.numbers import numbers
+from function_calling.agent.sse import EventStream
+from function_calling.agent.streaming import Streaming
+from function_calling.toolbox.toolbox import ToolResult
+
+
+async def chatted(*turns: Turn, **bounds: Any) -> list[ChatEvent]:
+    """Every event where the model takes `turns`."""
+    return await told(agent(ScriptedServer(*turns), **bounds))
+
+
+async def test_a_conversion_is_told_step_by_step() -> None:
+    """The call, its result, the text in parts, and what it cost."""
+    call, result, *texts, last = await chatted(calls(TO_CAD), says("So you get 131.95 CAD."))
+    assert call == ToolCallEvent(id="a0", name="convert", arguments=json.dumps(TO_CAD[1]))
+    assert isinstance(result, ToolResultEvent)
+    assert (result.id, result.name, result.ok, result.summary) == ("a0", "convert", True, TOLD_CAD)
+    assert json.loads(result.content)["converted"] == 131.95
+    assert [each.text for each in texts if isinstance(each, TextEvent)] == [
+        *("So you", " get", " 131.95 CAD.")
+    ]
+    assert isinstance(last, DoneEvent)
+    assert (last.rounds, last.tool_calls, last.grounding) == (2, 1, "ok")
+    assert last.usage.total_tokens == 2 * (PROMPT_TOKENS + COMPLETION_TOKENS)
+    assert last.timings.first_text is not None
+    assert 0 <= last.timings.first_text <= last.timings.total
+
+
+@pytest.mark.parametrize(
+    "call",
+    ['{"name": "convert", "arguments": {"amount": 42}}', '```json\n{ "name":', "<tool_call>"],
+)
+async def test_a_call_written_as_text_is_no_answer(call: str) -> None:
+    """Not a word of it is shown, and the model is asked again."""
+    events = await chatted(calls(TO_CAD), says(call), says(TOLD_CAD))
+    assert (text(events), done(events).grounding) == (TOLD_CAD, "asked-again")
+
+
+async def test_a_sentence_is_told_before_the_next_is_written() -> None:
+    """The model hangs behind it."""
+    half = Turn(events=says(f"{TOLD_CAD} The rate").events[:4], hangs=True)
+    turn = agent(ScriptedServer(calls(TO_CAD), half)).run([user(QUERY)])
+    async with aclosing(turn) as events:
+        shown = await anext(event.text async for event in events if isinstance(event, TextEvent))
+    assert shown.startswith(TOLD_CAD)
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [calls(TO_CAD), says(f" \n{TOLD_CAD}\n\nThat was it. \n")],
+        [calls(TO_CAD, TO_EUR), says("- 131.95 CAD\n- 38.64 EUR\n\n1. one\n2. two")],
+        [calls(TO_CAD), says("42美元等于131.95加元。很好。")],
+        [calls(TO_CAD), says(f"`{TOLD_CAD}`")],
+        [calls(TO_CAD), says(" ")],
+        [calls(TO_CAD), calls(TO_EUR), says(f"{TOLD_CAD} {TOLD_EUR}")],
+        [calls(("decline", {}))],
+        [calls(TO_CAD), breaks_off(), says(f"The answer: {TOLD_CAD}")],
+        [calls(TO_CAD), says("42 USD is", "length"), says(TOLD_CAD)],
+        [calls(TO_CAD), says("42 USD is 1319.50 CAD."), says(TOLD_CAD)],
+        [calls(TO_XYZ), calls(TO_CAD, ids="b"), says(TOLD_CAD)],
+        [calls(TO_XYZ), says("I could not do that."), says("I could not do that.")],
+    ],
+)
+async def test_the_parts_joined_are_the_whole_answer(turns: list[Turn]) -> None:
+    """The loop is one."""
+    whole, _ = await answered(*turns)
+    assert text(await chatted(*turns)) == whole
+
+
+SENTENCES = [
+    *("42 USD is 131.95 CAD. ", "That's 131.95! ", "等于131.95加元。", "Nice. "),
+    *("1. first\n", "By ISO 4217: ", "- 131.95 CAD\n", "(42)\n\n", "So, e.g. 42. "),
+    *("It is 1319.5 CAD. ", "131.95 million! ", "131,950 CAD.\n", "7 of 42. ", "131.95万。"),
+]
+
+
+@settings(max_examples=100)
+@given(st.lists(st.sampled_from(SENTENCES), min_size=1), st.lists(st.integers(1, 9)))
+def test_no_wrong_number_is_ever_told(sentences: list[str], cuts: list[int]) -> None:
+    """However the stream is cut; and what is right is told up to the first wrong sentence."""
+    written = "".join(sentences)
+    ground = Ground([user(QUERY)])
+    ground.add(ToolResult('{"converted": 131.95}', True, summary=TOLD_CAD), "{}")
+    streaming = Streaming(ground, whole=False)
+    streaming.begin(aloud=True)
+    shown, place = "", 0
+    for size in [*cuts, len(written)]:
+        shown += streaming.hear(written[place : place + size])
+        place += size
+    known = frozenset({Decimal(42), Decimal("131.95"), Decimal(1), Decimal(4217)})
+    assert all(number.within(known) for number in numbers(shown))
+    assert written.startswith(shown)
+    right = 0
+    while right < len(sentences) and sentences[right] in SENTENCES[:4]:
+        right += 1
+    assert shown.startswith("".join(sentences[:right]).strip())
+
+
+HALF = "You have 42 USD."
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown", "grounding"),
+    [
+        pytest.param(
+            *("1319.5 CAD it is.", TOLD_CAD, TOLD_CAD, "asked-again"),
+            id="nothing was told, so the model may answer again",
+        ),
+        pytest.param(
+            *("It is 7 CAD.", "It is 8 CAD.", f"It is… {TOLD_CAD}", "fell-back"),
+            id="the beginning of a sentence was told",
+        ),
+        pytest.param(
+            *(f"{HALF} It is 7 CAD.", f"{HALF} {TOLD_CAD}", f"{HALF} It is… {TOLD_CAD}"),
+            *("fell-back",),
+            id="what was told can't be taken back",
+        ),
+        pytest.param(
+            *(f"{TOLD_CAD} The rate is 3.2.", "Well.", f"{TOLD_CAD} The rate is…", "fell-back"),
+            id="what was found was told",
+        ),
+    ],
+)
+async def test_a_wrong_number_is_put_right_behind_what_was_told(
+    first: str, second: str, shown: str, grounding: str
+) -> None:
+    """By the model where nothing was told, else in the tool's sentence; never twice."""
+    events = await chatted(calls(TO_CAD), says(first), says(second))
+    assert (text(events), done(events).grounding) == (shown, grounding)
+
+
+async def test_what_the_model_leaves_out_is_told_by_the_tool() -> None:
+    """Of several conversions; where a part was told, without asking again."""
+    events = await chatted(calls(TO_CAD, TO_EUR), says(f"{TOLD_CAD} Is that all?"))
+    assert text(events) == f"{TOLD_CAD} Is that all? {TOLD_EUR}"
+    assert (done(events).rounds, done(events).grounding) == (2, "fell-back")
+
+
+async def test_words_before_a_call_stand_apart_from_the_answer() -> None:
+    """As any chat shows them; of a reply that must call nothing is told."""
+    before = calls(TO_EUR)
+    chunk = {**before.events[0], "choices": says("Let me see.").events[0]["choices"]}  # type: ignore[index]
+    talks = Turn(events=(chunk, *before.events))
+    answer = says(f"{TOLD_CAD} {TOLD_EUR}")
+    assert text(await chatted(calls(TO_CAD), talks, answer)) == f"Let me\n\n{TOLD_CAD} {TOLD_EUR}"
+    assert text(await chatted(talks, says(TOLD_EUR))) == TOLD_EUR
+
+
+async def test_a_tool_that_fails_is_an_event_and_no_end() -> None:
+    """People read what was wrong, and not what the model is advised to do."""
+    events = await chatted(calls(TO_XYZ), calls(TO_CAD, ids="b"), says(TOLD_CAD))
+    first, second = (event for event in events if isinstance(event, ToolResultEvent))
+    assert (first.ok, first.content, second.ok) == (False, "XYZ is no currency.", True)
+    assert text(events) == TOLD_CAD
+
+
+async def test_what_was_said_before_is_ground_for_an_answer() -> None:
+    """Without a call it may be repeated; of what was asked now a tool must tell."""
+    before = [user(QUERY), {"role": "assistant", "content": TOLD_CAD}]
+    again = agent(ScriptedServer(says("It was 131.95 CAD.")), first_choice="auto")
+    assert text(await told(again, *before, user("What was it?"))) == "It was 131.95 CAD."
+    old = says("50 USD is 131.95 CAD.")
+    new = agent(ScriptedServer(calls(("convert", {"amount": 50, "to": "CAD"})), old, old))
+    assert "157.08" in text(await told(new, *before, user("and 50?")))
+
+
+async def test_a_system_message_stands_behind_our_own() -> None:
+    """One message, as many templates know no second."""
+    server = ScriptedServer(calls(("decline", {})))
+    await told(agent(server), {"role": "system", "content": "Speak French."}, user("Hello"))
+    system, last = server.requests[0]["messages"]
+    assert system == {"role": "system", "content": "Convert money.\n\nSpeak French."}
+    assert last == user("Hello")
+
+
+async def test_a_turn_over_its_time_limit_ends_with_an_honest_sentence() -> None:
+    """Behind what was told; the model's stream is let go of."""
+    server = ScriptedServer(calls(TO_CAD), hangs())
+    events = await told(agent(server, query_timeout=1))
+    assert text(events) == (
+        f"The… I had to stop after 1 seconds, before I was done. Until then: {TOLD_CAD}"
+    )
+    assert (done(events).grounding, server.closed) == ("fell-back", 1)
+
+
+async def test_every_event_comes_back_from_its_json() -> None:
+    """Clients read them as the same values."""
+    events = [*await chatted(calls(TO_CAD), says(TOLD_CAD)), *await chatted(*[unreachable()] * 2)]
+    assert {type(event) for event in events} == {
+        *(ToolCallEvent, ToolResultEvent, TextEvent, DoneEvent, ErrorEvent)
+    }
+    assert [read_event(event.model_dump_json()) for event in events] == events
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_a_client_that_leaves_stops_the_model(breaks: bool) -> None:
+    """In mid-stream, in both ways in which servers tell."""
+    server, sent, gone = ScriptedServer(calls(TO_CAD), hangs()), [], asyncio.Event()
+
+    async def receive() -> Any:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if breaks and b'"text"' in message.get("body", b""):
+            raise OSError("The client has gone.")
+        sent.append(message)
+
+    version = {"version": "3.0", "spec_version": "2.4" if breaks else "2.3"}
+    stream = EventStream(agent(server).run([user(QUERY)]))
+    response = asyncio.create_task(stream({"type": "http", "asgi": version}, receive, send))
+    if not breaks:
+        await server.hanging.wait()
+        gone.set()
+    async with asyncio.timeout(60):
+        await response
+    assert server.closed == 1
+    assert b"done" not in b"".join(message.get("body", b"") for message in sent)

@@ -1,0 +1,60 @@
+"""`ExchangeAssistant` in this process, once for many tests; model and settings are each one's."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+from starlette.testclient import TestClient
+
+import service
+from function_calling.agent.loop import Assistant
+from tools import TOOL_SETS
+
+KNOWN = {"llama_url": "http://model", "llama_model": "scripted"}
+
+
+class Served:
+    """The app's client, and the assistant in it."""
+
+    def __init__(self, http: TestClient, assistant: Assistant) -> None:
+        self.http = http
+        self.assistant = assistant
+
+    def use(
+        self,
+        patch: pytest.MonkeyPatch,
+        client: AsyncOpenAI,
+        tool_sets: Mapping[str, Any] = TOOL_SETS,
+        **settings: Any,
+    ) -> TestClient:
+        """Go on with another model, and with other settings and tools where some are given."""
+        patch.setattr(self.assistant, "client", client)
+        if settings or tool_sets is not TOOL_SETS:
+            known = replace(self.assistant.settings, **settings)
+            other = Assistant(known, client, tool_sets)
+            patch.setattr(service, "settings", known)
+            for name in ("settings", "model", "tools", "toolbox"):
+                patch.setattr(self.assistant, name, getattr(other, name))
+        return self.http
+
+
+@contextmanager
+def assistant_app(**settings: Any) -> Iterator[Served]:
+    """The service as BentoML serves it, without a model."""
+    made: list[Assistant] = []
+
+    def make(*parts: Any) -> Assistant:
+        made.append(Assistant(*parts))
+        return made[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "settings", replace(service.settings, **(KNOWN | settings)))
+        patch.setattr(service, "Assistant", make)
+        # BentoML would load the real model, to look for a remote one.
+        patch.setattr(service.ExchangeAssistant.inner, "llm", None)
+        app = service.ExchangeAssistant.to_asgi()
+        with TestClient(app, raise_server_exceptions=False) as http:
+            yield Served(http, made[0])
