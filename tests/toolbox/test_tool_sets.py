@@ -33,20 +33,13 @@ def undocumented(city: str) -> str:
 
 
 class Clock:
-    zone = "UTC"
-
     @property
     def broken(self) -> str:
         raise RuntimeError("no time")
 
     def now(self) -> str:
         """Tell the time."""
-        return f"12:00 {self.zone}"
-
-    @staticmethod
-    def day() -> str:
-        """Tell the day."""
-        return "Monday"
+        return "12:00"
 
     def _hidden(self) -> None:
         """Not for a model."""
@@ -54,7 +47,6 @@ class Clock:
 
 clock = Clock()
 forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
-number = 42
 '''
 
 
@@ -107,7 +99,7 @@ async def test_one_tool_turns_away_what_no_set_is_for() -> None:
     ("attribute", "names", "topic"),
     [
         ("weather", ["weather", "reply_without_tool"], "weather"),
-        ("clock", ["day", "now", "reply_without_tool"], "day or now"),
+        ("clock", ["now", "reply_without_tool"], "now"),
         ("forecast", ["weather"], "weather"),
     ],
 )
@@ -122,7 +114,7 @@ async def test_an_operators_own_tools_are_found_by_name(
     if "weather" in names:
         assert (await toolbox.call("weather", '{"city": "Oslo"}')).content == "Sunny in Oslo."
     else:
-        assert (await toolbox.call("now", "{}")).content == "12:00 UTC"
+        assert (await toolbox.call("now", "{}")).content == "12:00"
 
 
 def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
@@ -139,15 +131,12 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
     ("chosen", "wrong"),
     [
         ("", "TOOLS='': wanted currency, todo or module:attribute, divided by commas."),
-        (" , ", "TOOLS=' , ': wanted currency, todo or module:attribute"),
         ("todos", "TOOLS names 'todos': wanted currency, todo or module:attribute"),
         ("{my}:", "TOOLS names '{my}:': wanted currency, todo or module:attribute"),
         (":weather", "TOOLS names ':weather': wanted currency, todo or module:attribute"),
         ("no_such_module:x", "the module no_such_module can't be imported from "),
-        ("..:x", "the module .. can't be imported from "),
         ("{my}:wether", "TOOLS names '{my}:wether': the module {my} has no wether."),
         ("{my}:Clock", "wanted a function, an object with public methods, or a ToolSet."),
-        ("{my}:number.real", "the module {my} has no number.real."),
         ("{my}:undocumented", "undocumented has no docstring"),
         ("todo,todo", "TOOLS='todo,todo': Two tools are called create_task"),
     ],
@@ -172,13 +161,10 @@ def test_a_module_that_fails_is_named_with_its_error(my_tools: str) -> None:
 
 def test_closing_reaches_every_set() -> None:
     """Those that hold nothing have nothing to close."""
-    closed: list[str] = []
-
-    def holding(name: str) -> ToolSet:
-        return ToolSet(functions=[], close=lambda: closed.append(name))
-
-    join([holding("a"), ToolSet(functions=[]), holding("b")]).close()
-    assert closed == ["a", "b"]
+    closed: list[int] = []
+    sets = [ToolSet(functions=[], close=lambda n=n: closed.append(n)) for n in (1, 2)]
+    join([sets[0], ToolSet(functions=[]), sets[1]]).close()
+    assert closed == [1, 2]
 
 
 def test_a_store_is_closed_where_the_choice_is_wrong(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Annotated, Any, Literal, NotRequired, Optional
 
 import pytest
@@ -21,13 +21,6 @@ class Color(Enum):
 
     RED = "red"
     BLUE = "blue"
-
-
-class Level(IntEnum):
-    """A level."""
-
-    LOW = 1
-    HIGH = 2
 
 
 @dataclass
@@ -74,9 +67,7 @@ def properties(function: Callable[..., Any]) -> Any:
 def test_a_function_is_offered_by_its_name_docstring_and_types() -> None:
     """Of the docstring the model reads the first paragraph and the entries of `Args:`."""
 
-    def convert(
-        amount: Decimal, to: str = "CAD", fee: Annotated[Decimal, Field(gt=0)] = Decimal("0.5")
-    ) -> None:
+    def convert(amount: Decimal, copy: Annotated[Decimal, Field(gt=0)] = Decimal("0.5")) -> None:
         """Convert an amount
         of US dollars.
 
@@ -84,40 +75,25 @@ def test_a_function_is_offered_by_its_name_docstring_and_types() -> None:
 
         Args:
             As in school.
-            amount: How much: it
+            amount (Decimal): How much: it
                 is in dollars.
-            to (str): The currency wanted.
 
         Note:
-            fee: Not described here.
+            copy: A name that pydantic keeps for itself, and not described here.
         """
 
-    assert Toolbox([convert]).schemas == [
-        {
-            "type": "function",
-            "function": {
-                "name": "convert",
-                "description": "Convert an amount of US dollars.",
-                "parameters": {
-                    "type": "object",
-                    "properties": {
-                        "amount": {
-                            "type": "number",
-                            "description": "How much: it is in dollars.",
-                        },
-                        "to": {
-                            "type": "string",
-                            "default": "CAD",
-                            "description": "The currency wanted.",
-                        },
-                        "fee": {"type": "number", "exclusiveMinimum": 0, "default": 0.5},
-                    },
-                    "required": ["amount"],
-                    "additionalProperties": False,
-                },
-            },
-        }
-    ]
+    (offered,) = Toolbox([convert]).schemas
+    assert (offered["type"], offered["function"]["name"]) == ("function", "convert")
+    assert offered["function"]["description"] == "Convert an amount of US dollars."
+    assert offered["function"]["parameters"] == {
+        "type": "object",
+        "properties": {
+            "amount": {"type": "number", "description": "How much: it is in dollars."},
+            "copy": {"type": "number", "exclusiveMinimum": 0, "default": 0.5},
+        },
+        "required": ["amount"],
+        "additionalProperties": False,
+    }
 
 
 POINT = {
@@ -153,37 +129,22 @@ def test_a_type_that_contains_itself_keeps_its_definition() -> None:
     assert "Leg" in parameters["$defs"]
 
 
-def test_arguments_may_have_names_that_pydantic_keeps_for_itself() -> None:
-    """`copy`, `schema` and `_x` are ordinary names in a function."""
-
-    def odd(copy: int, schema: int, model_config: int, _x: int) -> None:
-        """Be odd."""
-
-    assert list(properties(odd)) == ["copy", "schema", "model_config", "_x"]
-
-
 @pytest.mark.parametrize(
     ("hint", "written", "value"),
     [
         (str, '"5"', "5"),
-        (int, '"5"', 5),
         (int, "5.0", 5),
         (int, "1e3", 1000),
         (int | None, "null", None),
         (float, "1", 1.0),
-        (bool, "true", True),
         (bool, '"false"', False),
         (bool, "1", True),
         (bool | int, "true", True),
         (Decimal, "0.1000000000000000000000000001", Decimal("0.1000000000000000000000000001")),
-        (Decimal, '"1.10"', Decimal("1.10")),
         (Optional[Decimal], "1.10", Decimal("1.10")),  # noqa: UP045 - the old spelling too
-        (list[Decimal], "[0.10]", [Decimal("0.10")]),
         (dict[str, Decimal], '{"a": 0.10}', {"a": Decimal("0.10")}),
         (Any, '{"a": [0.10]}', {"a": [Decimal("0.10")]}),
-        (Literal[1, 2], "2", 2),
         (Color, '"red"', Color.RED),
-        (Level, "2", Level.HIGH),
         (date, '"2026-01-31"', date(2026, 1, 31)),
         (time, '"18:30"', time(18, 30)),
         (datetime, '"2026-01-31T18:30:00Z"', datetime(2026, 1, 31, 18, 30, tzinfo=UTC)),
@@ -194,7 +155,7 @@ def test_arguments_may_have_names_that_pydantic_keeps_for_itself() -> None:
         (tuple[int, str], '[1, "a"]', (1, "a")),
         (set[str], '["a", "a"]', {"a"}),
         (Leg | Point, '{"x": 1}', Point(1)),
-        (Annotated[int, Said()], "5", 5),
+        (Annotated[int, Said()], '"5"', 5),
     ],
 )
 async def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, value: Any) -> None:
@@ -210,10 +171,7 @@ async def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, 
     [
         (int | None, "true", "v=true is wrong: wanted a number"),
         (float, "false", "v=false is wrong: wanted a number"),
-        (Level, "true", "v=true is wrong: wanted a number"),
-        (list[int], "[1, true]", "v.1=true is wrong: wanted a number"),
         (tuple[int, bool], "[true, true]", "v.0=true is wrong: wanted a number"),
-        (dict[str, int], '{"a": true}', "v.a=true is wrong: wanted a number"),
         (Point | None, '{"x": true}', "v.x=true is wrong: wanted a number"),
         (int, "1.5", "v=1.5 is wrong: input should be a valid integer"),
         (float, "1e400", "is wrong: input should be a finite number"),
@@ -242,28 +200,12 @@ async def test_what_is_of_another_type_is_told_with_what_was_wanted(
     assert problem in result.content
 
 
-@pytest.mark.parametrize(
-    ("hint", "default", "shown"),
-    [
-        (Color, Color.RED, "red"),
-        (Decimal, Decimal("1.10"), 1.1),
-        (date, date(2026, 1, 31), "2026-01-31"),
-        (Point, Point(1), {"x": 1, "y": 0.5}),
-        (Leg, Leg(km=Decimal(2)), {"km": 2, "done": False, "when": None, "next": None}),
-        (int | None, None, None),
-    ],
-)
-def test_a_default_is_shown_as_the_model_would_write_it(
-    hint: Any, default: Any, shown: Any
-) -> None:
-    """Numbers without quotes, also inside."""
-    schema = FunctionSchema(tool(hint, default)).parameters
+def test_a_default_is_shown_as_the_model_would_write_it() -> None:
+    """Numbers without quotes; one without JSON form may say that nothing was given."""
+    shown = {"km": 2, "done": False, "when": None, "next": None}
+    schema = FunctionSchema(tool(Leg, Leg(km=Decimal(2)))).parameters
     assert schema["properties"]["v"]["default"] == shown
     assert "required" not in schema
-
-
-def test_a_default_without_json_form_is_not_shown() -> None:
-    """It may say that nothing was given."""
     assert properties(tool(int, object())) == {"v": {"type": "integer"}}
 
 

@@ -51,12 +51,12 @@ async def call(function: Callable[..., Any], **arguments: Any) -> ToolResult:
     return await Toolbox([function]).call(function.__name__, json.dumps(arguments))
 
 
-@pytest.mark.parametrize("arguments", ["", " ", "{}"])
-async def test_a_function_without_arguments_can_be_called_with_no_text(arguments: str) -> None:
+async def test_a_function_without_arguments_can_be_called_with_no_text() -> None:
     """Many models send nothing at all."""
     toolbox = Toolbox([now])
     assert toolbox.schemas[0]["function"]["parameters"] == {"type": "object", "properties": {}}
-    assert (await toolbox.call("now", arguments)).content == "Done."
+    for arguments in ("", " ", "{}"):
+        assert (await toolbox.call("now", arguments)).content == "Done."
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
@@ -71,23 +71,6 @@ async def test_any_decimal_survives_the_round_trip(amount: Decimal) -> None:
     result = await CONVERT.call("convert", f'{{"amount": {amount:f}}}')
     assert result.value[0] == amount
     assert result.content == f'[{amount:f}, "CAD"]'
-
-
-async def test_bound_and_async_methods_are_tools_too() -> None:
-    """A tool may own its store, and may wait."""
-
-    class Counter:
-        def __init__(self) -> None:
-            self.total = 0
-
-        async def add(self, n: int) -> str:
-            """Add to the total."""
-            self.total += n
-            return f"total {self.total}"
-
-    toolbox = Toolbox([Counter().add])
-    await toolbox.call("add", '{"n": 2}')
-    assert (await toolbox.call("add", '{"n": 3}')).content == "total 5"
 
 
 async def test_an_unknown_tool_is_answered_with_the_tools_there_are() -> None:
@@ -155,16 +138,10 @@ async def test_any_other_error_is_told_without_its_trace_and_logged_with_it(
 ) -> None:
     """The model reads type and message, people that it failed, the operator everything."""
     with caplog.at_level(logging.ERROR):
-        result = await call(giving(KeyError("rates")))
-    assert result.content == "Tool give failed: KeyError: 'rates'"
+        result = await call(giving(TimeoutError("no reply")))
+    assert result.content == "Tool give failed: TimeoutError: no reply"
     assert result.told == "Tool give failed; the log says why."
     assert caplog.records[0].exc_info
-
-
-async def test_a_tools_own_timeout_is_an_error_like_any_other() -> None:
-    """Only our limit speaks of our limit."""
-    result = await call(giving(TimeoutError("no reply")))
-    assert result.content == "Tool give failed: TimeoutError: no reply"
 
 
 async def test_a_tool_that_overruns_is_given_up() -> None:
