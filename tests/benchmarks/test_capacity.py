@@ -56,9 +56,9 @@ def test_money_is_told_to_the_cent(amount: str, text: str) -> None:
 def test_tokens_are_those_that_answers_told(tmp_path: Path) -> None:
     """Answers that told none, such as errors, do not count."""
     answers = [
-        {"headers": {"X-Prompt-Tokens": "900", "X-Completion-Tokens": "40"}},
-        {"headers": {}},
-        {"headers": {"X-Prompt-Tokens": "1001", "X-Completion-Tokens": "61"}},
+        {"events": [{"usage": {"prompt_tokens": 900, "completion_tokens": 40}}]},
+        {"events": [{"type": "text"}, {"type": "error"}]},
+        {"events": [{}, {"usage": {"prompt_tokens": 1001, "completion_tokens": 61}}]},
     ]
     file = tmp_path / "answers.jsonl"
     file.write_text("".join(json.dumps(each) + "\n" for each in answers))

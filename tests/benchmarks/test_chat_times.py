@@ -8,9 +8,9 @@ import httpx2
 import pytest
 
 from benchmarks.chat_times import CONVERSATIONS, main
-from function_calling.chat_events import (
+from function_calling.agent.events import (
     ChatEvent,
-    ChatUsage,
+    Usage,
     DoneEvent,
     ErrorEvent,
     ErrorObject,
@@ -27,7 +27,7 @@ ANSWER: list[ChatEvent] = [
     TextEvent(text="You get"),
     TextEvent(text=" 131.95."),
     DoneEvent(
-        usage=ChatUsage(prompt_tokens=900, completion_tokens=40, total_tokens=940),
+        usage=Usage(prompt_tokens=900, completion_tokens=40, total_tokens=940),
         rounds=2,
         tool_calls=1,
         timings=Timings(first_text=1.0, model=1.5, tools=0.5, total=2.0),
