@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,14 @@ import pytest
 
 from function_calling.errors import SettingsError
 from function_calling.settings import Settings
-from function_calling.todo_tools import todo_tools
-from function_calling.todos import TodoStore
-from function_calling.tool_sets import ToolSet, join, load_tool_sets
-from function_calling.toolbox import FinalAnswer, Made, Toolbox
+from function_calling.todo.store import TodoStore
+from function_calling.todo.tools import todo_tools
+from function_calling.toolbox.tool_sets import CLOSING, ToolSet, join, load_tool_sets
+from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
 from tools import currency_tools
 
 MODULE = '''
-from function_calling.tool_sets import ToolSet
+from function_calling.toolbox.tool_sets import ToolSet
 
 
 def weather(city: str) -> str:
@@ -35,20 +33,13 @@ def undocumented(city: str) -> str:
 
 
 class Clock:
-    zone = "UTC"
-
     @property
     def broken(self) -> str:
         raise RuntimeError("no time")
 
     def now(self) -> str:
         """Tell the time."""
-        return f"12:00 {self.zone}"
-
-    @staticmethod
-    def day() -> str:
-        """Tell the day."""
-        return "Monday"
+        return "12:00"
 
     def _hidden(self) -> None:
         """Not for a model."""
@@ -56,16 +47,7 @@ class Clock:
 
 clock = Clock()
 forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
-number = 42
 '''
-
-CURRENCY_PROMPT = (
-    "You convert money with convert_currency. If the user asks for several conversions, call it "
-    'once for each. If the user corrects something ("50, no wait, 60 dollars" means 60 dollars), '
-    "use only the corrected value. If the message is not about converting money, call "
-    "reply_without_tool. When the tool has returned its results, tell the user each of them in a "
-    "plain sentence with the same numbers."
-)
 
 
 def load(chosen: str, opened: list[str] | None = None) -> ToolSet:
@@ -94,104 +76,30 @@ def my_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-def test_currency_alone_is_what_it_always_was() -> None:
-    """The prompt to the letter, the tools, and how they are steered."""
-    tools = load("currency")
-    assert tools.system_prompt == CURRENCY_PROMPT
-    schemas = [schema["function"] for schema in Toolbox(tools.functions).schemas]
-    assert [schema["name"] for schema in schemas] == ["convert_currency", "reply_without_tool"]
-    assert schemas[1]["description"] == "Answer a message that does not ask to convert money."
-    assert tools.first_choice == "required"
-    assert tools.next_call
-    assert tools.next_call("42 dollars in euros", []) == "convert_currency"
-    made = {"from_currency": "USD", "to_currency": "EUR", "amount": 42}
-    assert tools.next_call("42 dollars in euros", [("convert_currency", made)]) == ""
-    assert tools.next_call("42 dollars in euros and yen", [("convert_currency", made)])
-
-
 async def test_one_tool_turns_away_what_no_set_is_for() -> None:
     """Neither set's own: what one turns away may be for the other."""
     tools = load("currency, todo")
     toolbox = Toolbox(tools.functions)
     assert list(toolbox.descriptions) == [
-        *("convert_currency", "create_task", "list_tasks", "update_task", "delete_task"),
-        "reply_without_tool",
+        *("convert_currency", "calculate", "create_task", "list_tasks", "update_task"),
+        *("delete_task", "reply_without_tool"),
     ]
     about = "converting money or to-do tasks"
     assert (
         toolbox.descriptions["reply_without_tool"] == f"Answer a message that is not about {about}."
     )
+    turned = f"If the message is not about {about}, call reply_without_tool."
     assert tools.system_prompt.count("reply_without_tool") == 1
-    assert f"If the message is not about {about}, call reply_without_tool." in tools.system_prompt
-    outcome = await toolbox.call("reply_without_tool", "{}")
-    assert (outcome.content, outcome.final) == (f"I can only help with {about}.", True)
-
-
-def test_the_same_prompt_closes_every_choice() -> None:
-    """What each set says comes before what holds for all."""
-    for chosen in ("currency", "todo", "todo,currency"):
-        assert load(chosen).system_prompt.endswith("in a plain sentence with the same numbers.")
-    assert load("todo,currency").system_prompt.startswith("You keep the user's to-do list.")
-
-
-def test_joined_sets_are_steered_by_what_was_called() -> None:
-    """A task may be called "exchange 5 dollars to euros", so nothing is forced before."""
-    next_call = load("currency,todo").next_call
-    assert next_call
-    question = "Exchange 5 dollars to euros and yen"
-    task: Made = ("create_task", {"title": "exchange"})
-    euros: Made = (
-        "convert_currency",
-        {"from_currency": "USD", "to_currency": "EUR", "amount": 5},
-    )
-    assert next_call(question, []) == ""
-    assert next_call(question, [task]) == "auto"
-    assert next_call(question, [task, euros]) == "convert_currency"
-    assert next_call("5 dollars in euros", [euros, task]) == "auto"
-
-
-def test_a_joined_set_is_told_of_its_own_calls_alone() -> None:
-    """Where none of them steers, nothing does."""
-
-    def ping() -> str:
-        """Ping."""
-        return "pong"
-
-    def pong() -> str:
-        """Pong."""
-        return "ping"
-
-    told: list[Sequence[Made]] = []
-
-    def after_ping(_question: str, made: Sequence[Made]) -> str:
-        told.append(made)
-        return "ping" if len(made) == 1 else ""
-
-    both = join([ToolSet(functions=[ping], next_call=after_ping), ToolSet(functions=[pong])])
-    assert both.next_call
-    assert both.next_call("", [("pong", {}), ("ping", {})]) == "ping"
-    assert both.next_call("", [("ping", {}), ("pong", {}), ("ping", {})]) == "auto"
-    assert told == [[("ping", {})], [("ping", {}), ("ping", {})]]
-    assert join([ToolSet(functions=[ping]), ToolSet(functions=[pong])]).next_call is None
-
-
-def test_joined_sets_put_right_calls_of_their_own() -> None:
-    """Not those of another set, though the question looks like a conversion."""
-    due = load("currency,todo").due
-    assert due
-    euros = {"from_currency": "USD", "to_currency": "EUR", "amount": Decimal(5)}
-    task: Made = ("create_task", {"title": "exchange"})
-    question = "Exchange 5 dollars to euros"
-    wrong: Made = ("convert_currency", euros | {"to_currency": "EURO-PA"})
-    assert due(question, [task], [wrong]) == ("convert_currency", euros)
-    assert due(question, [], [task]) is None
+    assert tools.system_prompt.endswith(f" {turned} {CLOSING}")
+    result = await toolbox.call("reply_without_tool", "{}")
+    assert (result.content, result.final) == (f"I can only help with {about}.", True)
 
 
 @pytest.mark.parametrize(
     ("attribute", "names", "topic"),
     [
         ("weather", ["weather", "reply_without_tool"], "weather"),
-        ("clock", ["day", "now", "reply_without_tool"], "day or now"),
+        ("clock", ["now", "reply_without_tool"], "now"),
         ("forecast", ["weather"], "weather"),
     ],
 )
@@ -206,7 +114,7 @@ async def test_an_operators_own_tools_are_found_by_name(
     if "weather" in names:
         assert (await toolbox.call("weather", '{"city": "Oslo"}')).content == "Sunny in Oslo."
     else:
-        assert (await toolbox.call("now", "{}")).content == "12:00 UTC"
+        assert (await toolbox.call("now", "{}")).content == "12:00"
 
 
 def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
@@ -223,15 +131,12 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
     ("chosen", "wrong"),
     [
         ("", "TOOLS='': wanted currency, todo or module:attribute, divided by commas."),
-        (" , ", "TOOLS=' , ': wanted currency, todo or module:attribute"),
         ("todos", "TOOLS names 'todos': wanted currency, todo or module:attribute"),
         ("{my}:", "TOOLS names '{my}:': wanted currency, todo or module:attribute"),
         (":weather", "TOOLS names ':weather': wanted currency, todo or module:attribute"),
         ("no_such_module:x", "the module no_such_module can't be imported from "),
-        ("..:x", "the module .. can't be imported from "),
         ("{my}:wether", "TOOLS names '{my}:wether': the module {my} has no wether."),
         ("{my}:Clock", "wanted a function, an object with public methods, or a ToolSet."),
-        ("{my}:number.real", "the module {my} has no number.real."),
         ("{my}:undocumented", "undocumented has no docstring"),
         ("todo,todo", "TOOLS='todo,todo': Two tools are called create_task"),
     ],
@@ -244,30 +149,22 @@ def test_a_wrong_choice_ends_the_start(my_tools: str, chosen: str, wrong: str) -
 
 
 def test_a_module_that_fails_is_named_with_its_error(my_tools: str) -> None:
-    """And nothing of ours was opened for nothing."""
+    """And nothing of ours was opened for nothing; nor is a set that is not chosen."""
     Path(f"{my_tools}.py").write_text("1 / 0")
     opened: list[str] = []
     with pytest.raises(SettingsError, match=r"can't be imported from .* \(ZeroDivisionError: "):
         load(f"todo,{my_tools}:weather", opened)
     assert opened == []
-
-
-def test_only_what_is_chosen_is_made() -> None:
-    """No database for who converts money alone."""
-    opened: list[str] = []
     load("currency", opened)
     assert opened == ["currency"]
 
 
 def test_closing_reaches_every_set() -> None:
     """Those that hold nothing have nothing to close."""
-    closed: list[str] = []
-
-    def holding(name: str) -> ToolSet:
-        return ToolSet(functions=[], close=lambda: closed.append(name))
-
-    join([holding("a"), ToolSet(functions=[]), holding("b")]).close()
-    assert closed == ["a", "b"]
+    closed: list[int] = []
+    sets = [ToolSet(functions=[], close=lambda n=n: closed.append(n)) for n in (1, 2)]
+    join([sets[0], ToolSet(functions=[]), sets[1]]).close()
+    assert closed == [1, 2]
 
 
 def test_a_store_is_closed_where_the_choice_is_wrong(tmp_path: Path) -> None:
