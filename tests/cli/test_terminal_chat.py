@@ -12,8 +12,7 @@ from pseudo_terminal import CHAT, CTRL_C, READY, ROOT, Person, at_terminal, envi
 from scripted_http import MODEL, ScriptedHttp, scripted_http
 from scripted_server import Turn, calls, fails, hangs, says
 
-from function_calling.terminal.dialogue import LEAVE
-from function_calling.terminal.talk import SHORTENED
+from function_calling.cli.chat import LEAVE, SHORTENED
 
 pytestmark = pytest.mark.slow
 
