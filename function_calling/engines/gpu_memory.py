@@ -69,8 +69,8 @@ def memory_needed(config: Mapping[str, Any], context_length: int) -> float:
     linear = layers * hidden * (2 * head * (heads + kv_heads) + 3 * inner * experts)
     ends = hidden * sizes["vocab_size"] * (1 if sizes.get("tie_word_embeddings") else 2)
     context = context_length * 4 * layers * kv_heads * head
-    needed: float = linear * _bits(config) / 8 + 2 * ends + context + _REST
-    return needed / GB
+    needed: float = (linear * _bits(config) / 8 + 2 * ends + context + _REST) / GB
+    return needed
 
 
 def _bits(config: Mapping[str, Any]) -> float:
@@ -81,4 +81,5 @@ def _bits(config: Mapping[str, Any]) -> float:
     if quantisation["quant_method"] == "fp8":
         return 8
     bits: int = quantisation["bits"]
-    return bits + (16 + bits) / quantisation["group_size"]
+    group: int = quantisation["group_size"]
+    return bits + (16 + bits) / group
