@@ -14,13 +14,14 @@ from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from function_calling.assistant import Assistant
+from function_calling.agent.body import BodyCheck
+from function_calling.agent.events import ChatEvent, DoneEvent
+from function_calling.agent.loop import Assistant
+from function_calling.agent.messages import read_messages, read_query
+from function_calling.agent.model_call import first_model, llama_client
+from function_calling.agent.sse import FAILED, EventStream
 from function_calling.chat_model import load_chat_model
-from function_calling.chat_stream import FAILED, ChatStream
 from function_calling.errors import ApiError, SettingsError
-from function_calling.events import Answer, Event
-from function_calling.history import read_messages
-from function_calling.llama_client import first_model, llama_client
 from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights
@@ -95,14 +96,16 @@ class ExchangeAssistant:
     ) -> str:
         """Answer a question about exchanging money."""
         try:
-            answer = await self.answer(query)
+            messages = read_query(query, self.assistant.settings.max_query_length)
+            agent = await self.assistant.agent()
+            text, done = await agent.answer(messages)
         except ApiError as error:
             # BentoML reshapes errors that are raised; a response leaves as it is.
             return JSONResponse(error.body(), error.status, error.headers)  # type: ignore[return-value]
         except Exception:
             _log.exception("A query failed")
             return JSONResponse(FAILED.body(), status_code=FAILED.status)  # type: ignore[return-value]
-        return PlainTextResponse(answer.text, headers=_told(answer))  # type: ignore[return-value]
+        return PlainTextResponse(text, headers=_told(done))  # type: ignore[return-value]
 
     @bentoml.api
     async def chat(
@@ -124,42 +127,31 @@ class ExchangeAssistant:
             )
         except ApiError as error:
             return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
-        return ChatStream(self.turn(read))  # type: ignore[return-value]
+        return EventStream(self._turn(read))  # type: ignore[return-value]
 
     @bentoml.on_shutdown
     def close(self) -> None:
         """Free what the tools hold."""
         self.assistant.close()
 
-    async def answer(self, query: str) -> Answer:
-        """The agent's answer.
-
-        Raises:
-            RequestError: The query is empty or too long.
-            EngineError: The model can't be reached, or failed.
-        """
-        self.assistant.check(query)
-        return await (await self.assistant.agent()).answer(query)
-
-    async def turn(self, messages: list[dict[str, Any]]) -> AsyncGenerator[Event, None]:
-        """What happens on the way to the next answer of a conversation.
-
-        Raises:
-            RequestError: The conversation is too long for the model.
-            EngineError: The model can't be reached, or failed.
-        """
+    async def _turn(self, messages: list[dict[str, Any]]) -> AsyncGenerator[ChatEvent, None]:
         agent = await self.assistant.agent()
-        async with aclosing(agent.chat(messages)) as events:
+        async with aclosing(agent.run(messages)) as events:
             async for event in events:
                 yield event
 
 
-def _told(answer: Answer) -> dict[str, str]:
+ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
+    BodyCheck, fields={"/exchange": ("query", str), "/chat": ("messages", list)}
+)
+
+
+def _told(done: DoneEvent) -> dict[str, str]:
     """What an answer cost and how it came to be trusted, as headers."""
     return {
-        "x-rounds": str(answer.rounds),
-        "x-tool-calls": str(answer.tool_calls),
-        "x-prompt-tokens": str(answer.usage.prompt_tokens),
-        "x-completion-tokens": str(answer.usage.completion_tokens),
-        "x-grounding": answer.grounding,
+        "x-rounds": str(done.rounds),
+        "x-tool-calls": str(done.tool_calls),
+        "x-prompt-tokens": str(done.usage.prompt_tokens),
+        "x-completion-tokens": str(done.usage.completion_tokens),
+        "x-grounding": done.grounding,
     }

@@ -33,12 +33,11 @@ class ToolError(FunctionCallingError):
     Args:
         problem: What is wrong.
         advice: What the model should do instead; no person reads it.
-        in_short: What a person reads in place of the problem.
     """
 
-    def __init__(self, problem: str, *, advice: str = "", in_short: str | None = None) -> None:
-        super().__init__(f"{problem} {advice}".strip())
-        self.in_short = in_short or (problem if advice else None)
+    def __init__(self, problem: str, *, advice: str = "") -> None:
+        super().__init__(f"{problem} {advice}".rstrip())
+        self.problem = problem
 
 
 class ApiError(FunctionCallingError):

@@ -1,0 +1,80 @@
+"""The bodies of `POST /exchange` and `POST /chat`, checked before BentoML reads them.
+
+BentoML passes over fields that it does not know, answers a body without a question with the
+question's default, and has errors of a shape of its own.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from function_calling.errors import RequestError, shown
+
+# Bodies of BentoML's own clients, which are checked by it.
+_PASSED_OVER = ("multipart/", "application/vnd.bentoml")
+
+
+class BodyCheck:
+    """ASGI middleware that answers a wrong body with an error in OpenAI's shape.
+
+    Args:
+        app: What a right body is given to.
+        fields: For each path, the one field of its body, and its JSON type: `str` or `list`.
+    """
+
+    def __init__(self, app: ASGIApp, fields: Mapping[str, tuple[str, type]]) -> None:
+        self._app = app
+        self._fields = fields
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check a request's body, where the path has one, and pass it on as it came."""
+        field = self._fields.get(scope.get("path", "")) if scope["type"] == "http" else None
+        if field is None or scope["method"] != "POST":
+            return await self._app(scope, receive, send)
+        request = Request(scope, receive)
+        if request.headers.get("content-type", "").startswith(_PASSED_OVER):
+            return await self._app(scope, receive, send)
+        body = await request.body()
+        try:
+            _check(body, *field)
+        except RequestError as error:
+            return await JSONResponse(error.body(), error.status)(scope, receive, send)
+        read = False
+
+        async def again() -> Message:
+            nonlocal read
+            if read:
+                return await receive()
+            read = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        return await self._app(scope, again, send)
+
+
+def _check(body: bytes, name: str, kind: type) -> None:
+    """See that a body is an object with one field.
+
+    Raises:
+        RequestError: It is not; says what is wrong.
+    """
+    try:
+        members: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RequestError(f'The body is no JSON; wanted an object: {{"{name}": …}}.') from None
+    if not isinstance(members, dict):
+        raise RequestError(f'The body is {shown(members)}; wanted an object: {{"{name}": …}}.')
+    if name not in members:
+        there = f" The body has {', '.join(map(shown, members))}." if members else ""
+        raise RequestError(f"{name} is missing.{there}", param=name)
+    if strangers := sorted(members.keys() - {name}):
+        raise RequestError(
+            f"{shown(strangers[0])} is no field of the body; wanted {name} alone.",
+            param=strangers[0],
+        )
+    if not isinstance(members[name], kind):
+        wanted = "text" if kind is str else "a list of messages"
+        raise RequestError(f"{name} is {shown(members[name])}; wanted {wanted}.", param=name)

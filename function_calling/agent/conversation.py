@@ -1,0 +1,195 @@
+"""The messages of one question and what its tools returned, under the rules of the loop.
+
+- A tool gets two retries; after three failing rounds in a row it is not called any more.
+- A call that succeeded is not carried out again with the same arguments, unless it reads what
+  another call has changed since; nor is one that may have changed something before it failed.
+- A call to which a person said no is no failure; it is not made again, and no other is forced.
+- Calls of one reply run side by side, or one after the other where one of them changes something
+  or has a value that another one may return; results are told in the order of the calls.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from function_calling.agent.events import Usage
+from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, Ground
+from function_calling.agent.messages import calls_message, prompted, results_messages
+from function_calling.agent.model_call import Call, Reply
+from function_calling.agent.time_limit import TimeLimit
+from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult
+
+FAILURES_ALLOWED = 3
+
+
+class Conversation:
+    """What has been said, called and returned since a question came in.
+
+    Attributes:
+        messages: OpenAI's `messages`, as the model reads them next.
+        ground: What the model's words are held against.
+        settled: The answer, once a tool has given it; empty before.
+        refused: A call was not made, because nobody said the yes that it needs.
+        exhausted: The model insists on what it has, or on what failed or was refused.
+        calls: How many calls the model made.
+        rounds: How often the model replied.
+        usage: Tokens of all replies together.
+        reply: The last reply.
+    """
+
+    def __init__(
+        self,
+        system_prompt: str,
+        messages: Sequence[dict[str, Any]],
+        toolbox: Toolbox,
+        tool_timeout: float,
+    ) -> None:
+        self.messages = prompted(messages, system_prompt)
+        self.ground = Ground(messages)
+        self.settled = ""
+        self.refused = False
+        self.exhausted = False
+        self.calls = 0
+        self.rounds = 0
+        self.usage = Usage()
+        self._toolbox = toolbox
+        self._tool_timeout = tool_timeout
+        self._results: dict[tuple[str, str], ToolResult] = {}
+        self._failures: Counter[str] = Counter()
+
+    @property
+    def found(self) -> bool:
+        """Whether a tool has found something."""
+        return any(each.ok for each in self.ground.results)
+
+    def count(self, reply: Reply) -> None:
+        """Take the model's next reply into account, whatever becomes of it."""
+        self.reply = reply
+        self.rounds += 1
+        self.calls += len(reply.calls)
+        self.usage += reply.usage
+
+    async def carry_out(
+        self, limit: TimeLimit, *, approve: Approve | None = None
+    ) -> list[ToolResult]:
+        """Make the last reply's calls and tell their results, in the order of the calls.
+
+        Args:
+            limit: When it is over, calls are given up, and none is begun.
+            approve: Asks a person, whose time does not count.
+        """
+        calls = self.reply.calls
+        fresh: dict[tuple[str, str], Call] = {}
+        for call in calls:
+            if call.key not in self._results and not self._given_up(call.name):
+                fresh.setdefault(call.key, call)
+        approve = approve and limit.pausing(approve)
+        new = await self._made(fresh, limit, approve)
+        # A reply counts once, so that three wrong calls side by side still leave the retries.
+        failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
+        self._failures.update(failed)
+        # To make the same calls again and nothing else leads nowhere.
+        self.exhausted |= not fresh
+        results = [self._told(call, new) for call in calls]
+        if answers := [each.content for each in results if each.final]:
+            self._settle(answers[0])
+        self.messages.append(calls_message(self.reply.text, calls))
+        self.messages += results_messages(calls, [result.content for result in results])
+        self.ground.read()
+        return results
+
+    def ask_again(self, problems: Sequence[str]) -> None:
+        """Point out to the model what is wrong with its answer."""
+        again = {"role": "user", "content": ASK_AGAIN.format(" ".join(problems))}
+        self.messages += ({"role": "assistant", "content": self.reply.text}, again)
+
+    def excuse(self) -> str:
+        """Why there is no answer."""
+        if failed := [each.told for each in self.ground.results if not each.ok]:
+            return f"I can't answer that. {failed[0]}"
+        known = self._toolbox.descriptions.items()
+        told = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known)
+        return f"I can't answer that with the tools I have: {told or 'none'}."
+
+    async def _made(
+        self, fresh: dict[tuple[str, str], Call], limit: TimeLimit, approve: Approve | None
+    ) -> dict[tuple[str, str], ToolResult]:
+        """The results of calls; those whose values another one may return come last."""
+        made: dict[tuple[str, str], ToolResult] = {}
+
+        async def make(key: tuple[str, str]) -> None:
+            made[key] = await self._made_one(fresh[key], limit, approve)
+            if not made[key].final:
+                self.ground.add(made[key], fresh[key].arguments)
+
+        if any(self._toolbox.changes(call.name) for call in fresh.values()):
+            for key in fresh:
+                await make(key)
+            return made
+        waiting = {
+            key
+            for key, call in fresh.items()
+            if self.ground.lacks(self._toolbox.marked(call.name, call.arguments))
+        }
+        await asyncio.gather(*(make(key) for key in fresh if key not in waiting))
+        for key in fresh:
+            if key in waiting:
+                await make(key)
+        return made
+
+    async def _made_one(self, call: Call, limit: TimeLimit, approve: Approve | None) -> ToolResult:
+        if limit.left() <= 0:
+            return ToolResult(f"{call.name} was not called: the time was over.", ok=False)
+        # Whatever a tool changes can't be traced back afterwards.
+        insisting = not self._toolbox.changes(call.name)
+        return await self._toolbox.call(
+            *(call.name, call.arguments),
+            time_limit=min(self._tool_timeout, limit.left()),
+            trace=lambda name, marked: self.ground.trace(name, marked, insisting=insisting),
+            approve=approve,
+        )
+
+    def _settle(self, answer: str) -> None:
+        """End with a tool's answer; what was found, or what went wrong, is worth more."""
+        if self.found:
+            self.exhausted = True
+        else:
+            self.settled = self.excuse() if self.ground.results else answer
+
+    def _given_up(self, name: str) -> bool:
+        return self._failures[name] >= FAILURES_ALLOWED
+
+    def _told(self, call: Call, new: dict[tuple[str, str], ToolResult]) -> ToolResult:
+        """What the model reads as the result of `call`."""
+        key = call.key
+        if earlier := self._results.get(key):
+            return replace(earlier, content=f"{SAME_AGAIN}{earlier.content}")
+        if key not in new:
+            self.exhausted = True
+            return ToolResult(self._refusal(call.name), ok=False)
+        result = new[key]
+        if result.ok or result.unsure:
+            self._remember(key, result)
+        if result.ok:
+            del self._failures[call.name]
+        elif result.refused:
+            self.refused = True
+            self._results[key] = result
+        elif self._given_up(call.name):
+            result = replace(result, content=f"{result.content} {self._refusal(call.name)}")
+        return result
+
+    def _remember(self, key: tuple[str, str], result: ToolResult) -> None:
+        """Keep a result for the same call made again; a change makes what was read worthless."""
+        changes = self._toolbox.changes
+        if changes(key[0]):
+            self._results = {each: old for each, old in self._results.items() if changes(each[0])}
+        self._results[key] = result
+
+    def _refusal(self, name: str) -> str:
+        return (
+            f"{name} failed {FAILURES_ALLOWED} times and is not called any more: "
+            "answer without it, and say what could not be done."
+        )

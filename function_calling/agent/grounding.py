@@ -1,0 +1,309 @@
+"""Does what a model writes come from the conversation? Its arguments and its answers are checked.
+
+- An argument that is marked as `Said` must occur: the person wrote it, or a tool returned it.
+- Each number in an answer must be one that the conversation holds.
+- What each tool found must be told, as far as numbers go: each number of its `summary`, as often
+  as summaries have it.
+
+Numbers are compared by value, whatever their separators; of text only marked arguments are
+compared. A money answer that a model retyped wrongly is worse than no answer.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import takewhile
+from typing import Any
+
+from function_calling.agent.numbers import Number, numbers, said
+from function_calling.errors import ToolError
+from function_calling.toolbox.schema import Said
+from function_calling.toolbox.toolbox import ToolResult
+
+ASK_AGAIN = (
+    "That answer is not right. {} Answer my question again. Write each number exactly as a tool "
+    "returned it, and call a tool for each number that is missing."
+)
+SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
+
+# Digits that are part of a name, and the markers of a numbered list: neither states an amount.
+_NAME = re.compile(r"\bISO[ -]?\d+", re.IGNORECASE)
+_MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+
+# The beginning of a tool call that a model wrote as its answer, and tags of calls and results.
+_CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
+_TAG = re.compile(r"</?tool_(?:call|response)>")
+_QUOTED = 40  # characters of a text for the model that an answer has in common with it
+
+# A number that a program wrote into JSON as text: its point is a point. And a day in ISO 8601,
+# whose month an answer may write as a word.
+_EXACT = re.compile(r"\d+(\.\d+)?")
+_MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
+
+_MOST_OFFERED = 12
+
+
+class Ground:
+    """What has been said and returned in a conversation, and what came of its calls.
+
+    Args:
+        messages: OpenAI's messages so far; the last one is the question.
+
+    Attributes:
+        results: What the calls of this question came to, in order, each call once.
+        untraced: For each tool that changes something and was not called because a value does
+            not occur, what people are told of it.
+    """
+
+    def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        self.results: list[ToolResult] = []
+        self.untraced: dict[str, str] = {}
+        self._question = str(messages[-1]["content"])
+        written = [each["content"] for each in messages if each["role"] == "user"]
+        told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
+        returned = [each["content"] for each in messages if each["role"] == "tool"]
+        self._written = said("\n".join(written))
+        self._texts = [_plain(each) for each in written]
+        self._told = _values("\n".join(told))
+        self._returned = frozenset[Decimal]()
+        self._listed: list[Any] = []  # what results consist of
+        self._counts = frozenset[Decimal]()  # of the lists in results: "you have 3 tasks"
+        for content in returned:
+            self._take_in(content)
+        self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
+        self._given: list[frozenset[Decimal]] = []
+        self._doubted: set[tuple[str, str, str]] = set()
+
+    def add(self, result: ToolResult, arguments: str) -> None:
+        """Take in what a call came to, and the arguments that the model gave it."""
+        self.results.append(result)
+        self._given.append(_values_of(arguments))
+        if result.ok:
+            self._take_in(result.content)
+
+    def _take_in(self, content: str) -> None:
+        leaves = list(_leaves(_parsed(content)))
+        self._listed += [each for each in leaves if not isinstance(each, _Count)]
+        self._counts |= {Decimal(each) for each in leaves if isinstance(each, _Count)}
+        self._returned |= _values_of(content)
+
+    def read(self) -> None:
+        """The model reads what tools have returned so far."""
+        self._read = len(self._listed)
+
+    def lacks(self, marked: Mapping[str, tuple[Said, Any]]) -> list[tuple[str, Any]]:
+        """The marked arguments that do not occur, each a name and a value."""
+        return [
+            (name, each)
+            for name, (mark, value) in marked.items()
+            for each in (value if isinstance(value, list | tuple | set | frozenset) else [value])
+            if not self._occurs(mark, each)
+        ]
+
+    def trace(
+        self, tool: str, marked: Mapping[str, tuple[Said, Any]], *, insisting: bool = True
+    ) -> str:
+        """What is assumed of a call's marked arguments; "" where all of them occur.
+
+        A value that does not occur is assumed where the model insists on it.
+
+        Args:
+            tool: The tool's name.
+            marked: Its marked arguments, each with its mark.
+            insisting: Whether it helps to insist.
+
+        Raises:
+            ToolError: One does not occur, and the model has not been told so yet.
+        """
+        lacking = self.lacks(marked)
+        doubts = {(tool, name, str(value)) for name, value in lacking}
+        if insisting and doubts <= self._doubted:
+            return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
+        if not lacking:
+            self.untraced.pop(tool, None)
+            return ""
+        self._doubted |= doubts
+        listed = any(marked[name][0].by == "tool" for name, _ in lacking)
+        source = "No list shows {}." if listed else "{} is not in your message."
+        problem = " ".join(
+            f"Which {_spaced(name)} do you mean? {source.format(_shown(value))}"
+            for name, value in lacking
+        )
+        if not insisting:
+            self.untraced[tool] = problem
+        told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
+        told += ", but no tool has returned it yet" if listed else ", which the user did not write"
+        offered = self._offered(lacking, listed=listed)
+        again = ", or make the same call again if you are sure" if insisting else ""
+        raise ToolError(problem, advice=f"{tool} was not called: {told}. {offered}{again}.")
+
+    def problems(self, answer: str) -> list[str]:
+        """What is wrong with an answer, as sentences for the model; empty where it is grounded."""
+        problems = self.invented(answer)
+        problems += [
+            f"The answer leaves out {number.text} of this tool result: {result.summary}"
+            for result, number in self._left_out(answer)
+        ]
+        return list(dict.fromkeys(problems))
+
+    def invented(self, answer: str) -> list[str]:
+        """The numbers in `answer` that nobody stated, as sentences for the model.
+
+        An answer that is a tool call written out is none, nor is one that repeats what was told to
+        the model alone.
+        """
+        if _CALL.match(answer):
+            return ["The answer is a tool call, which the user can't read: write a sentence."]
+        failures = [each.content for each in self.results if not each.ok]
+        texts = [each[:_QUOTED] for each in (ASK_AGAIN, SAME_AGAIN, *failures)]
+        people = " ".join(each.told for each in self.results)
+        if _TAG.search(answer) or any(each in answer and each not in people for each in texts):
+            return ["The answer repeats what I told you: say what the tools returned."]
+        known = self._written | self._told | self._returned | self._counts
+        missing = "which neither a tool result nor the question contains"
+        if not self.results:
+            missing = "which the question does not contain, and no tool was called"
+        return [
+            f"The answer says {number.text}, {missing}."
+            for number in numbers(_NAME.sub("", _MARKER.sub("", answer)))
+            if not number.within(known)
+        ]
+
+    def untold(self, answer: str) -> list[str]:
+        """What tools have found and `answer` does not tell, in their own sentences."""
+        missing = {result.summary for result, _ in self._left_out(answer)}
+        return [
+            each
+            for each in self.findings()
+            if each in missing or not (answer and (_findings(each, frozenset()) or each in answer))
+        ]
+
+    def findings(self) -> list[str]:
+        """What the calls that succeeded have found, for people, each thing once.
+
+        A result without a sentence of its own counts only where none has one.
+        """
+        succeeded = [each for each in self.results if each.ok]
+        told = [each.summary for each in succeeded if each.summary]
+        return list(dict.fromkeys(told or [each.content for each in succeeded]))
+
+    def failures(self) -> list[str]:
+        """What the last calls did not do, or may have done, for people."""
+        last = takewhile(lambda each: not each.ok, reversed(self.results))
+        return list(dict.fromkeys(each.told for each in reversed(list(last))))
+
+    def assumptions(self) -> list[str]:
+        """What was assumed of the arguments of calls, for people."""
+        return list(dict.fromkeys(each.assumed for each in self.results if each.assumed))
+
+    def _left_out(self, answer: str) -> list[tuple[ToolResult, Number]]:
+        """Each number that a result's sentence adds to its call and the question, and is not told.
+
+        A number that several results have must be told as often.
+        """
+        asked = _values(self._question)
+        left = Counter(value for number in numbers(answer) for value in number.values)
+        missing = []
+        seen: set[str | None] = {None}
+        for result, given in zip(self.results, self._given, strict=True):
+            if not result.ok or result.summary in seen:
+                continue
+            seen.add(result.summary)
+            for number in _findings(result.summary or "", asked | given):
+                told = (each for each in number.readings if all(left[value] for value in each))
+                if reading := next(told, None):
+                    left.subtract(reading)
+                else:
+                    missing.append((result, number))
+        return missing
+
+    def _occurs(self, mark: Said, value: Any) -> bool:
+        """Whether it stands in the conversation; an id must be all that a part of a result is."""
+        number = isinstance(value, int | float | Decimal) or _EXACT.fullmatch(str(value))
+        wanted = Decimal(str(value)).copy_abs() if number else _plain(str(value))
+        if mark.by == "tool":
+            return wanted in self._listed[: self._read]
+        if number:
+            return wanted in self._written or wanted in self._returned
+        whole = re.compile(rf"(?<!\w){re.escape(str(wanted))}(?!\w)")
+        texts = (*self._texts, *(each for each in self._listed if isinstance(each, str)))
+        return any(whole.search(text) for text in texts)
+
+    def _offered(self, lacking: Sequence[tuple[str, Any]], *, listed: bool) -> str:
+        """What could be meant, as the beginning of a sentence for the model."""
+        if listed:
+            return "Call the tool that lists it first, and use what it returns"
+        found: Iterable[str]
+        if all(isinstance(value, int | float | Decimal) for _, value in lacking):
+            # Words are numbers in some languages and not in others, so digits come first.
+            digits = _values("\n".join(self._texts))
+            found = (f"{each:f}" for each in sorted(digits or self._written))
+        else:
+            found = (each for text in self._texts for each in re.findall(r"\S*\d\S*", text))
+        offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
+        if not offered:
+            return "The user wrote none: do not guess it"
+        return f"The user wrote: {offered}. Use one of these"
+
+
+def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
+    """The numbers of a tool's sentence that the question does not have."""
+    found = numbers(_MONTH.sub("", _NAME.sub("", summary)))
+    return [number for number in found if not number.within(asked)]
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _values(text: str) -> frozenset[Decimal]:
+    return frozenset[Decimal]().union(*(number.values for number in numbers(text)))
+
+
+class _Count(int):
+    """How long a list is."""
+
+
+def _parsed(content: str) -> Any:
+    """A result as JSON, whose numbers are exact: "1.234" there is never 1234."""
+    try:
+        return json.loads(content, parse_float=Decimal, parse_int=Decimal)
+    except (ValueError, RecursionError):
+        return content
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What parsed JSON consists of: numbers, texts, keys, and how long each list is."""
+    if isinstance(value, str):
+        yield Decimal(value) if _EXACT.fullmatch(value) else _plain(value)
+    elif isinstance(value, list):
+        yield _Count(len(value))
+        for each in value:
+            yield from _leaves(each)
+    elif isinstance(value, dict):
+        for each in (*value.keys(), *value.values()):
+            yield from _leaves(each)
+    elif isinstance(value, Decimal):
+        yield value.copy_abs()
+
+
+def _values_of(content: str) -> frozenset[Decimal]:
+    """The values in a result or in arguments, also inside of texts."""
+    leaves = _leaves(_parsed(content))
+    return frozenset[Decimal]().union(
+        *(
+            _values(leaf) if isinstance(leaf, str) else {leaf}
+            for leaf in leaves
+            if not isinstance(leaf, _Count)
+        )
+    )

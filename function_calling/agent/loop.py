@@ -1,0 +1,353 @@
+"""The agent loop: the model answers, or calls tools, reads their results and goes on.
+
+The first reply must call, so that nothing is answered from memory; then the model is free. A call
+that passes its checks is carried out as the model made it, and none is made in its name. It ends
+within its bounds: `max_rounds` model calls with tools and one without, `query_timeout` seconds,
+`tool_timeout` seconds for each tool. An answer that says what no tool returned is asked for once
+more; then the tools speak for themselves.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from openai import AsyncOpenAI
+
+from function_calling.agent.conversation import Conversation
+from function_calling.agent.events import (
+    ChatEvent,
+    DoneEvent,
+    Grounding,
+    TextEvent,
+    Timings,
+    ToolCallEvent,
+    ToolResultEvent,
+)
+from function_calling.agent.model_call import TOO_LONG, Reply, Restarted, complete, first_model
+from function_calling.agent.numbers import numbers
+from function_calling.agent.streaming import Streaming
+from function_calling.agent.time_limit import TimeLimit
+from function_calling.errors import ApiError, RequestError
+from function_calling.settings import Settings
+from function_calling.toolbox.tool_sets import ToolSet, load_tool_sets
+from function_calling.toolbox.toolbox import Approve, Toolbox
+
+SEED = 0
+FROM_MEMORY = "It was made from memory: call a tool first."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """Answers questions with the tools of a toolbox.
+
+    Attributes:
+        client: Knows the model's server.
+        model: The model's name there.
+        toolbox: What the model may call.
+        system_prompt: How the model should use the tools.
+        first_choice: OpenAI's `tool_choice` until a tool has found something.
+        max_rounds: Model calls with tools at most.
+        tool_timeout: Seconds that each tool may take.
+        query_timeout: Seconds that the whole question may take.
+        max_tokens: Tokens of a reply at most; one that is cut gets double, once.
+        approve: Asks a person before a tool runs that needs a yes.
+    """
+
+    client: AsyncOpenAI
+    model: str
+    toolbox: Toolbox
+    system_prompt: str
+    first_choice: str = "required"
+    max_rounds: int = 10
+    tool_timeout: float = 30.0
+    query_timeout: float = 290.0
+    max_tokens: int = 512
+    approve: Approve | None = None
+
+    async def answer(self, messages: Sequence[dict[str, Any]]) -> tuple[str, DoneEvent]:
+        """The answer's text and how it came about; raises what `run` raises."""
+        text = ""
+        async with aclosing(self.run(messages, whole=True)) as events:
+            async for event in events:
+                match event:
+                    case TextEvent():
+                        text += event.text
+                    case DoneEvent():
+                        return text, event
+        raise AssertionError("A turn ends with what ends it.")
+
+    async def run(
+        self, messages: Sequence[dict[str, Any]], *, whole: bool = False
+    ) -> AsyncGenerator[ChatEvent, None]:
+        """What happens on the way to the answer; `DoneEvent` comes last.
+
+        The texts joined are the answer. A question that takes too long, or grows too long, ends
+        with an answer too, which says so.
+
+        Args:
+            messages: As `read_messages` gives them; the last one is the person's.
+            whole: Whether the answer comes as one text, checked before any of it is told.
+
+        Raises:
+            EngineError: The model's server is away, too slow or broken.
+            RequestError: The server refuses the request, as when it is too long for it.
+        """
+        turn = _Turn(self, messages, whole=whole)
+        try:
+            async with aclosing(turn.rounds()) as events:
+                async for event in events:
+                    yield event
+        except (TimeoutError, ApiError) as error:
+            for event in turn.stopped(error):
+                yield event
+
+
+class _Turn:
+    """One question on its way to an answer."""
+
+    def __init__(self, agent: Agent, messages: Sequence[dict[str, Any]], *, whole: bool) -> None:
+        self._agent = agent
+        self._talk = Conversation(agent.system_prompt, messages, agent.toolbox, agent.tool_timeout)
+        self._ground = self._talk.ground
+        self._streaming = Streaming(self._ground, whole=whole)
+        self._clock = _Clock()
+        self._asked_again = False
+        # Only what is awaited is under the limit, not what a consumer does with an event.
+        self._limit = TimeLimit(agent.query_timeout)
+
+    async def rounds(self) -> AsyncGenerator[ChatEvent, None]:
+        """Ask, call, ask again; a TimeoutError ends it when the question's time is over."""
+        talk = self._talk
+        while True:
+            choice = self._choice()
+            async with aclosing(self._reply(choice)) as told:
+                async for event in told:
+                    yield event
+            if talk.reply.calls and choice != "none":
+                async with aclosing(self._carried_out()) as steps:
+                    async for event in steps:
+                        yield event
+                end = self._settled()
+            else:
+                end = self._answered(choice)
+            for event in end:
+                yield event
+            if end:
+                return
+
+    def _choice(self) -> str:
+        """OpenAI's `tool_choice` for the next reply."""
+        if self._talk.rounds >= self._agent.max_rounds or self._talk.exhausted:
+            return "none"
+        return "auto" if self._talk.found or self._talk.refused else self._agent.first_choice
+
+    def stopped(self, error: TimeoutError | ApiError) -> list[ChatEvent]:
+        """The end of a turn that could not go on to the model's answer.
+
+        Time that is over, a reply without end and a conversation that has grown too long for the
+        model are nobody's fault: the answer says so. A server that fails is an error. Either tells
+        what was done until then, which a person must know before asking again.
+        """
+        found = self._ground.untold(self._streaming.told)
+        done = [*self._ground.failures(), *([f"Until then: {' '.join(found)}"] if found else [])]
+        if isinstance(error, TimeoutError):
+            why = f"I had to stop after {self._agent.query_timeout:g} seconds, before I was done."
+        elif error.code == TOO_LONG or (self._talk.rounds and isinstance(error, RequestError)):
+            why = f"I had to stop before I was done: {error.message}"
+        else:
+            error.message = " ".join([error.message, *done])
+            raise error
+        return self._ended(self._streaming.close(" ".join([why, *done])), "fell-back")
+
+    async def _reply(self, choice: str) -> AsyncGenerator[ChatEvent, None]:
+        """Ask the model once; what of its text can be told, and in the end it is `talk.reply`."""
+        self._streaming.begin(aloud=choice in ("none", "auto"))
+        request = self._request(choice)
+        with self._clock.waiting_for("model"):
+            async with aclosing(complete(self._agent.client, request)) as parts:
+                while True:
+                    async with self._limit.running():
+                        part = await anext(parts)
+                    if isinstance(part, Reply):
+                        self._talk.count(part)
+                        return
+                    if isinstance(part, Restarted):
+                        self._streaming.restart()
+                    elif text := self._streaming.hear(part):
+                        yield self._text(text)
+
+    async def _carried_out(self) -> AsyncGenerator[ChatEvent, None]:
+        calls = self._talk.reply.calls
+        for call in calls:
+            yield ToolCallEvent(id=call.id, name=call.name, arguments=call.arguments)
+        with self._clock.waiting_for("tools"):
+            results = await self._talk.carry_out(self._limit, approve=self._agent.approve)
+        for call, result in zip(calls, results, strict=True):
+            yield ToolResultEvent(
+                id=call.id,
+                name=call.name,
+                ok=result.ok,
+                content=result.content if result.ok else result.told,
+                summary=result.summary,
+            )
+
+    def _settled(self) -> list[ChatEvent]:
+        """The end, where a tool has given the answer."""
+        answer = self._talk.settled
+        return self._ended(self._streaming.close(answer), "none") if answer else []
+
+    def _answered(self, choice: str) -> list[ChatEvent]:
+        """The end with the model's words; none where it is asked once more.
+
+        Where these are not grounded, what the tools found is told, or why there is no answer.
+        """
+        text = self._talk.reply.text.strip()
+        problems = self._ground.problems(text)
+        if choice == "required" and not self._asked_again:
+            problems.append(FROM_MEMORY)
+        once_more = choice != "none" and not self._asked_again and not self._streaming.told
+        if text and problems and once_more:
+            self._talk.ask_again(problems)
+            self._asked_again = True
+            return []
+        rest = None if problems or not text else self._streaming.rest()
+        if rest is None:
+            found = [*self._ground.untold(self._streaming.told), *self._ground.failures()]
+            if not self._talk.found:
+                found = [self._talk.excuse()]
+            return self._ended(self._streaming.close(" ".join(found)), "fell-back")
+        if self._asked_again:
+            return self._ended(rest, "asked-again")
+        return self._ended(rest, "ok" if self._ground.results or numbers(text) else "none")
+
+    def _ended(self, text: str, grounding: Grounding) -> list[ChatEvent]:
+        """The last text, with what was assumed, and the end."""
+        notes = [*self._ground.assumptions(), *self._ground.untraced.values()]
+        text += self._streaming.close(" ".join(each for each in notes if each not in text))
+        done = DoneEvent(
+            usage=self._talk.usage,
+            rounds=self._talk.rounds,
+            tool_calls=self._talk.calls,
+            timings=self._clock.timings(text=bool(text)),
+            grounding=grounding,
+        )
+        return [TextEvent(text=text), done] if text else [done]
+
+    def _text(self, text: str) -> TextEvent:
+        self._clock.note_text()
+        return TextEvent(text=text)
+
+    def _request(self, choice: str) -> dict[str, Any]:
+        """The fields of a chat completion request; greedy, so that a question has one answer."""
+        tools = self._agent.toolbox.schemas
+        return {
+            "model": self._agent.model,
+            "messages": self._talk.messages,
+            "max_tokens": self._agent.max_tokens,
+            "temperature": 0,
+            "seed": SEED,
+            # OpenAI refuses an empty list of tools, and a choice where there is none.
+            **({"tools": tools, "tool_choice": choice} if tools else {}),
+        }
+
+
+class _Clock:
+    """Which part of a turn took how long."""
+
+    def __init__(self) -> None:
+        self._begun = monotonic()
+        self._first_text: float | None = None
+        self._seconds = {"model": 0.0, "tools": 0.0}
+
+    @contextmanager
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """Count the seconds that pass inside."""
+        since = monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[what] += monotonic() - since
+
+    def note_text(self) -> None:
+        """Text is told now."""
+        if self._first_text is None:
+            self._first_text = monotonic() - self._begun
+
+    def timings(self, *, text: bool) -> Timings:
+        """The turn's, which ends now, with a last text or without."""
+        if text:
+            self.note_text()
+        first = self._first_text
+        return Timings(
+            first_text=None if first is None else round(first, 3),
+            model=round(self._seconds["model"], 3),
+            tools=round(self._seconds["tools"], 3),
+            total=round(monotonic() - self._begun, 3),
+        )
+
+
+class Assistant:
+    """Makes agents that share their tools and the client of one model server.
+
+    Attributes:
+        settings: What an operator chose.
+        client: Knows the model's server.
+        model: The model's name there; "" until it was asked for.
+        tools: The chosen tool sets as one.
+        toolbox: The tools by name.
+
+    Args:
+        settings: What an operator chose.
+        client: Knows the model's server.
+        tool_sets: Our own tool sets by name, made only when they are chosen.
+
+    Raises:
+        SettingsError: A tool set can't be had.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: AsyncOpenAI,
+        tool_sets: Mapping[str, Callable[[Settings], ToolSet]],
+    ) -> None:
+        self.settings = settings
+        self.client = client
+        self.model = settings.llama_model
+        known = {name: partial(make, settings) for name, make in tool_sets.items()}
+        self.tools = load_tool_sets(settings.tools, known)
+        self.toolbox = Toolbox(
+            self.tools.functions,
+            byte_limit=settings.tool_result_bytes,
+            approval=settings.approval,
+        )
+
+    async def agent(self, approve: Approve | None = None) -> Agent:
+        """The loop, with the chosen tools and bounds.
+
+        Args:
+            approve: Asks a person before a tool runs that needs a yes.
+
+        Raises:
+            EngineError: The model's name is not set, and its server can't be asked for it.
+        """
+        self.model = self.model or await first_model(self.client)
+        return Agent(
+            client=self.client,
+            model=self.model,
+            toolbox=self.toolbox,
+            system_prompt=self.tools.system_prompt,
+            first_choice=self.tools.first_choice,
+            max_rounds=self.settings.max_rounds,
+            tool_timeout=self.settings.tool_timeout,
+            query_timeout=self.settings.query_timeout,
+            max_tokens=self.settings.max_reply_tokens,
+            approve=approve,
+        )
+
+    def close(self) -> None:
+        """Free what the tools hold."""
+        self.tools.close()

@@ -1,0 +1,177 @@
+"""A conversation as OpenAI's `messages`: checked when it comes in, written as servers accept it.
+
+Its turns are those that people keep: `system` (or `developer`) first, if at all, then `user`,
+`assistant`, and `tool` messages behind the calls that they answer; a `user` message is last.
+(https://platform.openai.com/docs/api-reference/chat/create)
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from function_calling.agent.model_call import Call
+from function_calling.errors import RequestError, shown
+
+ROLES = ("system", "developer", "user", "assistant", "tool")
+MOST_MESSAGES = 200
+
+
+def calls_message(text: str, calls: Iterable[Call]) -> dict[str, Any]:
+    """The model's calls as a message of the history."""
+    return {
+        "role": "assistant",
+        "content": text or None,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": _object_text(call.arguments)},
+            }
+            for call in calls
+        ],
+    }
+
+
+def results_messages(calls: Iterable[Call], results: Iterable[str]) -> list[dict[str, Any]]:
+    """What came of the calls as messages of the history."""
+    return [
+        {"role": "tool", "tool_call_id": call.id, "content": result}
+        for call, result in zip(calls, results, strict=True)
+    ]
+
+
+def prompted(messages: Iterable[dict[str, Any]], system_prompt: str) -> list[dict[str, Any]]:
+    """The conversation behind a system prompt, to which those in it are added."""
+    prompts, turns = [system_prompt], []
+    for each in messages:
+        if each["role"] == "system":
+            prompts.append(each["content"])
+        else:
+            turns.append(each)
+    return [{"role": "system", "content": "\n\n".join(prompts)}, *turns]
+
+
+def read_query(query: str, most: int) -> list[dict[str, Any]]:
+    """The conversation that a question alone is.
+
+    Args:
+        query: What a client sent.
+        most: Characters at most.
+
+    Raises:
+        RequestError: It is empty or too long.
+    """
+    _check_question(query, "query", most)
+    return [{"role": "user", "content": query}]
+
+
+def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[dict[str, Any]]:
+    """The conversation, its contents as plain text.
+
+    Args:
+        messages: What a client sent.
+        most_asked: Characters of the last message at most.
+        most_in_all: Characters of all messages together at most.
+
+    Raises:
+        RequestError: They are no conversation, or a part is too long; `param` names the part.
+    """
+    if not isinstance(messages, list) or not messages:
+        raise _wrong("messages", messages, "a list of messages")
+    if len(messages) > MOST_MESSAGES:
+        raise _long("messages", len(messages), MOST_MESSAGES, "messages")
+    read: list[dict[str, Any]] = []
+    waiting: set[str] = set()
+    for index, message in enumerate(messages):
+        at = f"messages[{index}]"
+        read.append(_read(message, at, waiting, first=index == 0))
+    if read[-1]["role"] != "user":
+        raise _wrong(f"messages[{len(read) - 1}].role", read[-1]["role"], "user, as the last one")
+    _check_question(read[-1]["content"], f"messages[{len(read) - 1}].content", most_asked)
+    in_all = len(json.dumps(read, ensure_ascii=False))
+    if in_all > most_in_all:
+        raise _long("messages", in_all, most_in_all)
+    return read
+
+
+def _check_question(text: str, param: str, most: int) -> None:
+    if not text.strip():
+        raise RequestError(f"{param} is empty; wanted a question.", param=param)
+    if len(text) > most:
+        raise _long(param, len(text), most)
+
+
+def _read(message: Any, at: str, waiting: set[str], *, first: bool) -> dict[str, Any]:
+    """One message; `waiting` are the calls whose results must follow, and is kept up to date."""
+    if not isinstance(message, dict):
+        raise _wrong(at, message, "an object with role and content")
+    role = message.get("role")
+    if role not in ROLES:
+        raise _wrong(f"{at}.role", role, f"one of {', '.join(ROLES)}")
+    if role == "tool":
+        return _result(message, at, waiting)
+    if waiting:
+        raise _wrong(f"{at}.role", role, f"tool, with the result of {', '.join(sorted(waiting))}")
+    if role in ("system", "developer"):
+        role = "system"
+        if not first:
+            raise _wrong(f"{at}.role", role, "user, assistant or tool: only the first may be this")
+    if role != "assistant" or not message.get("tool_calls"):
+        return {"role": role, "content": _text(message, at)}
+    calls = _calls(message["tool_calls"], f"{at}.tool_calls")
+    waiting.update(call["id"] for call in calls)
+    text = None if message.get("content") is None else _text(message, at)
+    return {"role": role, "content": text, "tool_calls": calls}
+
+
+def _result(message: dict[str, Any], at: str, waiting: set[str]) -> dict[str, Any]:
+    answered = message.get("tool_call_id")
+    if not isinstance(answered, str) or answered not in waiting:
+        raise _wrong(f"{at}.tool_call_id", answered, "the id of a call before it")
+    waiting.discard(answered)
+    return {"role": "tool", "tool_call_id": answered, "content": _text(message, at)}
+
+
+def _text(message: dict[str, Any], at: str) -> str:
+    """The message's content, also where it comes as a list of text parts."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    texts: list[str] = []
+    for part in parts:
+        if not (isinstance(part, dict) and isinstance(part.get("text"), str)):
+            raise _wrong(f"{at}.content", content, "text")
+        texts.append(part["text"])
+    # Half a surrogate pair, which JSON may hold, can't be sent on.
+    return "".join(texts).encode(errors="replace").decode()
+
+
+def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
+    if not isinstance(calls, list):
+        raise _wrong(at, calls, "a list of tool calls")
+    read = []
+    for index, call in enumerate(calls):
+        try:
+            function = call["function"]
+            id_, name, arguments = str(call["id"]), str(function["name"]), function["arguments"]
+            called = {"name": name, "arguments": _object_text(arguments)}
+        except (LookupError, TypeError):
+            wanted = "id, function.name and function.arguments as text"
+            raise _wrong(f"{at}[{index}]", call, wanted) from None
+        read.append({"id": id_, "type": "function", "function": called})
+    return read
+
+
+def _object_text(arguments: str) -> str:
+    """`arguments`, or `{}` where they are no JSON object: many servers refuse such a history."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"
+
+
+def _wrong(param: str, value: Any, wanted: str) -> RequestError:
+    return RequestError(f"{param} is {shown(value)}; wanted {wanted}.", param=param)
+
+
+def _long(param: str, size: int, most: int, unit: str = "characters") -> RequestError:
+    return RequestError(f"{param} has {size} {unit}; wanted {most} at most.", param=param)

@@ -1,0 +1,265 @@
+"""One chat completion from an OpenAI-compatible server: how it is reached, its failures named.
+
+BentoML gives a service's address as `http://host:port`, or on one machine as `file:///….sock`, a
+Unix socket. `LLAMA_URL` may also name any other OpenAI-compatible server.
+
+A reply is streamed, even where it is only wanted whole: a server notices that nobody waits any
+more only where it streams, so that a cancelled query stops the model.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from traceback import clear_frames
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import httpx2
+import openai
+from openai.types.chat import ChatCompletionChunk
+
+from function_calling.agent.events import Usage
+from function_calling.errors import ApiError, EngineError, RequestError
+from function_calling.settings import Settings
+
+# What the caller of a query can do something about; other 4xx are the operator's (a wrong key).
+CALLERS_FAULTS = (400, 413, 422)
+UNREACHABLE, BROKEN = "model_unreachable", "model_stream_broken"
+TOO_LONG = "model_reply_too_long"
+
+CONNECT_SECONDS = 5
+
+# Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all requests
+# to one server. To open one takes no time beside a reply; with TLS it takes several round trips.
+_NOT_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=0)
+_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+
+
+def llama_client(
+    url: str, settings: Settings, headers: Mapping[str, str] | None = None
+) -> openai.AsyncOpenAI:
+    """A client for the server at `url`: its base URL, where no path means `/v1`; or a socket.
+
+    `headers` go with every request.
+    """
+    address = urlsplit(url)
+    if address.scheme == "file":
+        transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path))
+        url = "http://llama/v1"
+    else:
+        transport = httpx2.AsyncHTTPTransport(
+            limits=_NOT_KEPT if address.scheme == "http" else _KEPT
+        )
+        url = url if address.path.strip("/") else f"{url.rstrip('/')}/v1"
+    timeout = httpx2.Timeout(settings.query_timeout, connect=CONNECT_SECONDS)
+    return openai.AsyncOpenAI(
+        base_url=url,
+        api_key=settings.llama_api_key or "none",
+        # The agent repeats what can be repeated, and knows how long it has.
+        max_retries=0,
+        default_headers=headers,
+        http_client=httpx2.AsyncClient(transport=transport, timeout=timeout),
+    )
+
+
+async def first_model(client: openai.AsyncOpenAI) -> str:
+    """The name of the first model that the server lists.
+
+    Raises:
+        EngineError: The server can't be reached, or lists none.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            listed = await client.models.list()
+        return listed.data[0].id
+    except (openai.APIError, TimeoutError) as error:
+        why = str(error) or f"it took longer than {CONNECT_SECONDS} seconds."
+        raise EngineError(
+            f"The model at {client.base_url} can't be reached: {why}", status=503
+        ) from error
+    except (AttributeError, TypeError, LookupError, ValueError) as error:
+        # The client library takes lists of any shape.
+        raise EngineError(f"The server at {client.base_url} lists no model.", status=503) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call as the model wrote it; `arguments` may be no JSON at all."""
+
+    id: str
+    name: str
+    arguments: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The same for calls that differ in white space or in the order of arguments alone."""
+        try:
+            # Numbers stay as they are spelled: as floats, two long ones could look the same.
+            members = json.loads(self.arguments, parse_float=str, parse_int=str)
+        except (ValueError, RecursionError):
+            return self.name, self.arguments
+        return self.name, json.dumps(members, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model said, and what it wants called."""
+
+    text: str
+    calls: tuple[Call, ...]
+    finish_reason: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The reply so far is void, and comes once more from its beginning."""
+
+
+async def complete(
+    client: openai.AsyncOpenAI, request: dict[str, Any]
+) -> AsyncGenerator[str | Restarted | Reply, None]:
+    """The model's reply: its text in parts, and the whole of it last.
+
+    One that is cut at `max_tokens` is asked for once more with double.
+
+    Args:
+        client: Knows the server.
+        request: The fields of a chat completion request, with `max_tokens`, without `stream`.
+
+    Raises:
+        EngineError: The server is away (503), too slow (504) or broken (502), or the reply is
+            too long.
+        RequestError: The server can't serve such a request; the status is its own.
+    """
+    spent = Usage()
+    for room in (request["max_tokens"], 2 * request["max_tokens"]):
+        async with aclosing(_repeated_if_lost(client, {**request, "max_tokens": room})) as parts:
+            async for part in parts:
+                if not isinstance(part, Reply):
+                    yield part
+                elif part.finish_reason != "length":
+                    yield replace(part, usage=spent + part.usage)
+                    return
+                else:
+                    spent = part.usage
+        yield Restarted()
+    problem = f"The model's reply is longer than {room} tokens."
+    raise EngineError(problem, code=TOO_LONG, status=502)
+
+
+async def _repeated_if_lost(
+    client: openai.AsyncOpenAI, request: dict[str, Any]
+) -> AsyncGenerator[str | Restarted | Reply, None]:
+    """A completion changes nothing, so one whose connection was lost is safe to ask for again."""
+    try:
+        async with aclosing(_streamed(client, request)) as parts:
+            async for part in parts:
+                yield part
+        return
+    except EngineError as error:
+        if error.code not in (UNREACHABLE, BROKEN):
+            raise
+    yield Restarted()
+    async with aclosing(_streamed(client, request)) as parts:
+        async for part in parts:
+            yield part
+
+
+async def _streamed(
+    client: openai.AsyncOpenAI, request: dict[str, Any]
+) -> AsyncGenerator[str | Reply, None]:
+    """One streamed completion: its text as it comes, then the whole."""
+    pieces = _Pieces()
+    lost = UNREACHABLE
+    try:
+        # The client's own retries would wait, and repeat what was too slow already.
+        stream = await client.with_options(max_retries=0).chat.completions.create(
+            **request, stream=True, stream_options={"include_usage": True}
+        )
+        lost = BROKEN
+        # To close a stream alone leaves its generators to the garbage collector, which may run in
+        # another thread and get in the way of their closing.
+        async with stream, aclosing(stream._iterator):
+            async for chunk in stream:
+                if text := pieces.add(chunk):
+                    yield text
+    except (openai.APIError, AttributeError, TypeError, ValueError) as error:
+        # Until the error is gone, what failed holds the generators that read for it.
+        clear_frames(error.__traceback__)
+        raise _named(error, lost) from error
+    if not pieces.finish_reason:
+        raise _lost(BROKEN)
+    yield pieces.reply()
+
+
+def _named(error: Exception, lost: str) -> ApiError:
+    """What the client library raised as an error of ours."""
+    if not isinstance(error, openai.APIError):
+        # It takes chunks of any shape.
+        return _lost(BROKEN)
+    if isinstance(error, openai.APITimeoutError):
+        return EngineError("The model server took too long to reply.", status=504)
+    if isinstance(error, openai.APIConnectionError):
+        return _lost(lost)
+    said = error.body.get("message") if isinstance(error.body, Mapping) else None
+    message = str(said or error.message)
+    status = getattr(error, "status_code", 502)
+    if status in CALLERS_FAULTS:
+        return RequestError(message, param=error.param, code=error.code, status=status)
+    after = error.response.headers.get("retry-after") if hasattr(error, "response") else None
+    again = int(after) if after and re.fullmatch("[0-9]{1,5}", after) else None
+    if status == 429:
+        return EngineError(f"The model server is busy: {message}", status=503, retry_after=again)
+    kept = status if status in (503, 504) else 502
+    return EngineError(
+        f"The model server failed: {message}", code=error.code, status=kept, retry_after=again
+    )
+
+
+def _lost(code: str) -> EngineError:
+    if code == UNREACHABLE:
+        return EngineError("The model server can't be reached.", code=code, status=503)
+    return EngineError("The model server broke off its reply.", code=code, status=502)
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """The parts of a reply received so far."""
+
+    text: list[str] = field(default_factory=list)
+    calls: dict[int, Call] = field(default_factory=dict)
+    finish_reason: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+    def add(self, chunk: ChatCompletionChunk) -> str:
+        """Take in the next chunk; the text that it brings."""
+        before = len(self.text)
+        if chunk.usage:
+            self.usage = Usage(
+                prompt_tokens=chunk.usage.prompt_tokens,
+                completion_tokens=chunk.usage.completion_tokens,
+            )
+        for choice in chunk.choices:
+            self.text.append(choice.delta.content or "")
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            for delta in choice.delta.tool_calls or ():
+                call = self.calls.get(delta.index, Call("", "", ""))
+                written = delta.function
+                self.calls[delta.index] = Call(
+                    call.id or str(delta.id or ""),
+                    call.name + ((written and written.name) or ""),
+                    call.arguments + ((written and written.arguments) or ""),
+                )
+        return "".join(self.text[before:])
+
+    def reply(self) -> Reply:
+        # Some servers name no id, but a result must refer to one.
+        calls = tuple(
+            replace(call, id=call.id or f"call_{index}") for index, call in self.calls.items()
+        )
+        return Reply("".join(self.text), calls, self.finish_reason, self.usage)

@@ -1,0 +1,62 @@
+"""A turn of a chat as a response of server-sent events.
+
+A client that goes away stops the loop, and with it the model. An error is the stream's last event:
+whatever it is, the client reads a whole JSON object and an end.
+"""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from function_calling.agent.events import ChatEvent, ErrorEvent, ErrorObject
+from function_calling.errors import ApiError, EngineError
+
+_log = logging.getLogger(__name__)
+
+FAILED = EngineError("The assistant failed; its log says why.")
+"""What a client is told of an error that was not foreseen."""
+
+
+class EventStream(StreamingResponse):
+    """The turn as it happens; it is closed however the response ends."""
+
+    def __init__(self, events: AsyncGenerator[ChatEvent, None]) -> None:
+        self._frames = _frames(events)
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(self._frames, media_type="text/event-stream", headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, until it ends or the client leaves."""
+        async with aclosing(self._frames):
+            with suppress(ClientDisconnect):
+                await super().__call__(scope, receive, send)
+
+
+async def _frames(events: AsyncGenerator[ChatEvent, None]) -> AsyncGenerator[str, None]:
+    """The events on the wire (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+    async with aclosing(with_errors(events)) as told:
+        async for event in told:
+            yield f"data: {event.model_dump_json()}\n\n"
+
+
+async def with_errors(
+    events: AsyncGenerator[ChatEvent, None],
+) -> AsyncGenerator[ChatEvent, None]:
+    """The events, and an error as the last of them."""
+    try:
+        async with aclosing(events) as happening:
+            async for event in happening:
+                yield event
+    except ApiError as error:
+        yield _error(error)
+    except Exception:
+        _log.exception("A chat failed")
+        yield _error(FAILED)
+
+
+def _error(error: ApiError) -> ErrorEvent:
+    return ErrorEvent(error=ErrorObject(**error.body()["error"]))

@@ -1,0 +1,100 @@
+"""When the words of a model reach the person who asked, and what is told in their place.
+
+An answer is told as it grows: text up to a sentence's first digit at once, the rest of that
+sentence when it is complete and each of its numbers has been checked. What was told can't be taken
+back: a reply that takes the place of another goes on behind what was told, if it begins with that,
+and else is not told; what tools found and nobody told yet then follows in their own sentences.
+
+Where the answer is wanted whole, nothing is told before its end.
+"""
+
+import re
+
+from function_calling.agent.grounding import Ground
+
+_CLOSERS = r"[\"'”’»)\]*_]*"
+# A number never reaches over such an end, so that what stands before it can be checked alone.
+_END = re.compile(rf"[.!?…]{_CLOSERS}\s|[。！？।؟۔]{_CLOSERS}|(?<=[^\d\s])[^\S\n]*\n")
+_ENDED = re.compile(rf"(?:[.!?…。！？।؟۔:：]{_CLOSERS}|\n)\s*$")
+_DIGIT = re.compile(r"\d")
+# What may become a tool call written as text; it is held until the reply is complete.
+_NO_SENTENCE = re.compile(r"[`<{\[]")
+
+
+class Streaming:
+    """Tells the answer to one question.
+
+    Args:
+        ground: What the model's words are held against.
+        whole: Whether nothing is told before the end.
+
+    Attributes:
+        told: All that was told so far.
+    """
+
+    def __init__(self, ground: Ground, *, whole: bool) -> None:
+        self.told = ""
+        self._ground = ground
+        self._whole = whole
+        self._reply = ""
+        self._place = 0  # in the reply, behind what was told of it
+        self._before = ""  # what was told of the reply whose place this one takes
+        self._silent = whole
+
+    def begin(self, *, aloud: bool) -> None:
+        """A reply begins; `aloud` where it may be the answer."""
+        self._reply, self._place, self._before = "", 0, ""
+        self._silent = self._whole or not aloud
+
+    def restart(self) -> None:
+        """What comes next takes the place of the reply so far."""
+        self._before = self._reply[: self._place] or self._before
+        self._reply, self._place = "", 0
+
+    def hear(self, part: str) -> str:
+        """What can be told now that the reply goes on with `part`."""
+        self._reply = (self._reply + part).lstrip()
+        if self._silent or _NO_SENTENCE.match(self._reply) or not self._continues():
+            return ""
+        end = self._place
+        for sentence in _END.finditer(self._reply, self._place):
+            if self._ground.invented(self._reply[: sentence.end()]):
+                self._silent = True
+                return self._tell(end)
+            end = sentence.end()
+        digit = _DIGIT.search(self._reply, end)
+        return self._tell(digit.start() if digit else len(self._reply))
+
+    def rest(self) -> str | None:
+        """The rest of a reply that is all right; None where what was told is no part of it."""
+        if not self._continues():
+            return None
+        self._silent = False
+        return self._tell(len(self._reply))
+
+    def close(self, text: str) -> str:
+        """Tell `text` of our own behind what was told; a sentence that is open stays so."""
+        if not text:
+            return ""
+        seam = "" if not self.told else " " if _ENDED.search(self.told) else "… "
+        self.told += seam + text
+        return seam + text
+
+    def _continues(self) -> bool:
+        """Whether the reply begins with what was told of the one before."""
+        if not self._before:
+            return True
+        if not self._reply.startswith(self._before):
+            return False
+        self._place, self._before = len(self._before), ""
+        return True
+
+    def _tell(self, end: int) -> str:
+        """Tell the reply up to here; white space waits for what follows it."""
+        part = self._reply[self._place : end].rstrip()
+        if not part:
+            return ""
+        seam = "\n\n" if self.told and not self._place else ""
+        self._place += len(part)
+        self.told += seam + part
+        return seam + part

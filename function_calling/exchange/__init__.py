@@ -1,0 +1,1 @@
+"""Currencies by their names, the rates between them, and exact arithmetic."""

@@ -1,0 +1,300 @@
+"""The European Central Bank's reference rates, for today or any day since 1999.
+
+The bank's file, a CSV in a zip, has a line for each working day, published at about 16:00 Central
+European Time, and a column for each currency: units of it that one euro buys. Any other pair goes
+through the euro, on one day. Rates are for information: a bank or a card has its own.
+https://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates
+
+No question ever waits for the network: the file is fetched in the background and kept on disk,
+and until then there is what an earlier run has kept, or the one that `currency_converter` brings.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import httpx2
+from currency_converter import CURRENCY_FILE
+from platformdirs import user_cache_path
+
+from function_calling.errors import ToolError
+from function_calling.exchange.currencies import Currency
+from function_calling.exchange.rates import Rate
+from function_calling.settings import Settings
+
+BANK = "the European Central Bank"
+
+LONGEST_PAUSE = timedelta(days=7)
+"""A rate holds over weekends and holidays, which are shorter; beyond that it is out of date."""
+
+REFRESH_SECONDS = 3 * 3600
+"""How long to wait from one try to the next, whatever came of it."""
+
+DOWNLOAD_SECONDS = 60.0
+QUIET_SECONDS = 10.0
+"""How long a whole download may take, and how long the source may say nothing."""
+
+LARGEST_DOWNLOAD = 16 << 20
+LARGEST_TEXT = 64 << 20
+"""Bytes of the zip and of the CSV in it at most; in 2026 they had 0.7 and 2 MB."""
+
+NOT_FETCHED = "newer ones are not fetched here"
+NOT_YET_FETCHED = "newer ones have not been fetched yet"
+FETCH_FAILED = "newer ones could not be fetched"
+NONE_PUBLISHED = "no newer ones have been published"
+"""Why there are no newer rates."""
+
+_log = logging.getLogger(__name__)
+
+
+class History:
+    """Rates by currency and day, read from the bank's zip file; they never change.
+
+    Attributes:
+        spans: For each currency the first and the last day with a rate; the euro has all days.
+
+    Raises:
+        ValueError: `content` is no such file, or only a part of one.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        try:
+            header, *lines = _csv(content).splitlines()
+            self._codes = header.split(",")[1:]
+            # Lines are split when asked for: as numbers, all of them take 40 MB.
+            self._lines = {date.fromisoformat(line[:10]): line for line in lines}
+            self.spans = {"EUR": (min(self._lines), max(self._lines))}
+            for day in sorted(self._lines):
+                for code in self._rates(day):
+                    self.spans[code] = (self.spans.get(code, (day, day))[0], day)
+        except Exception as error:  # whatever foreign bytes make zip, text and number readers raise
+            raise ValueError(f"no file of rates: {type(error).__name__}: {error}") from error
+        self.first, self.last = self.spans["EUR"]
+
+    def per_euro(self, code: str, day: date) -> Decimal | None:
+        """Units of the currency that one euro bought; None where no rate was published."""
+        return self._rates(day).get(code)
+
+    def _rates(self, day: date) -> dict[str, Decimal]:
+        """Each currency's rate on a day.
+
+        Raises:
+            ValueError: One is not above 0.
+        """
+        if day not in self._lines:
+            return {}
+        figures = zip(self._codes, self._lines[day].split(",")[1:], strict=True)
+        rates = {code: Decimal(figure) for code, figure in figures if figure not in ("", "N/A")}
+        if not all(0 < rate < Decimal("Infinity") for rate in rates.values()):
+            raise ValueError(f"a rate of {day} is not above 0")
+        return {"EUR": Decimal(1), **rates}
+
+
+class EcbRates:
+    """The bank's rates: the newest that are known, and those of the past.
+
+    Args:
+        url: Where the bank's zip file is fetched; "" to fetch none.
+        folder: Where it is kept for the next start (default: a per-user cache folder).
+        today: Tells the day; for tests.
+
+    Attributes:
+        history: It is replaced as a whole, so take it once for each question.
+        lack: Why there is nothing newer, as the end of a sentence about rates.
+    """
+
+    def __init__(
+        self, url: str = "", folder: Path | None = None, today: Callable[[], date] = date.today
+    ) -> None:
+        self._url = url
+        self._file = (
+            folder or user_cache_path("function-calling") / "rates"
+        ) / "eurofxref-hist.zip"
+        self._today = today
+        self._taken = 0.0
+        self.history = History(Path(CURRENCY_FILE).read_bytes())
+        self.lack = NOT_YET_FETCHED if url else NOT_FETCHED
+        if changed := self._changed():
+            self._take_kept(changed)
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """The currencies that the bank has had a rate for on any day."""
+        return frozenset(self.history.spans)
+
+    def rate(self, source: str, target: str, on: date | None = None) -> Rate:
+        """The rate published for a day, or the last one before it; None means today.
+
+        Raises:
+            ToolError: The bank has no such rate; says what it has.
+        """
+        if source == target:
+            return Rate(Decimal(1))
+        history, today = self.history, self._today()
+        if on and on > today:
+            raise ToolError(f"{on} is in the future: the newest rates are of {history.last}.")
+        wanted = on or today
+        day, per, value = _published(history, source, target, wanted)
+        told = f"at {BANK}'s reference rate of {day}"
+        if wanted - history.last > LONGEST_PAUSE:
+            told += f", which is out of date: {self.lack}"
+        elif on and day < on:
+            told += f", the last {'known' if on > history.last else 'published'} before {on}"
+        return Rate(value, day=day, per=per, told=told)
+
+    def start(self) -> None:
+        """Refresh now and every few hours, in a thread that ends with the process."""
+        if self._url:
+            threading.Thread(target=self._keep_refreshing, name="ecb-rates", daemon=True).start()
+
+    def refresh(self) -> None:
+        """Take what another process has fetched of late, else fetch; a failure changes no rate."""
+        changed = self._changed()
+        recent = 0 <= time.time() - changed < REFRESH_SECONDS
+        if recent and (changed == self._taken or self._take_kept(changed)):
+            self.lack = NONE_PUBLISHED
+            return
+        try:
+            content = _download(self._url)
+            self._take(content)
+        except Exception as error:  # whatever it is, the next try may go well
+            self.lack = FETCH_FAILED
+            _log.warning(
+                "Exchange rates stay those of %s: %s gave no newer ones: %s: %s",
+                *(self.history.last, self._url, type(error).__name__, error),
+            )
+            return
+        self.lack = NONE_PUBLISHED
+        _log.info("Exchange rates are those of %s", self.history.last)
+        self._keep(content)
+
+    def _keep_refreshing(self) -> None:
+        while True:
+            self.refresh()
+            time.sleep(REFRESH_SECONDS)
+
+    def _take(self, content: bytes) -> None:
+        """Use these rates, if they continue those in use.
+
+        Raises:
+            ValueError: They don't, or are no rates at all.
+        """
+        new, old = History(content), self.history
+        if new.first > old.first or new.last < old.last:
+            raise ValueError(
+                f"rates from {new.first} to {new.last}, wanted from {old.first} to {old.last} "
+                "or later"
+            )
+        self.history = new
+
+    def _changed(self) -> float:
+        """When the kept file was written, in seconds since 1970; 0 without a file."""
+        try:
+            return self._file.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def _take_kept(self, changed: float) -> bool:
+        """Use the kept file; whether that was possible."""
+        try:
+            self._take(self._file.read_bytes())
+        except (OSError, ValueError) as error:
+            _log.warning("The exchange rates in %s are not used: %s", self._file, error)
+            return False
+        self._taken = changed
+        return True
+
+    def _keep(self, content: bytes) -> None:
+        """Write the file whole or not at all; a disk that refuses costs a download later on."""
+        draft = self._file.with_name(f"new-{os.getpid()}.zip")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(content)
+            draft.replace(self._file)
+        except OSError as error:
+            _log.warning("Can't keep the exchange rates in %s: %s", self._file.parent, error)
+        self._taken = self._changed()
+
+
+def ecb_rates(settings: Settings) -> EcbRates:
+    """The bank's rates, kept fresh as `RATES_URL` says."""
+    rates = EcbRates("" if settings.rates_url == "off" else settings.rates_url)
+    rates.start()
+    return rates
+
+
+def _published(
+    history: History, source: str, target: str, wanted: date
+) -> tuple[date, Decimal, Decimal]:
+    """The newest day up to `wanted` with a rate for both, and what one euro bought of each then.
+
+    Raises:
+        ToolError: There is none within `LONGEST_PAUSE`.
+    """
+    if wanted < history.first:
+        raise ToolError(f"There is no rate of {wanted}: those of {BANK} begin on {history.first}.")
+    until = min(wanted, history.last)
+    for past in range(LONGEST_PAUSE.days + 1):
+        day = until - timedelta(past)
+        per, value = history.per_euro(source, day), history.per_euro(target, day)
+        if per is not None and value is not None:
+            return day, per, value
+    for code in (source, target):
+        _check_span(history, code, wanted)
+    raise ToolError(
+        f"There is no rate from {source} to {target} of {wanted}: {BANK} published none in the "
+        "week before."
+    )
+
+
+def _check_span(history: History, code: str, wanted: date) -> None:
+    """Refuse a currency that has no rate about that day."""
+    if code not in history.spans:
+        current = sorted(each for each, (_, last) in history.spans.items() if last == history.last)
+        raise ToolError(
+            f"There is no rate for the {Currency(code)}: {BANK} publishes none.",
+            advice=f"It has rates for {', '.join(current)}.",
+        )
+    first, last = history.spans[code]
+    problem = f"There is no rate for the {Currency(code)} of {wanted}: {BANK}'s"
+    if wanted < first:
+        raise ToolError(f"{problem} begin on {first}.")
+    if min(wanted, history.last) - last > LONGEST_PAUSE:
+        raise ToolError(f"{problem} end on {last}.")
+
+
+def _csv(content: bytes) -> str:
+    """The one CSV in the zip; reading it checks its CRC."""
+    with ZipFile(BytesIO(content)) as archive:
+        (member,) = archive.infolist()
+        if member.file_size > LARGEST_TEXT:
+            raise ValueError(f"it holds {member.file_size} bytes, wanted {LARGEST_TEXT} at most")
+        return archive.read(member).decode()
+
+
+def _download(url: str) -> bytes:
+    """What `url` gives.
+
+    Raises:
+        httpx2.HTTPError: It gives nothing, or an error.
+        ValueError: It gives too much, or too slowly.
+    """
+    timeout = httpx2.Timeout(QUIET_SECONDS)
+    deadline = time.monotonic() + DOWNLOAD_SECONDS
+    content = bytearray()
+    with httpx2.stream("GET", url, timeout=timeout, follow_redirects=True) as response:
+        response.raise_for_status()
+        for chunk in response.iter_bytes():
+            content += chunk
+            if len(content) > LARGEST_DOWNLOAD:
+                raise ValueError(f"more than {LARGEST_DOWNLOAD} bytes")
+            if time.monotonic() > deadline:
+                raise ValueError(f"not done in {DOWNLOAD_SECONDS:g} seconds")
+    return bytes(content)

@@ -1,0 +1,107 @@
+"""What the model may call to keep the to-do list; docstrings are what it knows of each tool."""
+
+from typing import Annotated, Any, Literal
+
+from function_calling.errors import ToolError
+from function_calling.todo.store import Task, TodoStore
+from function_calling.toolbox.schema import Said
+from function_calling.toolbox.tool_sets import ToolSet
+from function_calling.toolbox.toolbox import changes_something, needs_approval
+
+TODO_PROMPT = """\
+You keep the user's to-do list. For a new task call create_task, once for each task. To show the \
+list call list_tasks. To change, finish or delete a task, first call list_tasks to find its id, \
+then call update_task or delete_task with that id.\
+"""
+"""How a model should use `TodoTools`."""
+
+# With titles of usual length, what a small model's context holds beside its tools.
+MOST_LISTED = 25
+
+
+class TodoTools:
+    """Tools that keep a to-do list."""
+
+    def __init__(self, store: TodoStore) -> None:
+        self._store = store
+
+    @changes_something
+    def create_task(self, title: str) -> dict[str, Any]:
+        """Add a new task to the to-do list.
+
+        Args:
+            title: What is to be done, in the user's words
+        """
+        task = self._store.create(title)
+        return _task(task, f'Added "{task.title}" to the to-do list.')
+
+    def list_tasks(
+        self, status: Literal["all", "open", "done"] = "all", search: str = ""
+    ) -> dict[str, Any]:
+        """List the tasks on the to-do list with their ids.
+
+        Args:
+            status: Which tasks to list
+            search: A word in the title, to find one task; empty for all tasks
+        """
+        tasks = self._store.tasks(search)
+        if status != "all":
+            tasks = [task for task in tasks if task.done == (status == "done")]
+        listed, left_out = tasks[:MOST_LISTED], len(tasks) - MOST_LISTED
+        told = [
+            f"{name}: {', '.join(titles)}."
+            for name, done in (("To do", False), ("Done", True))
+            if (titles := [f'"{task.title}"' for task in listed if task.done == done])
+        ]
+        if left_out > 0:
+            told.append(f"{left_out} more are not listed.")
+        return {
+            "tasks": [_task(task) for task in listed],
+            "summary": " ".join(told) or "There are no such tasks on the to-do list.",
+        }
+
+    @changes_something
+    def update_task(
+        self, id: Annotated[int, Said(by="tool")], title: str = "", done: bool | None = None
+    ) -> dict[str, Any]:
+        """Mark a task as done or not done, or change its title.
+
+        Args:
+            id: Id of the task, from list_tasks
+            title: The new title; empty to keep the title
+            done: true if the task is done, false if it is not
+        """
+        if not title.strip() and done is None:
+            raise ToolError("Nothing would change: give a title, or done as true or false.")
+        task = self._store.update(id, title if title.strip() else None, done)
+        changes = [f'Changed the title to "{task.title}".'] if title.strip() else []
+        if done is not None:
+            changes.append(f'Marked "{task.title}" as {"done" if done else "not done"}.')
+        return _task(task, " ".join(changes))
+
+    @needs_approval
+    def delete_task(self, id: Annotated[int, Said(by="tool")]) -> dict[str, Any]:
+        """Delete a task from the to-do list.
+
+        Args:
+            id: Id of the task, from list_tasks
+        """
+        task = self._store.delete(id)
+        return _task(task, f'Deleted "{task.title}" from the to-do list.')
+
+
+def todo_tools(store: TodoStore) -> ToolSet:
+    """`TodoTools`, which close the store when they are closed."""
+    tools = TodoTools(store)
+    return ToolSet(
+        functions=[tools.create_task, tools.list_tasks, tools.update_task, tools.delete_task],
+        system_prompt=TODO_PROMPT,
+        topic="to-do tasks",
+        close=store.close,
+    )
+
+
+def _task(task: Task, summary: str = "") -> dict[str, Any]:
+    """A task as the model reads it."""
+    told = {"id": task.id, "title": task.title, "done": task.done}
+    return told | ({"summary": summary} if summary else {})

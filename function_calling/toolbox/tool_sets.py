@@ -1,0 +1,160 @@
+"""Sets of tools that an operator chooses from, each with what a model must know to use it.
+
+`TOOLS` names them: a set of ours by its name, anybody's by `module:attribute`. Several are joined
+into one, under one system prompt and with one way to turn a message away.
+"""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from function_calling.errors import SettingsError
+from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
+
+CLOSING = (
+    "When the tool has returned its results, tell the user each of them in a plain sentence with "
+    "the same numbers."
+)
+
+
+def _free_nothing() -> None:
+    """For tools that hold nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSet:
+    """Tools that belong together.
+
+    Attributes:
+        functions: What a model may call.
+        system_prompt: How it should use them.
+        topic: What a message is about that they are for, as in "converting money"; "" means the
+            tools' names.
+        first_choice: OpenAI's `tool_choice` until a tool has found something: `required` keeps a
+            small model from answering from memory, `auto` lets it answer.
+        reply_without_tool: What a model that must call calls for any other message; None: one
+            that is made of the topic.
+        close: Frees what the tools hold.
+    """
+
+    functions: Sequence[Callable[..., Any]]
+    system_prompt: str = ""
+    topic: str = ""
+    first_choice: str = "required"
+    reply_without_tool: Callable[[], FinalAnswer] | None = None
+    close: Callable[[], None] = _free_nothing
+
+
+def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
+    """The tool sets that `TOOLS` names, joined.
+
+    Args:
+        chosen: The setting: names divided by commas.
+        known: Our own sets by name, made only when they are chosen.
+
+    Raises:
+        SettingsError: A name means no tool set, or its functions can't be tools.
+    """
+    names = [name.strip() for name in chosen.split(",") if name.strip()]
+    if not names:
+        raise SettingsError(f"TOOLS={chosen!r}: wanted {_wanted(known)}.")
+    # Those of others first: where one is wrong, none of ours was opened.
+    imported = {name: _imported(name, known) for name in names if name not in known}
+    joined = join([imported[name] if name in imported else known[name]() for name in names])
+    try:
+        Toolbox(joined.functions)
+    except Exception as error:  # whatever somebody's own type hints do
+        joined.close()
+        raise SettingsError(f"TOOLS={chosen!r}: {error}") from error
+    return joined
+
+
+def join(sets: Sequence[ToolSet]) -> ToolSet:
+    """All tools as one set, ready for use: it can be told a message that none of them is for."""
+    functions = [function for each in sets for function in each.functions]
+    prompt = [each.system_prompt for each in sets if each.system_prompt]
+    topics = " or ".join(_topic(each) for each in sets)
+    must_call = any(each.first_choice == "required" for each in sets)
+    if must_call:
+        own = sets[0].reply_without_tool if len(sets) == 1 else None
+        functions.append(own or _turning_away(topics))
+        prompt.append(f"If the message is not about {topics}, call {functions[-1].__name__}.")
+    return ToolSet(
+        functions=functions,
+        system_prompt=" ".join([*prompt, CLOSING]),
+        topic=topics,
+        first_choice="required" if must_call else "auto",
+        close=partial(_close, sets),
+    )
+
+
+def _close(sets: Sequence[ToolSet]) -> None:
+    for each in sets:
+        each.close()
+
+
+def _topic(tools: ToolSet) -> str:
+    names = (function.__name__.replace("_", " ") for function in tools.functions)
+    return tools.topic or " or ".join(names)
+
+
+def _turning_away(topics: str) -> Callable[[], FinalAnswer]:
+    """A tool for what is not about the topics; a model that must call a tool needs one."""
+
+    def reply_without_tool() -> FinalAnswer:
+        return FinalAnswer(f"I can only help with {topics}.")
+
+    reply_without_tool.__doc__ = f"Answer a message that is not about {topics}."
+    return reply_without_tool
+
+
+def _imported(name: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
+    """The tool set that somebody's module holds, found from the working directory.
+
+    Raises:
+        SettingsError: There is no such module or attribute, or it holds no tools.
+    """
+    module_name, _, attribute = name.partition(":")
+    if not module_name or not attribute:
+        raise SettingsError(f"TOOLS names {name!r}: wanted {_wanted(known)}.")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        module = import_module(module_name)
+    except Exception as error:  # whatever somebody's own module does
+        raise SettingsError(
+            f"TOOLS names {name!r}: the module {module_name} can't be imported from {here} "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    if not hasattr(module, attribute):
+        raise SettingsError(f"TOOLS names {name!r}: the module {module_name} has no {attribute}.")
+    tools = _tool_set(getattr(module, attribute))
+    if not tools.functions:
+        raise SettingsError(
+            f"TOOLS names {name!r}: wanted a function, an object with public methods, or a ToolSet."
+        )
+    return tools
+
+
+def _tool_set(value: Any) -> ToolSet:
+    """`value` as a tool set; one without functions where it has none."""
+    if isinstance(value, ToolSet):
+        return value
+    if inspect.isroutine(value):
+        return ToolSet(functions=[value])
+    if inspect.isclass(value) or inspect.ismodule(value):
+        return ToolSet(functions=[])
+    kind = type(value)
+    names = [name for name in dir(kind) if not name.startswith("_")]
+    methods = [name for name in names if inspect.isroutine(getattr(kind, name))]
+    return ToolSet(functions=[getattr(value, name) for name in methods])
+
+
+def _wanted(known: Mapping[str, Any]) -> str:
+    return f"{', '.join(known)} or module:attribute, divided by commas"
