@@ -19,14 +19,15 @@ from typing import Any
 
 from platformdirs import user_state_path
 
-from function_calling.assistant import Assistant
+from function_calling.agent.events import DoneEvent, TextEvent, ToolCallEvent, ToolResultEvent
+from function_calling.agent.loop import Assistant
+from function_calling.agent.messages import read_query
+from function_calling.agent.model_call import llama_client
 from function_calling.cli.serve import model_server
 from function_calling.cli.terminal import Keyboard, Screen, call_text, one_line
 from function_calling.errors import ApiError, RequestError
-from function_calling.events import Answer, TextTold, ToolCalled, ToolReturned
-from function_calling.llama_client import llama_client
 from function_calling.settings import Settings
-from function_calling.toolbox import Approve
+from function_calling.toolbox.toolbox import Approve
 from tools import TOOL_SETS
 
 COMMANDS = {
@@ -159,36 +160,36 @@ class Talk:
                     self.turns.append((question, answer))
 
     async def _answer(self, question: str, shown: _Shown) -> None:
-        self._assistant.check(question)
+        asked = read_query(question, self._assistant.settings.max_query_length)
         agent = await self._assistant.agent(approve=self._approve)
         self._screen.wait()
-        async with aclosing(agent.chat(self._messages(question))) as events:
+        async with aclosing(agent.run([*self._memory(), *asked])) as events:
             async for event in events:
                 match event:
-                    case ToolCalled():
+                    case ToolCallEvent():
                         shown.begun = True
                         self._screen.step(call_text(event.name, event.arguments))
-                    case ToolReturned():
+                    case ToolResultEvent():
                         self._result(event, shown)
-                    case TextTold():
+                    case TextEvent():
                         shown.text += event.text
                         self._screen.text(event.text)
-                    case Answer():
+                    case DoneEvent():
                         shown.ended = True
 
-    def _result(self, event: ToolReturned, shown: _Shown) -> None:
-        ok, told = event.outcome.ok, event.outcome.summary or event.outcome.content
-        if ok:
+    def _result(self, event: ToolResultEvent, shown: _Shown) -> None:
+        told = event.summary or event.content
+        if event.ok:
             shown.results.append(told)
-        self._screen.step(f"{'→' if ok else '✗'} {told}")
+        self._screen.step(f"{'→' if event.ok else '✗'} {told}")
         self._screen.wait()
 
-    def _messages(self, question: str) -> list[dict[str, Any]]:
-        """The conversation as OpenAI's `messages`, with `question` as its end."""
+    def _memory(self) -> list[dict[str, Any]]:
+        """The turns as OpenAI's `messages`."""
         told = [text for turn in self.turns for text in turn]
         return [
             {"role": "assistant" if number % 2 else "user", "content": text}
-            for number, text in enumerate([*told, question])
+            for number, text in enumerate(told)
         ]
 
     def _shortened(self, error: ApiError) -> bool:

@@ -23,7 +23,7 @@ from jsonschema import validate
 from openai import OpenAI
 
 from benchmarks.run_eval import free_port
-from function_calling.chat_events import read_event
+from function_calling.agent.events import read_event
 from function_calling.cli.serve import is_ready
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]

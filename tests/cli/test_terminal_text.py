@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from function_calling.agent.model_call import llama_client
 from function_calling.cli.chat import chat_settings
 from function_calling.cli.terminal import Screen, call_text, one_line, safe
-from function_calling.llama_client import llama_client
 from function_calling.settings import Settings
 
 
