@@ -19,8 +19,8 @@ from typing import NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import eval_exchange
+from function_calling.cli.serve import serving
 from function_calling.errors import FunctionCallingError
-from function_calling.serving import serving
 
 HOST = "127.0.0.1"
 HIGHEST_PORT = 65535

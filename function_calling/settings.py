@@ -33,7 +33,7 @@ class Settings:
     engine: str = _setting(
         "ENGINE",
         "auto",
-        "`lmdeploy` (NVIDIA GPU), `llamacpp` (embedded), or `auto`: by whether a GPU is visible",
+        "`lmdeploy` (NVIDIA GPU), `llamacpp` (embedded), or `auto`: by what this machine can run",
         choices=("auto", "llamacpp", "lmdeploy"),
     )
     model_id: str = _setting(

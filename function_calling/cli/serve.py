@@ -1,11 +1,14 @@
-"""Both services on this machine: two server processes, one model, two doors.
+"""The commands `serve` and `ask`: both services on this machine, two processes with a door each.
 
 The assistant listens on a port, the model's `/v1` on the next. Each is a plain `bentoml serve`, so
 whatever works here works there; the assistant finds the model by `LLAMA_URL`.
 """
 
+import argparse
+import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,15 +20,66 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from function_calling.engines import check_engine, choose_engine
-from function_calling.errors import SettingsError
+from function_calling.engines import check_engine
+from function_calling.errors import EngineError, SettingsError
 from function_calling.settings import Settings
 from function_calling.weights import resolve
 
-_ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
+_ROOT = Path(__file__).resolve().parent.parent.parent
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 15
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until a server ends or the user ends it; the exit status."""
+    with serving(options.host, options.port, os.environ) as (doors, processes):
+        if processes.wait_ready(doors):
+            print(_greeting(doors), flush=True)
+        while (status := processes.exited()) is None:
+            time.sleep(0.5)
+    print(f"A server ended with status {status}; its output above says why.", file=sys.stderr)
+    return 1
+
+
+def ask(options: argparse.Namespace) -> int:
+    """Print the answer of the running assistant, or of one served for it; the exit status."""
+    url = f"http://{options.host}:{options.port}"
+    if is_ready(url):
+        return _print_answer(url, options.query)
+    with serving(options.host, options.port, os.environ, log=subprocess.DEVNULL) as running:
+        doors, processes = running
+        if not processes.wait_ready(doors):
+            print("A server did not start; `make serve` shows why.", file=sys.stderr)
+            return 1
+        return _print_answer(doors.assistant, options.query)
+
+
+@contextmanager
+def model_server(host: str, port: int, environ: Mapping[str, str]) -> Iterator[str]:
+    """The URL of the model's running server, or of one that is served meanwhile.
+
+    Args:
+        host: Where it listens.
+        port: The assistant's port; the model's is the next one.
+        environ: The environment that holds the settings.
+
+    Raises:
+        SettingsError: As `serving`, where no server runs.
+        WeightsError: The same.
+        EngineError: The server did not start.
+    """
+    url = f"http://{host}:{port + 1}"
+    if is_ready(url):
+        yield url
+        return
+    with serving(host, port, environ, log=subprocess.DEVNULL, assistant=False) as running:
+        doors, processes = running
+        print(f"Starting the model at {url}.", file=sys.stderr)
+        if not processes.wait_ready(doors):
+            raise EngineError("The model's server did not start; `make serve` shows why.")
+        yield doors.v1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +88,6 @@ class Doors:
 
     assistant: str
     v1: str
-
-    @property
-    def all(self) -> list[str]:
-        """The base URLs of the servers that run here."""
-        return [url for url in (self.v1, self.assistant) if url]
 
 
 @contextmanager
@@ -68,23 +117,31 @@ def serving(
     for each, wanted in ((port, assistant), (port + 1, local)):
         if wanted:
             _check_free(host, each)
+    shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
     if local:
-        check_engine(settings)
-        if choose_engine(settings) == "llamacpp":
-            resolve(settings)
+        shared |= _prepared(settings)
     base = f"http://{host}"
     doors = Doors(f"{base}:{port}" if assistant else "", f"{base}:{port + 1}" if local else "")
-    shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
     processes = Processes()
     try:
         if local:
             processes.start("Llama", host, port + 1, shared, log)
-            shared = {**shared, "LLAMA_URL": doors.v1}
+            shared["LLAMA_URL"] = doors.v1
         if assistant:
             processes.start("ExchangeAssistant", host, port, shared, log)
         yield doors, processes
     finally:
         processes.stop()
+
+
+def _prepared(settings: Settings) -> dict[str, str]:
+    """The choice of engine and model as settings, so that it is made once; its weights are here."""
+    profile = check_engine(settings)
+    print(profile.why, file=sys.stderr, flush=True)
+    if profile.engine == "llamacpp":
+        resolve(settings)
+        return {"ENGINE": profile.engine}
+    return {"ENGINE": profile.engine, "MODEL_ID": profile.model_id}
 
 
 class Processes:
@@ -123,7 +180,7 @@ class Processes:
 
     def wait_ready(self, doors: Doors) -> bool:
         """Wait until every server answers; False as soon as one has ended instead."""
-        for url in doors.all:
+        for url in filter(None, (doors.v1, doors.assistant)):
             while not is_ready(url):
                 if self.exited() is not None:
                     return False
@@ -145,6 +202,14 @@ class Processes:
             self._homes.cleanup()
 
 
+def is_ready(url: str) -> bool:
+    """Whether the server at `url` says that it can answer."""
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=5).status_code == httpx2.codes.OK
+    except httpx2.HTTPError:
+        return False
+
+
 def _kill(process: psutil.Popen) -> None:
     """Kill a server that answers a long request still; its workers have sessions of their own."""
     family = [process, *process.children(recursive=True)]
@@ -164,14 +229,6 @@ def _signals_held() -> Iterator[set[int | signal.Signals]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def is_ready(url: str) -> bool:
-    """Whether the server at `url` says that it can answer."""
-    try:
-        return httpx2.get(f"{url}/readyz", timeout=5).status_code == httpx2.codes.OK
-    except httpx2.HTTPError:
-        return False
-
-
 def _check_free(host: str, port: int) -> None:
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -181,3 +238,36 @@ def _check_free(host: str, port: int) -> None:
             raise SettingsError(
                 f"PORT: can't listen on {host}:{port} ({error}); set PORT to another number."
             ) from error
+
+
+def _greeting(doors: Doors) -> str:
+    lines = [
+        "",
+        "Ready. Ask the assistant:",
+        f"  curl -s -X POST {doors.assistant}/exchange -H 'content-type: application/json' "
+        f"""-d '{{"query": "{EXAMPLE}"}}'""",
+    ]
+    if doors.v1:
+        lines += [
+            "or talk to the model as OpenAI's API:",
+            f"  curl -s {doors.v1}/v1/chat/completions -H 'content-type: application/json' "
+            """-d '{"messages": [{"role": "user", "content": "Hello"}]}'""",
+        ]
+    return "\n".join([*lines, "Ctrl-C stops both.", ""])
+
+
+def _print_answer(url: str, query: str) -> int:
+    timeout = Settings.from_env(os.environ).query_timeout + 10
+    try:
+        response = httpx2.post(f"{url}/exchange", json={"query": query}, timeout=timeout)
+    except httpx2.HTTPError as error:
+        print(f"{url}/exchange can't be reached: {error}", file=sys.stderr)
+        return 1
+    if response.is_success:
+        print(response.text)
+        return 0
+    try:
+        print(response.json()["error"]["message"], file=sys.stderr)
+    except (ValueError, LookupError, TypeError):
+        print(f"{url}/exchange answered {response.status_code}: {response.text}", file=sys.stderr)
+    return 1

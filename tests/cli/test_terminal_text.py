@@ -6,14 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_calling.events import Answer, ModelCalled, TextTold, ToolCalled, ToolReturned
-from function_calling.llama_client import llama_client
-from function_calling.messages import Usage
-from function_calling.outcomes import ToolOutcome
+from function_calling.agent.model_call import llama_client
+from function_calling.cli.chat import chat_settings
+from function_calling.cli.terminal import Screen, call_text, one_line, safe
 from function_calling.settings import Settings
-from function_calling.terminal.command import chat_settings
-from function_calling.terminal.safe_text import call_text, one_line, safe
-from function_calling.terminal.screen import Screen
 
 
 @given(st.text())
@@ -54,21 +50,17 @@ def test_steps_and_the_answer_have_their_own_places() -> None:
     """A call behind some text begins a line; colours and signs of life need a terminal."""
     answers, steps = io.StringIO(), io.StringIO()
     screen = Screen(answers, steps)
-    for event in (
-        ModelCalled(1, "auto"),
-        TextTold("Let me "),
-        TextTold("see"),
-        ToolCalled("a", "f", "{}"),
-        ToolReturned("a", ToolOutcome('{"x": 1}', True, summary="It is 1.")),
-        ToolReturned("b", ToolOutcome("Wrong.", False)),
-        ModelCalled(2, "auto"),
-        TextTold("It is 1."),
-        Answer("…", Usage(), 2, 2, "ok"),
-    ):
-        screen.show(event)
+    screen.wait()
+    screen.text("Let me ")
+    screen.text("see")
+    screen.step("f()")
+    screen.step("→ It is\n1.")
+    screen.wait()
+    screen.text("It is 1.")
+    screen.pause()
     screen.complain("two\nlines")
     assert answers.getvalue() == "Let me see\nIt is 1.\n"
-    assert steps.getvalue() == "f()\n→ It is 1.\n✗ Wrong.\ntwo lines\n"
+    assert steps.getvalue() == "f()\n→ It is 1.\ntwo lines\n"
 
 
 def test_openais_variables_name_the_server_together() -> None:

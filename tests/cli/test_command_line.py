@@ -6,14 +6,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 
-from benchmarks import run_eval
 from benchmarks.run_eval import free_port
-from function_calling import serving
 from function_calling.__main__ import main
+from function_calling.cli import serve
 
 HOST = "127.0.0.1"
 
@@ -33,38 +31,33 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     def start(*_: object) -> None:
         pytest.fail("a server was started")
 
-    monkeypatch.setattr(serving.Processes, "start", start)
+    monkeypatch.setattr(serve.Processes, "start", start)
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a command which fails leaves on stderr."""
+    """The line that a command which fails leaves on stderr, after what was chosen to run."""
     assert main(arguments) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    return captured.err
+    *chosen, error = captured.err.splitlines()
+    assert not chosen or "runs on this machine's CPU" in "".join(chosen)
+    return error
 
 
-@pytest.mark.parametrize("command", ["serve", "ask"])
-@pytest.mark.parametrize("above", [0, 1])
+@pytest.mark.parametrize(
+    ("command", "above"), [(["serve"], 0), (["ask"], 1), (["chat", "hello"], 1)]
+)
 def test_a_taken_port_is_named(
-    command: str, above: int, capsys: pytest.CaptureFixture[str]
+    command: list[str], above: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The assistant's or the model's: the sentence says which and what to set."""
     port = free_port()
     with socket.socket() as taken:
         taken.bind((HOST, port + above))
-        said = refused([command, "--port", str(port)], capsys)
+        said = refused([*command, "--port", str(port)], capsys)
     assert f"{HOST}:{port + above}" in said
     assert "set PORT to another number" in said
-
-
-def test_a_chat_needs_the_models_port_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where it would start the model itself."""
-    port = free_port()
-    with socket.socket() as taken:
-        taken.bind((HOST, port + 1))
-        assert f"{HOST}:{port + 1}" in refused(["chat", "--port", str(port), "hello"], capsys)
+    assert "PORT: can't listen" in refused([*command, "--port", "99999"], capsys)
 
 
 @pytest.mark.parametrize("tools", ["magic", "todo,"])
@@ -77,17 +70,12 @@ def test_a_chat_names_tools_that_there_are_not(
     assert "TO" in refused(["chat", "--tools", tools, "hello"], capsys)
 
 
-def test_a_port_that_no_port_can_be_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """The number itself is in the sentence."""
-    assert "99999" in refused(["serve", "--port", "99999"], capsys)
-
-
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("THREADS", "many", "wanted a whole number"),
-        ("ENGINE", "magic", "wanted one of auto, llamacpp, lmdeploy"),
-        ("PARALLEL_SLOTS", "0", "wanted 1 or more"),
+        ("THREADS", "'many'", "wanted a whole number"),
+        ("MODEL_PATH", "/nowhere/none.gguf", "wanted a GGUF file"),
+        ("ENGINE", "lmdeploy", "Set ENGINE=llamacpp"),
     ],
 )
 def test_a_wrong_setting_is_named(
@@ -98,30 +86,11 @@ def test_a_wrong_setting_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Variable, value and what was wanted, before anything starts."""
-    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("PATH", "/bin:/usr/bin")  # no GPU is visible
+    monkeypatch.setenv(variable, value.strip("'"))
     said = refused(["serve", "--port", str(free_port())], capsys)
-    assert f"{variable}={value!r}" in said
+    assert f"{variable}={value}" in said
     assert told in said
-
-
-def test_a_model_file_that_is_not_there_is_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Before a server starts."""
-    path = tmp_path / "none.gguf"
-    monkeypatch.setenv("ENGINE", "llamacpp")
-    monkeypatch.setenv("MODEL_PATH", str(path))
-    assert str(path) in refused(["serve", "--port", str(free_port())], capsys)
-
-
-def test_an_engine_that_is_not_there_is_named(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before a server starts, and with what to set instead."""
-    monkeypatch.setenv("ENGINE", "lmdeploy")
-    said = refused(["serve", "--port", str(free_port())], capsys)
-    assert said.startswith("ENGINE=lmdeploy")
-    assert "ENGINE=llamacpp" in said
 
 
 class Replies(BaseHTTPRequestHandler):
@@ -181,7 +150,6 @@ def test_ask_prints_the_answer_of_the_running_server(
     ("status", "text", "told"),
     [
         (400, '{"error": {"message": "query is empty."}}', "query is empty."),
-        (500, "[]", "answered 500: []"),
         (502, "Bad Gateway", "answered 502: Bad Gateway"),
     ],
 )
@@ -196,14 +164,3 @@ def test_ask_tells_what_went_wrong(
     replies, port = stand_in
     replies.status, replies.text = status, text
     assert refused(["ask", "--port", port], capsys).strip().endswith(told)
-
-
-def test_an_evaluation_without_servers_says_why(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A setting that is wrong, or a server that isn't there, ends it with 2."""
-    assert run_eval.main(["--url", f"http://{HOST}:{free_port()}", "--limit", "1"]) == 2
-    assert "No server answers" in capsys.readouterr().err
-    monkeypatch.setenv("THREADS", "many")
-    assert run_eval.main(["--limit", "1"]) == 2
-    assert "THREADS='many'" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,13 +23,12 @@ from jsonschema import validate
 from openai import OpenAI
 
 from benchmarks.run_eval import free_port
-from function_calling.chat_events import read_event
-from function_calling.serving import is_ready
-from function_calling.weights import SMOLLM2, fetch
+from function_calling.agent.events import read_event
+from function_calling.cli.serve import is_ready
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND_LINE = [sys.executable, "-m", "function_calling"]
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
 CURRENCY = {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]}
@@ -129,17 +128,12 @@ def openai(server: Server) -> Iterator[OpenAI]:
         yield client
 
 
-def test_serve_opens_two_doors_and_says_how_to_use_them(server: Server) -> None:
-    """Both are ready, and the terminal shows a curl for each."""
-    assert is_ready(server.assistant)
-    assert is_ready(server.v1)
+def test_serve_answers_the_documented_query_in_one_sentence(server: Server) -> None:
+    """As the README's curl asks it; the terminal shows what runs, and a curl for each door."""
     shown = server.log.read_text()
+    assert shown.startswith("The embedded model Qwen2.5-Coder-1.5B runs on this machine's CPU.")
     assert f"{server.assistant}/exchange" in shown
     assert f"{server.v1}/v1/chat/completions" in shown
-
-
-def test_the_documented_query_is_answered_in_one_sentence(server: Server) -> None:
-    """As the README's curl asks it."""
     response = server.exchange(QUERY)
     assert response.status_code == 200
     assert "131.95" in response.text
@@ -160,39 +154,23 @@ def test_each_server_counts_its_own_requests(server: Server) -> None:
 
 
 def test_bentomls_client_gets_the_same_answer(server: Server) -> None:
-    """As the README calls it, and piece by piece, as BentoML's documentation does."""
-    whole = readme.blocks("python")[0]
-    by_piece = whole.replace("    print(client", "    for piece in client").replace(
-        'dollars"))', "dollars\"):\n        print(piece, end='')"
-    )
-    for code in (whole, by_piece):
-        assert run_client(server, code).strip() == server.exchange(QUERY).text
+    """As the README calls it."""
+    printed = run_client(server, readme.blocks("python")[0])
+    assert printed.strip() == server.exchange(QUERY).text
 
 
 def test_the_command_line_asks_the_running_server(server: Server) -> None:
     """It prints the answer and nothing else."""
-    asked = run_ask(server, QUERY)
-    assert asked.returncode == 0, asked.stderr
-    assert asked.stdout == server.exchange(QUERY).text + "\n"
-
-
-def test_the_command_line_tells_what_is_wrong_with_a_query(server: Server) -> None:
-    """One sentence, on the other stream, and a status."""
-    asked = run_ask(server, " ")
-    assert (asked.returncode, asked.stdout) == (1, "")
-    assert asked.stderr == "query is empty; wanted a question.\n"
-
-
-def run_ask(server: Server, query: str) -> subprocess.CompletedProcess[str]:
-    """Ask by the command line."""
-    return subprocess.run(
-        [*COMMAND_LINE, "ask", "--port", str(server.port), query],
+    asked = subprocess.run(
+        [*COMMAND_LINE, "ask", "--port", str(server.port), QUERY],
         cwd=ROOT,
         env=SERVERS_ENVIRONMENT,
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
+    assert asked.stdout == server.exchange(QUERY).text + "\n"
+    assert asked.stderr == ""
 
 
 def test_the_readmes_openai_client_works(server: Server) -> None:
@@ -219,41 +197,22 @@ def test_eight_clients_at_once_get_an_answer_each(server: Server) -> None:
         assert str(wanted) in answer
 
 
-def test_closing_a_stream_frees_the_engine(server: Server, openai: OpenAI) -> None:
-    """Within a second, though thousands of tokens were asked for."""
-    messages: Any = [{"role": "user", "content": "Count from 1 to 1000."}]
-    stream = openai.chat.completions.create(
-        model="any", messages=messages, stream=True, max_tokens=3000
-    )
-    for _, _chunk in zip(range(5), stream, strict=False):
-        assert slots_busy(server) == 1
-    stream.close()
-    closed = time.monotonic()
-    while slots_busy(server) and time.monotonic() < closed + 10:
-        time.sleep(0.05)
-    assert time.monotonic() - closed < 1
-
-
-def test_closing_a_chat_stops_the_loop_and_the_engine(tmp_path: Path) -> None:
-    """While the model reads, and for good: a small one that goes on calling would be asked on.
-
-    Until its first token, llama.cpp looks once a second whether anybody waits.
-    """
+def test_closing_a_chat_stops_the_loop_and_the_engine(server: Server) -> None:
+    """While the model writes: its slot is free again, and no tool is asked for any more."""
     body = {"messages": [{"role": "user", "content": QUERY}]}
-    weights = {"MODEL_PATH": str(fetch(SMOLLM2))}
-    with started([*COMMAND_LINE, "serve"], tmp_path / "log", **weights) as running:
-        running.wait_ready(running.v1, running.assistant)
-        with httpx2.stream("POST", f"{running.assistant}/chat", json=body, timeout=300) as response:
-            frames = response.iter_lines()
-            assert read_event(next(frames).removeprefix("data: ")).type == "tool_call"
-            while not slots_busy(running):
-                time.sleep(0.01)
-        closed = time.monotonic()
-        while slots_busy(running) and time.monotonic() < closed + 10:
-            time.sleep(0.05)
-        assert time.monotonic() - closed < 3
-        time.sleep(2)
-        assert slots_busy(running) == 0
+    with httpx2.stream("POST", f"{server.assistant}/chat", json=body, timeout=300) as response:
+        frames = response.iter_lines()
+        assert read_event(next(frames).removeprefix("data: ")).type == "tool_call"
+        until(lambda: slots_busy(server) > 0)
+    until(lambda: slots_busy(server) == 0)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+    ending = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ending
+        time.sleep(0.05)
 
 
 def slots_busy(server: Server) -> float:
@@ -353,15 +312,14 @@ def test_a_stream_joined_is_the_whole_reply(openai: OpenAI, choice: str, index: 
     assert (choice == "required") <= bool(calls)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_every_process(tmp_path: Path, number: int) -> None:
+def test_a_signal_ends_every_process(tmp_path: Path) -> None:
     """However often it comes, nothing is left running, and the ports are free again."""
     with started([*COMMAND_LINE, "serve"], tmp_path / "log") as running:
         running.wait_ready(running.v1, running.assistant)
         family = running.process.children(recursive=True)
         assert len(family) >= 4
         for _ in range(20):
-            running.process.send_signal(number)
+            running.process.send_signal(signal.SIGINT)
             time.sleep(0.01)
         assert running.process.wait(30) == 130
         assert not [each for each in family if each.is_running()]
@@ -391,7 +349,7 @@ def test_a_signal_ends_a_server_that_answers(tmp_path: Path) -> None:
         running.wait_ready(running.v1)
         url = f"{running.v1}/v1/chat/completions"
         reply = pool.submit(httpx2.post, url, json=body, timeout=300)
-        time.sleep(2)
+        until(lambda: slots_busy(running) > 0)
         family = running.process.children(recursive=True)
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(60) == 130
@@ -411,8 +369,18 @@ def test_plain_bentoml_serve_answers_too(tmp_path: Path) -> None:
 
 
 def test_the_command_line_serves_for_one_question(tmp_path: Path) -> None:
-    """Where no server runs, one is started for the answer and ended after it."""
-    with started([*COMMAND_LINE, "ask", QUERY], tmp_path / "log") as running:
+    """Where no server runs, one is started for the answer and ended after it.
+
+    A GPU without LMDeploy is no obstacle: the embedded model answers, and a line says what more
+    there could be.
+    """
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 12288\n")
+    driver.chmod(0o755)
+    path = f"{tmp_path}:{SERVERS_ENVIRONMENT['PATH']}"
+    with started([*COMMAND_LINE, "ask", QUERY], tmp_path / "log", PATH=path) as running:
         assert running.process.wait(300) == 0
-        assert "131.95" in running.log.read_text()
+        shown = running.log.read_text()
+        assert "The GPU here (12 GB) could run Llama 3.1 8B: `make gpu` installs LMDeploy." in shown
+        assert "131.95" in shown
         assert not is_ready(running.assistant)
