@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from function_calling.agent.events import (
     ChatEvent,
-    Usage,
     DoneEvent,
     ErrorEvent,
     ErrorObject,
     TextEvent,
     Timings,
+    Usage,
     read_event,
 )
 

@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.run_eval import HOST, free_port
-from function_calling.serving import serving
+from function_calling.cli.serve import serving
 
 ENOUGH = 12
 """Of the twenty requests for several calls, in each mode."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import readme
 
 from function_calling.__main__ import EXAMPLE
-from function_calling.rates import FixedRates
+from function_calling.exchange.rates import FixedRates
 from function_calling.settings import Settings
-from function_calling.toolbox import Toolbox
+from function_calling.toolbox.toolbox import Toolbox
 from tools import CurrencyTools
 
 ROOT = Path(__file__).resolve().parent.parent

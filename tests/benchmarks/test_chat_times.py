@@ -10,7 +10,6 @@ import pytest
 from benchmarks.chat_times import CONVERSATIONS, main
 from function_calling.agent.events import (
     ChatEvent,
-    Usage,
     DoneEvent,
     ErrorEvent,
     ErrorObject,
@@ -18,6 +17,7 @@ from function_calling.agent.events import (
     Timings,
     ToolCallEvent,
     ToolResultEvent,
+    Usage,
 )
 
 ARGUMENTS = '{"amount": 42}'

@@ -17,13 +17,13 @@ from benchmarks.exchange_routes import ask
 from benchmarks.exchange_tools import tools
 from function_calling.agent.events import (
     ChatEvent,
-    Usage,
     DoneEvent,
     ErrorEvent,
     ErrorObject,
     TextEvent,
     Timings,
     ToolResultEvent,
+    Usage,
 )
 
 CASES = load_cases()
