@@ -1,131 +1,112 @@
-"""`POST /exchange` over HTTP, with a scripted model behind the real OpenAI client."""
+"""`POST /exchange` and `POST /chat` over HTTP, with a scripted model behind the real client."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import bentoml
 import pytest
-from scripted_server import (
-    COMPLETION_TOKENS,
-    PROMPT_TOKENS,
-    ScriptedServer,
-    Turn,
-    calls,
-    says,
-)
+from scripted_server import COMPLETION_TOKENS, PROMPT_TOKENS, ScriptedServer, Turn, calls, says
+from served import KNOWN, Served, assistant_app
 from starlette.testclient import TestClient
 
 import service
-from function_calling.errors import SettingsError
-from function_calling.exchange.rates import FixedRates
+from function_calling.agent.events import ChatEvent, TextEvent, read_event
+from function_calling.agent.messages import MOST_MESSAGES, read_messages
+from function_calling.agent.model_call import llama_client
+from function_calling.errors import RequestError, SettingsError
+from function_calling.settings import Settings
 
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
 ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
 ARGUMENTS = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
 RIGHT = calls(("convert_currency", ARGUMENTS))
-LEAKS = ("Traceback", 'File "', "Error:", "/function_calling/")
+USER = {"role": "user", "content": QUERY}
+LEAKS = ("Traceback", 'File "', "Error:", "/function_calling/", "ISO 4217")
 
-Served = Callable[..., TestClient]
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[Served]:
+    """The service."""
+    with assistant_app() as app:
+        yield app
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """Serves the assistant with a model that plays the turns given."""
-    with ExitStack() as stack:
+def served(app: Served, monkeypatch: pytest.MonkeyPatch) -> Serve:
+    """The service, with a model that plays the turns given, under the settings given."""
 
-        def serve(*turns: Turn, **settings: Any) -> TestClient:
-            known = {"llama_url": "http://model", "llama_model": "scripted"} | settings
-            monkeypatch.setattr(service, "settings", replace(service.settings, **known))
-            if turns:
-                scripted = ScriptedServer(*turns).client()
-                monkeypatch.setattr(service, "llama_client", lambda *_: scripted)
-            # BentoML would load the real model, to look for a remote one.
-            monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
-            app = service.ExchangeAssistant.to_asgi()
-            return stack.enter_context(TestClient(app, raise_server_exceptions=False))
+    def serve(*turns: Turn, **settings: Any) -> TestClient:
+        return app.use(monkeypatch, ScriptedServer(*turns).client(), **settings)
 
-        yield serve
+    return serve
 
 
 def ask(client: TestClient, query: str = QUERY) -> Any:
-    """Post a query; whatever comes back, it shows nothing of the code."""
+    """Post a query; whatever comes back shows nothing of the code, nor what models are told."""
     response = client.post("/exchange", json={"query": query})
     assert not [leak for leak in LEAKS if leak in response.text]
     return response
 
 
-def test_a_query_is_answered_in_one_sentence(served: Served) -> None:
-    """The answer is plain text, and nothing else."""
+def chat(client: TestClient, *messages: Any) -> list[ChatEvent]:
+    """The events of a turn, each of which is one frame."""
+    response = client.post("/chat", json={"messages": messages})
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert not [leak for leak in LEAKS if leak in response.text]
+    *frames, rest = response.text.split("\n\n")
+    assert rest == ""
+    return [read_event(frame.removeprefix("data: ")) for frame in frames]
+
+
+def test_a_query_is_answered_in_one_sentence(served: Serve) -> None:
+    """The answer is plain text; what it took, and how it was checked, are headers."""
     response = ask(served(RIGHT, says(ANSWER)))
     assert (response.status_code, response.text) == (200, ANSWER)
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
-
-
-def test_an_answer_tells_what_it_cost(served: Served) -> None:
-    """Rounds, calls, tokens and how the answer was checked are headers."""
-    headers = ask(served(RIGHT, says(ANSWER))).headers
-    rounds = int(headers["x-rounds"])
-    assert headers["x-tool-calls"] == "1"
-    assert headers["x-prompt-tokens"] == str(rounds * PROMPT_TOKENS)
-    assert headers["x-completion-tokens"] == str(rounds * COMPLETION_TOKENS)
-    assert headers["x-grounding"] == "ok"
-
-
-@pytest.mark.parametrize("body", ["{}", ""])
-def test_a_query_has_a_default(served: Served, body: str) -> None:
-    """No query at all asks the documented example."""
-    headers = {"content-type": "application/json"}
-    response = served(RIGHT, says(ANSWER)).post("/exchange", content=body, headers=headers)
-    assert response.text == ANSWER
-
-
-@pytest.mark.parametrize("query", ["", " \n\t"])
-def test_an_empty_query_is_refused(served: Served, query: str) -> None:
-    """OpenAI's error shape names the parameter."""
-    response = ask(served(), query)
-    assert response.status_code == 400
-    assert response.json()["error"] == {
-        "message": "query is empty; wanted a question.",
-        "type": "invalid_request_error",
-        "param": "query",
-        "code": None,
+    told = {name: value for name, value in response.headers.items() if name.startswith("x-")}
+    assert told == {
+        "x-rounds": "2",
+        "x-tool-calls": "1",
+        "x-prompt-tokens": str(2 * PROMPT_TOKENS),
+        "x-completion-tokens": str(2 * COMPLETION_TOKENS),
+        "x-grounding": "ok",
     }
 
 
-def test_a_query_that_is_too_long_is_refused(served: Served) -> None:
+def test_a_chat_is_answered_as_a_query_is(served: Serve) -> None:
+    """The same loop, its text in parts or joined."""
+    events = chat(served(RIGHT, says(ANSWER)), USER)
+    kinds = [event.type for event in events]
+    assert (kinds[:2], set(kinds[2:-1]), kinds[-1]) == (
+        *(["tool_call", "tool_result"], {"text"}, "done"),
+    )
+    assert "".join(each.text for each in events if isinstance(each, TextEvent)) == ANSWER
+
+
+def test_what_is_too_long_is_refused(served: Serve) -> None:
     """The error names what it was and what it may be."""
-    response = ask(served(max_query_length=10), "x" * 11)
-    assert response.status_code == 400
-    error = response.json()["error"]
-    assert error["param"] == "query"
+    error = ask(served(max_query_length=10), "x" * 11).json()["error"]
     assert error["message"] == "query has 11 characters; wanted 10 at most."
+    response = served(max_query_length=10).post("/chat", json={"messages": [USER]})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "messages[0].content"
 
 
-@pytest.mark.parametrize("body", ['{"query": 42}', '{"query": null}', '{"query"', "[]", "42"])
-def test_a_body_of_another_shape_is_the_callers_fault(served: Served, body: str) -> None:
-    """A wrong type, no object, half an object or nothing at all is a 4xx."""
-    headers = {"content-type": "application/json"}
-    response = served().post("/exchange", content=body, headers=headers)
-    assert 400 <= response.status_code < 500
-    assert not [leak for leak in LEAKS if leak in response.text]
-
-
-def test_a_model_that_is_away_is_503(served: Served, unused_tcp_port: int) -> None:
-    """Nothing listens where the model should be, and its name isn't known."""
-    url = f"http://127.0.0.1:{unused_tcp_port}"
-    response = ask(served(llama_url=url, llama_model=""))
+def test_a_model_that_is_away_is_503(
+    app: Served, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """Nothing listens where the model should be; `/readyz` says so too."""
+    nowhere = llama_client(f"http://127.0.0.1:{unused_tcp_port}", Settings())
+    client = app.use(monkeypatch, nowhere, llama_model="")
+    response = ask(client)
     assert response.status_code == 503
     assert response.json()["error"]["type"] == "server_error"
     assert "can't be reached" in response.json()["error"]["message"]
-
-
-def test_the_assistant_is_ready_only_with_its_model(served: Served, unused_tcp_port: int) -> None:
-    """`/readyz` says 503 while nothing listens where the model should be."""
-    client = served(llama_url=f"http://127.0.0.1:{unused_tcp_port}")
     assert client.get("/readyz").status_code == 503
 
 
@@ -134,24 +115,26 @@ def test_the_assistant_is_ready_only_with_its_model(served: Served, unused_tcp_p
     [
         ("exchange_money", ARGUMENTS),
         ("convert_currency", '{"from_currency": "USD", "to_curr'),
-        ("convert_currency", "[]"),
         ("convert_currency", {"from_currency": "USD", "to_currency": "CAD"}),
         ("convert_currency", ARGUMENTS | {"to_currency": "XYZ"}),
-        ("convert_currency", ARGUMENTS | {"amount": "many"}),
+        ("convert_currency", ARGUMENTS | {"amount": 43}),
         ("convert_currency", ARGUMENTS | {"amount": -1}),
     ],
 )
-def test_a_wrong_call_can_be_mended(served: Served, wrong: tuple[str, Any]) -> None:
-    """A made-up tool, broken JSON, a missing or an impossible argument is no end."""
-    response = ask(served(calls(wrong), calls(("convert_currency", ARGUMENTS)), says(ANSWER)))
-    assert (response.status_code, response.text) == (200, ANSWER)
+def test_a_wrong_call_can_be_mended_and_else_is_told(served: Serve, wrong: tuple[str, Any]) -> None:
+    """No advice for a model reaches a person, on either route."""
+    assert ask(served(calls(wrong), RIGHT, says(ANSWER))).text == ANSWER
+    insists = [calls(wrong)] * 4, [says(""), says("")]
+    text = ask(served(*insists[0], *insists[1])).text
+    assert text.startswith("I can't answer that. ") or "I took 43 as the amount." in text
+    events = chat(served(*insists[0], *insists[1]), USER)
+    assert "".join(each.text for each in events if isinstance(each, TextEvent)) == text
 
 
-def test_a_number_that_no_tool_returned_does_not_leave(served: Served) -> None:
+def test_a_number_that_no_tool_returned_does_not_leave(served: Serve) -> None:
     """A result retyped wrongly is replaced by what the tool said."""
     wrong = says("The converted amount of 42 US dollars to Canadian dollars is 131.59.")
-    response = ask(served(RIGHT, *[wrong] * 30))
-    assert response.text == ANSWER
+    assert ask(served(RIGHT, wrong, wrong)).text == ANSWER
 
 
 @pytest.fixture
@@ -161,107 +144,74 @@ def ecb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"exchange_rates": "ecb", "rates_url": "off"}
 
 
-def test_a_real_rate_is_told_with_its_day(served: Served, ecb: dict[str, str]) -> None:
-    """One euro was 1.0956 US dollars on that day; no network is needed to know."""
+def test_a_real_rate_is_told_with_its_day(served: Serve, ecb: dict[str, str]) -> None:
+    """By the model, in any spelling, or else by the tool; no network is needed to know."""
     arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 100, "on": "2024-01-02"}
+    call, query = calls(("convert_currency", arguments)), "What were 100 USD in EUR on 2024-01-02?"
     said = "On 2 January 2024, 100 US dollars were 91.27 euros."
-    client = served(calls(("convert_currency", arguments)), says(said), **ecb)
-    response = ask(client, "What were 100 USD in EUR on 2024-01-02?")
-    assert response.text == said
-    assert response.headers["x-grounding"] == "ok"
-
-
-def test_a_model_that_keeps_the_day_to_itself_is_not_trusted(
-    served: Served, ecb: dict[str, str]
-) -> None:
-    """The tool's own sentence has it."""
-    arguments = {"from_currency": "EUR", "to_currency": "USD", "amount": 5}
-    turns = [calls(("convert_currency", arguments)), *[says("You get dollars.")] * 30]
+    response = ask(served(call, says(said), **ecb), query)
+    assert (response.text, response.headers["x-grounding"]) == (said, "ok")
+    now = {"from_currency": "EUR", "to_currency": "USD", "amount": 5}
+    turns = calls(("convert_currency", now)), *[says("You get dollars.")] * 2
     response = ask(served(*turns, **ecb), "What are 5 EUR in USD?")
     assert "at the European Central Bank's reference rate of 2026-10-30" in response.text
     assert response.headers["x-grounding"] == "fell-back"
 
 
-def test_a_currency_without_a_rate_is_named(served: Served, ecb: dict[str, str]) -> None:
+def test_a_currency_without_a_rate_is_named(served: Serve, ecb: dict[str, str]) -> None:
     """However often the model tries."""
     arguments = {"from_currency": "EUR", "to_currency": "RUB", "amount": 5}
-    turns = [calls(("convert_currency", arguments))] * 30
-    response = ask(served(*turns, **ecb), "What are 5 EUR in RUB?")
-    assert response.status_code == 200
-    assert "There is no rate for RUB" in response.text
-    assert "end on 2022-03-01" in response.text
+    turns = *[calls(("convert_currency", arguments))] * 4, says("")
+    text = ask(served(*turns, **ecb), "What are 5 EUR in RUB?").text
+    assert "There is no rate for the Russian ruble (RUB)" in text
+    assert "end on 2022-03-01" in text
 
 
-def test_the_to_do_list_is_kept_in_a_file(served: Served, tmp_path: Path) -> None:
-    """Beside the conversions, where both are chosen; another server finds the same list."""
+def test_the_to_do_list_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another server finds the same list, and nothing that SQLite keeps beside an open file."""
     chosen = {"tools": "currency,todo", "todo_db": str(tmp_path / "todo.db")}
-    said = "I have added it."
-    create = calls(("create_task", {"title": "Buy milk"}))
-    first = served(create, says(said), **chosen)
-    assert ask(first, "Note that I must buy milk").text == said
-    second = served(calls(("list_tasks", {})), *[says("")] * 2, **chosen)
-    assert ask(second, "What is on my list?").text == 'To do: "Buy milk".'
+    create, show = calls(("create_task", {"title": "Buy milk"})), calls(("list_tasks", {}))
+    for turns, query, answer in (
+        ([create, says("Added.")], "Note that I must buy milk", "Added."),
+        ([show, says("")], "What is on my list?", 'To do: "Buy milk".'),
+    ):
+        with assistant_app(**chosen) as app:
+            http = app.use(monkeypatch, ScriptedServer(*turns).client())
+            assert ask(http, query).text == answer
+            assert len(list(tmp_path.iterdir())) > 1
+        assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
 
 
-def test_the_to_do_list_is_closed_with_the_service(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """What SQLite keeps beside its file while it is open is gone."""
-    known = {"llama_url": "http://model", "llama_model": "scripted", "tools": "todo"}
-    chosen = replace(service.settings, **known, todo_db=str(tmp_path / "todo.db"))
-    scripted = ScriptedServer(calls(("create_task", {"title": "Buy milk"})), says("Added."))
-    monkeypatch.setattr(service, "settings", chosen)
-    monkeypatch.setattr(service, "llama_client", lambda *_: scripted.client())
-    monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
-    with TestClient(service.ExchangeAssistant.to_asgi()) as client:
-        assert ask(client, "Note that I must buy milk").text == "Added."
-        assert len(list(tmp_path.iterdir())) > 1
-    assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
-
-
-def test_with_both_sets_a_conversion_is_answered_as_ever(served: Served) -> None:
-    """The tool may be chosen, and its numbers are checked."""
-    wrong = says("The converted amount of 42 US dollars to Canadian dollars is 131.59.")
+def test_two_sets_are_one(served: Serve) -> None:
+    """A conversion is answered as ever; one tool turns away what is for neither."""
     assert ask(served(RIGHT, says(ANSWER), tools="currency,todo")).text == ANSWER
-    assert ask(served(RIGHT, *[wrong] * 30, tools="todo,currency")).text == ANSWER
-
-
-def test_a_message_for_neither_set_is_turned_away(served: Served) -> None:
-    """By the one tool that stands for both."""
     turned_away = calls(("reply_without_tool", {}))
     response = ask(served(turned_away, tools="currency,todo"), "Write me a poem")
     assert response.text == "I can only help with converting money or to-do tasks."
 
 
 @pytest.mark.parametrize(
-    ("chosen", "named"),
+    ("settings", "named"),
     [
-        ({"tools": "currency,tood"}, "TOOLS names 'tood': wanted currency, todo or module:"),
-        ({"tools": "todo", "todo_db": "/no/such/folder/todo.db"}, "TODO_DB='/no/such/folder"),
+        (KNOWN | {"tools": "currency,tood"}, "TOOLS names 'tood': wanted currency, todo or module"),
+        (KNOWN | {"tools": "todo", "todo_db": "/no/such/todo.db"}, "TODO_DB='/no/such/todo.db'"),
+        ({}, "start `service:ExchangeAssistant` by BentoML"),
     ],
 )
-def test_the_assistant_does_not_start_with_wrong_tools(
-    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str], named: str
+def test_the_assistant_does_not_start_with_wrong_settings(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], named: str
 ) -> None:
-    """The operator reads which variable is wrong."""
-    known = {"llama_url": "http://model"} | chosen
-    monkeypatch.setattr(service, "settings", replace(service.settings, **known))
+    """The operator reads what is wrong, and whoever makes one by hand, what to do."""
+    monkeypatch.setattr(service, "settings", replace(service.settings, **settings))
     monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
     with pytest.raises(SettingsError, match=named):
         service.ExchangeAssistant()
 
 
-def test_an_answer_that_is_not_latin_leaves_as_utf8(served: Served) -> None:
+def test_an_answer_that_is_not_latin_leaves_as_utf8(served: Serve) -> None:
     """Other scripts arrive as they were written."""
     said = "42美元等于131.95加元。"
     assert ask(served(RIGHT, says(said)), "42美元是多少加元？").text == said
-
-
-def test_the_assistant_does_not_start_without_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever makes one by hand reads what to do."""
-    monkeypatch.setattr(service.ExchangeAssistant.inner, "llm", None)
-    with pytest.raises(SettingsError, match="start `service:ExchangeAssistant`"):
-        service.ExchangeAssistant()
 
 
 def test_the_page_and_the_schema_show_the_query() -> None:
@@ -278,6 +228,52 @@ def test_the_page_and_the_schema_show_the_query() -> None:
     assert query["description"]
 
 
-def test_the_fixed_rate_gives_the_documented_amount() -> None:
-    """42 at 3.14159 is 131.95, as the README says."""
-    assert round(Decimal(42) * FixedRates().rate("USD", "CAD").value, 2) == Decimal("131.95")
+SHORT = {"role": "user", "content": "42 USD in CAD?"}
+CALL = {"id": "a", "type": "function", "function": {"name": "convert", "arguments": "{}"}}
+CALLED = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+RESULT = {"role": "tool", "tool_call_id": "a", "content": "131.95"}
+
+
+def read(*messages: Any) -> list[dict[str, Any]]:
+    """The messages, within small bounds."""
+    return read_messages(list(messages), most_asked=50, most_in_all=400)
+
+
+def test_a_conversation_is_read_as_people_keep_it() -> None:
+    """Parts become text, a developer's message a system's, and broken arguments none."""
+    parts = [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]
+    half = CALL | {"function": {"name": "convert", "arguments": '{"amo'}}
+    turns = [CALLED | {"tool_calls": [half]}, RESULT, {"role": "assistant", "content": "Done."}]
+    developer = {"role": "developer", "content": parts, "name": "me"}
+    assert read(developer, SHORT, *turns, SHORT) == [
+        {"role": "system", "content": "Be brief."},
+        *(SHORT, CALLED, *turns[1:], SHORT),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        (["Hi"], 'messages[0] is "Hi"; wanted an object with role and content.'),
+        ([SHORT | {"role": "bot"}], 'messages[0].role is "bot"; wanted one of system, developer,'),
+        ([SHORT | {"role": []}], "messages[0].role is []; wanted one of system, developer,"),
+        ([SHORT | {"content": None}], "messages[0].content is null; wanted text."),
+        ([SHORT | {"content": [{"type": "image_url"}]}], "messages[0].content is [{"),
+        ([SHORT | {"content": " "}], "messages[0].content is empty; wanted a question."),
+        ([SHORT, SHORT | {"role": "assistant"}], 'messages[1].role is "assistant"; wanted user,'),
+        ([SHORT, SHORT | {"role": "system"}, SHORT], 'messages[1].role is "system"; wanted user,'),
+        ([RESULT, SHORT], 'messages[0].tool_call_id is "a"; wanted the id of a call before it.'),
+        ([CALLED, SHORT], 'messages[1].role is "user"; wanted tool, with the result of a.'),
+        ([CALLED | {"tool_calls": 1}], "messages[0].tool_calls is 1; wanted a list"),
+        ([CALLED | {"tool_calls": [1]}], "messages[0].tool_calls[0] is 1; wanted id,"),
+        ([SHORT] * 20, "messages has"),
+        ([SHORT] * (MOST_MESSAGES + 1), "messages has 201 messages; wanted 200 at most."),
+    ],
+)
+def test_what_is_wrong_with_a_conversation_is_named(messages: list[Any], message: str) -> None:
+    """The place, the value, and what was wanted."""
+    with pytest.raises(RequestError) as caught:
+        read(*messages)
+    assert caught.value.message.startswith(message)
+    assert caught.value.param is not None
+    assert message.startswith(caught.value.param)

@@ -6,7 +6,7 @@ question's default, and has errors of a shape of its own.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -14,8 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function_calling.errors import RequestError, shown
 
-# Bodies of BentoML's own clients, which are checked by it.
-_PASSED_OVER = ("multipart/", "application/vnd.bentoml")
+Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class BodyCheck:
@@ -31,16 +30,12 @@ class BodyCheck:
         self._fields = fields
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check a request's body, where the path has one, and pass it on as it came."""
+        """Check a request's body, where the path has one, and pass it on as plain JSON."""
         field = self._fields.get(scope.get("path", "")) if scope["type"] == "http" else None
         if field is None or scope["method"] != "POST":
             return await self._app(scope, receive, send)
-        request = Request(scope, receive)
-        if request.headers.get("content-type", "").startswith(_PASSED_OVER):
-            return await self._app(scope, receive, send)
-        body = await request.body()
         try:
-            _check(body, *field)
+            body = _checked(await Request(scope, receive).body(), *field)
         except RequestError as error:
             return await JSONResponse(error.body(), error.status)(scope, receive, send)
         read = False
@@ -52,17 +47,24 @@ class BodyCheck:
             read = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        return await self._app(scope, again, send)
+        return await self._app({**scope, "headers": _of_json(scope["headers"], body)}, again, send)
 
 
-def _check(body: bytes, name: str, kind: type) -> None:
-    """See that a body is an object with one field.
+def _of_json(headers: Headers, body: bytes) -> Headers:
+    """The headers, about a body of JSON."""
+    about = {b"content-type": b"application/json", b"content-length": b"%d" % len(body)}
+    return [*(each for each in headers if each[0] not in about), *about.items()]
+
+
+def _checked(body: bytes, name: str, kind: type) -> bytes:
+    """A body that is an object with one field; half a surrogate pair in it is replaced.
 
     Raises:
         RequestError: It is not; says what is wrong.
     """
     try:
         members: Any = json.loads(body)
+        plain = json.dumps(members, ensure_ascii=False).encode(errors="replace")
     except (ValueError, RecursionError):
         raise RequestError(f'The body is no JSON; wanted an object: {{"{name}": …}}.') from None
     if not isinstance(members, dict):
@@ -78,3 +80,4 @@ def _check(body: bytes, name: str, kind: type) -> None:
     if not isinstance(members[name], kind):
         wanted = "text" if kind is str else "a list of messages"
         raise RequestError(f"{name} is {shown(members[name])}; wanted {wanted}.", param=name)
+    return plain
