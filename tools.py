@@ -85,7 +85,7 @@ class DatedCurrencyTools:
         return convert(amount, source, target, self._rates.rate(source.code, target.code, on=on))
 
 
-def calculate(expression: str) -> Decimal:
+def calculate(expression: Annotated[str, Said(numbers=True)]) -> Decimal:
     """Compute a number, such as half of an amount, a percentage or a sum.
 
     Args:

@@ -43,6 +43,7 @@ _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
 _MOST_OFFERED = 12
+_SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=1000)
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
@@ -101,9 +102,14 @@ class Ground:
         return [
             (name, each)
             for name, (mark, value) in marked.items()
-            for each in (value if isinstance(value, list | tuple | set | frozenset) else [value])
-            if not self._occurs(mark, each)
+            for whole in (value if isinstance(value, list | tuple | set | frozenset) else [value])
+            for each in (self._unknown_numbers(str(whole)) if mark.numbers else [whole])
+            if mark.numbers or not self._occurs(mark, each)
         ]
+
+    def _unknown_numbers(self, text: str) -> list[str]:
+        known = self._written | self._returned | _SMALL
+        return [number.text for number in numbers(text) if not number.within(known)]
 
     def trace(
         self, tool: str, marked: Mapping[str, tuple[Said, Any]], *, insisting: bool = True
