@@ -33,7 +33,7 @@ from function_calling.agent.model_call import complete, llama_client
 from function_calling.errors import EngineError, ToolError
 from function_calling.settings import Settings
 from function_calling.toolbox.tool_sets import ToolSet
-from function_calling.toolbox.toolbox import FinalAnswer, changes_something
+from function_calling.toolbox.toolbox import changes_something
 
 QUERY = "What is on the table?"
 PATIENCE = 60.0
@@ -91,10 +91,6 @@ class Table:
     def recite(self) -> dict[str, str]:
         """Return megabytes, for people too."""
         return {"summary": MEGABYTES}
-
-    def settle(self) -> FinalAnswer:
-        """Return megabytes as the answer."""
-        return FinalAnswer(MEGABYTES)
 
     def complain(self) -> None:
         """Fail with megabytes."""
@@ -226,7 +222,7 @@ def test_tools_that_hang_until_the_query_ends(ask: Ask, table: Table) -> None:
     assert table.calls == ["put", "carry"]
 
 
-@pytest.mark.parametrize("name", ["recite", "settle", "complain"])
+@pytest.mark.parametrize("name", ["recite", "complain"])
 def test_megabytes(ask: Ask, name: str) -> None:
     """TOOL_RESULT_BYTES bounds what is read of them, by the model and by people."""
     status, told = ask(*[calls((name, {}))] * 4, *[says("")] * 2)
@@ -305,15 +301,6 @@ def test_a_server_that_breaks_off(
     assert table.calls == ["look", "put"]
 
 
-def test_no_server(ask: Ask, route: str, model: WireServer) -> None:
-    """Nothing listens."""
-    model.close()
-    try:
-        assert ask() == failed(route, 503, AWAY)
-    finally:
-        model.listen()
-
-
 @pytest.fixture
 def unclosed() -> Iterator[Callable[[], list[str]]]:
     """Tells which generators that a test began are not closed; no garbage is collected."""
@@ -367,17 +354,6 @@ def test_a_server_that_fails(
     assert len(model.requests) == 1
 
 
-@pytest.mark.parametrize(("after", "told"), [("5", "5"), ("Sat, 21 Nov 2026 22:00:00 GMT", None)])
-def test_a_busy_server_says_when_to_come_again(
-    *, app: Served, model: WireServer, monkeypatch: pytest.MonkeyPatch, after: str, told: str | None
-) -> None:
-    """So does the assistant, where it is said in seconds."""
-    model.play(fails(429, "busy", retry_after=after))
-    http = app.use(monkeypatch, llama_client(model.url, Settings()))
-    response = http.post("/exchange", json={"query": QUERY})
-    assert (response.status_code, response.headers.get("retry-after")) == (503, told)
-
-
 @pytest.mark.parametrize("name", ["drop", "carry"])
 def test_a_change_that_may_have_been_made_is_not_made_again(
     ask: Ask, table: Table, name: str
@@ -386,13 +362,6 @@ def test_a_change_that_may_have_been_made_is_not_made_again(
     _, told = ask(*for_ever((name, {})), tool_timeout=0.3)
     assert table.calls == [name]
     assert told.startswith(f"I can't answer that. Tool {name} ")
-
-
-def test_a_call_in_a_reply_that_is_cut_is_made_once(ask: Ask, table: Table) -> None:
-    """The cut one may have been whole."""
-    whole = calls(PUT, finish_reason="length")
-    assert ask(whole, calls(PUT), says(IS_PUT)) == (200, IS_PUT)
-    assert table.calls == ["put"]
 
 
 @pytest.mark.parametrize(
