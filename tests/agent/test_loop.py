@@ -97,13 +97,6 @@ async def test_calls_of_one_reply_run_side_by_side() -> None:
     assert results(server) == ["met 1", "met 2"]
 
 
-async def test_the_choice_stays_forced_until_a_tool_has_found_something() -> None:
-    """A failed call must be put right, not talked about."""
-    server = ScriptedServer(calls(TO_XYZ), calls(TO_CAD), says(TOLD_CAD))
-    assert (await agent(server).answer([user(QUERY)]))[0] == TOLD_CAD
-    assert choices(server) == ["required", "required", "auto"]
-
-
 async def test_without_tools_none_are_offered() -> None:
     """OpenAI refuses an empty list."""
     server = ScriptedServer(says("Hello."))
@@ -129,6 +122,8 @@ async def test_a_wrong_call_comes_back_as_its_result_and_can_be_corrected(
     text, done = await agent(server).answer([user(QUERY)])
     assert named in results(server)[0]
     assert (text, done.grounding) == (TOLD_CAD, "ok")
+    # A failed call must be put right, not talked about.
+    assert choices(server) == ["required", "required", "auto"]
 
 
 async def test_a_tool_that_failed_three_times_is_not_called_any_more() -> None:

@@ -172,16 +172,6 @@ async def test_what_the_model_leaves_out_is_told_by_the_tool() -> None:
     assert (done(events).rounds, done(events).grounding) == (2, "fell-back")
 
 
-async def test_words_before_a_call_stand_apart_from_the_answer() -> None:
-    """As any chat shows them; of a reply that must call nothing is told."""
-    before = calls(TO_EUR)
-    chunk = {**before.events[0], "choices": says("Let me see.").events[0]["choices"]}  # type: ignore[index]
-    talks = Turn(events=(chunk, *before.events))
-    answer = says(f"{TOLD_CAD} {TOLD_EUR}")
-    assert text(await chatted(calls(TO_CAD), talks, answer)) == f"Let me\n\n{TOLD_CAD} {TOLD_EUR}"
-    assert text(await chatted(talks, says(TOLD_EUR))) == TOLD_EUR
-
-
 async def test_what_was_said_before_is_ground_for_an_answer() -> None:
     """Without a call it may be repeated; of what was asked now a tool must tell."""
     before = [user(QUERY), {"role": "assistant", "content": TOLD_CAD}]
