@@ -10,11 +10,14 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 LMDEPLOY := .venv-lmdeploy/.installed
+GPU := .venv/.gpu
+PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PYTORCH := https://download.pytorch.org/whl/cpu
 LMDEPLOY_TESTS := tests/test_engine_contract.py tests/test_lmdeploy.py tests/test_structural_tag.py \
 	tests/test_gpu_benchmark.py
 
-.PHONY: help serve ask chat test test-clients test-lmdeploy test-gpu check coverage eval bento containerfile fix clean
+.PHONY: help serve ask chat gpu test test-clients test-lmdeploy test-gpu check platforms coverage eval \
+	bento containerfile fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -30,6 +33,8 @@ ask: $(RUNTIME) ## Ask the assistant Q="…"; serves it for the question if need
 chat: $(RUNTIME) ## Talk with the model in the terminal, with the tools of TOOLS
 	@exec $(PYTHON) -m function_calling chat --port $(PORT)
 
+gpu: $(GPU) ## Install LMDeploy into .venv, for Llama 3.1 on an NVIDIA GPU from 8 GB on
+
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
 	@exec $(PYTHON) -m pytest -q -m "not lmdeploy and not gpu"
 
@@ -40,7 +45,7 @@ test-clients: $(CLIENTS) $(RUNTIME) ## Run published clients of OpenAI's API aga
 test-lmdeploy: $(LMDEPLOY) ## Run LMDeploy's tests, without a GPU: over a native half of their own
 	@exec .venv-lmdeploy/bin/python -m pytest -q -W ignore --timeout 900 -m lmdeploy $(LMDEPLOY_TESTS)
 
-test-gpu: $(DEVELOPMENT) ## Run LMDeploy's model on this machine's GPU; .venv needs requirements.txt
+test-gpu: $(DEVELOPMENT) ## Run LMDeploy's model on this machine's GPU; after `make gpu`
 	@if PYTHONPATH=. $(PYTHON) tests/gpu_engine.py; then \
 		exec $(PYTHON) -m pytest -q -W ignore -m gpu tests/test_engine_contract.py tests/test_gpu.py; \
 	fi
@@ -50,6 +55,14 @@ check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that n
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy --no-error-summary
 	@exec $(PYTHON) -m pytest -q -n auto
+
+# Without building anything; uv shows what has no wheel.
+platforms: $(DEVELOPMENT) ## Ask the package index for wheels of all pins, for each Python and platform
+	@for python in 3.11 3.12 3.13 3.14; do \
+		for platform in $(PLATFORMS); do echo $$python $$platform; done; \
+	done | xargs -P 4 -L 1 sh -c 'UV_NATIVE_TLS=1 $(PYTHON) -m uv pip compile --quiet --no-config --no-build \
+		--python-version $$0 --python-platform $$1 requirements-cpu.txt >/dev/null && \
+		echo "Python $$0 on $$1: every pin has a wheel"'
 
 coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
 	@$(PYTHON) -m coverage run -m pytest -q -m "not model and not serve"
@@ -73,17 +86,22 @@ clean: ## Remove all environments and all caches here; downloaded weights stay
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON):
-	@for python in python3.11 python3; do \
+	@for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
 		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 			exec "$$python" -m venv --clear .venv; \
 		fi; \
 	done; \
-	echo "Python 3.11 or newer is needed, as python3.11 or python3." >&2; exit 1
+	echo "Python 3.11 or newer is needed; none of python3.11 to python3.14, python3 and python is." >&2; exit 1
 
 # pip's warnings are left out; its errors are not.
 $(RUNTIME): $(PYTHON) requirements-cpu.txt
 	@echo "Installing requirements-cpu.txt into .venv (a minute or two, once)"
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-cpu.txt
+	@touch $@
+
+$(GPU): $(RUNTIME) requirements.txt
+	@echo "Installing requirements.txt into .venv (4 GB, several minutes, once)"
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME) requirements-dev.txt

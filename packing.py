@@ -10,8 +10,8 @@ from typing import Any
 
 import bentoml
 
-from function_calling.engines import choose_engine
-from function_calling.settings import GPU_MODEL_ID, Settings
+from function_calling.engines import choose_profile
+from function_calling.settings import Settings
 
 # The file pins everything, so there is nothing to look up at an index.
 image = bentoml.images.Image(
@@ -23,7 +23,7 @@ image = bentoml.images.Image(
 
 def llama_resources(settings: Settings) -> dict[str, Any]:
     """The machine that `Llama` wants for its engine, in BentoML's words."""
-    if choose_engine(settings) == "lmdeploy":
+    if choose_profile(settings).engine == "lmdeploy":
         return {"gpu": 1, "gpu_type": "nvidia-a100-80gb"}
     return {"cpu": "2"}
 
@@ -31,12 +31,14 @@ def llama_resources(settings: Settings) -> dict[str, Any]:
 def hub_weights(settings: Settings) -> Any:
     """The hub's model that BentoML fetches for LMDeploy; None where the hub must not be asked.
 
-    What names such a model asks the hub when it is built and when it is served.
+    What names such a model asks the hub when it is built and when it is served. With ENGINE=auto it
+    is a model for this machine's GPU, so set ENGINE to build for another one.
     """
-    if settings.llama_model_dir or choose_engine(settings) != "lmdeploy":
+    profile = choose_profile(settings)
+    if settings.llama_model_dir or profile.engine != "lmdeploy":
         return None
     return bentoml.models.HuggingFaceModel(
-        settings.model_id or GPU_MODEL_ID, exclude=["*.pth", "*.pt", "original/*"]
+        profile.model_id, exclude=["*.pth", "*.pt", "original/*"]
     )
 
 
@@ -44,5 +46,5 @@ def with_weights(settings: Settings, fetched: str | None) -> Settings:
     """The settings with name and folder of the hub's model, where one was fetched."""
     if fetched is None:
         return settings
-    name = settings.model_id or GPU_MODEL_ID
+    name = choose_profile(settings).model_id
     return replace(settings, model_id=name, llama_model_dir=fetched)

@@ -89,13 +89,13 @@ def told(path: Path) -> Query:
     """
     prompt = completion = count = 0
     for line in path.read_text(encoding="utf-8").splitlines():
-        headers = json.loads(line)["headers"]
-        if "X-Prompt-Tokens" in headers:
-            prompt += int(headers["X-Prompt-Tokens"])
-            completion += int(headers["X-Completion-Tokens"])
+        *_, end = json.loads(line)["events"]
+        if "usage" in end:
+            prompt += end["usage"]["prompt_tokens"]
+            completion += end["usage"]["completion_tokens"]
             count += 1
     if not count:
-        raise ValueError(f"{path} has no answer with X-Prompt-Tokens")
+        raise ValueError(f"{path} has no answer with its tokens")
     return Query(Decimal(prompt) / count, Decimal(completion) / count)
 
 

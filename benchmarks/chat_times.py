@@ -17,7 +17,7 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.exchange_routes import Timed, chat_events
-from function_calling.chat_events import (
+from function_calling.agent.events import (
     ChatEvent,
     DoneEvent,
     ErrorEvent,

@@ -1,11 +1,14 @@
 """Ask a running server every query of a file and judge its answers.
 
+    TOOLS=benchmarks.exchange_tools:tools make serve
     python benchmarks/eval_exchange.py --url http://127.0.0.1:3000 --kind plain,words --chat
 
-The file is `exchange_queries.jsonl`, or one of the same form that `--queries` names. Each query
-goes to `/exchange`, with `--chat` to `/chat`, with `--both` to one and then to the other.
-Exits with 0 if enough answers are right and none states a wrong number, with 1 if not, and with
-2 if the queries could not be asked.
+The server must convert at the evaluation's rates, as it does with these TOOLS. The file is
+`known_questions.jsonl`, or one of the same form that `--queries` names. Each query goes to
+`/exchange`, with `--chat` to `/chat`, with `--both` to one and then to the other; with `--again`
+nothing is asked, and the replies that `--out` wrote are judged.
+Exits with 0 if enough answers are right and none states an invented number, with 1 if not, and
+with 2 if the queries could not be asked.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx2
@@ -21,18 +25,19 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.command_line import positive
-from benchmarks.exchange_cases import QUERIES, Case, load_cases
-from benchmarks.exchange_judge import judge_reply
+from benchmarks.exchange_cases import QUESTIONS, Case, load_cases
+from benchmarks.exchange_judge import judge
 from benchmarks.exchange_report import (
     ENOUGH,
     Outcome,
-    count_wrong_numbers,
+    count_invented,
     differences,
     failures,
     percentages,
     summary,
 )
-from benchmarks.exchange_routes import ROUTES
+from benchmarks.exchange_routes import ROUTES, Timed, ask
+from function_calling.agent.events import read_event
 
 TIMEOUT_SECONDS = 300
 
@@ -44,11 +49,18 @@ def options(arguments: list[str]) -> argparse.Namespace:
     route = parser.add_mutually_exclusive_group()
     route.add_argument("--chat", action="store_true", help="ask /chat in place of /exchange")
     route.add_argument("--both", action="store_true", help="ask /exchange, and then /chat")
-    parser.add_argument("--queries", type=Path, default=QUERIES, help="a file of queries, as JSONL")
+    parser.add_argument(
+        "--queries", type=Path, default=QUESTIONS, help="a file of queries, as JSONL"
+    )
     parser.add_argument("--kind", help="only these kinds of queries, separated by commas")
     parser.add_argument("--limit", type=positive, help="at most this many queries")
     parser.add_argument("--concurrency", type=positive, default=1, help="queries at the same time")
-    parser.add_argument("--out", type=Path, help="write each reply and verdict to this JSONL file")
+    parser.add_argument(
+        "--again", type=Path, help="ask nothing, and judge the replies of this file"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="write each reply and verdict to this file, as JSONL"
+    )
     for name, enough in ENOUGH.items():
         told = f"percent of {name} to be right, {enough} by default"
         parser.add_argument(
@@ -69,10 +81,14 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return wanted
 
 
-def ask(client: httpx2.Client, case: Case, routes: list[str]) -> list[Outcome]:
+def ask_routes(client: httpx2.Client, case: Case, routes: list[str]) -> list[Outcome]:
     """Put one query to each route, one after the other."""
-    replies = [(route, ROUTES[route](client, case.query)) for route in routes]
-    return [Outcome(case, route, reply, judge_reply(case, reply)) for route, reply in replies]
+    return [judged(case, route, ask(client, route, case.query)) for route in routes]
+
+
+def judged(case: Case, route: str, events: list[Timed]) -> Outcome:
+    """The events with their verdict."""
+    return Outcome(case, route, events, judge(case, [event for _, event in events]))
 
 
 def ask_all(
@@ -81,62 +97,79 @@ def ask_all(
     """Outcomes as they come in."""
     pool = ThreadPoolExecutor(concurrency)
     try:
-        for asked in as_completed([pool.submit(ask, client, case, routes) for case in cases]):
+        for asked in as_completed(
+            [pool.submit(ask_routes, client, case, routes) for case in cases]
+        ):
             yield asked.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def run(
-    client: httpx2.Client, cases: list[Case], routes: list[str], concurrency: int
-) -> list[list[Outcome]]:
+def run(client: httpx2.Client, wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Ask all cases, show the progress, and return each route's outcomes in the cases' order."""
     asked = {}
-    for done, outcomes in enumerate(ask_all(client, cases, routes, concurrency), start=1):
-        name = outcomes[0].case.id
-        asked[name] = outcomes
-        told = "   ".join(map(in_short, outcomes))
-        print(f"{done:>3}/{len(cases)}  {name:<20} {told}", flush=True)
-    return [[asked[case.id][at] for case in cases] for at in range(len(routes))]
+    with wanted.out.open("w", encoding="utf-8") if wanted.out else nullcontext() as out:
+        comes_in = ask_all(client, wanted.cases, wanted.routes, wanted.concurrency)
+        for done, outcomes in enumerate(comes_in, start=1):
+            name = outcomes[0].case.id
+            asked[name] = outcomes
+            told = "   ".join(map(in_short, outcomes))
+            print(f"{done:>3}/{len(wanted.cases)}  {name:<20} {told}", flush=True)
+            if out:
+                out.write("".join(as_json(outcome) + "\n" for outcome in outcomes))
+                out.flush()
+    return [[asked[case.id][at] for case in wanted.cases] for at in range(len(wanted.routes))]
 
 
 def in_short(outcome: Outcome) -> str:
     """How long it took and what the judge says."""
     word = "right" if outcome.verdict.right else "not right"
-    if outcome.verdict.wrong_numbers:
-        word = "WRONG NUMBER"
-    return f"{outcome.reply.seconds:6.2f} s  {word}"
+    if outcome.verdict.invented:
+        word = "INVENTED NUMBER"
+    return f"{outcome.seconds:6.2f} s  {word}"
 
 
 def as_json(outcome: Outcome) -> str:
-    """One line of the --out file; a chat's events are as they came, with their seconds."""
-    reply = outcome.reply
+    """One line of the --out file; the events are as they came, with their seconds."""
     record = {
         "id": outcome.case.id,
         "route": outcome.route,
         "query": outcome.case.query,
         "expected": outcome.case.expected,
-        "status": reply.status,
-        "answer": reply.answer,
-        "seconds": round(reply.seconds, 3),
+        "answer": outcome.answer,
+        "seconds": round(outcome.seconds, 3),
         "right": outcome.verdict.right,
         "problems": outcome.verdict.problems,
-        "wrong_numbers": outcome.verdict.wrong_numbers,
-        "headers": reply.headers,
+        "not_asked": outcome.verdict.not_asked,
+        "invented": outcome.verdict.invented,
+        "events": [{"at": round(at, 3), **event.model_dump()} for at, event in outcome.events],
     }
-    if reply.events:
-        record["events"] = [
-            {"at": round(at, 3), **event.model_dump(exclude_none=True)}
-            for at, event in reply.events
-        ]
     return json.dumps(record, ensure_ascii=False)
 
 
+def judged_again(wanted: argparse.Namespace) -> list[list[Outcome]]:
+    """Each route's outcomes in the cases' order, from a file that `--out` wrote."""
+    replies = {}
+    for line in wanted.again.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        replies[record["route"], record["id"]] = [
+            (event.pop("at"), read_event(json.dumps(event))) for event in record["events"]
+        ]
+    return [
+        [
+            judged(case, route, replies[route, case.id])
+            for case in wanted.cases
+            if (route, case.id) in replies
+        ]
+        for route in wanted.routes
+    ]
+
+
 def good_enough(outcomes: list[Outcome], enough: dict[str, float]) -> bool:
-    """Whether all percentages are reached and no wrong number was stated."""
+    """Whether all percentages are reached and no number was invented."""
     shares = percentages(outcomes)
     reached = all(share >= enough[name] for name, share in shares.items())
-    return reached and count_wrong_numbers(outcomes) == 0
+    return reached and count_invented(outcomes) == 0
 
 
 def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) -> int:
@@ -145,13 +178,10 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
     client = httpx2.Client(base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport)
     try:
         with client:
-            runs = run(client, wanted.cases, wanted.routes, wanted.concurrency)
+            runs = judged_again(wanted) if wanted.again else run(client, wanted)
     except httpx2.ConnectError as error:
         print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
         return 2
-    if wanted.out:
-        lines = "".join(as_json(outcome) + "\n" for outcomes in runs for outcome in outcomes)
-        wanted.out.write_text(lines, encoding="utf-8")
     for route, outcomes in zip(wanted.routes, runs, strict=True):
         print("", f"POST {route}", *summary(outcomes), *failures(outcomes), sep="\n")
     if len(runs) == 2:

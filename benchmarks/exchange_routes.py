@@ -1,102 +1,43 @@
-"""The two ways to ask the assistant: `POST /exchange`, whole, and `POST /chat`, in parts."""
+"""The two ways to ask the assistant, `POST /exchange` and `POST /chat`, read as the same events."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import httpx2
+from pydantic import ValidationError
 
-from function_calling.chat_events import (
+from function_calling.agent.events import (
     ChatEvent,
     DoneEvent,
     ErrorEvent,
+    ErrorObject,
     TextEvent,
+    Timings,
+    Usage,
     read_event,
 )
 
-COUNTED = {
-    "rounds": "X-Rounds",
-    "tool calls": "X-Tool-Calls",
-    "prompt tokens": "X-Prompt-Tokens",
-    "completion tokens": "X-Completion-Tokens",
-}
-TOLD = (*COUNTED.values(), "X-Grounding")
-
 Timed: TypeAlias = tuple[float, ChatEvent]
 """An event, and the seconds from the question to it."""
+Ask: TypeAlias = Callable[[httpx2.Client, str], Iterator[Timed]]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a route replied to one query.
-
-    Attributes:
-        status: The HTTP status, 0 where the server broke off; for a chat that ends with an error,
-            the one that it would have had at `/exchange`.
-        answer: The text, or why there is none.
-        seconds: From the question to the end.
-        headers: What `/exchange` tells in headers, whichever route told it.
-        events: A chat's.
-        problems: What is wrong with the events, whatever they say.
-    """
-
-    status: int
-    answer: str
-    seconds: float
-    headers: dict[str, str] = field(default_factory=dict)
-    events: tuple[Timed, ...] = ()
-    problems: tuple[str, ...] = ()
-
-    @property
-    def shown(self) -> list[str]:
-        """All that a person had read of a chat after each of its texts."""
-        texts = [event.text for _, event in self.events if isinstance(event, TextEvent)]
-        return ["".join(texts[: end + 1]) for end in range(len(texts))]
-
-    @property
-    def first_text(self) -> float | None:
-        """Seconds to a chat's first text."""
-        return next((at for at, event in self.events if isinstance(event, TextEvent)), None)
-
-
-def ask_exchange(client: httpx2.Client, query: str) -> Reply:
-    """Post one query; a server that breaks off has not answered.
+def exchange_events(client: httpx2.Client, query: str) -> Iterator[Timed]:
+    """The reply to one query as the events that a chat would have sent: its text and its end.
 
     Raises:
-        ConnectError: There is no server.
+        HTTPStatusError: The server refuses the query.
+        TransportError: The server is away, or breaks off.
+        ValueError: A header is not as it should be.
+        KeyError: A header is missing.
     """
     start = time.perf_counter()
-    try:
-        response = client.post("/exchange", json={"query": query})
-    except httpx2.ConnectError:
-        raise
-    except httpx2.TransportError as error:
-        return Reply(0, _broken(error), time.perf_counter() - start)
-    headers = {name: response.headers[name] for name in TOLD if name in response.headers}
-    return Reply(response.status_code, response.text, time.perf_counter() - start, headers)
-
-
-def ask_chat(client: httpx2.Client, query: str) -> Reply:
-    """Post one query as a conversation, and read its events to the end.
-
-    Raises:
-        ConnectError: There is no server.
-    """
-    start = time.perf_counter()
-    events: list[Timed] = []
-    broken = ""
-    try:
-        for each in chat_events(client, [{"role": "user", "content": query}]):
-            events.append(each)
-    except httpx2.ConnectError:
-        raise
-    except httpx2.HTTPStatusError as error:
-        refused = error.response
-        return Reply(refused.status_code, refused.text, time.perf_counter() - start)
-    except (httpx2.TransportError, ValueError) as error:
-        broken = _broken(error)
-    return _read(events, time.perf_counter() - start, broken)
+    response = client.post("/exchange", json={"query": query})
+    seconds = time.perf_counter() - start
+    response.raise_for_status()
+    yield seconds, TextEvent(text=response.text)
+    yield seconds, _done(response.headers, seconds)
 
 
 def chat_events(client: httpx2.Client, messages: Sequence[dict[str, Any]]) -> Iterator[Timed]:
@@ -118,37 +59,60 @@ def chat_events(client: httpx2.Client, messages: Sequence[dict[str, Any]]) -> It
                 yield time.perf_counter() - start, event
 
 
-ROUTES: dict[str, Callable[[httpx2.Client, str], Reply]] = {
-    "/exchange": ask_exchange,
-    "/chat": ask_chat,
+ROUTES: dict[str, Ask] = {
+    "/exchange": exchange_events,
+    "/chat": lambda client, query: chat_events(client, [{"role": "user", "content": query}]),
 }
 
 
-def _broken(error: Exception) -> str:
-    return f"({type(error).__name__}: {error})"
+def ask(client: httpx2.Client, route: str, query: str) -> list[Timed]:
+    """Put one query to a route, and read its events to the end.
+
+    Whatever goes wrong on the way is an error event.
+
+    Raises:
+        ConnectError: There is no server.
+    """
+    start = time.perf_counter()
+    events: list[Timed] = []
+    try:
+        for each in ROUTES[route](client, query):
+            events.append(each)
+    except httpx2.ConnectError:
+        raise
+    except httpx2.HTTPStatusError as error:
+        events.append((time.perf_counter() - start, _refusal(error.response)))
+    except (httpx2.TransportError, LookupError, ValueError) as error:
+        broken = ErrorObject(message=f"({type(error).__name__}: {error})", type="no_event")
+        events.append((time.perf_counter() - start, ErrorEvent(error=broken)))
+    return events
 
 
-def _read(events: list[Timed], seconds: float, broken: str) -> Reply:
-    """What a chat that was not refused came to."""
-    ends = [event for _, event in events if isinstance(event, DoneEvent | ErrorEvent)]
-    answer = "".join(event.text for _, event in events if isinstance(event, TextEvent))
-    problems = [broken] if broken else []
-    if len(ends) != 1 or events[-1][1] is not ends[0]:
-        kinds = ", ".join(event.type for _, event in events)
-        problems.append(f"does not end with one done or error: {kinds or 'no event'}")
-    status, headers = 0, {}
-    match ends:
-        case [DoneEvent() as done]:
-            status, headers = 200, _told(done)
-        case [ErrorEvent(error=error)]:
-            status = 400 if error.type == "invalid_request_error" else 500
-            answer = f"{answer} {error.message}".strip()
-    return Reply(status, answer or broken, seconds, headers, tuple(events), tuple(problems))
+def _refusal(response: httpx2.Response) -> ErrorEvent:
+    """What an error's body says; its status says whose error it is."""
+    kind = "invalid_request_error" if response.is_client_error else "server_error"
+    try:
+        message = ErrorEvent.model_validate_json(response.text).error.message
+    except ValidationError:
+        message = response.text
+    return ErrorEvent(error=ErrorObject(message=message, type=kind))
 
 
-def _told(done: DoneEvent) -> dict[str, str]:
-    values = (
-        *(done.rounds, done.tool_calls, done.usage.prompt_tokens, done.usage.completion_tokens),
-        done.grounding,
+def _done(headers: httpx2.Headers, seconds: float) -> DoneEvent:
+    """The end as the headers tell it; how long model and tools took, they don't."""
+    told = {
+        "rounds": headers["x-rounds"],
+        "tool_calls": headers["x-tool-calls"],
+        "grounding": headers["x-grounding"],
+    }
+    prompt, completion = int(headers["x-prompt-tokens"]), int(headers["x-completion-tokens"])
+    return DoneEvent.model_validate(
+        {
+            **told,
+            "usage": Usage(
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+            ),
+            "timings": Timings(first_text=seconds, model=0, tools=0, total=seconds),
+        }
     )
-    return dict(zip(TOLD, map(str, values), strict=True))

@@ -2,8 +2,8 @@
 
     python benchmarks/run_eval.py --kind plain,words
 
-With `--url` the server there is asked instead. All else, and the exit status, is
-`eval_exchange.py`'s.
+They convert at the evaluation's rates. With `--url` the server there is asked instead, which must
+do so as well. All else, and the exit status, is `eval_exchange.py`'s.
 """
 
 import argparse
@@ -19,11 +19,12 @@ from typing import NoReturn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import eval_exchange
+from function_calling.cli.serve import serving
 from function_calling.errors import FunctionCallingError
-from function_calling.serving import serving
 
 HOST = "127.0.0.1"
 HIGHEST_PORT = 65535
+TOOLS = "benchmarks.exchange_tools:tools"
 
 
 def free_port() -> int:
@@ -40,8 +41,10 @@ def main(arguments: list[str]) -> int:
     """Serve if need be, ask and judge; the exit status."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--url")
+    parser.add_argument("--again")
     asks_for_help = {"-h", "--help"} & set(arguments)
-    if asks_for_help or parser.parse_known_args(arguments)[0].url:
+    known, _ = parser.parse_known_args(arguments)
+    if asks_for_help or known.url or known.again:
         return eval_exchange.main(arguments)
     try:
         return _on_own_servers(arguments)
@@ -51,9 +54,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _on_own_servers(arguments: list[str]) -> int:
+    environ = {**os.environ, "TOOLS": TOOLS}
     with (
         TemporaryFile() as log,
-        serving(HOST, free_port(), os.environ, log=log.fileno()) as (doors, processes),
+        serving(HOST, free_port(), environ, log=log.fileno()) as (doors, processes),
     ):
         if not processes.wait_ready(doors):
             log.seek(0)

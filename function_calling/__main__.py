@@ -6,13 +6,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from types import FrameType
 
-from function_calling import running
+from function_calling.cli.serve import EXAMPLE, ask, serve
 from function_calling.errors import FunctionCallingError
 from function_calling.formats import FORMATS
-from function_calling.running import EXAMPLE
 from function_calling.workbench import commands
 from function_calling.workbench.inputs import STDIN
 
@@ -65,15 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _chat(options: argparse.Namespace) -> int:
     # What talks to a model takes a second to load, and no other command needs it.
-    from function_calling.terminal.command import chat, chat_settings
-    from tools import TOOL_SETS
+    from function_calling.cli.chat import chat
 
-    environ = {**os.environ, **({"TOOLS": options.tools} if options.tools else {})}
-    settings = chat_settings(environ)
-    if settings.llama_url:
-        return chat(settings, options.question, TOOL_SETS)
-    with running.model_server(options.host, options.port, environ) as url:
-        return chat(replace(settings, llama_url=url), options.question, TOOL_SETS)
+    return chat(options)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -89,13 +81,13 @@ def _parser() -> argparse.ArgumentParser:
         "docs/settings.md lists them.",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = subparsers.add_parser("serve", help="serve the assistant and the model's /v1")
-    serve.set_defaults(run=running.serve)
-    ask = subparsers.add_parser(
+    served = subparsers.add_parser("serve", help="serve the assistant and the model's /v1")
+    served.set_defaults(run=serve)
+    asked = subparsers.add_parser(
         "ask", help="ask the assistant; serves it for the question if need be"
     )
-    ask.add_argument("query", nargs="?", default=EXAMPLE)
-    ask.set_defaults(run=running.ask)
+    asked.add_argument("query", nargs="?", default=EXAMPLE)
+    asked.set_defaults(run=ask)
     chatting = subparsers.add_parser(
         "chat", help="talk with a model that calls tools, in the terminal", description=_CHAT
     )
@@ -104,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     chatting.add_argument(
         "--tools", metavar="NAMES", help="tool sets, as the setting TOOLS names them"
     )
-    for command in (serve, ask, chatting):
+    for command in (served, asked, chatting):
         command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
         command.add_argument(
             "--port", type=int, default=3000, help="the assistant's; /v1 has the next one"

@@ -79,7 +79,16 @@ class OneOf:
     alternatives: tuple["Alternative", ...]
 
 
-Alternative: TypeAlias = tuple[str | JsonSlot | TextSlot | OneOf, ...]
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A place where `part` is written again and again: not at all, or up to `most` times."""
+
+    part: "Alternative"
+    most: int
+
+
+Part: TypeAlias = str | JsonSlot | TextSlot | OneOf | Repeat
+Alternative: TypeAlias = tuple[Part, ...]
 """Literals and slots in the order in which they must be generated."""
 
 

@@ -14,8 +14,8 @@ from function_calling.errors import SettingsError
 GPU_MODEL_ID = "hugging-quants/Meta-Llama-3.1-70B-Instruct-AWQ-INT4"
 
 TOOL_FORMATS = (
-    *("hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3", "pythonic", "qwen3coder"),
-    *("react_en", "react_zh", "toolbench"),
+    *("json_list", "hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3"),
+    *("pythonic", "qwen3coder", "react_en", "react_zh", "toolbench"),
 )
 
 
@@ -33,7 +33,7 @@ class Settings:
     engine: str = _setting(
         "ENGINE",
         "auto",
-        "`lmdeploy` (NVIDIA GPU), `llamacpp` (embedded), or `auto`: by whether a GPU is visible",
+        "`lmdeploy` (NVIDIA GPU), `llamacpp` (embedded), or `auto`: by what this machine can run",
         choices=("auto", "llamacpp", "lmdeploy"),
     )
     model_id: str = _setting(

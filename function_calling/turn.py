@@ -1,7 +1,7 @@
 """One reply under way: what has been written, what must follow, and what it cost.
 
-The engine writes freely until a tool call begins. From there on the call's literals are written by
-us, and the engine fills the slots under the tool's schema; then it goes on.
+The engine writes freely until a tool call begins. From there on the reply is a list of calls, which
+the engine writes under one grammar.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 from function_calling.engines import Engine
 from function_calling.errors import EngineError
 from function_calling.formats import Format
+from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
 from function_calling.messages import (
     Alternative,
@@ -62,44 +63,53 @@ class Turn:
     answered: Sequence[tuple[str, Any]] = ()
     reminded: str | None = None
     _written: str = ""
+    _begun: tuple[str, ...] = ()
     _thought: str = ""
-    _calls: int = 0
     _usage: Usage = field(default_factory=Usage)
-    _due: tuple[str, ...] = ()
-    _reason: FinishReason | None = None
+    _reason: FinishReason = "stop"
     _tokens: list[TokenLogprob] = field(default_factory=list)
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Text and calls in turn, until the model ends or a limit is met."""
-        if self.choice.mode == "required":
-            self._due = self.choice.names
-        while self._reason is None:
-            if self._due:
-                event = await self._call(self._due)
-                if event is not None:
-                    self.reminded = None
+        """Text, then calls, until the model ends or a limit is met."""
+        told = again = False
+        while not told:
+            async with aclosing(self._reply()) as reply:
+                async for event in reply:
+                    told = True
                     yield event
-            else:
-                async with aclosing(self._text()) as text:
-                    async for delta in text:
-                        self.reminded = None
-                        yield delta
-                if self._reason == "stop":
-                    self._begin_again()
+            again = self._reason == "stop" and self._may_remind()
+            if told or not again:
+                break
+            self._begin_again()
         yield Finished(self._reason, self._usage)
 
-    def _begin_again(self) -> bool:
+    def _may_remind(self) -> bool:
+        return self.reminded not in (None, self.prompt)
+
+    def _begin_again(self) -> None:
         """Forget the reply, of which nothing was told, and remind the model of the results."""
-        if self.reminded in (None, self.prompt):
-            return False
+        assert self.reminded is not None
         self.prompt, self.reminded = self.reminded, None
-        self._written, self._reason = "", None
+        self._written, self._begun = "", ()
         self._tokens.clear()
-        return True
+
+    async def _reply(self) -> AsyncGenerator[TextDelta | ToolCall, None]:
+        told = False
+        if self.choice.mode == "required":
+            self._begun = self.choice.names
+        else:
+            async with aclosing(self._text()) as text:
+                async for delta in text:
+                    told = True
+                    yield delta
+        if self._begun:
+            async with aclosing(self._calls(new=not told)) as calls:
+                async for event in calls:
+                    yield event
 
     async def _text(self) -> AsyncGenerator[TextDelta, None]:
         """Free text, until it ends or a call begins."""
-        detector = CallDetector(self.form, tuple(self.schemas), behind_call=self._calls > 0)
+        detector = CallDetector(self.form, tuple(self.schemas))
         generated = ""
         async with aclosing(self._generate(self._free())) as pieces:
             async for piece in pieces:
@@ -108,22 +118,20 @@ class Turn:
                 content, start = detector.feed(piece.text)
                 if piece.finish_reason and start is None:
                     content += detector.rest()
-                    self._reason = "tool_calls" if self._calls else piece.finish_reason
+                    self._reason = piece.finish_reason
                 if detector.over:
-                    self._reason = "tool_calls" if self._calls else "stop"
+                    self._reason = "stop"
                 if start is not None:
-                    content = self._begin_call(start, content)
-                    if not self._calls:
-                        begun = start.space + detector.from_start()
-                        self._written += generated.removesuffix(begun)
+                    content = self._begin_calls(start, content)
+                    self._written = generated.removesuffix(start.space + detector.from_start())
                 if content:
                     yield TextDelta(content, self._logprobs(content))
                 if start is not None or detector.over:
                     return
 
-    def _begin_call(self, start: CallStart, content: str) -> str:
-        """Make the call due; what of the content before it is told."""
-        self._due = (start.name,) if start.name else tuple(self.schemas)
+    def _begin_calls(self, start: CallStart, content: str) -> str:
+        """Make the calls due; what of the content before them is told."""
+        self._begun = (start.name,) if start.name else tuple(self.schemas)
         if not self._is_answer(start.name):
             return content
         self._thought = content
@@ -132,12 +140,12 @@ class Turn:
     def _free(self) -> Sampling:
         """How text is generated: free, or as JSON with the offered calls beside it."""
         sampling = self.sampling.but(special_tokens=self.form.special_tokens)
-        if self.content_schema is None or self._calls:
+        if self.content_schema is None:
             return sampling
         before = ("Final Answer: ",) if self.form.steps else ()
         alternatives: list[Alternative] = [(*before, JsonSlot(dict(self.content_schema)))]
         for name, schema in self.schemas.items():
-            head = self.form.before_call("", 0) + self.form.call_head((name,))
+            head = self.form.before_call("") + self.form.call_head((name,))
             alternatives.append((head, *self.form.call_rest(name, schema, (name,))))
         return sampling.but(constraint=tuple(alternatives))
 
@@ -145,42 +153,48 @@ class Turn:
         """Whether this is the format's own tool, which no client offered."""
         return name is not None and name not in self.choice.names
 
-    async def _call(self, names: tuple[str, ...]) -> ToolCall | TextDelta | None:
-        """One call of one of `names`; None when the tokens ran out before it was complete."""
-        self._due = ()
-        self._written += self.form.before_call(self._written, self._calls)
-        self._written += self.form.call_head(names, self._calls)
-        alternatives = tuple(self.form.call_rest(each, self.schemas[each], names) for each in names)
-        text, reason = "", None
-        sampling = self.sampling.but(stop=(), constraint=alternatives, logprobs=None)
+    async def _calls(self, *, new: bool) -> AsyncGenerator[ToolCall | TextDelta, None]:
+        """The list of calls of which the first has begun, each as soon as it is complete.
+
+        Args:
+            new: Whether nothing of the reply was told yet.
+        """
+        most = MOST_CALLS if self.choice.parallel and self.choice.names else 1
+        calls = CallList(self.form, self._begun, self.choice.names, self.schemas, most)
+        self._written += self.form.before_call(self._written) + self.form.call_head(self._begun)
+        async with aclosing(self._read(calls)) as read:
+            async for name, arguments in read:
+                values = json.loads(arguments)
+                if self._is_answer(name):
+                    self._reason = "stop"
+                    yield TextDelta(self.form.answer(values, self._thought))
+                    return
+                if new and (name, values) in self.answered and self._may_remind():
+                    self._reason = "stop"
+                    return
+                new = False
+                yield ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
+
+    async def _read(self, calls: CallList) -> AsyncGenerator[tuple[str, str], None]:
+        """Name and arguments of each call that the engine writes; sets how the list ended."""
+        text, self._reason = "", "tool_calls"
+        sampling = self.sampling.but(stop=(), constraint=calls.constraint(), logprobs=None)
         async with aclosing(self._generate(sampling)) as pieces:
             async for piece in pieces:
                 text += piece.text
-                reason = piece.finish_reason
-        if reason == "length":
-            self._reason = "length"
-            return None
-        self._written += text
-        name, arguments = self._read(text, names)
-        if self._is_answer(name):
-            self._reason = "stop"
-            return TextDelta(self.form.answer(json.loads(arguments), self._thought))
-        if (name, json.loads(arguments)) in self.answered and self._begin_again():
-            return None
-        self._calls += 1
-        if not self.choice.parallel or self._calls == MOST_CALLS:
-            self._reason = "tool_calls"
-        return ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
-
-    def _read(self, text: str, names: tuple[str, ...]) -> tuple[str, str]:
-        """The call's name and arguments, once it is seen to be what the constraint promised."""
-        try:
-            name, arguments = self.form.read_call(text, names, self.schemas)
-        except ValueError:
-            name, arguments = "", text
-        if name not in names:
-            raise EngineError(f"The engine broke the constraint on {names}: {arguments[:200]!r}")
-        return name, arguments
+                for call in calls.feed(piece.text):
+                    yield call
+                if calls.full:
+                    return
+                if piece.finish_reason:
+                    for call in calls.finish():
+                        yield call
+                    if calls.complete:
+                        return
+                    if piece.finish_reason == "length":
+                        self._reason = "length"
+                        return
+        raise EngineError(f"The engine broke the constraint on {self._begun}: {text[:200]!r}")
 
     async def _generate(self, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """Go on from what is written, within the tokens that are left; counts what it costs."""

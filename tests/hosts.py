@@ -13,7 +13,7 @@ import httpx2
 import psutil
 from conftest import SERVERS_ENVIRONMENT
 
-from function_calling.serving import is_ready
+from function_calling.cli.serve import is_ready
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"

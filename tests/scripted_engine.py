@@ -21,6 +21,7 @@ from function_calling.messages import (
     JsonSlot,
     OneOf,
     Piece,
+    Repeat,
     Sampling,
     TextSlot,
     TokenLogprob,
@@ -68,11 +69,11 @@ LLAMA31 = """\
 """What is particular in Llama 3.1's template: one call a turn, results quoted, role ipython."""
 
 
-@dataclass(frozen=True)
 class Fills:
-    """The engine obeys the constraint in the shortest way, for the named tool or the first."""
+    """The engine obeys the constraint in the shortest way: it calls these tools, or the first."""
 
-    tool: str | None = None
+    def __init__(self, *tools: str) -> None:
+        self.tools = tools
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class ScriptedEngine:
         self, turn: str | Fills | Fails | Hangs, prompt_tokens: int, sampling: Sampling
     ) -> Iterator[Piece]:
         if isinstance(turn, Fills):
-            text = shortest(sampling.constraint, turn.tool)
+            text = shortest(sampling.constraint, *turn.tools)
         else:
             text = turn if isinstance(turn, str) else turn.text
         stops = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
@@ -176,12 +177,34 @@ def likeliest(token: str, most: int | None) -> tuple[TokenLogprob, ...]:
     return (TokenLogprob(token, -math.log(2), tuple(top)),)
 
 
-def shortest(constraint: tuple[Alternative, ...], tool: str | None = None) -> str:
-    """A short text that the constraint allows: the alternative of `tool`, or the first."""
-    wanted = constraint[0]
-    if tool is not None and len(constraint) > 1:
-        wanted = next(each for each in constraint if str(each[0]).startswith(f'{tool}"'))
-    return _shortest(wanted)
+def shortest(constraint: tuple[Alternative, ...], *tools: str) -> str:
+    """A short text that the constraint allows: calls of the tools, or the first alternative."""
+    first, *rest = constraint[0]
+    if not isinstance(first, OneOf):
+        return _shortest(constraint[0])
+    text = _call(first, *tools[:1])
+    for part in rest:
+        if isinstance(part, Repeat):
+            *head, calls = part.part
+            assert isinstance(calls, OneOf)
+            text += "".join(_shortest(tuple(head)) + _call(calls, tool) for tool in tools[1:])
+        else:
+            text += _shortest((part,))
+    return text
+
+
+def first_calls(sampling: Sampling) -> tuple[Alternative, ...]:
+    """The calls with which a list may begin, where its constraint is one."""
+    calls = sampling.constraint[0][0]
+    assert isinstance(calls, OneOf)
+    return calls.alternatives
+
+
+def _call(calls: OneOf, tool: str = "") -> str:
+    wanted = calls.alternatives
+    if tool and len(wanted) > 1:
+        wanted = tuple(each for each in wanted if str(each[0]).startswith(tool))
+    return _shortest(wanted[0])
 
 
 def _shortest(alternative: Alternative) -> str:

@@ -12,6 +12,7 @@ from scripted_engine import (
     Hangs,
     ScriptedEngine,
     chatml_model,
+    first_calls,
     llama31_model,
 )
 
@@ -21,6 +22,7 @@ from function_calling.messages import (
     Event,
     Finished,
     JsonSlot,
+    Repeat,
     Sampling,
     TextDelta,
     Tool,
@@ -138,7 +140,7 @@ async def test_stop_strings_end_the_text() -> None:
 
 async def test_the_sampling_reaches_the_engine() -> None:
     """Temperature, top_p and seed hold for text and for calls."""
-    engine = ScriptedEngine("<tool_call>", Fills(), "")
+    engine = ScriptedEngine("<tool_call>", Fills())
     sampling = Sampling(max_tokens=50, temperature=0.3, top_p=0.9, seed=7)
     await events_of(chatml_model(engine), AUTO, sampling)
     assert {(s.temperature, s.top_p, s.seed) for s in engine.samplings} == {(0.3, 0.9, 7)}
@@ -157,18 +159,18 @@ async def test_a_named_call_is_written_up_to_its_arguments(make: Make) -> None:
     assert text_of(events) == ""
     head = engine.prompts[0].rpartition('{"name": "')[2]
     assert head in {'today", "arguments":', 'today", "parameters":'}
-    assert [len(alternative) for alternative in engine.samplings[0].constraint] == [2]
+    assert [len(alternative) for alternative in first_calls(engine.samplings[0])] == [2]
 
 
 @BOTH_MODELS
 @pytest.mark.parametrize("call", [CALL_CONVERT, CALL_TODAY])
 async def test_a_required_call_is_one_of_the_tools(make: Make, call: tuple[str, object]) -> None:
     """Each tool is an alternative, with its own arguments."""
-    engine = ScriptedEngine(Fills(call[0]), "")
+    engine = ScriptedEngine(Fills(call[0]))
     events = await events_of(make(engine), REQUIRED)
     assert calls_of(events) == [call]
     assert engine.prompts[0].endswith('{"name": "')
-    firsts = [str(alternative[0]).split('"')[0] for alternative in engine.samplings[0].constraint]
+    firsts = [str(each[0]).split('"')[0] for each in first_calls(engine.samplings[0])]
     assert firsts == list(NAMES)
 
 
@@ -177,7 +179,7 @@ async def test_the_constraint_is_the_tools_own_schema() -> None:
     engine = ScriptedEngine(Fills())
     model = chatml_model(engine)
     await events_of(model, ToolChoice("required", ("convert",), parallel=False))
-    slot, close = engine.samplings[0].constraint[0]
+    slot, close = first_calls(engine.samplings[0])[0]
     assert slot == JsonSlot(model.constraint(CONVERT))
     assert close == "}\n</tool_call>"
 
@@ -198,12 +200,27 @@ async def test_auto_with_one_allowed_tool_calls_no_other() -> None:
     assert (text_of(events), calls_of(events)) == (text, [])
 
 
-async def test_a_required_call_may_be_followed_by_others() -> None:
-    """The first is forced, the next ones are the model's."""
-    engine = ScriptedEngine(Fills("today"), "\n<tool_call>", Fills("convert"), "\n")
-    events = await events_of(chatml_model(engine), REQUIRED)
-    assert calls_of(events) == [CALL_TODAY, CALL_CONVERT]
+@BOTH_MODELS
+@pytest.mark.parametrize("begun", ["", "today"], ids=["required", "auto"])
+async def test_one_generation_writes_all_calls(make: Make, begun: str) -> None:
+    """Also behind one that the model has begun: the others may be of any tool."""
+    turns = [f'So. {{"name": "{begun}", "arguments":'] if begun else []
+    engine = ScriptedEngine(*turns, Fills("today", "convert", "today"))
+    events = await events_of(make(engine), AUTO if begun else REQUIRED)
+    assert calls_of(events) == [CALL_TODAY, CALL_CONVERT, CALL_TODAY]
     assert end_of(events).reason == "tool_calls"
+    assert len({event.id for event in events if isinstance(event, ToolCall)}) == 3
+    assert len(engine.prompts) == len(turns) + 1
+
+
+async def test_a_call_leaves_while_the_next_one_is_written() -> None:
+    """Its client may begin to carry it out."""
+    written = 'today", "arguments": {}}\n</tool_call>\n<tool_call>\n{"name": "con'
+    reply = chatml_model(ScriptedEngine(Hangs(written))).reply(USER, TOOLS, REQUIRED, Sampling())
+    async with aclosing(reply) as events:
+        call = await anext(events)
+    assert isinstance(call, ToolCall)
+    assert (call.name, call.arguments) == ("today", "{}")
 
 
 async def test_stop_strings_cannot_cut_a_forced_call() -> None:
@@ -227,7 +244,7 @@ async def test_a_tool_without_arguments_can_only_be_called_with_none() -> None:
     """Its schema allows the empty object alone."""
     engine = ScriptedEngine(Fills())
     await events_of(chatml_model(engine), NAMED)
-    slot = engine.samplings[0].constraint[0][0]
+    slot = first_calls(engine.samplings[0])[0][0]
     assert isinstance(slot, JsonSlot)
     assert (slot.schema["properties"], slot.schema["additionalProperties"]) == ({}, False)
 
@@ -249,7 +266,7 @@ async def test_auto_goes_on_with_a_call_where_the_model_begins_one(
     make: Make, beginning: str
 ) -> None:
     """Any spelling that names a tool; what the model wrote behind it is not used."""
-    engine = ScriptedEngine(beginning, Fills(), "")
+    engine = ScriptedEngine(beginning, Fills())
     events = await events_of(make(engine), AUTO)
     assert calls_of(events) == [CALL_TODAY]
     assert text_of(events) == ""
@@ -264,16 +281,16 @@ async def test_auto_goes_on_with_a_call_where_the_model_begins_one(
 )
 async def test_auto_has_the_tool_chosen_where_the_tag_names_none(make: Make, tag: str) -> None:
     """Behind a tag an unknown name can't be written: the choice is one of the alternatives."""
-    engine = ScriptedEngine(f'{tag}{{"name": "unknown", "arguments": {{}}}}', Fills("convert"), "")
+    engine = ScriptedEngine(f'{tag}{{"name": "unknown", "arguments": {{}}}}', Fills("convert"))
     events = await events_of(make(engine), AUTO)
     assert calls_of(events) == [CALL_CONVERT]
     assert "unknown" not in engine.prompts[1]
-    assert len(engine.samplings[1].constraint) == 2
+    assert len(first_calls(engine.samplings[1])) == 2
 
 
 async def test_the_free_text_is_stopped_as_soon_as_a_call_is_sure() -> None:
     """Its tokens would be thrown away."""
-    engine = ScriptedEngine("<tool_call>\n" + "x" * 1000, Fills(), "")
+    engine = ScriptedEngine("<tool_call>\n" + "x" * 1000, Fills())
     await events_of(chatml_model(engine), AUTO)
     assert engine.said[0] == "<tool_call>\n"
     assert engine.aborted == 1
@@ -281,7 +298,7 @@ async def test_the_free_text_is_stopped_as_soon_as_a_call_is_sure() -> None:
 
 async def test_text_before_a_call_is_content_and_stays_in_the_prompt() -> None:
     """Without the space that parts the two."""
-    engine = ScriptedEngine('I look it up. \n\n{"name": "today", "arguments": ', Fills(), "")
+    engine = ScriptedEngine('I look it up. \n\n{"name": "today", "arguments": ', Fills())
     events = await events_of(chatml_model(engine), AUTO)
     assert text_of(events) == "I look it up."
     assert engine.prompts[1] == (
@@ -303,42 +320,6 @@ async def test_text_leaves_before_the_call_is_made() -> None:
     assert len(engine.prompts) == 1
 
 
-async def test_text_behind_a_call_ends_the_reply_and_is_not_told() -> None:
-    """It is the model's guess at the result; the rest is not even sampled."""
-    engine = ScriptedEngine(Fills("today"), "\nIt is Monday. " + "x" * 1000)
-    events = await events_of(chatml_model(engine), REQUIRED)
-    assert text_of(events) == ""
-    assert end_of(events).reason == "tool_calls"
-    assert engine.said[1] == "\nIt"
-    assert engine.aborted == 1
-
-
-@pytest.mark.parametrize(
-    ("make", "between"),
-    [
-        (chatml_model, '\n<tool_call>\n{"name": "'),
-        (chatml_model, '\n\n{"name": "today", "arguments": '),
-        (llama31_model, '; {"name": "today", "parameters": '),
-        (llama31_model, ';{"name": "today", "parameters": '),
-        (llama31_model, ' ; {"name": "today", "parameters": '),
-        (llama31_model, '\n{"name": "today", "parameters": '),
-        (llama31_model, "\n<|python_tag|>"),
-    ],
-)
-async def test_calls_may_follow_each_other_as_the_family_parts_them(
-    make: Make, between: str
-) -> None:
-    """What parts them is no text of the reply."""
-    engine = ScriptedEngine(Fills("convert"), between, Fills("today"), "", piece_length=1)
-    model = make(engine)
-    events = await events_of(model, REQUIRED)
-    assert calls_of(events) == [CALL_CONVERT, CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
-    assert len({event.id for event in events if isinstance(event, ToolCall)}) == 2
-    parted = model.form.call_close + model.form.call_separator + model.form.call_head(("x", "y"))
-    assert parted in engine.prompts[2]
-
-
 @pytest.mark.parametrize("choice", [ONE_AT_MOST, ToolChoice("required", NAMES, parallel=False)])
 async def test_without_parallel_calls_the_reply_ends_with_the_first(choice: ToolChoice) -> None:
     """Nothing is generated behind it."""
@@ -350,18 +331,29 @@ async def test_without_parallel_calls_the_reply_ends_with_the_first(choice: Tool
 
 
 async def test_a_model_that_does_not_stop_calling_is_stopped() -> None:
-    """It is stuck."""
-    engine = ScriptedEngine(*["<tool_call>", Fills("today")] * MOST_CALLS)
-    events = await events_of(chatml_model(engine), AUTO)
+    """The grammar has no room for another call, and the last is not waited for to end."""
+    engine = ScriptedEngine(Fills(*["today"] * MOST_CALLS))
+    events = await events_of(chatml_model(engine), REQUIRED)
     assert calls_of(events) == [CALL_TODAY] * MOST_CALLS
     assert end_of(events).reason == "tool_calls"
+    (again,) = [each for each in engine.samplings[0].constraint[0] if isinstance(each, Repeat)]
+    assert again.most == MOST_CALLS - 1
 
 
-async def test_tokens_that_run_out_behind_a_call_do_not_unmake_it() -> None:
-    """The call is complete; what might have come is not missed."""
-    engine = ScriptedEngine(Fills("today"), "\n\n\n\n", piece_length=1)
-    tokens = len(json.dumps({})) + len('today", "arguments":}\n</tool_call>')
-    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=tokens + 2))
+async def test_tokens_that_run_out_between_calls_are_length() -> None:
+    """What was complete has left; what might have come is missing."""
+    first = len('today", "arguments":{}}\n</tool_call>')
+    engine = ScriptedEngine(Fills("today", "convert"), piece_length=1)
+    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=first + 2))
+    assert calls_of(events) == [CALL_TODAY]
+    assert end_of(events).reason == "length"
+
+
+async def test_tokens_that_run_out_with_the_lists_end_do_not_unmake_it() -> None:
+    """Nothing is missing."""
+    first = len('today", "arguments":{}}\n</tool_call>')
+    engine = ScriptedEngine(Fills("today"), piece_length=1)
+    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=first))
     assert calls_of(events) == [CALL_TODAY]
     assert end_of(events).reason == "tool_calls"
 
@@ -378,20 +370,16 @@ async def test_no_tokens_left_for_a_call_are_length() -> None:
 
 async def test_the_tokens_left_are_what_the_next_part_may_use() -> None:
     """max_tokens holds for the whole reply."""
-    engine = ScriptedEngine("<tool_call>", Fills("today"), "", piece_length=4)
+    engine = ScriptedEngine("<tool_call>", Fills("today"), piece_length=4)
     events = await events_of(chatml_model(engine), AUTO, Sampling(max_tokens=40))
     spent = [-(len(text) // -4) for text in engine.said]
-    assert [sampling.max_tokens for sampling in engine.samplings] == [
-        40,
-        40 - spent[0],
-        40 - spent[0] - spent[1],
-    ]
+    assert [sampling.max_tokens for sampling in engine.samplings] == [40, 40 - spent[0]]
     assert end_of(events).usage.completion_tokens == sum(spent)
 
 
 async def test_usage_counts_the_prompt_once_and_each_sampled_token_once() -> None:
     """However many generations a reply took."""
-    engine = ScriptedEngine("Look: <tool_call>", Fills("today"), "\n<tool_call>", Fills(), "ok")
+    engine = ScriptedEngine("Look: <tool_call>", Fills("today", "convert"))
     events = await events_of(chatml_model(engine), AUTO)
     assert len(calls_of(events)) == 2
     assert end_of(events).usage == Usage(
@@ -438,7 +426,7 @@ async def test_a_model_that_does_not_use_a_result_is_reminded_of_it(
 
 async def test_a_call_made_again_for_all_reminding_is_handed_on() -> None:
     """A state may have changed since."""
-    events = await with_result(ScriptedEngine(BEGUN, Fills("today"), BEGUN, Fills("today"), ""))
+    events = await with_result(ScriptedEngine(BEGUN, Fills("today"), BEGUN, Fills("today")))
     assert calls_of(events) == [CALL_TODAY]
 
 
@@ -451,8 +439,8 @@ async def test_a_model_that_says_nothing_even_when_reminded_has_said_nothing() -
 @pytest.mark.parametrize(
     ("turns", "choice"),
     [
-        ((BEGUN.replace("today", "convert"), Fills("convert"), ""), AUTO),
-        (("Let me see. " + BEGUN, Fills("today"), ""), AUTO),
+        ((BEGUN.replace("today", "convert"), Fills("convert")), AUTO),
+        (("Let me see. " + BEGUN, Fills("today")), AUTO),
         ((Fills("today"),), NAMED),
     ],
     ids=["another call", "text before it", "forced"],

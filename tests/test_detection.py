@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function_calling.formats import HERMES, LLAMA3, Format
+from function_calling.formats import HERMES, JSON_LIST, LLAMA3, Format
 from function_calling.formats.detection import CallDetector, CallStart
 
 # Those whose models also fall back to bare JSON.
-JSON_FORMATS = [HERMES, LLAMA3]
+JSON_FORMATS = [HERMES, JSON_LIST, LLAMA3]
 NAMES = ("get_weather", "get", "search", "f.g-h(1)")
 
 # Text, what of it is content, and the name told by the start.
@@ -145,7 +145,7 @@ def cut(text: str, places: Iterable[int]) -> list[str]:
 
 def cases(form: Format) -> dict[str, tuple[str, str, str | None]]:
     """The calls that `form` knows, by a name for each."""
-    return CALLS | (HERMES_CALLS if form is HERMES else LLAMA3_CALLS)
+    return CALLS | (LLAMA3_CALLS if form is LLAMA3 else HERMES_CALLS)
 
 
 ALL_CALLS = [

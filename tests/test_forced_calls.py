@@ -41,17 +41,23 @@ async def forced(
     model: ChatModel, form: str, tools: list[Tool], names: tuple[str, ...], sampling: Sampling
 ) -> ToolCall:
     """The call that a reply is, with nothing beside it."""
-    choice = ToolChoice("required", names, parallel=False)
+    (call,) = await forced_list(model, form, tools, ToolChoice("required", names, False), sampling)
+    return call
+
+
+async def forced_list(
+    model: ChatModel, form: str, tools: list[Tool], choice: ToolChoice, sampling: Sampling
+) -> list[ToolCall]:
+    """The calls that a reply is, with nothing beside them."""
     message = {"role": "user", "content": "Call a tool."}
-    events = [
-        event async for event in model.reply([message], tools, choice, sampling, tool_format=form)
-    ]
-    call, finished = events
-    assert isinstance(call, ToolCall)
+    reply = model.reply([message], tools, choice, sampling, tool_format=form)
+    *calls, finished = [event async for event in reply]
     assert isinstance(finished, Finished)
     assert finished.reason == "tool_calls"
-    assert call.name in names
-    return call
+    made = [call for call in calls if isinstance(call, ToolCall)]
+    assert made == calls
+    assert {call.name for call in made} <= set(choice.names)
+    return made
 
 
 def forced_by_walk(form: str, tools: list[Tool], names: tuple[str, ...], seed: int) -> ToolCall:
@@ -87,6 +93,26 @@ def test_whatever_is_written_under_the_constraint_is_a_valid_call(
         call = forced_by_walk(form, tools, callable_, seed + index)
         check(call, tools)
         assert len(call.arguments.encode()) <= MOST_ARGUMENTS
+
+
+@pytest.mark.slow
+@each_format
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@given(offer=offered(1, 2), seed=st.integers(0, 2**32))
+def test_whatever_list_is_written_is_valid_calls_however_it_is_cut(
+    form: str, offer: list[dict[str, Any]], seed: int
+) -> None:
+    """Byte by byte as in one piece."""
+    tools = tools_of(offer)
+    choice = ToolChoice("required", tuple(tool.name for tool in tools))
+    told = []
+    for model in MODEL, walking_model(piece_length=1):
+        sampling = Sampling(seed=seed)
+        calls = asyncio.run(forced_list(model, form, tools, choice, sampling))
+        told.append([(call.name, call.arguments) for call in calls])
+        for call in calls:
+            check(call, tools)
+    assert told[0] == told[1]
 
 
 def of(**properties: Any) -> dict[str, Any]:

@@ -1,22 +1,17 @@
 """Messages and tools become the prompt that the model's family was trained on."""
 
 import json
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scripted_engine import CHATML, LLAMA31
 
 from function_calling.errors import RequestError
-from function_calling.formats import FORMATS, HERMES, LLAMA3, Format, choose_format
-from function_calling.formats.arguments import JsonArguments
+from function_calling.formats import FORMATS, HERMES, JSON_LIST, LLAMA3, Format, choose_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import JsonSlot, Message, Tool
+from function_calling.messages import Message, Tool
 from function_calling.settings import TOOL_FORMATS
 
-JSON_FORMATS = [form for form in FORMATS.values() if isinstance(form.arguments, JsonArguments)]
 CONVERT = Tool("convert", "Convert money, e.g. €", {"type": "object", "properties": {"amount": {}}})
 TODAY = Tool("today", "", {"type": "object", "properties": {}})
 CONVERT_JSON = (
@@ -86,8 +81,9 @@ def test_every_format_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("name", "template", "form"),
     [
-        ("auto", CHATML, HERMES),
-        ("auto", "", HERMES),
+        ("auto", CHATML, JSON_LIST),
+        ("auto", "", JSON_LIST),
+        ("auto", HERMES_FAULTY, JSON_LIST),
         ("auto", HERMES_NATIVE, HERMES),
         ("auto", LLAMA31, LLAMA3),
         ("auto", 'Respond in the format {"name": function name, "parameters": …', LLAMA3),
@@ -98,12 +94,13 @@ def test_every_format_can_be_set() -> None:
 def test_the_template_tells_the_format_unless_it_is_set(
     name: str, template: str, form: Format
 ) -> None:
-    """A template that speaks none gets hermes."""
+    """A template that speaks none, or wrongly, gets a list of JSON."""
     assert choose_format(name, template) is form
 
 
 def test_a_template_that_writes_the_calls_wrongly_is_not_trusted_with_them() -> None:
     """Doubled braces in the example are copied by the model, so the example must be ours."""
+    assert not JSON_LIST.native(HERMES_FAULTY)
     assert HERMES.native(HERMES_NATIVE)
     assert not HERMES.native(HERMES_FAULTY)
     assert not HERMES.native(CHATML)
@@ -116,24 +113,13 @@ def test_a_template_that_writes_the_calls_wrongly_is_not_trusted_with_them() -> 
 @pytest.mark.parametrize(
     ("form", "text"),
     [
-        (HERMES, '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'),
-        (LLAMA3, '{"name": "f", "parameters": {"a": 1}}'),
-    ],
-)
-def test_a_call_is_spelled_as_the_family_spells_it(form: Format, text: str) -> None:
-    """The whole text of one call, byte for byte."""
-    assert form.calls([("f", '{"a": 1}')]) == text
-
-
-@pytest.mark.parametrize(
-    ("form", "text"),
-    [
         (
             HERMES,
             '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>\n'
             '<tool_call>\n{"name": "g", "arguments": {}}\n</tool_call>',
         ),
         (LLAMA3, '{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}'),
+        (JSON_LIST, '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]'),
     ],
 )
 def test_calls_of_one_turn_are_parted_as_the_family_parts_them(form: Format, text: str) -> None:
@@ -143,33 +129,9 @@ def test_calls_of_one_turn_are_parted_as_the_family_parts_them(form: Format, tex
 
 @pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 def test_a_call_is_parted_from_what_stands_before_it(form: Format) -> None:
-    """Nothing at the beginning, a line break behind text, the separator behind a call."""
-    assert form.before_call("", 0) == form.calls_open
-    assert form.before_call("Let me see.", 0) == "\n" + form.calls_open
-    assert form.before_call("…", 1) == form.call_separator
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("form", JSON_FORMATS, ids=[form.name for form in JSON_FORMATS])
-@pytest.mark.parametrize("names", [("f",), ("f", "g")], ids=["one tool", "two tools"])
-@settings(max_examples=30)
-@given(
-    arguments=st.dictionaries(
-        st.text(), st.integers() | st.text() | st.dictionaries(st.text(), st.none()), max_size=3
-    )
-)
-def test_a_call_is_read_as_it_is_written(
-    form: Format, names: tuple[str, ...], arguments: dict[str, Any]
-) -> None:
-    """Head, slot and close make the spelling, and are read back to name and arguments."""
-    text = json.dumps(arguments)
-    schema = {"type": "object"}
-    rest = form.call_rest("f", schema, names)
-    assert JsonSlot(schema) in rest
-    generated = "".join(text if isinstance(part, JsonSlot) else part for part in rest)
-    assert form.read_call(generated, names, {}) == ("f", text)
-    written = form.calls_open + form.call_head(names) + generated + form.calls_close
-    assert written.replace(" ", "") == form.calls([("f", text)]).replace(" ", "")
+    """Nothing at the beginning, a line break behind text."""
+    assert form.before_call("") == form.calls_open
+    assert form.before_call("Let me see.") == "\n" + form.calls_open
 
 
 # Plain turns: the template knows nothing of tools
@@ -201,6 +163,24 @@ def test_hermes_makes_a_system_turn_where_there_is_none() -> None:
     text = prompt(HERMES, CHATML, [USER], (TODAY,))
     assert text.startswith("<|im_start|>system\n# Tools\n\n")
     assert text.count("# Tools") == 1
+
+
+def test_several_calls_are_shown_in_the_list_that_the_model_is_asked_for() -> None:
+    """Asked for and shown alike, with their results as the format tells them."""
+    history = [
+        USER,
+        called(("a", "convert", '{"amount": 42}'), ("b", "today", "{}")),
+        result("a", "131.95"),
+        result("b", "Monday"),
+    ]
+    text = prompt(JSON_LIST, CHATML, history, (TODAY,))
+    system, _, assistant, results, _ = text.split("<|im_end|>\n")
+    assert system.endswith('[{"name": <function-name>, "arguments": <args-json-object>}, ...]')
+    assert assistant == (
+        '<|im_start|>assistant\n[{"name": "convert", "arguments": {"amount": 42}}, '
+        '{"name": "today", "arguments": {}}]'
+    )
+    assert results.count("<tool_response>") == 2
 
 
 def test_llama3_tells_the_tools_in_the_first_user_turn() -> None:

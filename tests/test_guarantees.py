@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from scripted_engine import Fills, ScriptedEngine, chatml_model
+from scripted_engine import Fills, ScriptedEngine, chatml_model, first_calls
 from v1_client import Serve, error_of, events_of, http, post, serving
 
 from function_calling.engines.grammar import grammar
@@ -60,24 +60,18 @@ def written(form: str, *calls: tuple[str, str]) -> str:
     return FORMATS[form].calls(calls)
 
 
-def next_call(form: str) -> str:
-    """What a model writes behind a call in order to make another."""
-    first = written(form, ("weather", OSLO)).removesuffix(FORMATS[form].calls_close)
-    return written(form, ("weather", OSLO), ("news", OSLO)).removeprefix(first)
-
-
 # Which calls are made
 
 
 @each_format
 async def test_a_required_call_is_made_at_once(serve: Serve, form: str) -> None:
     """The first thing that is sampled is the name of an offered tool."""
-    engine = serve(Fills(), "")
+    engine = serve(Fills())
     choice = await choice_of(form, **FORCED)
     assert calls_of(choice) == [("weather", OSLO)]
     assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
     assert engine.prompts[0].endswith(FORMATS[form].call_head(NAMES))
-    assert len(engine.samplings[0].constraint) == len(NAMES)
+    assert len(first_calls(engine.samplings[0])) == len(NAMES)
 
 
 @each_format
@@ -95,7 +89,7 @@ async def test_a_call_that_the_model_begins_is_finished_under_the_schema(
     serve: Serve, form: str
 ) -> None:
     """What it wrote against the schema is not used; the text before the call is content."""
-    serve("Let me see.\n" + written(form, ("weather", ROME)), Fills(), "")
+    serve("Let me see.\n" + written(form, ("weather", ROME)), Fills())
     choice = await choice_of(form, tools=TOOLS)
     assert calls_of(choice) == [("weather", OSLO)]
     assert choice["message"]["content"] == "Let me see."
@@ -106,7 +100,7 @@ async def test_a_call_that_the_model_begins_is_finished_under_the_schema(
 async def test_a_tool_that_is_not_offered_is_not_called(serve: Serve, form: str) -> None:
     """What names it is content; behind a tag without a name an offered one is written."""
     text = written(form, ("unknown", OSLO))
-    serve(text, Fills(), "")
+    serve(text, Fills())
     choice = await choice_of(form, tools=TOOLS)
     if calls_of(choice):
         assert text.startswith(("<tool_call>", "[TOOL_CALLS]"))
@@ -132,7 +126,7 @@ async def test_allowed_tools_alone_are_called(serve: Serve, form: str, mode: str
     """The model is still told of the others."""
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [NEWS]}}
     begun = [] if mode == "required" else [written(form, ("news", OSLO))]
-    engine = serve(*begun, Fills(), "")
+    engine = serve(*begun, Fills())
     choice = await choice_of(form, tools=TOOLS, tool_choice=allowed)
     assert calls_of(choice) == [("news", OSLO)]
     assert '"name": "weather"' in engine.prompts[0]
@@ -153,12 +147,11 @@ async def test_without_parallel_calls_there_is_one_at_most(
 
 @each_format
 async def test_a_reply_may_make_several_calls(serve: Serve, form: str) -> None:
-    """As the family writes them; each is offered and obeys its schema."""
-    serve(Fills(), next_call(form), Fills(), "")
+    """In one generation, as the family writes them."""
+    engine = serve(Fills("weather", "news"))
     choice = await choice_of(form, **FORCED)
-    names, arguments = zip(*calls_of(choice), strict=True)
-    assert set(names) <= set(NAMES)
-    assert arguments == (OSLO, OSLO)
+    assert calls_of(choice) == [("weather", OSLO), ("news", OSLO)]
+    assert len(engine.prompts) == 1
     assert choice["finish_reason"] == "tool_calls"
 
 
@@ -174,11 +167,11 @@ async def test_functions_are_called_as_tools_are(serve: Serve, form: str) -> Non
 
 async def test_the_sampling_holds_for_calls_too(serve: Serve) -> None:
     """Seed, temperature, `top_p` and biases, in text and in the call behind it."""
-    engine = serve("So.\n<tool_call>", Fills(), "")
+    engine = serve("So.\n<tool_call>", Fills())
     options = {"seed": 7, "temperature": 0.3, "top_p": 0.9, "logit_bias": {"5": 1}}
     assert calls_of(await choice_of("hermes", tools=TOOLS, **options))
     used = [(each.seed, each.temperature, each.top_p, each.logit_bias) for each in engine.samplings]
-    assert used == [(7, 0.3, 0.9, ((5, 1.0),))] * 3
+    assert used == [(7, 0.3, 0.9, ((5, 1.0),))] * 2
 
 
 @each_format
@@ -189,7 +182,7 @@ async def test_names_of_letters_and_digits_are_spelled_in_every_format(
     """Of tools and of arguments, in any script."""
     schema = {"properties": {name: {"type": "integer", "minimum": 7}}, "required": [name]}
     tool = {"type": "function", "function": {"name": name, "parameters": schema}}
-    serve(Fills(), "")
+    serve(Fills())
     choice = await choice_of(form, tools=[tool, NEWS], tool_choice="required")
     ((called, arguments),) = calls_of(choice)
     assert (called, json.loads(arguments)) == (name, {name: 7})
@@ -210,11 +203,11 @@ async def test_a_call_that_is_cut_is_not_told(serve: Serve, form: str) -> None:
 @each_format
 async def test_calls_before_the_one_that_is_cut_are_told(serve: Serve, form: str) -> None:
     """They are whole; the reason says that something is missing."""
-    engine = serve(Fills(), next_call(form), Fills(), "")
+    engine = serve(Fills("weather", "news"))
     await choice_of(form, **FORCED)
-    tokens = sum(-(len(text) // -3) for text in engine.said)
-    serve(Fills(), next_call(form), Fills())
-    choice = await choice_of(form, **FORCED, max_tokens=tokens - 1)
+    tokens = len(engine.said[0]) // 3 * 2 // 3
+    serve(Fills("weather", "news"))
+    choice = await choice_of(form, **FORCED, max_tokens=tokens)
     assert calls_of(choice) == [("weather", OSLO)]
     assert choice["finish_reason"] == "length"
 
@@ -222,7 +215,7 @@ async def test_calls_before_the_one_that_is_cut_are_told(serve: Serve, form: str
 @each_format
 async def test_stop_strings_do_not_cut_a_call(serve: Serve, form: str) -> None:
     """Whatever of it they stand in."""
-    serve(Fills(), "")
+    serve(Fills())
     choice = await choice_of(form, **FORCED, stop=["Oslo", "city", "e", "}"])
     assert calls_of(choice) == [("weather", OSLO)]
 
@@ -238,10 +231,11 @@ async def test_a_stop_string_may_end_text_before_a_call_is_sure(serve: Serve) ->
 @each_format
 async def test_a_streams_calls_are_those_of_the_whole_reply(serve: Serve, form: str) -> None:
     """Joined by their index, behind the same text."""
-    turns = ["Let me see.\n" + written(form, ("weather", ROME)), Fills(), next_call(form), Fills()]
-    serve(*turns, "")
+    turns = "Let me see.\n" + written(form, ("weather", ROME)), Fills("weather", "news")
+    serve(*turns)
     choice = await choice_of(form, tools=TOOLS)
-    serve(*turns, "")
+    assert len(calls_of(choice)) == 2
+    serve(*turns)
     events = await events_of({"messages": [USER], "tool_format": form, "tools": TOOLS})
     deltas = [event["choices"][0]["delta"] for event in events]
     joined: dict[int, list[str]] = {}
@@ -290,7 +284,7 @@ async def test_content_beside_tools_obeys_its_schema(
 @each_format
 async def test_a_call_may_stand_in_place_of_such_content(serve: Serve, form: str) -> None:
     """It is finished under its tool's schema, as it is beside free text."""
-    serve(written(form, ("weather", ROME)), Fills(), "")
+    serve(written(form, ("weather", ROME)), Fills())
     choice = await choice_of(form, tools=TOOLS, response_format=TEAM_FORMAT)
     assert calls_of(choice) == [("weather", OSLO)]
     assert choice["message"]["content"] is None
@@ -300,7 +294,7 @@ async def test_json_that_names_an_offered_tool_is_a_call(serve: Serve) -> None:
     """Also where it was meant as content; without tools it is content."""
     text = '{"name": "weather", "arguments": {"city": "Rome"}}'
     json_object = {"type": "json_object"}
-    serve(text, Fills(), "")
+    serve(text, Fills())
     choice = await choice_of("hermes", tools=TOOLS, response_format=json_object)
     assert calls_of(choice) == [("weather", OSLO)]
     serve(text)
@@ -413,7 +407,7 @@ async def test_open_parameters_are_refused_where_they_cannot_be_spelled(
     schema = {"type": "object", "additionalProperties": {"type": "null"}, "minProperties": 1}
     tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
     body = {"messages": [USER], "tools": [tool], "tool_choice": "required", "tool_format": form}
-    serve(Fills(), "")
+    serve(Fills())
     response = await post(body)
     if isinstance(FORMATS[form].arguments, JsonArguments):
         assert response.status_code == 200

@@ -63,7 +63,7 @@ async def test_unasked_nothing_is_told(serve: Serve) -> None:
 
 async def test_a_calls_tokens_are_no_content(serve: Serve) -> None:
     """The text before it has its probabilities; the call has none."""
-    turns = ["So, <tool_call>", Fills("today"), ""]
+    turns = ["So, <tool_call>", Fills("today")]
     body = {"messages": [USER], "logprobs": True, "tools": [TODAY]}
     serve(*turns)
     choice = (await post(body)).json()["choices"][0]
@@ -83,7 +83,7 @@ async def test_a_calls_tokens_are_no_content(serve: Serve) -> None:
 
 async def test_a_reply_of_calls_alone_has_an_empty_list(serve: Serve) -> None:
     """It was asked for, and there is no content."""
-    serve(Fills("today"), "")
+    serve(Fills("today"))
     body = {"messages": [USER], "logprobs": True, "tools": [TODAY], "tool_choice": "required"}
     choice = (await post(body)).json()["choices"][0]
     assert choice["logprobs"] == {"content": [], "refusal": None}

@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from scripted_engine import Fails, Fills, Hangs, chatml_model, llama31_model
+from scripted_engine import Fails, Fills, Hangs, chatml_model, first_calls, llama31_model
 from v1_client import Serve, chunk, client, error_of, events_of, http, post, serving, without_head
 
 from function_calling.errors import EngineError, RequestError
@@ -26,7 +26,6 @@ TODAY = {"type": "function", "function": {"name": "today"}}
 TOOLS = [CONVERT, TODAY]
 NAMED = {"type": "function", "function": {"name": "convert"}}
 FOREVER = "Money " * 200
-NEXT = '\n{"name": "convert", "arguments":'
 
 
 # Whole replies
@@ -52,7 +51,7 @@ async def test_a_reply_in_words_is_a_chat_completion(serve: Serve) -> None:
 
 async def test_a_reply_of_calls_has_no_content(serve: Serve) -> None:
     """`content` is null, and each call has an id of its own."""
-    serve(Fills("convert"), "\n<tool_call>", Fills("today"), "")
+    serve(Fills("convert", "today"))
     reply = await client().chat.completions.create(
         model="any", messages=[USER], tools=TOOLS, tool_choice="required"
     )
@@ -80,7 +79,7 @@ async def test_the_raw_reply_has_what_sdks_read_and_nothing_unset(serve: Serve) 
 
 async def test_text_and_calls_may_stand_in_one_reply(serve: Serve) -> None:
     """The text is what came before the call."""
-    serve("One moment. <tool_call>", Fills("today"), "")
+    serve("One moment. <tool_call>", Fills("today"))
     reply = await client().chat.completions.create(model="any", messages=[USER], tools=TOOLS)
     assert reply.choices[0].message.content == "One moment."
     assert [call.function.name for call in reply.choices[0].message.tool_calls] == ["today"]
@@ -113,7 +112,7 @@ async def test_a_stream_of_words_has_openais_chunks(serve: Serve) -> None:
 
 async def test_a_stream_of_calls_has_openais_chunks(serve: Serve) -> None:
     """Role with the first call's id and name, then arguments, then one call after the other."""
-    serve(Fills("convert"), "\n<tool_call>", Fills("today"), "")
+    serve(Fills("convert", "today"))
     body = {"messages": [USER], "tools": TOOLS, "tool_choice": "required"}
     events = without_head(await events_of(body))
     ids = [
@@ -130,7 +129,7 @@ async def test_a_stream_of_calls_has_openais_chunks(serve: Serve) -> None:
 
 async def test_a_call_behind_text_opens_in_a_chunk_of_its_own(serve: Serve) -> None:
     """The role was told with the text."""
-    serve("So. <tool_call>", Fills("today"), "")
+    serve("So. <tool_call>", Fills("today"))
     events = without_head(await events_of({"messages": [USER], "tools": TOOLS}))
     for event in events:
         for call in event["choices"][0]["delta"].get("tool_calls", []):
@@ -162,7 +161,7 @@ async def whole_calls_of(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def test_calls_leave_a_stream_whole_where_a_client_wants_it(serve: Serve) -> None:
     """All of them in the last delta, for clients that can't put pieces together."""
-    serve("So. <tool_call>", Fills("convert"), "\n<tool_call>", Fills("today"), "")
+    serve("So. <tool_call>", Fills("convert", "today"))
     body = {"messages": [USER], "tools": TOOLS, "whole_tool_calls": True}
     choices = await whole_calls_of(body)
     assert "".join(choice["delta"]["content"] for choice in choices) == "So."
@@ -189,7 +188,7 @@ async def test_who_spells_tools_as_toolbench_gets_calls_whole(
     serve: Serve, said: bool | None, whole: bool
 ) -> None:
     """Its clients look for them in the last delta; the field has the last word."""
-    serve(Fills(), "")
+    serve(Fills())
     body = {"messages": [USER], "tools": [TODAY["function"]], "tool_choice": "required"}
     events = await events_of({**body, "whole_tool_calls": said})
     deltas = [event["choices"][0]["delta"] for event in events]
@@ -236,7 +235,7 @@ async def test_usage_is_not_streamed_unasked(serve: Serve) -> None:
             [Fills()], {"tools": TOOLS, "tool_choice": NAMED, "max_tokens": 1}, id="cut call"
         ),
         pytest.param(
-            ['So: {"name": "today", "arguments": ', Fills(), NEXT, Fills(), "\n"],
+            ['So: {"name": "today", "arguments": ', Fills("today", "convert")],
             {"tools": TOOLS},
             id="words and calls",
         ),
@@ -583,10 +582,10 @@ async def test_a_forced_choice_constrains_the_engine(
     serve: Serve, choice: Any, names: list[str]
 ) -> None:
     """To the tools that may be called."""
-    engine = serve(Fills(), "")
+    engine = serve(Fills())
     response = await post({"messages": [USER], "tools": TOOLS, "tool_choice": choice})
     assert response.json()["choices"][0]["finish_reason"] == "tool_calls"
-    assert len(engine.samplings[0].constraint) == len(names)
+    assert len(first_calls(engine.samplings[0])) == len(names)
 
 
 async def test_allowed_tools_may_leave_the_model_free(serve: Serve) -> None:
@@ -603,26 +602,26 @@ async def test_allowed_tools_may_leave_the_model_free(serve: Serve) -> None:
 
 async def test_a_tool_that_is_allowed_twice_is_allowed_once(serve: Serve) -> None:
     """The engine is given one alternative."""
-    engine = serve(Fills(), "")
+    engine = serve(Fills())
     choice = allowed_tools("required", [NAMED, NAMED])
     body = {"messages": [USER], "tools": TOOLS, "tool_choice": choice}
     assert (await post(body)).status_code == 200
-    assert len(engine.samplings[0].constraint) == 1
+    assert len(first_calls(engine.samplings[0])) == 1
 
 
 @pytest.mark.parametrize("choice", [NAMED, "required"], ids=["named", "required"])
 async def test_a_forced_call_is_a_reason_of_its_own(serve: Serve, choice: Any) -> None:
     """Agents take "tool_calls" for the sign that there is something to call; a named one too."""
-    serve(Fills("convert"), "", Fills("convert"), "")
+    serve(Fills("convert"))
     body = {"messages": [USER], "tools": TOOLS, "tool_choice": choice}
     assert (await post(body)).json()["choices"][0]["finish_reason"] == "tool_calls"
-    serve(Fills("convert"), "", Fills("convert"), "")
+    serve(Fills("convert"))
     assert (await events_of(body))[-1]["choices"][0]["finish_reason"] == "tool_calls"
 
 
 async def test_a_request_may_name_the_format_of_its_calls(serve: Serve) -> None:
     """For this request alone; an unknown name is refused."""
-    engine = serve(Fills(), "", Fills(), "")
+    engine = serve(Fills(), Fills())
     body = {"messages": [USER], "tools": [TODAY], "tool_choice": "required"}
     for told in ({"tool_format": "react_en"}, {}):
         response = await post({**body, **told})
@@ -942,10 +941,10 @@ async def test_who_is_turned_away_is_told_when_to_come_again(serve: Serve, strea
 
 
 async def test_a_reply_that_has_begun_is_said_to_be_so(serve: Serve) -> None:
-    """Its calls and the text behind go on where others are turned away."""
-    engine = serve("One moment. <tool_call>", Fills("today"), "")
+    """Its calls go on where others are turned away."""
+    engine = serve("One moment. <tool_call>", Fills("today"))
     await client().chat.completions.create(model="any", messages=[USER], tools=TOOLS)
-    assert [sampling.begun for sampling in engine.samplings] == [False, True, True]
+    assert [sampling.begun for sampling in engine.samplings] == [False, True]
 
 
 async def test_an_engine_that_fails_in_mid_stream_ends_it_with_the_error(serve: Serve) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import readme
 
 from function_calling.__main__ import EXAMPLE
-from function_calling.rates import FixedRates
+from function_calling.exchange.rates import FixedRates
 from function_calling.settings import Settings
-from function_calling.toolbox import Toolbox
+from function_calling.toolbox.toolbox import Toolbox
 from tools import CurrencyTools
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,21 +37,19 @@ async def test_the_answer_shown_is_what_the_tool_says() -> None:
     """To the cent and to the letter."""
     toolbox = Toolbox([CurrencyTools(FixedRates()).convert_currency])
     arguments = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
-    outcome = await toolbox.call("convert_currency", json.dumps(arguments), time_limit=5)
-    assert outcome.summary == readme.blocks("text")[0].strip()
+    result = await toolbox.call("convert_currency", json.dumps(arguments), time_limit=5)
+    assert result.summary == readme.blocks("text")[0].strip()
 
 
 async def test_the_tool_shown_is_a_tool() -> None:
-    """It can be offered and called as it stands."""
+    """It can be offered and called as it stands, and its number must have been said."""
     names: dict[str, object] = {}
     exec(readme.blocks("python")[2], names)
-    toolbox = Toolbox([names["days_between"]])  # type: ignore[list-item]
-    days = '{"start": "2026-01-31", "end": "2026-02-28"}'
-    outcome = await toolbox.call("days_between", days, time_limit=5)
-    assert outcome.ok
-    assert outcome.value == 28
-    (schema,) = toolbox.schemas
-    assert schema["function"]["parameters"]["properties"]["start"]["format"] == "date"
+    toolbox = Toolbox([names["pay_invoice"]])  # type: ignore[list-item]
+    result = await toolbox.call("pay_invoice", '{"number": 4711}')
+    assert result.content == "Invoice 4711 is paid."
+    assert list(toolbox.marked("pay_invoice", '{"number": 4711}')) == ["number"]
+    assert toolbox.changes("pay_invoice")
 
 
 def test_the_python_shown_compiles() -> None:

@@ -71,7 +71,7 @@ async def test_a_tool_may_be_called_instead(serve: Serve) -> None:
     choice = (await post(body)).json()["choices"][0]
     assert json.loads(choice["message"]["content"]) == {"goals": 3}
     assert len(engine.samplings[0].constraint) == 2
-    serve('<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call>', Fills(), "")
+    serve('<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call>', Fills())
     choice = (await post(body)).json()["choices"][0]
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["content"] is None
@@ -79,7 +79,7 @@ async def test_a_tool_may_be_called_instead(serve: Serve) -> None:
 
 async def test_a_forced_call_leaves_no_content_to_shape(serve: Serve) -> None:
     """`required` comes first."""
-    serve(Fills(), "")
+    serve(Fills())
     body = {"messages": [USER], "response_format": json_schema(TEAM), "tools": [TODAY]}
     choice = (await post({**body, "tool_choice": "required"})).json()["choices"][0]
     assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["today"]

@@ -12,6 +12,8 @@ import xgrammar
 from jsonschema import Draft202012Validator
 
 from function_calling.engines.structural_tag import structural_tag
+from function_calling.formats import FORMATS
+from function_calling.formats.call_list import CallList
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
 from function_calling.schemas import enforceable
 
@@ -71,6 +73,21 @@ def test_alternatives_are_allowed_whole_and_nothing_else() -> None:
         assert allows(text, *constraint), text
     for text in ("", "ye", "yes, or ", "no", 'f": 13}}\n', 'f": 7}}', 'f":   7}}\n', 'f": 07}}\n'):
         assert not allows(text, *constraint), text
+
+
+def test_a_list_of_calls_goes_on_or_ends_between_its_calls() -> None:
+    """In any format; of more calls than there may be it has no room."""
+    schemas = {"f": {"type": "object", "properties": {}}, "g": {"enum": [{"a": 1}]}}
+    spelled = [("f", "{}"), ("g", '{"a": 1}'), ("f", "{}")]
+    for name in ("json_list", "hermes", "mistral_v11", "react_en", "groq"):
+        form = FORMATS[name]
+        (constraint,) = CallList(form, ("f", "g"), ("f", "g"), schemas, 3).constraint()
+        for count in (1, 2, 3):
+            text = form.calls(spelled[:count]).removeprefix(form.calls_open + form.call_head("fg"))
+            assert allows(text, constraint), text
+            assert not allows(text[:-1], constraint), text
+        more = form.calls([*spelled, spelled[0]])
+        assert not allows(more.removeprefix(form.calls_open + form.call_head("fg")), constraint)
 
 
 def test_a_text_ends_where_its_end_first_stands() -> None:

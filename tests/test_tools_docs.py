@@ -4,19 +4,22 @@ import json
 import re
 import sys
 from dataclasses import fields
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from scripted_server import ScriptedServer, Turn, calls, says
 
-from function_calling.function_schema import Question
+from function_calling.agent.loop import Assistant
 from function_calling.settings import Settings
-from function_calling.tool_sets import load_tool_sets
-from function_calling.toolbox import Toolbox, ToolOutcome
+from function_calling.toolbox.tool_sets import load_tool_sets
+from function_calling.toolbox.toolbox import Toolbox
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs/tools.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+(MADE_UP,) = re.findall(r"^```text\n(.*?)\n```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -26,12 +29,6 @@ def my_tools(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "my_tools", module)
     exec("\n".join(BLOCKS), module.__dict__)
     return module
-
-
-async def call(tool: Any, **arguments: Any) -> ToolOutcome:
-    """What comes of a call, as a model makes it."""
-    context = [Question("What?")]
-    return await Toolbox([tool]).call(tool.__name__, json.dumps(arguments), context=context)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +42,13 @@ async def call(tool: Any, **arguments: Any) -> ToolOutcome:
         ),
         (
             "order",
-            {"items": [{"name": "tea", "price": True, "size": "small"}], "pay": "card"},
-            "order was not called: items.0.price=true is wrong: decimal input should be an "
-            "integer, float, string or Decimal object.",
-        ),
-        (
-            "order",
             {"items": [], "pay": "card", "day": 20260131},
-            "order was not called: day=20260131 is wrong: wanted a date like 2026-01-31.",
+            "order was not called: its arguments are wrong. day=20260131 is wrong: wanted a date "
+            "like 2026-01-31.",
         ),
-        ("shout", {}, "WHAT?"),
         ("opening_hours", {}, "The shop is open from 9 to 17."),
         ("rate", {"currency": "CAD"}, "3.14159"),
-        ("rate", {"currency": "XYZ"}, "XYZ has no rate; wanted one of CAD."),
-        ("pause_alarm", {"minutes": "5"}, "Paused for 5 minutes."),
+        ("rate", {"currency": "XYZ"}, "XYZ has no rate. Give one of CAD."),
         ("erase_everything", {}, "All is gone."),
     ],
 )
@@ -66,33 +56,103 @@ async def test_the_tools_shown_do_what_they_say(
     my_tools: ModuleType, name: str, arguments: dict[str, Any], content: str
 ) -> None:
     """Called as they stand."""
-    assert (await call(getattr(my_tools, name), **arguments)).content == content
+    toolbox = Toolbox([getattr(my_tools, name)])
+    assert (await toolbox.call(name, json.dumps(arguments))).content == content
 
 
-async def test_the_object_shown_offers_its_methods(my_tools: ModuleType) -> None:
-    """By the name that the text gives."""
+async def test_the_object_and_the_set_shown_are_found(my_tools: ModuleType) -> None:
+    """By the names that the text gives; the set has no way out, as it needs none."""
     toolbox = Toolbox(load_tool_sets("my_tools:shelf", {}).functions)
     assert (await toolbox.call("put", '{"title": "Emma"}')).content == "Emma is on the shelf."
     assert (await toolbox.call("look", "")).value == ["Emma"]
-
-
-def test_the_set_shown_is_one(my_tools: ModuleType) -> None:
-    """With its prompt, and no way out that it doesn't need."""
-    tools = load_tool_sets("my_tools:shop,my_tools:days_between", {})
-    assert tools.system_prompt.startswith("You take orders for a shop. If the message is not")
-    assert load_tool_sets("my_tools:shop", {}).names == ["order", "opening_hours"]
+    shop = load_tool_sets("my_tools:shop", {})
+    assert shop.system_prompt.startswith("You take orders for a shop.")
+    assert list(shop.functions) == [my_tools.order, my_tools.opening_hours]
 
 
 def test_the_marks_shown_are_honoured(my_tools: ModuleType) -> None:
     """The one includes the other."""
-    toolbox = Toolbox([my_tools.pause_alarm, my_tools.erase_everything, my_tools.rate])
+    toolbox = Toolbox([my_tools.add_to, my_tools.erase_everything, my_tools.rate])
     changing = [name for name in toolbox.descriptions if toolbox.changes(name)]
-    assert changing == ["pause_alarm", "erase_everything"]
+    assert changing == ["add_to", "erase_everything"]
 
 
-def test_the_first_tool_is_ten_lines() -> None:
-    """With the import that it needs."""
-    assert len([line for line in BLOCKS[0].splitlines() if line]) <= 10
+@pytest.mark.parametrize("index", [0, BLOCKS.index(next(b for b in BLOCKS if "Said" in b))])
+def test_what_is_said_to_be_short_is_ten_lines(index: int) -> None:
+    """With the imports that it needs."""
+    assert len([line for line in BLOCKS[index].splitlines() if line]) <= 10
+
+
+def adding(invoice: str, quantity: int = 3) -> Turn:
+    """The model calls the tool that is shown."""
+    return calls(("add_to", {"invoice": invoice, "quantity": quantity}))
+
+
+@pytest.fixture
+def added(my_tools: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The calls that reached the function."""
+    reached: list[dict[str, Any]] = []
+    function = my_tools.add_to
+
+    @wraps(function)
+    def noted(**arguments: Any) -> str:
+        reached.append(arguments)
+        return str(function(**arguments))
+
+    monkeypatch.setattr(my_tools, "add_to", noted)
+    return reached
+
+
+async def answer(server: ScriptedServer, tool: str, question: str) -> str:
+    """What the assistant makes of a question with one of the tools shown."""
+    settings = Settings(tools=f"my_tools:{tool}", llama_model="scripted")
+    assistant = Assistant(settings, server.client(), {})
+    agent = await assistant.agent()
+    return (await agent.answer([{"role": "user", "content": question}]))[0]
+
+
+async def test_a_made_up_value_comes_back_with_those_that_occur(
+    added: list[dict[str, Any]],
+) -> None:
+    """As it is shown; the model calls with one of them, and the function runs."""
+    told = "Added 3 to invoice A-2041."
+    server = ScriptedServer(adding("A-9999"), adding("A-2041"), says(told))
+    assert await answer(server, "add_to", "Add 3 to invoice A-2041") == told
+    read = server.requests[1]["messages"][-1]["content"]
+    assert read.casefold() == MADE_UP.replace("\n", " ").casefold()
+    assert added == [{"invoice": "A-2041", "quantity": 3}]
+
+
+async def test_a_made_up_value_never_reaches_a_tool_that_changes_something(
+    added: list[dict[str, Any]],
+) -> None:
+    """Whatever the model insists on, and says; the answer says which value it is."""
+    done = says("Added 3 to invoice A-9999.")
+    server = ScriptedServer(adding("A-9999"), adding("A-9999"), done, done)
+    told = await answer(server, "add_to", "Add 3 to invoice A-2041")
+    assert "Which invoice do you mean? A-9999 is not in your message." in told
+    assert "Added" not in told
+    assert added == []
+
+
+async def test_any_other_tool_is_called_and_the_answer_says_what_was_assumed(
+    my_tools: ModuleType,
+) -> None:
+    """Where the model makes the same call again."""
+    my_tools.add_to.__dict__.clear()
+    server = ScriptedServer(adding("A-9999"), adding("A-9999"), says("It is added."))
+    told = await answer(server, "add_to", "Add 3 to an invoice")
+    assert told.endswith("I took A-9999 as the invoice.")
+
+
+@pytest.mark.parametrize("written", ["1500", "1,500.00", "fifteen hundred"])
+async def test_a_number_is_the_same_however_it_is_written(
+    added: list[dict[str, Any]], written: str
+) -> None:
+    """By value."""
+    server = ScriptedServer(adding("A-2041", 1500), says("Done: 1500."))
+    await answer(server, "add_to", f"Add {written} to invoice A-2041")
+    assert added == [{"invoice": "A-2041", "quantity": 1500}]
 
 
 def test_every_setting_named_is_one() -> None:

@@ -63,7 +63,10 @@ def _next(matcher: LLMatcher, allowed: list[int], chance: Random, *, hurry: bool
 
 
 class WalkingEngine:
-    """Writes such texts; a token is a byte."""
+    """Writes such texts, in pieces of some length; a token is a byte."""
+
+    def __init__(self, piece_length: int = 10**9) -> None:
+        self._piece_length = piece_length
 
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
@@ -71,7 +74,9 @@ class WalkingEngine:
         tokens = len(text.encode())
         limit = sampling.max_tokens
         reason = "length" if limit is not None and tokens >= limit else "stop"
-        yield Piece(text, len(prompt.split()), tokens)
+        for start in range(0, len(text), self._piece_length):
+            piece = text[start : start + self._piece_length]
+            yield Piece(piece, len(prompt.split()), tokens)
         yield Piece("", len(prompt.split()), tokens, reason)
 
     async def busy(self) -> int:
@@ -82,9 +87,10 @@ class WalkingEngine:
         """There is nothing to free."""
 
 
-def walking_model(context_length: int = 40) -> ChatModel:
+def walking_model(context_length: int = 40, piece_length: int = 10**9) -> ChatModel:
     """A chat model that writes so; strings without a bound get `context_length` characters."""
     template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
     return ChatModel(
-        LoadedModel("walking", WalkingEngine(), template, "", "", context_length), HERMES
+        LoadedModel("walking", WalkingEngine(piece_length), template, "", "", context_length),
+        HERMES,
     )

@@ -13,7 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from itertools import takewhile
 from typing import Any
 
@@ -43,6 +43,7 @@ _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
 _MOST_OFFERED = 12
+_EXACTLY = Context(prec=1000)
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
@@ -163,7 +164,8 @@ class Ground:
         people = " ".join(each.told for each in self.results)
         if _TAG.search(answer) or any(each in answer and each not in people for each in texts):
             return ["The answer repeats what I told you: say what the tools returned."]
-        known = self._written | self._told | self._returned | self._counts
+        # "1 dollar is 3.14 euros" states nothing of its own with the 1.
+        known = self._written | self._told | self._returned | self._counts | {Decimal(1)}
         missing = "which neither a tool result nor the question contains"
         if not self.results:
             missing = "which the question does not contain, and no tool was called"
@@ -267,7 +269,7 @@ def _spaced(name: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return f"{value.normalize(_EXACTLY):f}" if isinstance(value, Decimal) else str(value)
 
 
 def _plain(text: str) -> str:

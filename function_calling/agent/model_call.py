@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from decimal import Context, Decimal
 from traceback import clear_frames
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ UNREACHABLE, BROKEN = "model_unreachable", "model_stream_broken"
 TOO_LONG = "model_reply_too_long"
 
 CONNECT_SECONDS = 5
+_ALL_DIGITS = Context(prec=10_000)
 
 # Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all requests
 # to one server. To open one takes no time beside a reply; with TLS it takes several round trips.
@@ -96,13 +98,16 @@ class Call:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The same for calls that differ in white space or in the order of arguments alone."""
+        """The same for calls that differ in spelling alone: white space, order, 42 and 42.0."""
         try:
-            # Numbers stay as they are spelled: as floats, two long ones could look the same.
-            members = json.loads(self.arguments, parse_float=str, parse_int=str)
+            members = json.loads(self.arguments, parse_float=_canonical, parse_int=_canonical)
         except (ValueError, RecursionError):
             return self.name, self.arguments
         return self.name, json.dumps(members, sort_keys=True)
+
+
+def _canonical(number: str) -> str:
+    return str(Decimal(number).normalize(_ALL_DIGITS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,29 @@
 """Numbers in running text, whatever the separators, digits and words they are written with.
 
     1,234.56   1.234,56   1 234,56   1'234.56   12,34,567.89   １,２３４   ١٬٢٣٤   .5
-    ½   2 ½   5 1/2   5€50   1.5 million   2,5 Tausend   10k
-     132万   3万5000   1 million 200 thousand
+    ½   2 ½   5 1/2   5€50   10k   1.5 million   2,5 Tausend   132万   3万5000
+    1 million 200 thousand
 
-`numbers` reads these; `said` also reads number words, in what languages `text2num` knows, and
+`numbers` reads these. `said` also reads number words, in the languages that `text2num` knows, and
 ideographs that Unicode knows as numbers. The words that multiply are those of CLDR's compact
-decimal formats, of all locales at once: where they disagree, a number has several values.
+decimal formats, of all locales at once. Where they disagree, a number has several values; where
+few languages have a short word ("cr", "min"), the number alone is a value as well.
 
-Not covered: signs (a hyphen before a digit is mostly a dash); fractions in words, and words that
-multiply which CLDR doesn't use in formats, so neither "half a million" nor a dozen; words that
-CLDR writes before the number; number words of other languages. Short words that few languages have, such as "cr",
-may be something else: the number alone is a value as well.
+Not covered: signs (a hyphen before a digit is mostly a dash); fractions in words ("half a
+million", "two and a half"); words that multiply but are in no CLDR format ("dozen", "grand",
+"crore"); scale words that come before the number; hundredths ("nine pounds sixty"); number words of
+other languages.
 """
 
 import pickle
 import re
 import unicodedata
-from collections import ChainMap, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from functools import cache
+from textwrap import TextWrapper
 from typing import NamedTuple, TypeAlias
 
 from babel import localedata
@@ -57,7 +59,7 @@ def numbers(text: str) -> list[Number]:
     """The numbers in `text` that have digits, in order; no sign is read, so none is negative."""
     return [
         Number(text[part.start : part.end], tuple(dict.fromkeys(m.reading for m in part.meanings)))
-        for part in _joined(text, _parts(text, _scales()))
+        for part in _joined(text, _parts(text))
     ]
 
 
@@ -67,11 +69,17 @@ def said(text: str) -> frozenset[Decimal]:
     A word is read in every language that has it as a number: "once" is 11 as well. So this says
     which values may be used, and not which numbers the writer had in mind.
     """
-    found: set[Decimal] = set()
-    for spelled, scales in [(text, _scales()), *_without_words(text)]:
-        for part in _joined(spelled, _parts(spelled, scales)):
-            found.update(value for meaning in part.meanings for value in meaning.reading)
-    return frozenset(found)
+    # Most pieces have number words in no language, or are spelled the same by several.
+    spelled = {each for piece in set(_pieces(text)) for each in (piece, *_in_digits(piece))}
+    return frozenset(
+        value for each in spelled for number in numbers(each) for value in number.values
+    )
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Parts of the text that have whole numbers, short since text2num is quadratic."""
+    for piece in _APART.split(text):
+        yield from _PIECE.wrap(piece) if len(piece) > _PIECE.width else [piece]
 
 
 # --- Digits
@@ -80,6 +88,10 @@ def said(text: str) -> frozenset[Decimal]:
 _SPACES = " \u00a0\u2007\u2009\u202f"
 _SAME = str.maketrans("，．＇’ʼ⁄" + _SPACES, ",.'''/" + " " * len(_SPACES))
 _VULGAR = "[¼-¾⅐-⅞↉]"
+
+_APART = re.compile(r"[;:!?()\n]|[.,](?=\s)")
+"""No number goes on behind these."""
+_PIECE = TextWrapper(2_000, expand_tabs=False, replace_whitespace=False, break_on_hyphens=False)
 
 _NUMBER = re.compile(
     rf"(?P<whole>\d+) (?P<ratio>\d+/\d+)(?![\d/])|(?<![\d/])(?P<part>\d+/\d+)(?![\d/])|"
@@ -107,10 +119,10 @@ class _Part(NamedTuple):
     meanings: list[_Meaning]
 
 
-def _parts(text: str, scales: "_Scales") -> Iterator[_Part]:
+def _parts(text: str) -> Iterator[_Part]:
     plain = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
     for match in _NUMBER.finditer(plain.translate(_SAME)):
-        end, powers = _scaled(text, match.end(), scales)
+        end, powers = _multiplied(text, match.end())
         meanings = [
             _Meaning((*reading[:-1], _times(reading[-1], power)), power)
             for reading in _readings(match)
@@ -205,51 +217,68 @@ def _joined(text: str, parts: Iterator[_Part]) -> Iterator[_Part]:
 def _together(text: str, first: _Part, second: _Part) -> list[_Meaning]:
     """What two parts mean as one and side by side; nothing if they can't be one."""
     between = text[first.end : second.start]
-    pairs = [(one, other) for one in first.meanings for other in second.meanings]
-    if not between.strip():
-        one_number = [
-            _Meaning(
-                (*one.reading[:-1], _sum(one.reading[-1], other.reading[0]), *other.reading[1:]),
-                other.power,
-            )
-            for one, other in pairs
-            if one.power and other.reading[0].adjusted() < one.power
-        ]
-    elif len(between) == 1 and unicodedata.category(between) == "Sc":
-        cents = text[second.start : second.end]
-        one_number = [
-            _Meaning((*one.reading[:-1], _sum(one.reading[-1], _times(other.reading[0], -2))))
-            for one, other in pairs
-            if len(cents) == 2 and cents.isdecimal() and one.reading[-1] == one.reading[-1] // 1
-        ]
+    cents = text[second.start : second.end]
+    if not between.strip(_SPACES) and _largest(second) < _largest(first):
+        power = 0
+    elif unicodedata.category(between[:1] or " ") == "Sc" and re.fullmatch(r"\d\d", cents):
+        power = -2
     else:
         return []
-    beside = [_Meaning(one.reading + other.reading, other.power) for one, other in pairs]
+    one_number = [
+        _Meaning((*whole.reading[:-1], _sum(whole.reading[-1], _times(more, power)), *rest), at)
+        for whole in first.meanings
+        for (more, *rest), at in second.meanings
+        if (whole.power == 0 if power else more.adjusted() < whole.power)
+    ]
+    beside = [
+        _Meaning(one.reading + other.reading, other.power)
+        for one in first.meanings
+        for other in second.meanings
+    ]
     return list(dict.fromkeys(one_number + beside)) if one_number else []
+
+
+def _largest(part: _Part) -> int:
+    return max(meaning.power for meaning in part.meanings)
 
 
 # --- Words that multiply
 
-_Scales: TypeAlias = Mapping[str, frozenset[int]]
-"""For each word, in small letters, the powers of ten by which it may multiply; 0 if by none."""
-
-_LONGEST = 30
-"""Letters of a word that multiplies; no word of CLDR's is as long."""
 _WORDS = 3
 """Words that may multiply one number, as in "20 thousand million"."""
 _FEW_LANGUAGES = 5
-_BEFORE_WORD = re.compile(rf"[{_SPACES}-]?\u200f?")
-_POWER = re.compile("10{2,}")
+_COMPACT = re.compile(r"(?P<zeros>0+)(?P<word>[^;0]*)")
+_BEFORE_WORD = re.compile(rf"[{_SPACES}-]?")
 # The scripts of South East Asia that put no spaces between words.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_TENS = {chr(0xE000 + power): frozenset({power}) for power in range(2, 31)}
+"""Private characters that stand for a number word, such as "hundred", by its power of ten."""
 
 
 @cache
-def _scales() -> _Scales:
-    """The words of CLDR's compact formats: "0 Mrd." for 10⁹ says that Mrd multiplies by that.
+def _scales() -> dict[str, frozenset[int]]:
+    """By which powers of ten a word behind a number multiplies it; by 0 if it may also not.
+
+    The words are those of CLDR's compact formats ("0 Mrd." is one for 10⁹) and the ideographs that
+    Unicode knows as powers of ten. Beginnings of words are there as well, with no power.
 
     It takes about a second, once. Babel's own loading would keep each locale in memory.
     """
+    words: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for (pattern, size), languages in _formats().items():
+        if found := _COMPACT.match(pattern):
+            word = " ".join("".join(map(_letter, found["word"])).split()).rstrip(".")
+            words[word][size - len(found["zeros"])] |= languages
+    powers = {word: _powers(word, each) for word, each in words.items() if word}
+    for character, value in _ideographs().items():
+        if value in _HUNDREDS:
+            powers[character] = powers.get(character, frozenset()) | {len(str(value)) - 1}
+    powers |= _TENS
+    return {word[:end]: frozenset() for word in powers for end in range(1, len(word))} | powers
+
+
+def _formats() -> dict[tuple[str, int], set[str]]:
+    """For each compact format and the number of digits it is for, the languages that use it."""
     languages: dict[tuple[str, int], set[str]] = defaultdict(set)
     for name in ["root", *localedata.locale_identifiers()]:
         with open(localedata.resolve_locale_filename(name), "rb") as file:
@@ -258,88 +287,84 @@ def _scales() -> _Scales:
             for patterns in plurals.values():
                 for size, pattern in patterns.items():
                     languages[pattern.pattern, len(size)].add(name.split("_")[0])
-    words: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for (pattern, size), users in languages.items():
-        if found := _PATTERN.match(pattern):
-            words[_word(found["word"])][size - len(found["zeros"])] |= users
-    return {word: _powers(word, powers) for word, powers in words.items() if word}
+    return languages
 
 
-_PATTERN = re.compile(r"(?P<zeros>0+)(?P<word>[^;0]*)")
-
-
-def _word(text: str) -> str:
-    """A word as it is looked up: in small letters, without quotes, directions and a last dot."""
-    kept = (each for each in text if each != "'" and unicodedata.category(each) != "Cf")
-    return " ".join("".join(kept).casefold().split()).rstrip(".")
+def _letter(character: str) -> str:
+    """A letter as it is looked up: small, any space as a space, no quotes or directions."""
+    if character == "'" or unicodedata.category(character) == "Cf":
+        return ""
+    return " " if character.isspace() else character.casefold()
 
 
 def _powers(word: str, languages: Mapping[int, set[str]]) -> frozenset[int]:
-    """By which powers of ten a word multiplies; also by none if it is likely something else.
+    """By which powers of ten a word multiplies, and by 0 if it is likely something else.
 
     Short words are: "m" is a million in many languages and a thousand in one, "kr" is money.
     """
-    if len(word) > (3 if word.islower() else 2) or _ends_itself(word):
+    if not _is_short(word):
         return frozenset(languages)
     widely = {power for power, users in languages.items() if len(users) >= _FEW_LANGUAGES}
     return frozenset(widely or {0, *languages})
 
 
-def _ends_itself(word: str) -> bool:
-    """Whether the next word may follow without a space."""
-    last = word[-1]
-    return unicodedata.east_asian_width(last) == "W" or bool(_UNSPACED.match(last))
-
-
-def _scaled(text: str, start: int, scales: _Scales) -> tuple[int, list[int]]:
+def _multiplied(text: str, start: int) -> tuple[int, list[int]]:
     """Where the words end that multiply what ends at `start`, and by which powers of ten."""
     powers = {0}
     for _ in range(_WORDS):
-        end, found = _scale(text, start, scales)
+        end, found = _scale(text, start)
         if not found:
             break
         start, powers = end, {one + other for one in powers for other in found}
     return start, sorted(powers, reverse=True)
 
 
-def _scale(text: str, start: int, scales: _Scales) -> tuple[int, frozenset[int]]:
-    """Where the next word ends, and by which powers of ten it multiplies."""
+def _scale(text: str, start: int) -> tuple[int, frozenset[int]]:
+    """Where the longest word that multiplies ends, and by which powers of ten."""
+    scales = _scales()
+    best = start, frozenset[int]()
     before = _BEFORE_WORD.match(text, start)
     first = before.end() if before else start
-    for end in range(min(first + _LONGEST, len(text)), first, -1):
-        if _ends_itself(text[end - 1]) or _ends(text, end):
-            word = text[first:end]
-            if found := scales.get(_word(word)) or _ideograph(word):
-                return end, found
-    return start, frozenset()
+    word = ""
+    for end in range(first, len(text)):
+        word += _letter(text[end])
+        if word and word not in scales:
+            break
+        if word and scales[word] and _ends(text, end + 1, word):
+            # Behind a space it may be the beginning of another word: 100 조지아 라리.
+            goes_on = first > start and text[end + 1 : end + 2].isalpha()
+            best = end + 1, scales[word] | ({0} if goes_on else set())
+    return best
 
 
-def _ends(text: str, end: int) -> bool:
+def _ends(text: str, end: int, word: str) -> bool:
     """Whether a word may end before this place."""
-    if end == len(text) or _ends_itself(text[end]):
+    if end == len(text) or _ends_itself(text[end]) or _ends_itself(word[-1]):
         return True
+    if text[end] in "-'’" and text[end + 1 : end + 2].isalpha():  # "5 T-shirts"
+        return not _is_short(word)
     return not text[end].isalnum() and unicodedata.category(text[end])[0] != "M"
 
 
-def _ideograph(word: str) -> frozenset[int]:
-    """The power of ten of an ideograph such as 百, by Unicode."""
-    value = (_numeric(word) or 0) if len(word) == 1 else 0
-    power = len(str(value)) - 1
-    return frozenset([power]) if power > 1 and value == 10**power else frozenset()
+def _is_short(word: str) -> bool:
+    """Whether it may be an abbreviation of something else."""
+    return len(word) <= (3 if word.islower() else 2) and not _ends_itself(word[-1])
 
 
-def _numeric(character: str) -> int | None:
-    """The value of an ideograph that is a number."""
-    value = unicodedata.numeric(character, None) if _ends_itself(character) else None
-    return None if value is None or value % 1 else int(value)
+def _ends_itself(character: str) -> bool:
+    """Whether the next word may follow without a space."""
+    return unicodedata.east_asian_width(character) == "W" or bool(_UNSPACED.match(character))
 
 
 # --- Number words
 
 _LETTERS = re.compile(r"[^\W\d_]+")
+_BEHIND_DIGITS = re.compile(rf"(?:(?<=\d)|(?<=\d[{_SPACES}-]))[^\W\d_]+")
+_POWER_OF_TEN = re.compile("10{2,30}")
+_MASK = "\ue100"
+_PRIVATE = re.compile("[\ue000-\uf8ff]")
 _MYRIAD = 10_000
-_MASK = 0xE000
-_MASKED = re.compile("[\ue000-\uf8ff]")
+_HUNDREDS = frozenset(10**power for power in range(2, 31))
 
 
 @cache
@@ -356,69 +381,72 @@ def _is_read(language: str) -> bool:
     return True
 
 
-def _without_words(text: str) -> Iterator[tuple[str, _Scales]]:
-    """The text with number words in digits, in each language, and what multiplies in it.
+def _in_digits(text: str) -> set[str]:
+    """The text with number words in digits, as each language reads them.
 
     Words that multiply are once read as part of a number ("two million five hundred thousand")
-    and once left for `_scaled` ("2 million", "five point three million").
+    and once left alone ("2 million", "five point three million").
     """
+    text = _PRIVATE.sub(" ", text)
     words = list(dict.fromkeys(_LETTERS.findall(text)))
+    spelled = {_ideograph_pattern().sub(_ideographs_in_digits, text)}
     for language in _languages():
-        whole = alpha2digit(text, language, 0)
-        if whole == text:
-            continue
-        yield whole, _scales()
-        alone = alpha2digit(" . ".join(words), language, 0).split(" . ")
-        powers = {
-            word.casefold(): frozenset([len(digits) - 1])
-            for word, digits in zip(words, alone, strict=True)
-            if _POWER.fullmatch(digits)
-        }
-        scales = ChainMap(powers, _scales())
-        yield _beside(text, language, scales), scales
-    if (digits := _ideographs().sub(_in_digits, text)) != text:
-        yield digits, _scales()
+        if alpha2digit(text, language, 0) != text:
+            alone = alpha2digit(" . ".join(words), language, 0).split(" . ")
+            tens = {
+                word: chr(0xE000 + len(digits) - 1)
+                for word, digits in zip(words, alone, strict=True)
+                if _POWER_OF_TEN.fullmatch(digits)
+            }
+            spelled |= {_digits(text, language, kept, tens) for kept in (_LETTERS, _BEHIND_DIGITS)}
+    return spelled - {text}
 
 
-def _beside(text: str, language: str, scales: _Scales) -> str:
-    """The text with number words in digits, but for the words that multiply."""
+def _digits(text: str, language: str, kept: re.Pattern[str], tens: Mapping[str, str]) -> str:
+    """The text with number words in digits, but for the `kept` words that multiply."""
     masked: list[str] = []
 
-    def mask(word: re.Match[str]) -> str:
-        if word[0].casefold() not in scales:
-            return word[0]
-        masked.append(word[0])
-        return chr(_MASK)
+    def mask(found: re.Match[str]) -> str:
+        word = found[0]
+        multiplies = _scales().get(word.casefold())
+        if not (multiplies or word in tens):
+            return word
+        masked.append(word if multiplies else tens[word])
+        return _MASK
 
-    digits = alpha2digit(_LETTERS.sub(mask, _MASKED.sub(" ", text)), language, 0)
-    kept = iter(masked)
-    return _MASKED.sub(lambda _: next(kept), digits)
+    digits = alpha2digit(kept.sub(mask, text), language, 0)
+    unmasked = iter(masked)
+    return re.sub(_MASK, lambda _: next(unmasked), digits)
 
 
 @cache
-def _ideographs() -> re.Pattern[str]:
-    """Ideographs that are numbers."""
-    ideographs = map(chr, (0x3007, *range(0x3400, 0xA000), *range(0xF900, 0xFB00)))
-    return re.compile(f"[{''.join(each for each in ideographs if _numeric(each) is not None)}]+")
+def _ideographs() -> Mapping[str, int]:
+    """The ideographs that are whole numbers, by Unicode."""
+    characters = map(chr, (0x3007, *range(0x3400, 0xA000), *range(0xF900, 0xFB00)))
+    values = {each: unicodedata.numeric(each, None) for each in characters}
+    return {each: int(value) for each, value in values.items() if value is not None}
 
 
-def _in_digits(run: re.Match[str]) -> str:
-    """三万五千 as 35000; what multiplies the digits before it, as in 3万五千, stays."""
-    characters = run[0]
-    kept = 0
-    if run.start() and run.string[run.start() - 1].isdecimal():
-        kept = next(
-            (i for i, each in enumerate(characters) if not _ideograph(each)), len(characters)
-        )
+@cache
+def _ideograph_pattern() -> re.Pattern[str]:
+    # What multiplies the digits before it stays: 3万五千 is 3万5000.
+    all_of_them = "".join(_ideographs())
+    multiply = "".join(each for each, value in _ideographs().items() if value in _HUNDREDS)
+    return re.compile(rf"(?P<kept>(?<=\d)[{multiply}]+)|[{all_of_them}]{{1,40}}")
+
+
+def _ideographs_in_digits(run: re.Match[str]) -> str:
+    """三万五千 as 35000."""
+    if run["kept"]:
+        return run[0]
     total = section = digit = 0
-    for character in characters[kept:]:
-        value = _numeric(character) or 0
+    for value in map(_ideographs().__getitem__, run[0]):
         if value < 10:
             digit = digit * 10 + value
         elif value < _MYRIAD:
             section, digit = section + (digit or 1) * value, 0
         else:
-            some = section + digit
-            total = total + some * value if some else (total or 1) * value
+            several = section + digit
+            total = total + several * value if several else (total or 1) * value
             section = digit = 0
-    return characters[:kept] + (str(total + section + digit) if characters[kept:] else "")
+    return str(total + section + digit)

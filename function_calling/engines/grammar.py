@@ -22,7 +22,7 @@ from pathlib import Path
 
 from function_calling.engines.json_rules import json_rule
 from function_calling.errors import RequestError
-from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
+from function_calling.messages import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
 MOST_CHARACTERS = 1_000_000
 """Characters of a grammar at most."""
@@ -75,12 +75,15 @@ class _Writer:
         """One part behind the other."""
         return " ".join(self._part(part) for part in parts) or '""'
 
-    def _part(self, part: str | JsonSlot | TextSlot | OneOf) -> str:
+    def _part(self, part: Part) -> str:
         match part:
             case str():
                 return self._counted(json.dumps(part, ensure_ascii=False))
             case OneOf():
                 return "(" + " | ".join(self.sequence(each) for each in part.alternatives) + ")"
+            case Repeat():
+                again = self.rule("again", ": " + self.sequence(part.part))
+                return f"{again}{{0,{part.most}}}"
         if id(part) not in self._slots:  # a slot may stand in many places, and its schema be large
             self._slots[id(part)] = self._slot(part)
         return self._counted(self._slots[id(part)])

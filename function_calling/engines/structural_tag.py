@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from function_calling.engines.schema_grammar import schema_grammar
-from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
+from function_calling.messages import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
 Format = dict[str, Any]
 
@@ -44,12 +44,14 @@ def _sequence(parts: Alternative) -> Format:
     return elements[0] if len(elements) == 1 else {"type": "sequence", "elements": elements}
 
 
-def _part(part: str | JsonSlot | TextSlot | OneOf) -> Iterator[Format]:
+def _part(part: Part) -> Iterator[Format]:
     match part:
         case str():
             yield _literal(part)
         case OneOf():
             yield _one_of(part.alternatives)
+        case Repeat():
+            yield {"type": "repeat", "min": 0, "max": part.most, "content": _sequence(part.part)}
         case JsonSlot():
             yield _optional(_literal(" "))
             yield {"type": "grammar", "grammar": schema_grammar(part.schema)}

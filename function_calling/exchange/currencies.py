@@ -1,8 +1,8 @@
 """What a model writes for a currency ("C$", "loonies", "канадских долларов", "cad"), as a currency.
 
 Names come from Unicode's CLDR (https://cldr.unicode.org, through `babel`), in every locale that
-it has; English, in which we answer, comes first and is most often enough. Nothing is guessed that
-the names don't settle: an error costs a model one more call, a wrong currency somebody's money.
+it has; the locale of our answers comes first and is most often enough. Nothing is guessed that the
+names don't settle: an error costs a model one more call, a wrong currency somebody's money.
 """
 
 import difflib
@@ -90,15 +90,18 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
     Raises:
         ToolError: No currency is called so, several are, or none that was money on that day.
     """
-    named = _codes(text)
     tender = _tender(on or date.today())
-    known = {code for code in named if code in tender or code in also}
+    named = known = frozenset[str]()
+    for codes in _readings(text):
+        named = named or codes
+        if known := frozenset(code for code in codes if code in tender or code in also):
+            break
     chosen = known if len(known) == 1 else known & CHIEFS
     if len(chosen) == 1:
         return Currency(*chosen)
     if known:
         raise ToolError(
-            f"{text!r} may be {_either(sorted(known))}.",
+            f"{text[:80]!r} may be {_either(sorted(known))}.",
             advice="Give the ISO 4217 code of the one that is meant.",
         )
     if named:
@@ -147,98 +150,116 @@ def _tender(day: date) -> frozenset[str]:
     )
 
 
-def _codes(text: str) -> frozenset[str]:
-    """The codes that `text` may stand for, in use or not.
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The codes that each name and each word of a name may stand for."""
 
-    A whole name goes before a part of one, and the locale of our answers before all others.
+    whole: dict[str, frozenset[str]]
+    words: dict[str, frozenset[str]]
+
+    def beginning_or_ending(self, word: str) -> frozenset[str]:
+        """The codes of the words that begin or end with this one."""
+        found = (codes for each, codes in self.words.items() if each.startswith(word))
+        ended = (codes for each, codes in self.words.items() if each.endswith(word))
+        return frozenset().union(*found, *ended)
+
+
+def _readings(text: str) -> Iterator[frozenset[str]]:
+    """The codes that `text` may stand for, in use or not, the likeliest reading first.
+
+    A whole name stands for nothing else; the locale of our answers goes before all others.
     """
     words = _words(text)
     for names in (_answers_names, _all_names):
-        if codes := names().get(_key(words)) or _named_in_part(words, names()):
-            return codes
-    return frozenset()
+        if codes := names().whole.get(_key(words)):
+            yield codes
+            return
+        if codes := _named_in_part(words, names()):
+            yield codes
 
 
-Names = dict[str, frozenset[str]]
-"""For each key of a name, the codes that it may stand for."""
-
-
-def _named_in_part(words: list[str], names: Names) -> frozenset[str]:
-    """The codes of all names that have these words; one of them may be the code itself.
-
-    Scripts that put no spaces between words get the names that begin or end with the word.
-    """
-    if not words or (len(words) == 1 and words[0].isascii() and len(words[0]) < 3):
-        return frozenset()  # "of", or the letter of a symbol, as in C$
-    parts = [f" {word} " for word in words]
-    if len(words) == 1 and unicodedata.category(words[0][0]) == "Lo":
-        ends = (parts[0][:-1], parts[0][1:])
-        return frozenset().union(
-            *(codes for key, codes in names.items() if any(end in key for end in ends))
-        )
-    return frozenset(
-        code
-        for key, codes in names.items()
-        for code in codes
-        if all(part in key or part[1:-1] == code.casefold() for part in parts)
-    )
+def _named_in_part(words: list[str], names: _Names) -> frozenset[str]:
+    """The codes that have all these words, if not in one name."""
+    key = _key(words)
+    if key.isascii() and len(key) < 3:
+        return frozenset()  # nothing, "of", or the letter of a symbol, as in C$
+    codes = frozenset.intersection(*(names.words.get(word, frozenset()) for word in words))
+    if len(codes) != 1 == len(words) and _is_caseless(words):
+        return names.beginning_or_ending(words[0])
+    return codes
 
 
 def _near(text: str) -> list[str]:
-    """Up to three codes with names that look like `text`; another code is no typing error."""
-    key = _key(_words(text))
-    names = _answers_names() if key.isascii() else _all_names()
-    longer = [name for name in names if len(name.strip()) > 3]
-    near = difflib.get_close_matches(key, longer, n=3, cutoff=0.75)
+    """Up to three codes with names that look like `text`.
+
+    Of a code the first two letters are a country's, and hardly mistaken (ISO 4217).
+    """
+    if len(text) == 3 and text.isascii():
+        return [code for code in sorted(_tender(date.today())) if code[:2] == text[:2].upper()][:3]
+    key, names = _key(_words(text)), _all_names().whole
+    # Of the letters the first is the last to be mistaken; to look at all names takes half a second.
+    alike = [name for name in names if name[:1] == key[:1] and len(name) > 3]
+    near = difflib.get_close_matches(key, alike, n=3, cutoff=0.8)
     return list(dict.fromkeys(code for each in near for code in sorted(names[each])))[:3]
 
 
 @cache
-def _answers_names() -> Names:
+def _answers_names() -> _Names:
     """The codes, and the names in the locale of our answers: all that most calls need."""
-    everyday = [(c, name) for c, names in EVERYDAY_NAMES.items() for name in names.split(", ")]
-    named = [*_spellings("root"), *_spellings(ANSWERS)]
-    codes = {code for code, _ in named} | EVERYDAY_NAMES.keys()
-    return _index([*((code, code) for code in codes), *named, *everyday])
+    everyday = {(c, name) for c, names in EVERYDAY_NAMES.items() for name in names.split(", ")}
+    return _index(_spellings("root") | _spellings(ANSWERS) | everyday)
 
 
 _building = Lock()
 
 
-def _all_names() -> Names:
+def _all_names() -> _Names:
     """The names in all of CLDR's locales; a second's work, done once and when first wanted."""
     with _building:
         return _names_of_all_locales()
 
 
 @cache
-def _names_of_all_locales() -> Names:
-    # A territory's own locale calls its currency "$" and "dollar", as all the others do.
-    ends = ((locale, locale.rpartition("_")[2]) for locale in localedata.locale_identifiers())
-    locales = [locale for locale, end in ends if not end.isupper() and not end.isdigit()]
-    return _index(spelling for locale in locales for spelling in _spellings(locale))
+def _names_of_all_locales() -> _Names:
+    return _index(each for locale in localedata.locale_identifiers() for each in _spellings(locale))
 
 
-def _spellings(locale: str) -> Iterator[tuple[str, str]]:
-    """Each code with each of its names and symbols in a locale.
+def _spellings(locale: str) -> set[tuple[str, str]]:
+    """Each code that a locale has a name for, with its names and symbols there.
 
     The file is read here, since babel keeps all that it has loaded: 140 MB for all locales.
     """
     with open(localedata.resolve_locale_filename(locale), "rb") as file:
         data = pickle.load(file)
-    yield from data.get("currency_names", {}).items()
-    yield from data.get("currency_symbols", {}).items()
-    for code, plurals in data.get("currency_names_plural", {}).items():
-        yield from ((code, name) for name in plurals.values())
+    named = [data.get("currency_names", {})]
+    if not locale.rpartition("_")[2].isupper():  # a territory writes "$" for its own currency
+        named.append(data.get("currency_symbols", {}))
+    plurals = data.get("currency_names_plural", {}).items()
+    found = {(code, name) for code, names in plurals for name in names.values()}
+    found |= {each for names in named for each in names.items()}
+    return {(code, name) for code, name in found if code != NO_CURRENCY}
 
 
-def _index(spellings: Iterable[tuple[str, str]]) -> Names:
-    names: dict[str, set[str]] = {}
-    for code, text in dict.fromkeys(spellings):
-        names.setdefault(_key(_words(text)), set()).add(code)
-    shared: dict[frozenset[str], frozenset[str]] = {}
-    sets = ((key, frozenset(codes - {NO_CURRENCY})) for key, codes in names.items())
-    return {key: shared.setdefault(codes, codes) for key, codes in sets if codes and key.strip()}
+def _index(spellings: Iterable[tuple[str, str]]) -> _Names:
+    names = _Names({}, {})
+    kept: dict[frozenset[str], frozenset[str]] = {}  # one of each, which saves half of the memory
+
+    def add(index: dict[str, frozenset[str]], key: str, code: str) -> None:
+        codes = index.get(key, frozenset())
+        if key and code not in codes:
+            codes |= {code}
+            index[key] = kept.setdefault(codes, codes)
+
+    for code, text in spellings:
+        words = _words(text)
+        add(names.whole, _key(words), code)
+        add(names.whole, "".join(words), code)
+        for word in words:
+            add(names.words, word, code)
+    for code in frozenset().union(*kept):
+        add(names.whole, code.casefold(), code)
+        add(names.words, code.casefold(), code)
+    return names
 
 
 def _words(text: str) -> list[str]:
@@ -248,8 +269,13 @@ def _words(text: str) -> list[str]:
 
 
 def _key(words: list[str]) -> str:
-    """The words in an order of their own, with a space around each."""
-    return f" {' '.join(sorted(words))} "
+    """The words in one, and in an order of their own where a script is strict about spaces."""
+    return "".join(words if _is_caseless(words) else sorted(words))
+
+
+def _is_caseless(words: list[str]) -> bool:
+    """Whether the script has no small letters; most of these put a space or none as they like."""
+    return bool(words) and unicodedata.category(words[0][0]) == "Lo"
 
 
 class _Plain(dict[int, str]):

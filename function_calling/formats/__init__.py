@@ -8,6 +8,7 @@ from function_calling.formats.chatglm3 import CHATGLM3
 from function_calling.formats.format import Format
 from function_calling.formats.groq import GROQ
 from function_calling.formats.hermes import HERMES
+from function_calling.formats.json_list import JSON_LIST
 from function_calling.formats.llama3 import LLAMA3
 from function_calling.formats.mistral import MISTRAL, MISTRAL_V11
 from function_calling.formats.pythonic import PYTHONIC
@@ -20,7 +21,7 @@ FORMATS = {
     form.name: form
     for form in (
         # A template is taken to speak the first format of which it holds a mark.
-        *(QWEN3CODER, HERMES, PYTHONIC, LLAMA3, MISTRAL_V11, MISTRAL, CHATGLM3),
+        *(QWEN3CODER, JSON_LIST, HERMES, PYTHONIC, LLAMA3, MISTRAL_V11, MISTRAL, CHATGLM3),
         *(GROQ, REACT_EN, REACT_ZH, TOOLBENCH),
     )
 }
@@ -29,14 +30,14 @@ FORMATS = {
 def choose_format(name: str, template: str) -> Format:
     """The format called `name`, or for "auto" the one that the chat template speaks.
 
-    A template that speaks none gets `hermes`, whose texts stand in any model's plain turns.
+    A template that speaks none, or wrongly, gets `json_list`.
     """
     if name != "auto":
         return FORMATS[name]
     for form in FORMATS.values():
         if form.speaks(template):
             return form
-    return HERMES
+    return JSON_LIST
 
 
 def find_format(name: str) -> Format:

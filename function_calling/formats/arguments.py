@@ -6,12 +6,17 @@ A spelling writes arguments into a history, reads them from a text, and says whi
 slots they are, so that an engine can be held to a schema in it.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from function_calling.errors import RequestError
-from function_calling.formats.literals import parse_value, past_space, read_value, to_json
+from function_calling.formats.literals import (
+    first_json,
+    parse_value,
+    past_space,
+    read_value,
+    to_json,
+)
 from function_calling.messages import Alternative, JsonSlot, OneOf
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -34,11 +39,16 @@ class Spelling(Protocol):
         """Arguments as this spelling has them."""
         ...
 
-    def read_slots(self, text: str, schema: Schema) -> str:
-        """The arguments, as JSON, in a text that was written by way of `slots(schema)`.
+    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
+        """The arguments, as JSON, that stand at `start`, and where they end.
+
+        Args:
+            text: It was written by way of `slots(schema)`, and may not be whole yet.
+            start: Where the arguments begin.
+            schema: The same.
 
         Raises:
-            ValueError: It was not.
+            ValueError: They are not whole, or no such arguments.
         """
         ...
 
@@ -67,12 +77,13 @@ class JsonArguments:
         """See `Spelling.write`."""
         return to_json(arguments)
 
-    def read_slots(self, text: str, schema: Schema) -> str:
+    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
         """See `Spelling.read_slots`."""
-        arguments = text.strip()
-        if not isinstance(json.loads(arguments), dict):
+        start = past_space(text, start)
+        arguments, end = first_json(text, start)
+        if not isinstance(arguments, dict):
             raise ValueError("arguments are an object")
-        return arguments
+        return text[start:end], end
 
     def read(self, text: str, start: int, schema: Schema) -> Found | None:
         """See `Spelling.read`."""
@@ -122,15 +133,20 @@ def declared(schema: Schema) -> dict[str, list[Schema]]:
     return found
 
 
-def name_at(text: str, start: int, spelled: Mapping[str, str]) -> tuple[str, int]:
+def name_at(text: str, start: int, spelled: Mapping[str, str]) -> tuple[str, int] | None:
     """The name whose spelling stands at `start`, and where that ends; the longest, of several.
 
+    None where there is none.
+
     Raises:
-        ValueError: There is none.
+        ValueError: The text ends within what may become a name.
     """
+    rest = text[start:]
+    if any(len(rest) < len(each) and each.startswith(rest) for each in spelled.values()):
+        raise ValueError(f"half a name: {rest!r}")
     found = [name for name, spelling in spelled.items() if text.startswith(spelling, start)]
     if not found:
-        raise ValueError(f"no name: {text[start : start + 80]!r}")
+        return None
     name = max(found, key=len)
     return name, start + len(spelled[name])
 

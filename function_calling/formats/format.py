@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from function_calling.formats.arguments import JsonArguments, Schema, Spelling, name_at
+from function_calling.formats.arguments import JsonArguments, Schema, Spelling
 from function_calling.formats.literals import parse_value
 from function_calling.messages import Alternative, Tool
 
@@ -37,6 +37,7 @@ class Format:
         call_close: Behind the arguments.
         call_separator: Between the calls of one turn.
         calls_close: Behind the last call of a turn.
+        calls_end: What a model may write behind that instead of ending its turn.
         call_starts: Regular expressions for every spelling that begins a call, however models
             vary it; `\\L<names>` stands for the offered names, the group `name` for a name read.
         next_starts: The same for a call behind another, where it differs.
@@ -69,6 +70,7 @@ class Format:
     call_close: str
     call_separator: str = "\n"
     calls_close: str = ""
+    calls_end: str = ""
     call_starts: tuple[str, ...]
     next_starts: tuple[str, ...] = ()
     closers: str
@@ -85,7 +87,7 @@ class Format:
     def calls(self, calls: Sequence[tuple[str, str]]) -> str:
         """The text of one turn's calls, each a name and its arguments as JSON."""
         written = (
-            self._head(index, name) + self._arguments(arguments) + self.call_close
+            self.call_head((name,), index) + self._arguments(arguments) + self.call_close
             for index, (name, arguments) in enumerate(calls)
         )
         return self.calls_open + self.call_separator.join(written) + self.calls_close
@@ -100,21 +102,14 @@ class Format:
             return arguments
         return self.arguments.write(values) if isinstance(values, dict) else arguments
 
-    def _head(self, index: int, name: str) -> str:
-        before_name = self.before_name.replace("{index}", str(index))
-        return self.call_open + before_name + name + self.before_arguments
-
-    def before_call(self, written: str, calls: int) -> str:
-        """What parts a call from the text, or the calls, that the turn already holds."""
-        if calls:
-            return self.call_separator
+    def before_call(self, written: str) -> str:
+        """What parts the first call from the text that the turn already holds."""
         return ("\n" if written and not written.endswith("\n") else "") + self.calls_open
 
-    def call_head(self, names: Sequence[str], index: int = 0) -> str:
+    def call_head(self, names: Sequence[str], index: int | str = 0) -> str:
         """The literal with which the call of this number begins, if it is of one of `names`."""
-        if len(names) == 1:
-            return self._head(index, names[0])
-        return self.call_open + self.before_name.replace("{index}", str(index))
+        head = self.call_open + self.before_name.replace("{index}", str(index))
+        return head + names[0] + self.before_arguments if len(names) == 1 else head
 
     def call_rest(self, name: str, schema: Schema, names: Sequence[str]) -> Alternative:
         """What follows `call_head(names)` when the tool `name` is called.
@@ -124,22 +119,6 @@ class Format:
         """
         rest = (*self.arguments.slots(schema), self.call_close)
         return rest if len(names) == 1 else (name + self.before_arguments, *rest)
-
-    def read_call(
-        self, text: str, names: Sequence[str], schemas: dict[str, Any]
-    ) -> tuple[str, str]:
-        """Name and arguments, as JSON, of the call whose text behind `call_head(names)` is `text`.
-
-        Raises:
-            ValueError: The text is no such call.
-        """
-        start = 0
-        name = names[0]
-        if len(names) > 1:
-            spelled = {each: each + self.before_arguments for each in names}
-            name, start = name_at(text, 0, spelled)
-        arguments = text[start:].removesuffix(self.call_close)
-        return name, self.arguments.read_slots(arguments, schemas.get(name, {}))
 
     def with_answer_tool(self, tools: Sequence[Tool]) -> list[Tool]:
         """The tools that the model is told of: those offered, and the answer's."""

@@ -33,16 +33,17 @@ class KeywordArguments:
         """See `Spelling.write`."""
         return ", ".join(f"{name}={to_json(value)}" for name, value in arguments.items())
 
-    def read_slots(self, text: str, schema: Schema) -> str:
+    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
         """See `Spelling.read_slots`."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         spelled = {name: f"{name}=" for name in declared(schema)}
-        start = 0
-        while start < len(text):
-            name, start = name_at(text, start, spelled)
-            found[name], start = first_json(text, start)
-            start += len(_BETWEEN)
-        return to_json(found)
+        end = start
+        while found := name_at(text, start, spelled):
+            values[found[0]], end = first_json(text, found[1])
+            if not text.startswith(_BETWEEN, end):
+                break
+            start = end + len(_BETWEEN)
+        return to_json(values), end
 
     def read(self, text: str, start: int, schema: Schema) -> Found | None:
         """See `Spelling.read`."""

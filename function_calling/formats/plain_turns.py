@@ -72,7 +72,7 @@ def turn_text(form: Format, message: Message, previous: str) -> str:
         elif previous == "tool":
             content = f"Final Answer: {content}"
     if calls:
-        content += form.before_call(content, 0).removesuffix(form.calls_open)
+        content += form.before_call(content).removesuffix(form.calls_open)
         content += form.calls([(each["name"], each["arguments"]) for each in calls])
     return content
 

@@ -40,6 +40,7 @@ REACT_EN = Format(
     before_arguments="\nAction Input:",
     call_close="\n",
     call_separator="",
+    calls_end="Observation:",
     call_starts=(
         r"(?im:^)[ \t]*(?i:action)[ \t]*:[ \t]*(?P<name>\L<names>)[ \t]*\r?\n"
         r"\s*(?i:action input)[ \t]*:",

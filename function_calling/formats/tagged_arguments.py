@@ -46,21 +46,22 @@ class TaggedArguments:
             for name, value in arguments.items()
         )
 
-    def read_slots(self, text: str, schema: Schema) -> str:
+    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
         """See `Spelling.read_slots`."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         texts = _texts(schema)
         spelled = {name: _opened(name) for name in declared(schema)}
-        start = 0
-        while start < len(text):
-            name, start = name_at(text, start, spelled)
+        while found := name_at(text, start, spelled):
+            name, start = found
             if name in texts:
                 end = text.index(_CLOSE, start + texts[name].get("minLength", 0))
-                found[name] = text[start:end]
+                values[name] = text[start:end]
             else:
-                found[name], end = first_json(text, start)
+                values[name], end = first_json(text, start)
+            if not text.startswith(_CLOSE, end):
+                raise ValueError("half a parameter")
             start = end + len(_CLOSE)
-        return to_json(found)
+        return to_json(values), start
 
     def read(self, text: str, start: int, schema: Schema) -> Found | None:
         """See `Spelling.read`."""

@@ -153,7 +153,7 @@ def _checked(title: str) -> str:
     # A model's JSON may hold half a surrogate pair, which no database takes.
     title = " ".join(title.encode(errors="replace").decode().split())
     if not title:
-        raise ToolError("The title is empty: say in a few words what is to be done.")
+        raise ToolError("The title is empty.", advice="Say in a few words what is to be done.")
     if len(title) > LONGEST_TITLE:
         raise ToolError(
             f"The title {shown(title)} has {len(title)} characters: wanted {LONGEST_TITLE} at most."

@@ -72,7 +72,7 @@ class TodoTools:
             done: true if the task is done, false if it is not
         """
         if not title.strip() and done is None:
-            raise ToolError("Nothing would change: give a title, or done as true or false.")
+            raise ToolError("Nothing would change.", advice="Give a title, or done: true or false.")
         task = self._store.update(id, title if title.strip() else None, done)
         changes = [f'Changed the title to "{task.title}".'] if title.strip() else []
         if done is not None:

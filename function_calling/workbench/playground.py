@@ -136,7 +136,7 @@ class Playground:
         if not callable_tools:
             yield Section("calls: none", "")
         for tool in callable_tools:
-            head = self._form.before_call("", 0) + self._form.call_head((tool.name,))
+            head = self._form.before_call("") + self._form.call_head((tool.name,))
             rest = self._form.call_rest(tool.name, self._model.constraint(tool), (tool.name,))
             yield Section(f"call: {tool.name}", "\n".join(_told((head, *rest))))
         if first.sampling.constraint:

@@ -1,0 +1,273 @@
+"""The commands `serve` and `ask`: both services on this machine, two processes with a door each.
+
+The assistant listens on a port, the model's `/v1` on the next. Each is a plain `bentoml serve`, so
+whatever works here works there; the assistant finds the model by `LLAMA_URL`.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psutil
+
+from function_calling.engines import check_engine
+from function_calling.errors import EngineError, SettingsError
+from function_calling.settings import Settings
+from function_calling.weights import resolve
+
+EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_POLL_SECONDS = 0.2
+_STOP_SECONDS = 15
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve until a server ends or the user ends it; the exit status."""
+    with serving(options.host, options.port, os.environ) as (doors, processes):
+        if processes.wait_ready(doors):
+            print(_greeting(doors), flush=True)
+        while (status := processes.exited()) is None:
+            time.sleep(0.5)
+    print(f"A server ended with status {status}; its output above says why.", file=sys.stderr)
+    return 1
+
+
+def ask(options: argparse.Namespace) -> int:
+    """Print the answer of the running assistant, or of one served for it; the exit status."""
+    url = f"http://{options.host}:{options.port}"
+    if is_ready(url):
+        return _print_answer(url, options.query)
+    with serving(options.host, options.port, os.environ, log=subprocess.DEVNULL) as running:
+        doors, processes = running
+        if not processes.wait_ready(doors):
+            print("A server did not start; `make serve` shows why.", file=sys.stderr)
+            return 1
+        return _print_answer(doors.assistant, options.query)
+
+
+@contextmanager
+def model_server(host: str, port: int, environ: Mapping[str, str]) -> Iterator[str]:
+    """The URL of the model's running server, or of one that is served meanwhile.
+
+    Args:
+        host: Where it listens.
+        port: The assistant's port; the model's is the next one.
+        environ: The environment that holds the settings.
+
+    Raises:
+        SettingsError: As `serving`, where no server runs.
+        WeightsError: The same.
+        EngineError: The server did not start.
+    """
+    url = f"http://{host}:{port + 1}"
+    if is_ready(url):
+        yield url
+        return
+    with serving(host, port, environ, log=subprocess.DEVNULL, assistant=False) as running:
+        doors, processes = running
+        print(f"Starting the model at {url}.", file=sys.stderr)
+        if not processes.wait_ready(doors):
+            raise EngineError("The model's server did not start; `make serve` shows why.")
+        yield doors.v1
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """Where the services answer; one is empty where that service is not started here."""
+
+    assistant: str
+    v1: str
+
+
+@contextmanager
+def serving(
+    host: str,
+    port: int,
+    environ: Mapping[str, str],
+    *,
+    log: int | None = None,
+    assistant: bool = True,
+) -> Iterator[tuple[Doors, "Processes"]]:
+    """Start the servers, fetching the weights first; stop them at the end.
+
+    Args:
+        host: Address to listen on.
+        port: The assistant's port; the model's is the next one.
+        environ: The environment that holds the settings.
+        log: File descriptor for the servers' output; None lets them write to the terminal.
+        assistant: Whether the assistant is started too, or the model alone.
+
+    Raises:
+        SettingsError: A setting is wrong, the engine can't run here, or a port is taken.
+        WeightsError: The weights can't be had.
+    """
+    settings = Settings.from_env(environ)
+    local = not settings.llama_url
+    for each, wanted in ((port, assistant), (port + 1, local)):
+        if wanted:
+            _check_free(host, each)
+    shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
+    if local:
+        shared |= _prepared(settings)
+    base = f"http://{host}"
+    doors = Doors(f"{base}:{port}" if assistant else "", f"{base}:{port + 1}" if local else "")
+    processes = Processes()
+    try:
+        if local:
+            processes.start("Llama", host, port + 1, shared, log)
+            shared["LLAMA_URL"] = doors.v1
+        if assistant:
+            processes.start("ExchangeAssistant", host, port, shared, log)
+        yield doors, processes
+    finally:
+        processes.stop()
+
+
+def _prepared(settings: Settings) -> dict[str, str]:
+    """The choice of engine and model as settings, so that it is made once; its weights are here."""
+    profile = check_engine(settings)
+    print(profile.why, file=sys.stderr, flush=True)
+    if profile.engine == "llamacpp":
+        resolve(settings)
+        return {"ENGINE": profile.engine}
+    return {"ENGINE": profile.engine, "MODEL_ID": profile.model_id}
+
+
+class Processes:
+    """The server processes of one run."""
+
+    def __init__(self) -> None:
+        self._running: list[psutil.Popen] = []
+        self._homes = tempfile.TemporaryDirectory(prefix="serving-")
+
+    def start(
+        self, service: str, host: str, port: int, environ: Mapping[str, str], log: int | None
+    ) -> None:
+        """Start one service of `service.py` with BentoML."""
+        command = [sys.executable, "-m", "bentoml", "serve", f"service:{service}"]
+        command += ["--host", host, "--port", str(port)]
+        # BentoML keeps its metrics there, and removes those of a server that started before.
+        environ = {**environ, "BENTOML_HOME": f"{self._homes.name}/{service}"}
+        # Between a process's birth and its entry in our list, an interrupt would lose it.
+        with _signals_held() as before:
+            # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
+            process = psutil.Popen(
+                command,
+                cwd=_ROOT,
+                env=environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
+            )
+            self._running.append(process)
+
+    def exited(self) -> int | None:
+        """The exit status of the first process that has ended; None while all run."""
+        ended = (process.poll() for process in self._running)
+        return next((status for status in ended if status is not None), None)
+
+    def wait_ready(self, doors: Doors) -> bool:
+        """Wait until every server answers; False as soon as one has ended instead."""
+        for url in filter(None, (doors.v1, doors.assistant)):
+            while not is_ready(url):
+                if self.exited() is not None:
+                    return False
+                time.sleep(_POLL_SECONDS)
+        return True
+
+    def stop(self) -> None:
+        """End all processes, the last started first; kill what does not end in time."""
+        # A second Ctrl-C, or a signal that `make` passes on as well, would break in here.
+        with _signals_held():
+            for process in reversed(self._running):
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM)
+            for process in reversed(self._running):
+                try:
+                    process.wait(_STOP_SECONDS)
+                except psutil.TimeoutExpired:
+                    _kill(process)
+            self._homes.cleanup()
+
+
+def is_ready(url: str) -> bool:
+    """Whether the server at `url` says that it can answer."""
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=5).status_code == httpx2.codes.OK
+    except httpx2.HTTPError:
+        return False
+
+
+def _kill(process: psutil.Popen) -> None:
+    """Kill a server that answers a long request still; its workers have sessions of their own."""
+    family = [process, *process.children(recursive=True)]
+    for each in family:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(family)
+
+
+@contextmanager
+def _signals_held() -> Iterator[set[int | signal.Signals]]:
+    """Deliver the signals that end this process afterwards; yields what was held already."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"PORT: can't listen on {host}:{port} ({error}); set PORT to another number."
+            ) from error
+
+
+def _greeting(doors: Doors) -> str:
+    lines = [
+        "",
+        "Ready. Ask the assistant:",
+        f"  curl -s -X POST {doors.assistant}/exchange -H 'content-type: application/json' "
+        f"""-d '{{"query": "{EXAMPLE}"}}'""",
+    ]
+    if doors.v1:
+        lines += [
+            "or talk to the model as OpenAI's API:",
+            f"  curl -s {doors.v1}/v1/chat/completions -H 'content-type: application/json' "
+            """-d '{"messages": [{"role": "user", "content": "Hello"}]}'""",
+        ]
+    return "\n".join([*lines, "Ctrl-C stops both.", ""])
+
+
+def _print_answer(url: str, query: str) -> int:
+    timeout = Settings.from_env(os.environ).query_timeout + 10
+    try:
+        response = httpx2.post(f"{url}/exchange", json={"query": query}, timeout=timeout)
+    except httpx2.HTTPError as error:
+        print(f"{url}/exchange can't be reached: {error}", file=sys.stderr)
+        return 1
+    if response.is_success:
+        print(response.text)
+        return 0
+    try:
+        print(response.json()["error"]["message"], file=sys.stderr)
+    except (ValueError, LookupError, TypeError):
+        print(f"{url}/exchange answered {response.status_code}: {response.text}", file=sys.stderr)
+    return 1

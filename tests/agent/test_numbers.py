@@ -1,0 +1,148 @@
+"""Numbers are read in any spelling, and every value that a text states is known."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from function_calling.agent.numbers import numbers, said
+
+SPACES = (" ", "\u00a0", "\u202f", "\u2009")
+
+
+def plain(values: frozenset[Decimal]) -> set[str]:
+    """Values without idle zeros and exponents."""
+    return {f"{value.normalize():f}" for value in values}
+
+
+def values(text: str) -> list[set[str]]:
+    """What each number in `text` may be."""
+    return [plain(each.values) for each in numbers(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no number", []),
+        ("1,234.56", [{"1234.56"}]),
+        ("1.234,56", [{"1234.56"}]),
+        ("1'234.56 or 1’234.56", [{"1234.56"}, {"1234.56"}]),
+        ("12,34,567.89", [{"1234567.89"}]),
+        ("3.141.590,00; 3,141,590.00.", [{"3141590"}, {"3141590"}]),
+        ("１，２３４．５", [{"1234.5"}]),
+        ("١٬٢٣٤٫٥", [{"1234.5"}]),
+        ("१२३", [{"123"}]),
+        ("131.95加元", [{"131.95"}]),
+        ("1.234 or 1,234", [{"1234", "1.234"}, {"1234", "1.234"}]),
+        ("0.125 or 0,125", [{"0.125"}, {"0.125"}]),
+        ("US$.85 and .5, but v1..5", [{"0.85"}, {"0.5"}, {"1"}, {"5"}]),
+        ("1570.795", [{"1570.795"}]),
+        ("2024-05-01 at 12:30", [{"2024"}, {"5"}, {"1"}, {"12"}, {"30"}]),
+        ("1/5/2024", [{"1"}, {"5"}, {"2024"}]),
+        ("May 1, 2024 100 USD", [{"1"}, {"2024"}, {"100"}]),
+        ("192.168.0.1", [{"192", "168", "0", "1"}]),
+        ("C$42, 42CAD, -42", [{"42"}, {"42"}, {"42"}]),
+        ("½ or ¾", [{"0.5"}, {"0.75"}]),
+        ("2 ½ and 5½", [{"2.5", "2", "0.5"}, {"5.5", "5", "0.5"}]),
+        ("5 1/2 and 3/4", [{"5.5", "5", "0.5", "1", "2"}, {"0.75", "3", "4"}]),
+        ("5€50, 5€5", [{"5.5", "5", "50"}, {"5"}, {"5"}]),
+    ],
+)
+def test_digits_are_read_as_they_are_written(text: str, expected: list[set[str]]) -> None:
+    """Any separators, any script's digits, and every value where the spelling leaves several."""
+    assert values(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("15.48 trillion", [{"15480000000000"}]),
+        ("2 ½ million", [{"2500000", "2", "500000"}]),
+        ("2 Billion", [{"2000000000", "2000000000000"}]),
+        ("10k, 5k-10K", [{"10000"}, {"5000"}, {"10000"}]),
+        ("1 m USD, $1.5M", [{"1000000"}, {"1500000"}]),
+        ("5 metres, 5m2, 5 T-shirts", [{"5"}, {"5"}, {"2"}, {"5"}]),
+        ("500 kr, 5 min", [{"500", "500000000000"}, {"5", "5000"}]),
+        ("2,5 Tausend, 3 Mrd. Euro", [{"2500"}, {"3000000000"}]),
+        ("5 mil millones, 20 thousand million", [{"5000000000"}, {"20000000000"}]),
+        ("20 миллиардов, ५ लाख", [{"20000000000"}, {"500000"}]),
+        ("132万日元，3亿，3百万", [{"1320000"}, {"300000000"}, {"3000000"}]),
+        ("5천만원, 5ล้านบาท", [{"50000000"}, {"5000000"}]),
+        ("7 조지아 라리", [{"7", "7000000000000"}]),
+        ("3万5000", [{"35000", "30000", "5000"}]),
+        ("1 million 200 thousand", [{"1200000", "1000000", "200000"}]),
+        ("200 thousand 1 million", [{"200000"}, {"1000000"}]),
+        ("1 million\n200 of them", [{"1000000"}, {"200"}]),
+    ],
+)
+def test_a_word_behind_a_number_multiplies_it(text: str, expected: list[set[str]]) -> None:
+    """In any language, by exactly what it says; what may be several numbers is read as both."""
+    assert values(text) == expected
+
+
+def test_a_number_and_its_readings() -> None:
+    """Only the reader knows whether digits with a space are one number or two."""
+    (number,) = numbers("5 100-dollar bills")
+    assert number.text == "5 100"
+    assert set(number.readings) == {(Decimal(5100),), (Decimal(5), Decimal(100))}
+    assert number.within(frozenset({Decimal(5), Decimal(100)}))
+    assert not number.within(frozenset({Decimal(100)}))
+
+
+@pytest.mark.parametrize(
+    ("text", "stated"),
+    [
+        ("Convert 42 dollars", {"42"}),
+        ("twenty-five dollars, sixty euros", {"25", "60"}),
+        ("five point three three thousand euros", {"5330", "5.33", "1000"}),
+        ("5 hundred, or the twenty-first", {"5", "500", "21"}),
+        ("2 million five hundred thousand", {"2000000", "500000", "2500000"}),
+        ("zweihundertfünfzig Pfund", {"250"}),
+        ("mille cent euros", {"1100", "1000", "100"}),
+        ("三万五千日元", {"35000"}),
+        ("3万五千", {"35000", "30000", "5000"}),
+        ("一亿二千万", {"120000000"}),
+    ],
+)
+def test_number_words_are_said_too(text: str, stated: set[str]) -> None:
+    """Where a word multiplies, its parts and the whole are values."""
+    assert plain(said(text)) == stated
+
+
+def test_a_word_may_be_a_number_in_some_language_only() -> None:
+    """Whatever it is in the others."""
+    assert plain(said("un billón de pesos")) >= {"1000000000000"}
+    assert plain(said("once")) == {"11"}
+    assert said("no number here") == frozenset()
+
+
+@given(
+    st.decimals(min_value=0, max_value=10**12, places=2),
+    st.sampled_from(
+        [(",", "."), (".", ","), ("'", "."), ("", "."), ("", ","), ("，", "．")]
+        + [(space, ",") for space in SPACES]
+    ),
+    st.sampled_from(["0123456789", "０１２３４５６７８９", "٠١٢٣٤٥٦٧٨٩", "०१२३४५६७८९"]),
+    st.sampled_from(["{}", "It is {} CAD.", "({}).", "共{}元", "€{},"]),
+)
+def test_any_amount_is_read_back_from_any_convention(
+    amount: Decimal, separators: tuple[str, str], digits: str, sentence: str
+) -> None:
+    """Grouping, decimal separator, script and surroundings do not matter."""
+    marks = {",": separators[0], ".": separators[1]}
+    spelled = "".join(
+        marks.get(character) or (digits[int(character)] if character.isdigit() else "")
+        for character in f"{amount:,.2f}"
+    )
+    (number,) = numbers(sentence.format(spelled))
+    assert amount in number.values
+    assert number.text == spelled
+
+
+@given(st.text() | st.text("0123456789 .,/½€k百万三m-"))
+def test_no_text_is_too_odd_to_read(text: str) -> None:
+    """Numbers are found where they stand, their values are said, and reading never fails."""
+    found = numbers(text)
+    assert all(number.text in text and number.values for number in found)
+    assert said(text) >= {value for number in found for value in number.values}

@@ -1,0 +1,339 @@
+"""The evaluation: its rates, what its judge calls right, its questions, and its report."""
+
+import json
+from decimal import Decimal
+from itertools import permutations
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from benchmarks.eval_exchange import main
+from benchmarks.exchange_cases import Case, Conversion, load_cases
+from benchmarks.exchange_judge import Verdict, judge
+from benchmarks.exchange_rates import PairRates, pair_rate
+from benchmarks.exchange_report import percentile
+from benchmarks.exchange_routes import ask
+from benchmarks.exchange_tools import tools
+from function_calling.agent.events import (
+    ChatEvent,
+    DoneEvent,
+    ErrorEvent,
+    ErrorObject,
+    TextEvent,
+    Timings,
+    ToolResultEvent,
+    Usage,
+)
+
+CASES = load_cases()
+DOLLARS = Case("a", "plain", "42 USD to CAD", (Conversion("USD", "CAD", Decimal(42)),))
+"""774.65, at 18.4440."""
+MISSING = Case("b", "missing", "How much is 100 euros?", mentions=(r"\?|amount",))
+DONE = DoneEvent(
+    usage=Usage(prompt_tokens=900, completion_tokens=40, total_tokens=940),
+    rounds=2,
+    tool_calls=1,
+    timings=Timings(first_text=1.0, model=1.5, tools=0.5, total=2.0),
+    grounding="ok",
+)
+BROKEN = ErrorEvent(error=ErrorObject(message="The model is away.", type="server_error"))
+
+
+def texts(*parts: str) -> list[ChatEvent]:
+    """Parts of an answer."""
+    return [TextEvent(text=part) for part in parts]
+
+
+def returned(content: str, name: str = "convert_currency", *, ok: bool = True) -> ChatEvent:
+    """What a tool returned."""
+    return ToolResultEvent(id="call_1", name=name, ok=ok, content=content)
+
+
+def judged(answer: str, case: Case = DOLLARS) -> Verdict:
+    """The verdict of an answer of which nothing else is known."""
+    return judge(case, [*texts(answer), DONE])
+
+
+def test_each_pair_has_a_rate_of_its_own() -> None:
+    """Exact, always the same, and another in the other direction; a dollar stays a dollar."""
+    codes = {code for case in CASES for each in case.conversions for code in each.pair}
+    rates = [pair_rate(*pair) for pair in permutations(codes, 2)]
+    assert len(set(rates)) > 0.98 * len(rates)
+    assert all(Decimal("0.2") <= rate <= 30 and rate == round(rate, 4) for rate in rates)
+    assert pair_rate("USD", "CAD") == Decimal("18.4440")
+    assert PairRates().rate("USD", "USD").value == 1
+
+
+def test_the_evaluation_serves_the_tools_at_its_rates() -> None:
+    """And nothing else is changed."""
+    (convert,) = (each for each in tools.functions if each.__name__ == "convert_currency")
+    assert convert("USD", "CAD", Decimal(42))["converted_amount"] == "774.65"
+    assert tools.topic == "converting money"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The converted amount of 42 US dollars to Canadian dollars is 774.65.",
+        "42,00 $ = **774,65** CAD",
+        "1. At a rate of 18.4440 (ISO 4217 codes), 42 USD are CAD774.650",
+        "٤٢ دولارًا تساوي ٧٧٤٫٦٥",
+        "42美元等于７７４．６５加元。",
+    ],
+)
+def test_an_answer_that_tells_the_result_is_right(answer: str) -> None:
+    """Number formats, scripts and languages may vary."""
+    assert judged(answer).right
+
+
+@pytest.mark.parametrize("told", ["6,779.65", "6.779,65", "6 779,65", "6’779.65", "6779.65"])
+def test_a_result_may_be_grouped_as_people_do(told: str) -> None:
+    """By thousands, in any usual way."""
+    case = Case("c", "plain", "250 USD to EUR", (Conversion("USD", "EUR", Decimal(250)),))
+    assert judged(f"That is {told} euros.", case).right
+
+
+def test_digits_beside_each_other_may_be_two_numbers() -> None:
+    """As in "room 214 250 euros"; a date is several."""
+    case = Case("c", "missing", "room 214, 250 euros, 3.5.2026")
+    assert judged("room 214 250 euros on 3.5.2026", case).right
+    assert judged("room 214 251 euros on 3.6.2026", case).invented == ("251", "6")
+
+
+@pytest.mark.parametrize("answer", ["It is 57.5 CAD.", "42 USD are 77,465 CAD", "774.65 and 18.4."])
+def test_a_number_from_nowhere_is_invented(answer: str) -> None:
+    """Even beside the right result, or with its digits."""
+    assert judged(answer).invented
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Conversion("CAD", "USD", Decimal(42)),
+        Conversion("USD", "AUD", Decimal(42)),
+        Conversion("USD", "CAD", Decimal(24)),
+    ],
+)
+def test_a_conversion_that_was_not_asked_for_is_wrong(wrong: Conversion) -> None:
+    """In the other direction, to another currency, of another amount; alone or besides."""
+    told = f"{wrong.amount} {wrong.source} are {wrong.value} {wrong.target}"
+    for answer in (told, f"42 USD are 774.65 CAD, and {told}."):
+        verdict = judged(answer)
+        assert str(wrong.value) in verdict.not_asked
+        assert not verdict.invented
+
+
+def test_what_a_chat_converts_counts_although_it_is_not_told() -> None:
+    """A call that failed converts nothing."""
+    content = '{"converted_amount": "57.54", "rate": "1.37"}'
+    answer = [*texts("42 USD are 774.65 CAD."), DONE]
+    assert judge(DOLLARS, [returned(content), *answer]).not_asked == ("57.54", "1.37")
+    assert judge(DOLLARS, [returned(content, ok=False), *answer]).right
+
+
+def test_what_was_calculated_may_be_told() -> None:
+    """It is no conversion."""
+    answer = [*texts("Twice 42 is 84; 42 USD are 774.65 CAD."), DONE]
+    assert judge(DOLLARS, [returned("84", "calculate"), *answer]).right
+    assert not judge(DOLLARS, answer).right
+
+
+def test_every_one_of_several_results_must_be_told() -> None:
+    """Half an answer is not right."""
+    first, second = Conversion("USD", "CAD", Decimal(42)), Conversion("EUR", "USD", Decimal(2))
+    both = Case("c", "several", "42 USD to CAD, 2 EUR to USD", (first, second))
+    assert judged(f"{first.value} and {second.value}", both).right
+    assert judged(f"{first.value}", both).problems == (f"does not tell {second}",)
+
+
+def test_where_something_is_missing_nothing_may_be_converted() -> None:
+    """A question back is right; an assumption is not."""
+    assert judged("Which currency should the 100 euros become?", MISSING).right
+    told = Conversion("EUR", "USD", Decimal(100)).value
+    assert judged(f"I took dollars: 100 euros are {told}. Right?", MISSING).not_asked
+    assert judged("No.", MISSING).problems
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [*texts("I can only convert currencies."), DONE],
+        [*texts(""), DONE],
+        [*texts('<tool_call>{"name": "convert_currency"}</tool_call> 774.65'), DONE],
+        [*texts("42 USD are 774.65 CAD."), BROKEN],
+        [*texts("42 USD are 774.65 CAD.")],
+        [*texts("42 USD are 774.65 CAD."), DONE, DONE],
+        [DONE, *texts("42 USD are 774.65 CAD.")],
+    ],
+)
+def test_an_answer_that_is_none_is_not_right(events: list[ChatEvent]) -> None:
+    """Silence, errors, leaked calls and what has no end; but they invent no number."""
+    verdict = judge(DOLLARS, events)
+    assert verdict.problems
+    assert not verdict.invented
+
+
+def test_a_number_that_stood_there_for_a_moment_was_shown() -> None:
+    """Whether the answer as a whole is right, or an error came."""
+    moment = judge(DOLLARS, [*texts("42 USD are 774", ".65 CAD."), DONE])
+    assert (moment.problems, moment.invented) == ((), ("774",))
+    assert judge(DOLLARS, [*texts("42 USD are 57.5 CAD."), BROKEN]).invented == ("57.5",)
+
+
+def stream(events: list[ChatEvent]) -> httpx2.Response:
+    """The events as a chat sends them."""
+    frames = "".join(f"data: {event.model_dump_json()}\n\n" for event in events)
+    return httpx2.Response(200, text=frames)
+
+
+def plain(answer: str) -> httpx2.Response:
+    """An answer as `/exchange` sends it."""
+    counts = {"x-rounds": "2", "x-tool-calls": "1", "x-grounding": "ok"}
+    tokens = {"x-prompt-tokens": "900", "x-completion-tokens": "40"}
+    return httpx2.Response(200, text=answer, headers=counts | tokens)
+
+
+def asked(route: str, reply: httpx2.Response) -> list[ChatEvent]:
+    """The events of one question that is replied to so."""
+    transport = httpx2.MockTransport(lambda request: reply)
+    with httpx2.Client(base_url="http://assistant", transport=transport) as client:
+        return [event for _, event in ask(client, route, "42 USD to CAD")]
+
+
+@pytest.mark.parametrize(
+    ("route", "reply"),
+    [("/exchange", plain("It is 774.65.")), ("/chat", stream([*texts("It is 774.65."), DONE]))],
+)
+def test_both_routes_are_read_as_the_same_events(route: str, reply: httpx2.Response) -> None:
+    """A text and an end that tells what it cost."""
+    text, done = asked(route, reply)
+    assert text == TextEvent(text="It is 774.65.")
+    assert isinstance(done, DoneEvent)
+    assert (done.rounds, done.usage, done.grounding) == (2, DONE.usage, "ok")
+
+
+@pytest.mark.parametrize("route", ["/exchange", "/chat"])
+def test_a_refusal_must_be_the_callers_error_and_give_a_reason(route: str) -> None:
+    """Where one is expected, an answer is wrong."""
+    case = Case("e", "empty_huge", "", refused=True, mentions=("empty",))
+    body = {"error": {"message": "The query is empty.", "type": "invalid_request_error"}}
+    assert judge(case, asked(route, httpx2.Response(400, json=body))).right
+    assert not judge(case, asked(route, httpx2.Response(400, text="Bad Request"))).right
+    assert not judge(case, asked(route, httpx2.Response(500, json=body))).right
+    assert not judged("Your query is empty.", case).right
+
+
+@pytest.mark.parametrize("route", ["/exchange", "/chat"])
+def test_what_is_no_reply_of_ours_is_a_wrong_answer(route: str) -> None:
+    """The rest of the run goes on."""
+    (event,) = asked(route, httpx2.Response(200, text="data: {}\n\n"))[-1:]
+    assert isinstance(event, ErrorEvent)
+    assert event.error.type == "no_event"
+
+
+def test_percentiles_are_measured_values() -> None:
+    """The nearest rank, not an interpolation."""
+    assert percentile([3.0, 1.0, 2.0, 4.0], 50) == 2.0
+    assert percentile([3.0, 1.0, 2.0, 4.0], 95) == 4.0
+
+
+def test_the_questions_are_well_formed() -> None:
+    """Unique ids, ISO codes, amounts, and each kind with enough of them."""
+    assert len({case.id for case in CASES}) == len(CASES) == 349
+    assert len({case.language for case in CASES if case.kind == "languages"}) >= 10
+    for each in (each for case in CASES for each in case.conversions):
+        assert all(len(code) == 3 and code.isupper() for code in each.pair)
+        assert each.amount > 0
+
+
+@pytest.mark.parametrize("kind", ["plain", "symbols_codes", "distractors", "persuasion"])
+def test_amounts_written_in_digits_are_those_of_the_question(kind: str) -> None:
+    """Expectation and question agree, which catches slips in either."""
+    for case in (case for case in CASES if case.kind == kind):
+        bare = Case(case.id, case.kind, case.query)
+        amounts = " and ".join(f"{each.amount:f}" for each in case.conversions)
+        assert judged(amounts, bare).right, case.id
+
+
+def perfect(request: httpx2.Request) -> httpx2.Response:
+    """The reply of a server that does everything right."""
+    body = json.loads(request.content)
+    chat = request.url.path == "/chat"
+    query = body["messages"][0]["content"] if chat else body["query"]
+    case = next(case for case in CASES if case.query == query)
+    if case.refused:
+        return httpx2.Response(400, text="The query is empty or longer than 2000 characters.")
+    results = ", ".join(f"{each.value:,} {each.target}" for each in case.conversions)
+    answer = results or "Sorry, which amount?"
+    return stream([*texts(answer), DONE]) if chat else plain(answer)
+
+
+def test_a_perfect_server_passes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Every expectation can be met; what was written down can be judged again."""
+    out = tmp_path / "results.jsonl"
+    assert main(["--out", str(out), "--concurrency", "2"], httpx2.MockTransport(perfect)) == 0
+    report = capsys.readouterr().out.partition("POST /exchange")[2]
+    assert "conversions right  100.0 %" in report
+    assert "others right       100.0 %" in report
+    assert "prompt tokens      310500 in all, 900.0 a query, at most 900" in report
+    assert main(["--again", str(out)]) == 0
+    assert "conversions right  100.0 %" in capsys.readouterr().out
+
+
+def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each has its report; the answers that differ are listed."""
+
+    def differs(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/chat" and b"42" in request.content:
+            return stream([*texts("42 are 774.65."), DONE])
+        return perfect(request)
+
+    arguments = ["--both", "--kind", "plain", "--limit", "2"]
+    assert main(arguments, httpx2.MockTransport(differs)) == 0
+    report = capsys.readouterr().out
+    assert report.index("POST /exchange") < report.index("POST /chat")
+    assert report.count("conversions right  100.0 %") == 2
+    assert "  /exchange right: 774.65 CAD\n  /chat     right: 42 are 774.65." in report
+
+
+def test_one_invented_number_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The failure is listed with question, expectation and answer."""
+    wrong = httpx2.MockTransport(lambda request: plain("It is 99.9."))
+    arguments = ["--kind", "plain", "--limit", "1", "--min-conversions", "0"]
+    assert main(arguments, wrong) == 1
+    report = capsys.readouterr().out
+    assert "plain-01 at /exchange: does not tell 42 USD = 774.65 CAD; invented: 99.9" in report
+
+
+@pytest.mark.parametrize(("share", "status"), [("75", 0), ("80", 1)])
+def test_enough_of_those_with_several_conversions_must_be_right(share: str, status: int) -> None:
+    """Whatever is right among all others."""
+    several = [case.query for case in CASES if case.kind == "several"]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        silent = json.loads(request.content)["query"] in several[: len(several) // 4]
+        return plain("I can't.") if silent else perfect(request)
+
+    arguments = ["--kind", "several", "--min-conversions", "0", "--min-several", share]
+    assert main(arguments, httpx2.MockTransport(answer)) == status
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--kind", "plain,nope"], ["--limit", "0"], ["--queries", "no.jsonl"]]
+)
+def test_a_wrong_option_asks_nothing(wrong: list[str]) -> None:
+    """A run of no queries would pass."""
+    with pytest.raises(SystemExit, match="2"):
+        main(wrong, httpx2.MockTransport(perfect))
+
+
+def test_no_server_is_told_in_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody wants a traceback for a server that isn't started."""
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.ConnectError("Connection refused")
+
+    assert main(["--limit", "3"], httpx2.MockTransport(refuse)) == 2
+    answer = "No server answers at http://127.0.0.1:3000 (Connection refused).\n"
+    assert capsys.readouterr().err == answer

@@ -1,0 +1,130 @@
+"""A model keeps the to-do list: it reads ids in lists, and people read sentences."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from scripted_server import ScriptedServer, calls, says
+
+from function_calling.agent.loop import Agent
+from function_calling.errors import ToolError
+from function_calling.todo.store import TodoStore
+from function_calling.todo.tools import MOST_LISTED, TodoTools, todo_tools
+from function_calling.toolbox.toolbox import Toolbox
+
+
+@pytest.fixture
+def store() -> Iterator[TodoStore]:
+    """A list of two tasks."""
+    store = TodoStore()
+    store.create("Buy milk")
+    store.create("Call Bob")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def todo(store: TodoStore) -> TodoTools:
+    """The tools that keep it."""
+    return TodoTools(store)
+
+
+def test_the_list_tells_ids_and_a_sentence(todo: TodoTools) -> None:
+    """What is still to do comes first."""
+    todo.update_task(1, done=True)
+    assert todo.list_tasks() == {
+        "tasks": [
+            {"id": 2, "title": "Call Bob", "done": False},
+            {"id": 1, "title": "Buy milk", "done": True},
+        ],
+        "summary": 'To do: "Call Bob". Done: "Buy milk".',
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "search", "ids"),
+    [("open", "", [2]), ("done", "", [1]), ("all", "milk", [1]), ("open", "milk", [])],
+)
+def test_the_list_can_be_narrowed(
+    todo: TodoTools, status: Any, search: str, ids: list[int]
+) -> None:
+    """By what is done, and by a word; nothing found is a result."""
+    todo.update_task(1, done=True)
+    result = todo.list_tasks(status, search)
+    assert [task["id"] for task in result["tasks"]] == ids
+    assert ids or result["summary"] == "There are no such tasks on the to-do list."
+
+
+def test_a_long_list_is_told_in_part(todo: TodoTools) -> None:
+    """A small model's context holds no more; it reads how many are missing."""
+    for n in range(MOST_LISTED):
+        assert todo.create_task(f" task\n{n} ") == {
+            "id": n + 3,
+            "title": f"task {n}",
+            "done": False,
+            "summary": f'Added "task {n}" to the to-do list.',
+        }
+    result = todo.list_tasks()
+    assert len(result["tasks"]) == MOST_LISTED
+    assert result["summary"].endswith(". 2 more are not listed.")
+
+
+def test_a_task_is_changed_in_what_is_given(todo: TodoTools) -> None:
+    """Small models fill in every argument: an empty title means the old one."""
+    assert todo.update_task(1, "", True)["summary"] == 'Marked "Buy milk" as done.'
+    assert todo.update_task(1, "Buy oats")["done"]
+    assert todo.update_task(1, done=False)["summary"] == 'Marked "Buy oats" as not done.'
+    with pytest.raises(ToolError, match="Nothing would change") as caught:
+        todo.update_task(1, " ")
+    assert caught.value.problem == "Nothing would change."
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "problem"),
+    [
+        ("create_task", {"title": ""}, "The title is empty. Say in a few words what"),
+        ("create_task", {}, "title is missing"),
+        ("delete_task", {"id": "milk"}, 'id="milk" is wrong'),
+        ("delete_task", {"id": 10**20}, "There is no task 100000000000000000000"),
+        ("update_task", {"id": 1, "done": "perhaps"}, "done="),
+        ("list_tasks", {"status": "late"}, "status="),
+    ],
+)
+async def test_what_a_model_writes_wrongly_comes_back_to_it(
+    store: TodoStore, name: str, arguments: dict[str, Any], problem: str
+) -> None:
+    """As the result of its call."""
+    result = await Toolbox(todo_tools(store).functions).call(name, json.dumps(arguments))
+    assert not result.ok
+    assert problem in result.content
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "told"),
+    [
+        ("delete_task", {}, 'Deleted "Call Bob" from the to-do list.'),
+        ("update_task", {"done": True}, 'Marked "Call Bob" as done.'),
+    ],
+)
+async def test_only_a_task_that_was_listed_is_changed(
+    store: TodoStore, name: str, more: dict[str, Any], told: str
+) -> None:
+    """An id that the model made up changes nothing, although the person wrote that number."""
+    server = ScriptedServer(
+        calls((name, {"id": 1, **more})),
+        calls((name, {"id": 1, **more}), ("list_tasks", {"search": "bob"})),
+        calls((name, {"id": 2, **more})),
+        says(told),
+    )
+    agent = Agent(
+        client=server.client(),
+        model="scripted",
+        toolbox=Toolbox(todo_tools(store).functions),
+        system_prompt="",
+    )
+    question = {"role": "user", "content": "Call Bob is settled, number 1 is not"}
+    assert (await agent.answer([question]))[0] == told
+    results = [each for each in server.requests[-1]["messages"] if each["role"] == "tool"]
+    assert "id=1, but no tool has returned it yet" in results[0]["content"]
+    assert [task.title for task in store.tasks() if not task.done] == ["Buy milk"]

@@ -1,0 +1,208 @@
+"""The to-do list keeps what it was told, whoever asks at the same time, and says what it can't."""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from function_calling.errors import SettingsError, ToolError
+from function_calling.todo.store import LONGEST_TITLE, MOST_NAMED, TodoStore
+from function_calling.todo.tools import todo_tools
+from function_calling.toolbox.toolbox import Toolbox
+
+CALLS = 40
+UTC = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.fixture(params=["file", "memory"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store keeps its tasks."""
+    return str(tmp_path / "todo.db") if request.param == "file" else ""
+
+
+@pytest.fixture
+def store(path: str) -> Iterator[TodoStore]:
+    """A store without tasks."""
+    store = TodoStore(path)
+    yield store
+    store.close()
+
+
+def titles(store: TodoStore) -> list[str]:
+    """What is on the list."""
+    return [task.title for task in store.tasks()]
+
+
+def test_a_task_is_written_down_changed_and_removed(store: TodoStore) -> None:
+    """Each method tells the task; what was not asked to change stays."""
+    milk = store.create("Buy milk")
+    assert (milk.id, milk.title, milk.done) == (1, "Buy milk", False)
+    assert re.fullmatch(UTC, milk.created)
+    assert store.update(1, done=True).done
+    oats = store.update(1, title="Buy oat milk")
+    assert (oats.title, oats.done, oats.created) == ("Buy oat milk", True, milk.created)
+    assert not store.update(1, done=False).done
+    assert store.delete(1).title == "Buy oat milk"
+    assert store.tasks() == []
+
+
+def test_open_tasks_come_first_and_a_title_can_be_searched(store: TodoStore) -> None:
+    """Upper and lower case are the same, in every script; a wildcard is a letter."""
+    for title in ("Buy milk", "Ärzte anrufen", "50% off: sell it"):
+        store.create(title)
+    store.update(1, done=True)
+    assert [task.id for task in store.tasks()] == [2, 3, 1]
+    assert [task.id for task in store.tasks("  MILK ")] == [1]
+    assert [task.id for task in store.tasks("ÄRZTE")] == [2]
+    assert [task.id for task in store.tasks("%")] == [3]
+    assert store.tasks("bread") == []
+
+
+def test_an_id_never_comes_to_mean_another_task(path: str) -> None:
+    """Nor is a file that was closed forgotten, as memory is."""
+    store = TodoStore(path)
+    store.create("one")
+    store.delete(store.create("two").id)
+    assert store.create("three").id == 3
+    store.delete(3)
+    store.close()
+    store = TodoStore(path)
+    assert titles(store) == (["one"] if path else [])
+    assert store.create("four").id == (4 if path else 1)
+    store.close()
+
+
+@pytest.mark.parametrize("id", [70, 0, -1, 2**63, 10**400])
+def test_an_unknown_id_is_named_beside_those_that_there_are(store: TodoStore, id: int) -> None:
+    """Whatever its size; nothing changes."""
+    store.create("Buy milk")
+    store.create("Call Bob")
+    expected = f"There is no task {id}: the tasks are: 1 (Buy milk), 2 (Call Bob)."
+    with pytest.raises(ToolError) as deleted:
+        store.delete(id)
+    with pytest.raises(ToolError) as updated:
+        store.update(id, done=True)
+    assert (str(deleted.value), str(updated.value)) == (expected, expected)
+    assert titles(store) == ["Buy milk", "Call Bob"]
+    for n in range(MOST_NAMED):
+        store.create(f"task {n}")
+    with pytest.raises(ToolError, match=r"25 \(task 22\) and 2 more\.$"):
+        store.delete(id)
+
+
+def test_a_title_is_neither_empty_nor_long(store: TodoStore) -> None:
+    """The error shows its beginning, its length and what is wanted."""
+    with pytest.raises(ToolError, match=r"^There is no task 1: the list is empty\.$"):
+        store.update(1, title="x" * LONGEST_TITLE)
+    assert store.create("x" * LONGEST_TITLE).title == "x" * LONGEST_TITLE
+    with pytest.raises(ToolError, match=r'"x+… has 201 characters: wanted 200 at most\.$'):
+        store.create("x" * (LONGEST_TITLE + 1))
+    with pytest.raises(ToolError, match=r"^The title is empty\. Say in a few words") as caught:
+        store.update(1, title=" \n\t ")
+    assert caught.value.problem == "The title is empty."
+
+
+@pytest.mark.parametrize(
+    "title", ["'); DROP TABLE tasks; --", "a\0b", '👩‍🚀 加元 %_"', " a\r\n b\ud83d "]
+)
+def test_any_text_is_kept_as_it_is(store: TodoStore, title: str) -> None:
+    """White space is one space; half a character, which a model's JSON may hold, is replaced."""
+    store.create(title)
+    assert titles(store) == [" ".join(title.replace("\ud83d", "?").split())]
+
+
+def test_a_file_is_shared_with_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is read while they write; a call that can't wait longer fails, and works afterwards."""
+    path = str(tmp_path / "todo.db")
+    store = TodoStore(path, patience=0.01)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert titles(store) == []
+    with pytest.raises(ToolError) as caught:
+        store.create("Buy milk")
+    assert str(caught.value) == "The to-do list can't be used now: database is locked."
+    assert "database is locked" in caplog.text
+    with pytest.raises(SettingsError, match="database is locked"):
+        TodoStore(path, patience=0.01)
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.create("Buy milk").id == 1
+    store.close()
+
+
+def test_a_file_that_breaks_later_fails_the_call_alone(tmp_path: Path) -> None:
+    """The model reads why; closing twice is no harm."""
+    path = tmp_path / "todo.db"
+    store = TodoStore(str(path))
+    other = sqlite3.connect(path)
+    other.execute("DROP TABLE tasks")
+    other.close()
+    with pytest.raises(ToolError, match="can't be used now: no such table: tasks"):
+        store.tasks()
+    store.close()
+    store.close()
+    with pytest.raises(ToolError, match="can't be used now: Cannot operate on a closed database"):
+        store.create("Buy milk")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("folder/todo.db", None, "unable to open database file"),
+        ("", None, "unable to open database file"),
+        ("notes.txt", b"Buy milk\n" * 999, "file is not a database"),
+        ("\0", None, "embedded null"),
+    ],
+)
+def test_a_file_that_can_not_be_the_list_ends_the_start(
+    tmp_path: Path, name: str, content: bytes | None, why: str
+) -> None:
+    """The operator reads variable, value, reason and what is wanted; the file stays as it was."""
+    path = tmp_path / name
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        TodoStore(str(path))
+    assert f"TODO_DB={str(path)!r}: this can't be the to-do list ({why}" in str(caught.value)
+    assert "wanted an SQLite file" in str(caught.value)
+    if content:
+        assert path.read_bytes() == content
+
+
+def test_a_strangers_table_is_no_list(tmp_path: Path) -> None:
+    """What another program keeps under the same name is left alone."""
+    path = tmp_path / "other.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE tasks (number INTEGER)")
+    with pytest.raises(SettingsError, match="no such column: id"):
+        TodoStore(str(path))
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    other.close()
+
+
+async def test_calls_side_by_side_lose_and_double_nothing(path: str) -> None:
+    """As assistants make them: plain functions in threads, and servers that share a file."""
+    stores = [TodoStore(path, patience=60) for _ in range(2 if path else 1)]
+    toolboxes = [Toolbox(todo_tools(store).functions) for store in stores]
+
+    async def call(n: int, name: str, arguments: str) -> bool:
+        return (await toolboxes[n % len(stores)].call(name, arguments, time_limit=60)).ok
+
+    every = range(1, CALLS + 1)
+    made = await asyncio.gather(*(call(n, "create_task", f'{{"title": "{n}"}}') for n in every))
+    assert all(made)
+    assert [task.id for task in stores[0].tasks()] == list(every)
+    assert sorted(map(int, titles(stores[0]))) == list(every)
+    deleted = await asyncio.gather(
+        *(call(n, "update_task", f'{{"id": {n}, "done": true}}') for n in every[::2]),
+        *(call(n, "delete_task", f'{{"id": {n}}}') for n in every[1::2]),
+        *(call(n, "list_tasks", "{}") for n in every[:10]),
+        *(call(n, "delete_task", '{"id": 2}') for n in every[:5]),
+    )
+    assert sum(not ok for ok in deleted) == 5
+    assert [(task.id, task.done) for task in stores[-1].tasks()] == [(n, True) for n in every[::2]]
+    for store in stores:
+        store.close()

@@ -1,0 +1,112 @@
+"""A yes that is asked for within a question: a no is an answer, and thinking takes its time."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import pytest
+from scripted_server import ScriptedServer, Turn, calls, says
+
+from function_calling.agent.loop import Agent
+from function_calling.toolbox.schema import Said
+from function_calling.toolbox.toolbox import Approve, Toolbox, needs_approval
+
+SAID_NO = "sell was not called: the user said no."
+
+
+@needs_approval
+async def sell(n: Annotated[int, Said()]) -> str:
+    """Sell things."""
+    return f"sold {n}"
+
+
+def selling(n: int) -> Turn:
+    """The model wants to sell as many."""
+    return calls(("sell", {"n": n}))
+
+
+def saying(answer: bool, asked: list[int]) -> Approve:
+    """Somebody who always says this."""
+
+    async def approve(_name: str, arguments: Mapping[str, Any]) -> bool:
+        asked.append(arguments["n"])
+        return answer
+
+    return approve
+
+
+async def answer(server: ScriptedServer, approve: Approve) -> str:
+    """What comes of a question."""
+    agent = Agent(
+        client=server.client(),
+        model="scripted",
+        toolbox=Toolbox([sell]),
+        system_prompt="Sell.",
+        approve=approve,
+    )
+    text, _ = await agent.answer([{"role": "user", "content": "Sell 2, or 3, or 4."}])
+    return text
+
+
+async def test_a_no_is_asked_for_once_and_forces_nothing() -> None:
+    """A model that makes the call again must answer; another call is another question."""
+    server = ScriptedServer(selling(2), selling(3), selling(2), says("As you like."))
+    asked: list[int] = []
+    assert await answer(server, saying(False, asked)) == "As you like."
+    assert asked == [2, 3]
+    choices = [each["tool_choice"] for each in server.requests]
+    assert choices == ["required", "auto", "auto", "none"]
+
+
+async def test_many_noes_are_no_failure_of_the_tool() -> None:
+    """The model is not told that the tool failed too often, and each call is asked about."""
+    server = ScriptedServer(*map(selling, (2, 3, 4)), selling(-2), says("As you like."))
+    asked: list[int] = []
+    await answer(server, saying(False, asked))
+    assert asked == [2, 3, 4, -2]
+    results = [each for each in server.requests[-1]["messages"] if each["role"] == "tool"]
+    assert [each["content"] for each in results] == [SAID_NO] * 4
+
+
+async def test_nobody_is_asked_about_a_value_that_was_made_up() -> None:
+    """The model is, and may call again."""
+    server = ScriptedServer(selling(20), selling(2), says("Sold 2."))
+    asked: list[int] = []
+    assert await answer(server, saying(True, asked)) == "Sold 2."
+    assert asked == [2]
+    assert "The user wrote: 2, 3, 4." in server.requests[1]["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_thinking_it_over_is_not_the_questions_time(
+    said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes; the question's time goes on behind it."""
+    loop = asyncio.get_running_loop()
+    clock, thought = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: clock() + sum(thought))
+
+    async def think(_name: str, _arguments: Mapping[str, Any]) -> bool:
+        thought.append(86_400)
+        return said
+
+    server = ScriptedServer(selling(2), says("Well."))
+    assert await answer(server, think) == "Well."
+
+
+async def test_the_question_can_be_stopped_while_a_person_thinks() -> None:
+    """Nothing is sold, and nothing is left behind."""
+    server = ScriptedServer(selling(2))
+    asked = asyncio.Event()
+
+    async def think(_name: str, _arguments: Mapping[str, Any]) -> bool:
+        asked.set()
+        await asyncio.Event().wait()
+        return True
+
+    task = asyncio.create_task(answer(server, think))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(server.requests) == 1

@@ -1,0 +1,198 @@
+"""An operator chooses tool sets by name, also of their own; several become one."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from function_calling.errors import SettingsError
+from function_calling.settings import Settings
+from function_calling.todo.store import TodoStore
+from function_calling.todo.tools import todo_tools
+from function_calling.toolbox.tool_sets import CLOSING, ToolSet, join, load_tool_sets
+from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
+from tools import currency_tools
+
+MODULE = '''
+from function_calling.toolbox.tool_sets import ToolSet
+
+
+def weather(city: str) -> str:
+    """Tell the weather.
+
+    Args:
+        city: Where.
+    """
+    return f"Sunny in {city}."
+
+
+def undocumented(city: str) -> str:
+    return city
+
+
+class Clock:
+    @property
+    def broken(self) -> str:
+        raise RuntimeError("no time")
+
+    def now(self) -> str:
+        """Tell the time."""
+        return "12:00"
+
+    def _hidden(self) -> None:
+        """Not for a model."""
+
+
+clock = Clock()
+forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
+'''
+
+
+def load(chosen: str, opened: list[str] | None = None) -> ToolSet:
+    """The sets chosen, of ours and of the module; ours note when they are made."""
+    opened = [] if opened is None else opened
+
+    def currency() -> ToolSet:
+        opened.append("currency")
+        return currency_tools(Settings())
+
+    def todo() -> ToolSet:
+        opened.append("todo")
+        return todo_tools(TodoStore())
+
+    return load_tool_sets(chosen, {"currency": currency, "todo": todo})
+
+
+@pytest.fixture
+def my_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module in the working directory, which each test has for itself."""
+    name = f"tools_of_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    # What is added to the path is gone after the test.
+    monkeypatch.setattr("sys.path", [*sys.path])
+    return name
+
+
+async def test_one_tool_turns_away_what_no_set_is_for() -> None:
+    """Neither set's own: what one turns away may be for the other."""
+    tools = load("currency, todo")
+    toolbox = Toolbox(tools.functions)
+    assert list(toolbox.descriptions) == [
+        *("convert_currency", "calculate", "create_task", "list_tasks", "update_task"),
+        *("delete_task", "reply_without_tool"),
+    ]
+    about = "converting money or to-do tasks"
+    assert (
+        toolbox.descriptions["reply_without_tool"] == f"Answer a message that is not about {about}."
+    )
+    turned = f"If the message is not about {about}, call reply_without_tool."
+    assert tools.system_prompt.count("reply_without_tool") == 1
+    assert tools.system_prompt.endswith(f" {turned} {CLOSING}")
+    result = await toolbox.call("reply_without_tool", "{}")
+    assert (result.content, result.final) == (f"I can only help with {about}.", True)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "names", "topic"),
+    [
+        ("weather", ["weather", "reply_without_tool"], "weather"),
+        ("clock", ["now", "reply_without_tool"], "now"),
+        ("forecast", ["weather"], "weather"),
+    ],
+)
+async def test_an_operators_own_tools_are_found_by_name(
+    my_tools: str, attribute: str, names: list[str], topic: str
+) -> None:
+    """A function, an object's public methods, or a set, from the working directory."""
+    tools = load(f"{my_tools}:{attribute}")
+    toolbox = Toolbox(tools.functions)
+    assert list(toolbox.descriptions) == names
+    assert tools.topic == topic
+    if "weather" in names:
+        assert (await toolbox.call("weather", '{"city": "Oslo"}')).content == "Sunny in Oslo."
+    else:
+        assert (await toolbox.call("now", "{}")).content == "12:00"
+
+
+def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
+    """It may answer in words; beside a set that must call, all must."""
+    alone = load(f"{my_tools}:forecast")
+    assert (alone.first_choice, "reply_without_tool" in alone.system_prompt) == ("auto", False)
+    assert alone.system_prompt.startswith("Tell the weather. When the tool has returned")
+    joined = load(f"currency,{my_tools}:forecast")
+    assert joined.first_choice == "required"
+    assert "not about converting money or weather, call" in joined.system_prompt
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wrong"),
+    [
+        ("", "TOOLS='': wanted currency, todo or module:attribute, divided by commas."),
+        ("todos", "TOOLS names 'todos': wanted currency, todo or module:attribute"),
+        ("{my}:", "TOOLS names '{my}:': wanted currency, todo or module:attribute"),
+        (":weather", "TOOLS names ':weather': wanted currency, todo or module:attribute"),
+        ("no_such_module:x", "the module no_such_module can't be imported from "),
+        ("{my}:wether", "TOOLS names '{my}:wether': the module {my} has no wether."),
+        ("{my}:Clock", "wanted a function, an object with public methods, or a ToolSet."),
+        ("{my}:undocumented", "undocumented has no docstring"),
+        ("todo,todo", "TOOLS='todo,todo': Two tools are called create_task"),
+    ],
+)
+def test_a_wrong_choice_ends_the_start(my_tools: str, chosen: str, wrong: str) -> None:
+    """The operator reads which name is wrong, and what was wanted."""
+    with pytest.raises(SettingsError) as caught:
+        load(chosen.format(my=my_tools))
+    assert wrong.format(my=my_tools) in str(caught.value)
+
+
+def test_a_module_that_fails_is_named_with_its_error(my_tools: str) -> None:
+    """And nothing of ours was opened for nothing; nor is a set that is not chosen."""
+    Path(f"{my_tools}.py").write_text("1 / 0")
+    opened: list[str] = []
+    with pytest.raises(SettingsError, match=r"can't be imported from .* \(ZeroDivisionError: "):
+        load(f"todo,{my_tools}:weather", opened)
+    assert opened == []
+    load("currency", opened)
+    assert opened == ["currency"]
+
+
+def test_closing_reaches_every_set() -> None:
+    """Those that hold nothing have nothing to close."""
+    closed: list[int] = []
+    sets = [ToolSet(functions=[], close=lambda n=n: closed.append(n)) for n in (1, 2)]
+    join([sets[0], ToolSet(functions=[]), sets[1]]).close()
+    assert closed == [1, 2]
+
+
+def test_a_store_is_closed_where_the_choice_is_wrong(tmp_path: Path) -> None:
+    """Whoever reads the error may move the file."""
+    store = TodoStore(str(tmp_path / "todo.db"))
+    with pytest.raises(SettingsError, match="Two tools are called create_task"):
+        load_tool_sets("todo,todo", {"todo": lambda: todo_tools(store)})
+    assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
+
+
+def test_a_sets_own_way_out_is_used_where_it_is_alone() -> None:
+    """It knows best what to say."""
+
+    def help_out() -> FinalAnswer:
+        """Say what can be asked."""
+        return FinalAnswer("Ask for the time.")
+
+    def now() -> str:
+        """Tell the time."""
+        return "12:00"
+
+    tools = join([ToolSet(functions=[now], topic="the time", reply_without_tool=help_out)])
+    assert tools.functions == [now, help_out]
+    assert "If the message is not about the time, call help_out." in tools.system_prompt
+
+
+def test_the_tools_fit_a_small_models_context() -> None:
+    """All of them and the prompt, in characters; a token is about four."""
+    tools = load("currency,todo")
+    offered: Any = Toolbox(tools.functions).schemas
+    assert len(json.dumps(offered)) + len(tools.system_prompt) < 4500

@@ -1,0 +1,292 @@
+"""A function's types as a schema for the model, and what a model writes as values of the types."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any, Literal, NotRequired, Optional
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr, computed_field
+from typing_extensions import TypedDict
+
+from function_calling.toolbox.json_text import json_text
+from function_calling.toolbox.schema import FunctionSchema, Said
+from function_calling.toolbox.toolbox import Toolbox
+
+
+class Color(Enum):
+    """A color."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+@dataclass
+class Point:
+    """A place."""
+
+    x: int
+    y: Decimal = Decimal("0.5")
+
+
+class Leg(BaseModel):
+    """A part of a way."""
+
+    km: Decimal
+    done: bool = False
+    when: date | None = None
+    next: "Leg | None" = None
+
+
+class Entry(TypedDict):
+    """A line of a book."""
+
+    name: str
+    amount: NotRequired[Decimal]
+
+
+def tool(hint: Any, *default: Any) -> Callable[..., Any]:
+    """A tool with one argument of this type, which it returns."""
+
+    def give(v: Any) -> Any:
+        """Give it back."""
+        return v
+
+    give.__annotations__ = {"v": hint}
+    give.__defaults__ = default or None
+    return give
+
+
+def properties(function: Callable[..., Any]) -> Any:
+    """What a model is sent of the arguments."""
+    return FunctionSchema(function).parameters["properties"]
+
+
+def test_a_function_is_offered_by_its_name_docstring_and_types() -> None:
+    """Of the docstring the model reads the first paragraph and the entries of `Args:`."""
+
+    def convert(amount: Decimal, copy: Annotated[Decimal, Field(gt=0)] = Decimal("0.5")) -> None:
+        """Convert an amount
+        of US dollars.
+
+        More words, which are for people.
+
+        Args:
+            As in school.
+            amount (Decimal): How much: it
+                is in dollars.
+
+        Note:
+            copy: A name that pydantic keeps for itself, and not described here.
+        """
+
+    (offered,) = Toolbox([convert]).schemas
+    assert (offered["type"], offered["function"]["name"]) == ("function", "convert")
+    assert offered["function"]["description"] == "Convert an amount of US dollars."
+    assert offered["function"]["parameters"] == {
+        "type": "object",
+        "properties": {
+            "amount": {"type": "number", "description": "How much: it is in dollars."},
+            "copy": {"type": "number", "exclusiveMinimum": 0, "default": 0.5},
+        },
+        "required": ["amount"],
+        "additionalProperties": False,
+    }
+
+
+POINT = {
+    "type": "object",
+    "description": "A place.",
+    "properties": {"x": {"type": "integer"}, "y": {"type": "number", "default": 0.5}},
+    "required": ["x"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        (Color, {"enum": ["red", "blue"], "type": "string", "description": "A color."}),
+        (Literal["a", "b"], {"enum": ["a", "b"], "type": "string"}),
+        (datetime | None, {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
+        (Annotated[int, Said()], {"type": "integer"}),
+        (dict[str, Decimal], {"additionalProperties": {"type": "number"}, "type": "object"}),
+        (list[Point], {"items": POINT, "type": "array"}),
+    ],
+)
+def test_types_are_written_out_without_titles_or_references(hint: Any, shown: Any) -> None:
+    """And a mark is not for the model."""
+    assert properties(tool(hint)) == {"v": shown}
+
+
+def test_a_type_that_contains_itself_keeps_its_definition() -> None:
+    """Written out, it would never end."""
+    parameters = FunctionSchema(tool(Leg)).parameters
+    inner = parameters["properties"]["v"]["properties"]["next"]["anyOf"][0]
+    assert inner == {"$ref": "#/$defs/Leg"}
+    assert "Leg" in parameters["$defs"]
+
+
+@pytest.mark.parametrize(
+    ("hint", "written", "value"),
+    [
+        (str, '"5"', "5"),
+        (int, "5.0", 5),
+        (int, "1e3", 1000),
+        (int | None, "null", None),
+        (float, "1", 1.0),
+        (bool, '"false"', False),
+        (bool, "1", True),
+        (bool | int, "true", True),
+        (Decimal, "0.1000000000000000000000000001", Decimal("0.1000000000000000000000000001")),
+        (Optional[Decimal], "1.10", Decimal("1.10")),  # noqa: UP045 - the old spelling too
+        (dict[str, Decimal], '{"a": 0.10}', {"a": Decimal("0.10")}),
+        (Any, '{"a": [0.10]}', {"a": [Decimal("0.10")]}),
+        (Color, '"red"', Color.RED),
+        (date, '"2026-01-31"', date(2026, 1, 31)),
+        (time, '"18:30"', time(18, 30)),
+        (datetime, '"2026-01-31T18:30:00Z"', datetime(2026, 1, 31, 18, 30, tzinfo=UTC)),
+        (timedelta, '"PT1H30M"', timedelta(hours=1.5)),
+        (Point, '{"x": 1, "y": 0.10}', Point(1, Decimal("0.10"))),
+        (Leg, '{"km": 1.10}', Leg(km=Decimal("1.10"))),
+        (Entry, '{"name": "a", "amount": 0.10}', {"name": "a", "amount": Decimal("0.10")}),
+        (tuple[int, str], '[1, "a"]', (1, "a")),
+        (set[str], '["a", "a"]', {"a"}),
+        (Leg | Point, '{"x": 1}', Point(1)),
+        (Annotated[int, Said()], '"5"', 5),
+    ],
+)
+async def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, value: Any) -> None:
+    """Numbers in quotes are numbers, and no digit is lost."""
+    result = await Toolbox([tool(hint)]).call("give", f'{{"v": {written}}}')
+    assert result.ok, result.content
+    assert result.value == value
+    assert type(result.value) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("hint", "written", "problem"),
+    [
+        (int | None, "true", "v=true is wrong: wanted a number"),
+        (float, "false", "v=false is wrong: wanted a number"),
+        (tuple[int, bool], "[true, true]", "v.0=true is wrong: wanted a number"),
+        (Point | None, '{"x": true}', "v.x=true is wrong: wanted a number"),
+        (int, "1.5", "v=1.5 is wrong: input should be a valid integer"),
+        (float, "1e400", "is wrong: input should be a finite number"),
+        (bool, "2", "v=2 is wrong: input should be a valid boolean"),
+        (str, "5", "v=5 is wrong: input should be a valid string"),
+        (Color, '"RED"', "v=\"RED\" is wrong: input should be 'red' or 'blue'"),
+        (date | None, "0", "v=0 is wrong: wanted a date like 2026-01-31"),
+        (date, '"tomorrow"', 'v="tomorrow" is wrong: wanted a date like 2026-01-31'),
+        (datetime, "1700000000", "wanted a date and time like 2026-01-31T18:30:00"),
+        (time, '"3pm"', 'v="3pm" is wrong: wanted a time like 18:30'),
+        (timedelta, "60", "v=60 is wrong: wanted a duration like PT1H30M"),
+        (Point, '{"x": 1, "z": 2}', "v.z=2 is no argument"),
+        (Leg, '{"km": 1, "next": {"km": 2, "when": 0}}', "v.next.when=0 is wrong: wanted a date"),
+        (Entry, "{}", "v.name is missing"),
+        (Annotated[int, Field(le=5)], "7", "v=7 is wrong: input should be less than or equal to 5"),
+        (str, '"a", "w": 1', "w=1 is no argument, the arguments are: v"),
+        (int, f'"{"x" * 500}"', f'v="{"x" * 79}… is wrong: input should be a valid integer'),
+    ],
+)
+async def test_what_is_of_another_type_is_told_with_what_was_wanted(
+    hint: Any, written: str, problem: str
+) -> None:
+    """Also where Python would take it: true is no 1, and 0 is no day in 1970."""
+    result = await Toolbox([tool(hint)]).call("give", f'{{"v": {written}}}')
+    assert not result.ok
+    assert problem in result.content
+
+
+def test_a_default_is_shown_as_the_model_would_write_it() -> None:
+    """Numbers without quotes; one without JSON form may say that nothing was given."""
+    shown = {"km": 2, "done": False, "when": None, "next": None}
+    schema = FunctionSchema(tool(Leg, Leg(km=Decimal(2)))).parameters
+    assert schema["properties"]["v"]["default"] == shown
+    assert "required" not in schema
+    assert properties(tool(int, object())) == {"v": {"type": "integer"}}
+
+
+def counting(n: int) -> Any:
+    """Count."""
+    yield n
+
+
+def untyped(thing) -> None:  # type: ignore[no-untyped-def]
+    """Lack a type."""
+
+
+def several(*things: int) -> None:
+    """Take any number."""
+
+
+def undocumented(thing: int) -> None:  # noqa: D103 - that is the point
+    pass
+
+
+def misdocumented(thing: int) -> None:
+    """Document what isn't there.
+
+    Args:
+        think: A typo.
+    """
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (untyped, "untyped(thing): wanted a type hint"),
+        (several, "several(*things: int): wanted an argument with a name"),
+        (undocumented, "undocumented has no docstring"),
+        (misdocumented, "documents ['think']"),
+        (counting, "counting yields: wanted a function that returns its whole result"),
+        (tool(Callable), "give: Cannot generate a JsonSchema"),
+        (tool(object.__subclasses__), "give: Unable to generate pydantic-core schema"),
+        (tool("Nowhere"), "give: name 'Nowhere' is not defined"),
+        (lambda: None, "<lambda>: wanted a function with a name"),
+        (type("Nameless", (), {"__call__": lambda self: None})(), "wanted a function with a name"),
+    ],
+)
+def test_what_cannot_be_a_tool_is_named(function: Any, problem: str) -> None:
+    """Its developer reads what is missing at start, before any model does."""
+    with pytest.raises(TypeError) as caught:
+        Toolbox([function])
+    assert problem in str(caught.value)
+
+
+class Account(BaseModel):
+    """A result with a secret, and with a sum."""
+
+    owner: str
+    parts: list[Decimal]
+    key: SecretStr = SecretStr("xyz")
+    pin: int = Field(default=1234, exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def total(self) -> Decimal:
+        """All parts."""
+        return sum(self.parts, Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Decimal("131.90"), "131.90"),
+        (Decimal("1E+401"), "1E+401"),
+        (Decimal("NaN"), '"NaN"'),
+        (float("inf"), '"Infinity"'),
+        (datetime(2026, 1, 31, 18, 30, tzinfo=UTC), '"2026-01-31T18:30:00Z"'),
+        ((Color.RED, Point(1)), '["red", {"x": 1, "y": 0.5}]'),
+        ({date(2026, 5, 1): "加元", 1: True}, '{"2026-05-01": "加元", "1": true}'),
+        (
+            Account(owner="Ann", parts=[Decimal("1.10")]),
+            '{"owner": "Ann", "parts": [1.10], "key": "**********", "total": 1.10}',
+        ),
+    ],
+)
+def test_results_become_json_as_their_author_says(value: Any, text: str) -> None:
+    """Secrets stay out, computed fields come in, digits stay."""
+    assert json_text(value) == text

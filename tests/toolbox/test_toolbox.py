@@ -1,0 +1,245 @@
+"""A model's call is checked, traced, carried out within its bounds, and told."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from threading import Event
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from function_calling.errors import ToolError
+from function_calling.toolbox.schema import Said
+from function_calling.toolbox.toolbox import FinalAnswer, Toolbox, ToolResult, changes_something
+
+
+def convert(amount: Decimal, to: str = "CAD") -> Any:
+    """Convert an amount of US dollars.
+
+    Args:
+        amount: How much, in dollars.
+        to: The currency wanted.
+    """
+    return [amount, to]
+
+
+def now() -> None:
+    """Do it now."""
+
+
+CONVERT = Toolbox([convert])
+
+
+def giving(value: Any) -> Callable[[], Any]:
+    """A tool that returns this, or raises it."""
+
+    def give() -> Any:
+        """Give it."""
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+    return give
+
+
+async def call(function: Callable[..., Any], **arguments: Any) -> ToolResult:
+    """What comes of a call."""
+    return await Toolbox([function]).call(function.__name__, json.dumps(arguments))
+
+
+async def test_a_function_without_arguments_can_be_called_with_no_text() -> None:
+    """Many models send nothing at all."""
+    toolbox = Toolbox([now])
+    assert toolbox.schemas[0]["function"]["parameters"] == {"type": "object", "properties": {}}
+    for arguments in ("", " ", "{}"):
+        assert (await toolbox.call("now", arguments)).content == "Done."
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    """One would hide the other."""
+    with pytest.raises(ValueError, match="Two tools are called convert"):
+        Toolbox([convert, convert])
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**30))
+async def test_any_decimal_survives_the_round_trip(amount: Decimal) -> None:
+    """What the model writes is what the tool gets and what the model reads, digit by digit."""
+    result = await CONVERT.call("convert", f'{{"amount": {amount:f}}}')
+    assert result.value[0] == amount
+    assert result.content == f'[{amount:f}, "CAD"]'
+
+
+async def test_an_unknown_tool_is_answered_with_the_tools_there_are() -> None:
+    """The model can choose again; people need not know what else there is."""
+    result = await Toolbox([convert, now]).call("exchange", "{}")
+    assert result.content == 'There is no tool "exchange". The tools are: convert, now.'
+    assert (result.ok, result.told) == (False, 'There is no tool "exchange".')
+
+
+WRONG = "convert was not called: its arguments are wrong."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ('{"amount": 1,, "to"', 'at character 13, near \'{"amount": 1,, "to"\''),
+        ('{"amount": NaN}', "NaN is no JSON number"),
+        ('"42"', '"42" is no object'),
+        ("[" * 100_000, "recursion"),
+        ('{"amount": ' + "1" * 5000 + "}", "limit"),
+    ],
+)
+async def test_broken_json_is_answered_with_the_place_and_the_schema(
+    arguments: str, named: str
+) -> None:
+    """The model reads where it broke and what was wanted."""
+    result = await CONVERT.call("convert", arguments)
+    assert named in result.content
+    assert result.content.startswith(f"{WRONG} The arguments are not a JSON object")
+    assert result.content.endswith(json.dumps(CONVERT.schemas[0]["function"]["parameters"]))
+    assert result.told == WRONG
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (
+            {},
+            'amount is missing, wanted {"description": "How much, in dollars.", "type": "number"}',
+        ),
+        (
+            {"amount": [1.5], "to": 7, "from": "USD"},
+            "amount=[1.5] is wrong: decimal input should be an integer, float, string or Decimal "
+            'object; to=7 is wrong: input should be a valid string; from="USD" is no argument, '
+            "the arguments are: amount, to",
+        ),
+    ],
+)
+async def test_wrong_arguments_are_named_with_value_and_want(arguments: Any, advice: str) -> None:
+    """All at once, to the model alone; people read that the call was wrong."""
+    result = await call(convert, **arguments)
+    assert (result.content, result.told) == (f"{WRONG} {advice}.", WRONG)
+
+
+async def test_the_advice_of_a_tool_error_is_for_the_model_alone() -> None:
+    """Both read the problem."""
+    result = await call(giving(ToolError("XYZ is no currency.", advice="Give an ISO 4217 code.")))
+    assert result == ToolResult(
+        "XYZ is no currency. Give an ISO 4217 code.", ok=False, summary="XYZ is no currency."
+    )
+
+
+async def test_any_other_error_is_told_without_its_trace_and_logged_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The model reads type and message, people that it failed, the operator everything."""
+    with caplog.at_level(logging.ERROR):
+        result = await call(giving(TimeoutError("no reply")))
+    assert result.content == "Tool give failed: TimeoutError: no reply"
+    assert result.told == "Tool give failed; the log says why."
+    assert caplog.records[0].exc_info
+
+
+async def test_a_tool_that_overruns_is_given_up() -> None:
+    """An async one is cancelled; a thread goes on alone, and nobody waits for it."""
+    cancelled, over = asyncio.Event(), Event()
+
+    async def wait() -> None:
+        """Wait for ever."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    @changes_something
+    def block() -> None:
+        """Block a thread."""
+        over.wait()
+
+    toolbox = Toolbox([wait, block])
+    for name in ("wait", "block"):
+        result = await toolbox.call(name, "{}", time_limit=0.01)
+        took = "took longer than 0.01 seconds and was given up"
+        assert result.content == f"Tool {name} {took}; whether it did anything is unknown."
+        assert (result.ok, result.unsure) == (False, name == "block")
+    assert cancelled.is_set()
+    over.set()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("as it is", "as it is"),
+        ({"a": Decimal("131.90"), "b": [True, 2.5]}, '{"a": 131.90, "b": [true, 2.5]}'),
+        ("half a pair \ud83d", "half a pair ?"),
+        (FinalAnswer("Closed."), "Closed."),
+        (object(), "give was called, but its result (object) has no JSON form."),
+        ("元" * 20, "元" * 16 + "\n[Cut: these are the first 50 of 60 bytes.]"),
+    ],
+)
+async def test_results_are_told_as_text_or_json(value: Any, text: str) -> None:
+    """What can't be sent, or is too long, is said."""
+    limit = 50 if value == "元" * 20 else 8192
+    result = await Toolbox([giving(value)], byte_limit=limit).call("give", "{}")
+    assert result.content == text
+    assert result.ok == ("no JSON form" not in text)
+    assert result.final == isinstance(value, FinalAnswer)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"n": 1, "summary": "It is 1."}, "It is 1."),
+        ({"summary": 1}, '{"summary": 1}'),
+        ("It is 1.", "It is 1."),
+    ],
+)
+async def test_a_person_is_told_the_summary_where_there_is_one(value: Any, told: str) -> None:
+    """It is the text under that key."""
+    assert (await call(giving(value))).told == told
+
+
+Marked = Mapping[str, tuple[Said, Any]]
+
+
+def pay(
+    invoice: Annotated[int, Said(by="tool")],
+    amount: Annotated[Decimal, Said()] = Decimal(1),
+    note: str = "",
+) -> str:
+    """Pay an invoice."""
+    return f"paid {amount} for {invoice}"
+
+
+async def test_marked_arguments_are_traced_before_the_call() -> None:
+    """As the values that the function would get, and without those that are its defaults."""
+    traced: list[tuple[str, Marked]] = []
+
+    def trace(name: str, marked: Marked) -> str:
+        traced.append((name, marked))
+        return "I took 7 as the invoice."
+
+    toolbox = Toolbox([pay])
+    result = await toolbox.call("pay", '{"invoice": "7", "amount": 1.0}', trace=trace)
+    assert (result.content, result.assumed) == ("paid 1.0 for 7", "I took 7 as the invoice.")
+    assert traced == [("pay", {"invoice": (Said(by="tool"), 7)})]
+    assert toolbox.marked("pay", '{"invoice": 7, "amount": 2}') == {
+        "invoice": (Said(by="tool"), 7),
+        "amount": (Said(), Decimal(2)),
+    }
+    assert toolbox.marked("pay", "{}") == toolbox.marked("sell", "{}") == {}
+
+
+async def test_what_can_not_be_traced_never_reaches_the_function() -> None:
+    """The model reads what the tracing says, people the problem alone."""
+
+    def trace(_name: str, _marked: Marked) -> str:
+        raise ToolError("Which invoice do you mean?", advice="Call list_invoices first.")
+
+    result = await Toolbox([pay]).call("pay", '{"invoice": 7}', trace=trace)
+    assert result.content == "Which invoice do you mean? Call list_invoices first."
+    assert (result.ok, result.told) == (False, "Which invoice do you mean?")
