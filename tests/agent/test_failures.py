@@ -33,7 +33,7 @@ from function_calling.agent.model_call import complete, llama_client
 from function_calling.errors import EngineError, ToolError
 from function_calling.settings import Settings
 from function_calling.toolbox.tool_sets import ToolSet
-from function_calling.toolbox.toolbox import FinalAnswer, changes_something
+from function_calling.toolbox.toolbox import changes_something
 
 QUERY = "What is on the table?"
 PATIENCE = 60.0
@@ -91,10 +91,6 @@ class Table:
     def recite(self) -> dict[str, str]:
         """Return megabytes, for people too."""
         return {"summary": MEGABYTES}
-
-    def settle(self) -> FinalAnswer:
-        """Return megabytes as the answer."""
-        return FinalAnswer(MEGABYTES)
 
     def complain(self) -> None:
         """Fail with megabytes."""
@@ -192,7 +188,6 @@ STOPPED = "I had to stop before I was done:"
     ("wanted", "sentence"),
     [
         (("fly", {}), 'There is no tool "fly".'),
-        (("", {}), 'There is no tool "".'),
         (("look", {"at": "sea"}), "look was not called: its arguments are wrong."),
         (("look", "word " * 100), "look was not called: its arguments are wrong."),
         (("refuse", {}), "There is no chair."),
@@ -226,7 +221,7 @@ def test_tools_that_hang_until_the_query_ends(ask: Ask, table: Table) -> None:
     assert table.calls == ["put", "carry"]
 
 
-@pytest.mark.parametrize("name", ["recite", "settle", "complain"])
+@pytest.mark.parametrize("name", ["recite", "complain"])
 def test_megabytes(ask: Ask, name: str) -> None:
     """TOOL_RESULT_BYTES bounds what is read of them, by the model and by people."""
     status, told = ask(*[calls((name, {}))] * 4, *[says("")] * 2)
@@ -279,14 +274,11 @@ def test_a_server_that_is_slow(ask: Ask, table: Table, model: WireServer, slow: 
     assert table.calls == []
 
 
-CUT_IN_CALL = Turn(events=calls(PUT).events[:3], breaks=OSError())
 CUT_BEHIND_CALL = Turn(events=calls(PUT).events[:-3], breaks=OSError())
 AWAY, BROKEN = "The model server can't be reached.", "The model server broke off its reply."
 LOST = [
     pytest.param(unreachable(), AWAY, 503, id="before a byte"),
-    pytest.param(breaks_off(OSError()), BROKEN, 502, id="in its text"),
     pytest.param(breaks_off(), BROKEN, 502, id="without a reason"),
-    pytest.param(CUT_IN_CALL, BROKEN, 502, id="within a call"),
     pytest.param(CUT_BEHIND_CALL, BROKEN, 502, id="behind a call"),
     pytest.param(Turn(events=("{no JSON",)), BROKEN, 502, id="no JSON"),
     pytest.param(Turn(events=({"choices": None},)), BROKEN, 502, id="no choices"),
@@ -305,15 +297,6 @@ def test_a_server_that_breaks_off(
     assert table.calls == ["look", "put"]
 
 
-def test_no_server(ask: Ask, route: str, model: WireServer) -> None:
-    """Nothing listens."""
-    model.close()
-    try:
-        assert ask() == failed(route, 503, AWAY)
-    finally:
-        model.listen()
-
-
 @pytest.fixture
 def unclosed() -> Iterator[Callable[[], list[str]]]:
     """Tells which generators that a test began are not closed; no garbage is collected."""
@@ -329,7 +312,7 @@ def unclosed() -> Iterator[Callable[[], list[str]]]:
     gc.enable()
 
 
-@pytest.mark.parametrize(("lost", "message", "status"), [*LOST[:4], (None, "", 0)])
+@pytest.mark.parametrize(("lost", "message", "status"), [*LOST[:3], (None, "", 0)])
 async def test_what_read_a_reply_is_closed(
     *, model: WireServer, unclosed: Any, lost: Turn | None, message: str, status: int
 ) -> None:
@@ -352,9 +335,7 @@ async def test_what_read_a_reply_is_closed(
     ("refusal", "status", "message"),
     [
         (Turn(events=({"error": {"message": "no memory"}},)), 502, "failed: no memory"),
-        (fails(500, "boom"), 502, "failed: boom"),
         (fails(503, "loading"), 503, "failed: loading"),
-        (fails(504, "too late"), 504, "failed: too late"),
         (fails(401, "wrong key"), 502, "failed: wrong key"),
         (fails(429, "slow down"), 503, "is busy: slow down"),
     ],
@@ -367,17 +348,6 @@ def test_a_server_that_fails(
     assert len(model.requests) == 1
 
 
-@pytest.mark.parametrize(("after", "told"), [("5", "5"), ("Sat, 21 Nov 2026 22:00:00 GMT", None)])
-def test_a_busy_server_says_when_to_come_again(
-    *, app: Served, model: WireServer, monkeypatch: pytest.MonkeyPatch, after: str, told: str | None
-) -> None:
-    """So does the assistant, where it is said in seconds."""
-    model.play(fails(429, "busy", retry_after=after))
-    http = app.use(monkeypatch, llama_client(model.url, Settings()))
-    response = http.post("/exchange", json={"query": QUERY})
-    assert (response.status_code, response.headers.get("retry-after")) == (503, told)
-
-
 @pytest.mark.parametrize("name", ["drop", "carry"])
 def test_a_change_that_may_have_been_made_is_not_made_again(
     ask: Ask, table: Table, name: str
@@ -388,18 +358,10 @@ def test_a_change_that_may_have_been_made_is_not_made_again(
     assert told.startswith(f"I can't answer that. Tool {name} ")
 
 
-def test_a_call_in_a_reply_that_is_cut_is_made_once(ask: Ask, table: Table) -> None:
-    """The cut one may have been whole."""
-    whole = calls(PUT, finish_reason="length")
-    assert ask(whole, calls(PUT), says(IS_PUT)) == (200, IS_PUT)
-    assert table.calls == ["put"]
-
-
 @pytest.mark.parametrize(
     ("listed", "message"),
     [
         (httpx2.Response(200, json={"data": []}), "lists no model."),
-        (httpx2.Response(200, json=[]), "lists no model."),
         (httpx2.Response(200, html="<p>Log in!</p>"), "lists no model."),
         (httpx2.Response(401, json={}), "can't be reached: Error code: 401"),
         (None, "can't be reached: it took longer than 0.2 seconds."),

@@ -48,11 +48,11 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
     """The model puts it right, and nobody hears of it."""
     said = "That is 131.95 euros."
     read, answer = await asked(
-        "42 dollars in euros, I have 7", calls(to_euros(58)), calls(to_euros(42)), says(said)
+        "42 dollars in euros, I have 7", calls(to_euros(4200)), calls(to_euros(42)), says(said)
     )
     assert read[0] == (
-        "Which amount do you mean? 58 is not in your message. convert_currency was not called: "
-        "amount=58, which the user did not write. The user wrote: 7, 42. Use one of these, or "
+        "Which amount do you mean? 4200 is not in your message. convert_currency was not called: "
+        "amount=4200, which the user did not write. The user wrote: 7, 42. Use one of these, or "
         "make the same call again if you are sure."
     )
     assert '"131.95"' in read[1]
@@ -110,12 +110,6 @@ async def test_a_value_may_be_written_in_any_way(query: str, amount: Any) -> Non
     """Values are compared, not their spelling."""
     read, _ = await asked(query, calls(to_euros(amount)), says(""))
     assert read[0].startswith('{"converted_amount"')
-
-
-async def test_a_value_is_never_a_power_of_ten_away() -> None:
-    """13 dollars are no 1300."""
-    read, _ = await asked("13 dollars", calls(to_euros(1300)), *[says("?")] * 2)
-    assert "1300 is not in your message" in read[0]
 
 
 async def test_each_value_of_a_list_must_occur_as_a_whole_word() -> None:
