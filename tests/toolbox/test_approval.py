@@ -68,15 +68,6 @@ async def test_many_noes_are_no_failure_of_the_tool() -> None:
     assert [each["content"] for each in results] == [SAID_NO] * 4
 
 
-async def test_nobody_is_asked_about_a_value_that_was_made_up() -> None:
-    """The model is, and may call again."""
-    server = ScriptedServer(selling(20), selling(2), says("Sold 2."))
-    asked: list[int] = []
-    assert await answer(server, saying(True, asked)) == "Sold 2."
-    assert asked == [2]
-    assert "The user wrote: 2, 3, 4." in server.requests[1]["messages"][-1]["content"]
-
-
 @pytest.mark.parametrize("said", [True, False])
 async def test_thinking_it_over_is_not_the_questions_time(
     said: bool, monkeypatch: pytest.MonkeyPatch

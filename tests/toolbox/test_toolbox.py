@@ -59,12 +59,6 @@ async def test_a_function_without_arguments_can_be_called_with_no_text() -> None
         assert (await toolbox.call("now", arguments)).content == "Done."
 
 
-def test_two_tools_of_one_name_are_refused() -> None:
-    """One would hide the other."""
-    with pytest.raises(ValueError, match="Two tools are called convert"):
-        Toolbox([convert, convert])
-
-
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**30))
 async def test_any_decimal_survives_the_round_trip(amount: Decimal) -> None:
     """What the model writes is what the tool gets and what the model reads, digit by digit."""
