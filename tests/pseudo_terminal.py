@@ -59,7 +59,7 @@ class Person:
 
 @contextmanager
 def at_terminal(
-    state: Path, *arguments: str, timeout: float = 300, **settings: str
+    state: Path, *arguments: str, timeout: float = 60, **settings: str
 ) -> Iterator[Person]:
     """A chat that waits for its first line."""
     child = pexpect.spawn(

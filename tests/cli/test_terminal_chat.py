@@ -18,7 +18,8 @@ pytestmark = pytest.mark.slow
 
 NOTED = calls(("create_task", {"title": "fix a bug"}))
 LISTED = calls(("list_tasks", {}))
-DELETED = calls(("delete_task", {"id": 1}))
+# An id counts when a list has shown it.
+DELETED = (LISTED, calls(("delete_task", {"id": 1})))
 TOO_LONG = fails(400, "The prompt has 5000 tokens.", "context_length_exceeded")
 
 
@@ -44,7 +45,14 @@ def chat(server: ScriptedHttp, state: Path, **settings: str):
 
 def test_a_task_is_written_down_shown_and_deleted_with_a_yes(tmp_path: Path) -> None:
     """Calls, results and answers are on the screen; a no leaves the task where it is."""
-    script = (NOTED, says("I noted it."), DELETED, says("Then I leave it."), DELETED, says("Gone."))
+    script = (
+        NOTED,
+        says("I noted it."),
+        *DELETED,
+        says("Then I leave it."),
+        *DELETED,
+        says("Gone."),
+    )
     with scripted_http(*script) as server, chat(server, tmp_path) as person:
         assert f"{MODEL} at {server.url}" in person.seen
         noted = person.asks("Help me to write down it I'm going to fix a bug")
@@ -66,7 +74,7 @@ def test_a_task_is_written_down_shown_and_deleted_with_a_yes(tmp_path: Path) -> 
         assert person.asks("y").endswith("Gone.\n")
         assert tasks(tmp_path / "todo.db") == []
         assert person.leaves() == 0
-    assert said(server, 4) == [
+    assert said(server, 5) == [
         ("user", "Help me to write down it I'm going to fix a bug"),
         ("assistant", "I noted it."),
         ("user", "delete it"),
@@ -108,7 +116,7 @@ def test_commands_and_keys(tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
     """While the model writes, and at the question for a yes; the chat goes on."""
-    script = (NOTED, hangs(), DELETED, LISTED, says("Yes."))
+    script = (NOTED, hangs(), *DELETED, LISTED, says("Yes."))
     with scripted_http(*script) as server, chat(server, tmp_path) as person:
         person.types("note it\r")
         person.reads("\x1b[2KThe")
@@ -125,7 +133,7 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
         person.reads(READY)
         assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
         assert person.asks("is it there?").endswith("Yes.\n")
-    assert said(server, 3) == [
+    assert said(server, 4) == [
         ("user", "note it"),
         ("assistant", "The…"),
         ("user", "is it there?"),
@@ -134,7 +142,7 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
 
 def test_a_signal_to_end_is_no_ctrl_c(tmp_path: Path) -> None:
     """Neither as soon as a line is waited for, nor at the question for a yes."""
-    with scripted_http(NOTED, says("Noted."), DELETED) as server:
+    with scripted_http(NOTED, says("Noted."), *DELETED) as server:
         for ending in (signal.SIGHUP, signal.SIGTERM):
             with chat(server, tmp_path) as person:
                 if ending == signal.SIGTERM:
@@ -236,7 +244,7 @@ def test_a_pipe_asks_one_question(tmp_path: Path) -> None:
 
 def test_where_nobody_can_be_asked_the_setting_decides(tmp_path: Path) -> None:
     """Also for a question that is an argument."""
-    script = (NOTED, says("Noted."), DELETED, says("I may not."), DELETED, says("Gone."))
+    script = (NOTED, says("Noted."), *DELETED, says("I may not."), *DELETED, says("Gone."))
     with scripted_http(*script) as server:
         one_shot(server, tmp_path, b"note it")
         refused = one_shot(server, tmp_path, b"", "delete it", APPROVAL="refused")
