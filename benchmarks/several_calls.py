@@ -281,11 +281,13 @@ def plain(value: Any) -> Any:
 class Model:
     """The `/v1` that is asked."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, form: str | None, *, once: bool) -> None:
         self._http = httpx2.Client(base_url=url, timeout=600)
+        self._form = {"tool_format": form} if form else {}
+        self._once = once
 
     def verdict(self, case: Case, choice: str) -> Verdict:
-        """Ask whole and streamed, and judge."""
+        """Ask, and judge."""
         body = {
             "model": "default",
             "messages": [{"role": "user", "content": case.text}],
@@ -293,22 +295,26 @@ class Model:
             "tool_choice": choice,
             "temperature": 0,
             "max_tokens": 600,
+            **self._form,
         }
-        message = self._post(body)["choices"][0]["message"]
-        whole = message["content"] or "", calls_of(message.get("tool_calls") or [])
+        whole = self._whole(body)
         verdict = Verdict(case, whole[1], list(invalid(whole[1])))
-        if self._streamed(body) != whole:
-            verdict.problems.append("streamed otherwise")
+        if self._once:
+            return verdict
+        # What is read anew rounds otherwise than what is in the cache, so it may be asked again.
+        streamed = self._streamed(body)
+        if streamed != whole and streamed != self._whole(body):
+            verdict.problems.append(f"streamed {streamed}")
         if len(case.calls) > 1:
-            alone = self._post(body | {"parallel_tool_calls": False})["choices"][0]["message"]
-            if len(alone.get("tool_calls") or []) > 1 or (choice == "required") > len(
-                alone.get("tool_calls") or []
-            ):
-                verdict.problems.append("not one call with parallel_tool_calls false")
+            alone = self._whole(body | {"parallel_tool_calls": False})[1]
+            if len(alone) > 1 or (not alone and choice == "required"):
+                verdict.problems.append(f"{len(alone)} calls with parallel_tool_calls false")
         return verdict
 
-    def _post(self, body: dict[str, Any]) -> Any:
-        return self._http.post("/v1/chat/completions", json=body).raise_for_status().json()
+    def _whole(self, body: dict[str, Any]) -> tuple[str, Calls]:
+        response = self._http.post("/v1/chat/completions", json=body).raise_for_status()
+        message = response.json()["choices"][0]["message"]
+        return message["content"] or "", calls_of(message.get("tool_calls") or [])
 
     def _streamed(self, body: dict[str, Any]) -> tuple[str, Calls]:
         content, calls = "", list[dict[str, Any]]()
@@ -348,27 +354,29 @@ def invalid(calls: Calls) -> Iterator[str]:
             yield f"{name}: {error.message}"
 
 
-def run(url: str, kinds: list[str]) -> int:
+def run(model: Model, kinds: list[str], choices: list[str]) -> int:
     """Ask and report; the exit status."""
-    model, failed, table = Model(url), False, []
+    failed, table = False, []
     for kind, cases, choice, enough in RUNS:
-        if kind not in kinds:
+        if kind not in kinds or choice not in choices:
             continue
-        verdicts = []
-        for case in cases:
-            verdict = model.verdict(case, choice)
-            verdicts.append(verdict)
-            word = "right" if verdict.right else "WRONG"
-            print(f"{kind:<8} {choice:<8} {word}  {case.text}", *verdict.problems, sep=" | ")
-            if not verdict.right:
-                print("    ", json.dumps(verdict.calls, ensure_ascii=False))
-            sys.stdout.flush()
+        verdicts = [told(model.verdict(case, choice), kind, choice) for case in cases]
         right = sum(each.right for each in verdicts)
         problems = sum(bool(each.problems) for each in verdicts)
         failed = failed or problems > 0 or right < enough
         table.append(f"{kind:<8} {choice:<8} {right:>5}/{len(cases):<3} {problems:>8}")
     print("", f"{'calls':<8} {'choice':<8} {'right':>9} {'problems':>8}", *table, sep="\n")
     return int(failed)
+
+
+def told(verdict: Verdict, kind: str, choice: str) -> Verdict:
+    """Print the verdict."""
+    word = "right" if verdict.right else "WRONG"
+    print(f"{kind:<8} {choice:<8} {word}  {verdict.case.text}", *verdict.problems, sep=" | ")
+    if not verdict.right:
+        print("    ", json.dumps(verdict.calls, ensure_ascii=False))
+    sys.stdout.flush()
+    return verdict
 
 
 RUNS = (
@@ -385,10 +393,17 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Judge requests that need several calls.")
     parser.add_argument("--url", help="where the model's /v1 listens")
     parser.add_argument("--kind", default="several,one,none", help="only these, by commas")
+    parser.add_argument("--choice", default="required,auto", help="only these, by commas")
+    parser.add_argument("--format", help="the tool format, where it isn't to be the model's own")
+    parser.add_argument("--once", action="store_true", help="ask each request whole, and no more")
     wanted = parser.parse_args(arguments)
-    kinds = wanted.kind.split(",")
+
+    def judged(url: str) -> int:
+        model = Model(url, wanted.format, once=wanted.once)
+        return run(model, wanted.kind.split(","), wanted.choice.split(","))
+
     if wanted.url:
-        return run(wanted.url, kinds)
+        return judged(wanted.url)
     with (
         TemporaryFile() as log,
         serving(HOST, free_port(), os.environ, log=log.fileno()) as (doors, processes),
@@ -397,7 +412,7 @@ def main(arguments: list[str]) -> int:
             log.seek(0)
             print(log.read().decode(errors="replace"), file=sys.stderr)
             return 2
-        return run(doors.v1, kinds)
+        return judged(doors.v1)
 
 
 if __name__ == "__main__":

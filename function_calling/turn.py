@@ -64,6 +64,7 @@ class Turn:
     reminded: str | None = None
     _written: str = ""
     _begun: tuple[str, ...] = ()
+    _told: bool = False
     _thought: str = ""
     _usage: Usage = field(default_factory=Usage)
     _reason: FinishReason = "stop"
@@ -71,14 +72,12 @@ class Turn:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Text, then calls, until the model ends or a limit is met."""
-        told = again = False
-        while not told:
+        while True:
             async with aclosing(self._reply()) as reply:
                 async for event in reply:
-                    told = True
+                    self._told = True
                     yield event
-            again = self._reason == "stop" and self._may_remind()
-            if told or not again:
+            if self._told or self._reason != "stop" or not self._may_remind():
                 break
             self._begin_again()
         yield Finished(self._reason, self._usage)
@@ -94,16 +93,14 @@ class Turn:
         self._tokens.clear()
 
     async def _reply(self) -> AsyncGenerator[TextDelta | ToolCall, None]:
-        told = False
         if self.choice.mode == "required":
             self._begun = self.choice.names
         else:
             async with aclosing(self._text()) as text:
                 async for delta in text:
-                    told = True
                     yield delta
         if self._begun:
-            async with aclosing(self._calls(new=not told)) as calls:
+            async with aclosing(self._calls()) as calls:
                 async for event in calls:
                     yield event
 
@@ -153,12 +150,8 @@ class Turn:
         """Whether this is the format's own tool, which no client offered."""
         return name is not None and name not in self.choice.names
 
-    async def _calls(self, *, new: bool) -> AsyncGenerator[ToolCall | TextDelta, None]:
-        """The list of calls of which the first has begun, each as soon as it is complete.
-
-        Args:
-            new: Whether nothing of the reply was told yet.
-        """
+    async def _calls(self) -> AsyncGenerator[ToolCall | TextDelta, None]:
+        """The list of calls of which the first has begun, each as soon as it is complete."""
         most = MOST_CALLS if self.choice.parallel and self.choice.names else 1
         calls = CallList(self.form, self._begun, self.choice.names, self.schemas, most)
         self._written += self.form.before_call(self._written) + self.form.call_head(self._begun)
@@ -169,10 +162,10 @@ class Turn:
                     self._reason = "stop"
                     yield TextDelta(self.form.answer(values, self._thought))
                     return
-                if new and (name, values) in self.answered and self._may_remind():
+                again = (name, values) in self.answered
+                if again and not self._told and self._may_remind():
                     self._reason = "stop"
                     return
-                new = False
                 yield ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
 
     async def _read(self, calls: CallList) -> AsyncGenerator[tuple[str, str], None]:

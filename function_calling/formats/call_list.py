@@ -56,18 +56,22 @@ class CallList:
         Raises:
             RequestError: A schema allows nothing that the format can spell.
         """
-        return ((self._one_of(self._first), *self._others(), *self._end()),)
+        first = self._one_of(self._first)
+        if self._most == 1:
+            return ((first, *self._end()),)
+        # The same slots are written once.
+        others = first if self._names == self._first else self._one_of(self._names)
+        return ((first, Repeat((*self._parting(), others), self._most - 1), *self._end()),)
 
     def _one_of(self, names: Sequence[str]) -> OneOf:
         calls = (self._form.call_rest(name, self._schemas[name], names) for name in names)
         return OneOf(tuple(calls))
 
-    def _others(self) -> Iterator[Part]:
-        if self._most > 1:
-            before, index, behind = self._between.partition(_INDEX)
-            number = JsonSlot({"type": "integer", "minimum": 1, "maximum": self._most - 1})
-            head = (before, number, behind) if index else (before,)
-            yield Repeat((*head, self._one_of(self._names)), self._most - 1)
+    def _parting(self) -> Alternative:
+        """What stands between the arguments of one call and those of the next."""
+        before, index, behind = self._between.partition(_INDEX)
+        number = JsonSlot({"type": "integer", "minimum": 1, "maximum": self._most - 1})
+        return (before, number, behind) if index else (before,)
 
     def _end(self) -> Iterator[Part]:
         if self._form.calls_close:
