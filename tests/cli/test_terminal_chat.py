@@ -136,6 +136,8 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
     assert said(server, 4) == [
         ("user", "note it"),
         ("assistant", "The…"),
+        ("user", "delete it"),
+        ("assistant", 'To do: "fix a bug".'),
         ("user", "is it there?"),
     ]
 
