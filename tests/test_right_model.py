@@ -175,7 +175,8 @@ def test_what_a_right_model_calls_is_done_and_told(served: Served, case: dict[st
     written = "\n".join([*case.get("before", [])[::2], case["query"]])
     told = [number.values for number in numbers(re.sub(r"(?m)^\d\. ", "", text))]
     assert results <= frozenset().union(*told)
-    known = results | amounts | {*model.calculated} | said(written) | {Decimal(1)}
+    rates = {pair_rate(source, target) for source, target, _ in model.converted}
+    known = results | amounts | rates | {*model.calculated} | said(written) | {Decimal(1)}
     assert all(values & known for values in told)
     for amount in amounts - results - {*model.calculated} - said(written):
         assert f"I took {amount:f} as the amount." in text

@@ -35,7 +35,6 @@ class Conversation:
         settled: The answer, once a tool has given it; empty before.
         refused: A call was not made, because nobody said the yes that it needs.
         exhausted: The model insists on what it has, or on what failed or was refused.
-        calls: How many calls the model made.
         rounds: How often the model replied.
         usage: Tokens of all replies together.
         reply: The last reply.
@@ -53,7 +52,7 @@ class Conversation:
         self.settled = ""
         self.refused = False
         self.exhausted = False
-        self.calls = 0
+        self._made_calls: set[tuple[str, str]] = set()
         self.rounds = 0
         self.usage = Usage()
         self._toolbox = toolbox
@@ -66,11 +65,16 @@ class Conversation:
         """Whether a tool has found something."""
         return any(each.ok for each in self.ground.results)
 
+    @property
+    def calls(self) -> int:
+        """How many calls the model made; one that it made again counts once."""
+        return len(self._made_calls)
+
     def count(self, reply: Reply) -> None:
         """Take the model's next reply into account, whatever becomes of it."""
         self.reply = reply
         self.rounds += 1
-        self.calls += len(reply.calls)
+        self._made_calls |= {call.key for call in reply.calls}
         self.usage += reply.usage
 
     async def carry_out(

@@ -87,7 +87,7 @@ class DoneEvent(_Frozen):
     type: Literal["done"] = "done"
     usage: Usage
     rounds: int = Field(description="How often the model was asked.")
-    tool_calls: int = Field(description="How many calls it made, wrong and repeated ones too.")
+    tool_calls: int = Field(description="How many calls it made; one made again counts once.")
     timings: Timings
     grounding: Grounding = Field(description="How the text came to be trusted.")
 

@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Context, Decimal
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from function_calling.agent.numbers import Number, numbers, said
 from function_calling.errors import ToolError
+from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import Said
 from function_calling.toolbox.toolbox import ToolResult
 
@@ -43,6 +44,7 @@ _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
 _MOST_OFFERED = 12
+_LONGEST_OFFERED = 100  # characters
 _SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=1000)
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
@@ -72,8 +74,7 @@ class Ground:
         self._texts = [_plain(each) for each in written]
         self._told = _values("\n".join(told))
         self._returned = frozenset[Decimal]()
-        self._listed: list[Any] = []  # what results consist of
-        self._counts = frozenset[Decimal]()  # of the lists in results: "you have 3 tasks"
+        self._listed: list[_Leaf] = []  # what results consist of
         for content in returned:
             self._take_in(content)
         self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
@@ -88,9 +89,7 @@ class Ground:
             self._take_in(result.content)
 
     def _take_in(self, content: str) -> None:
-        leaves = list(_leaves(_parsed(content)))
-        self._listed += [each for each in leaves if not isinstance(each, _Count)]
-        self._counts |= {Decimal(each) for each in leaves if isinstance(each, _Count)}
+        self._listed += _leaves(_parsed(content))
         self._returned |= _values_of(content)
 
     def read(self) -> None:
@@ -104,11 +103,11 @@ class Ground:
             for name, (mark, value) in marked.items()
             for whole in (value if isinstance(value, list | tuple | set | frozenset) else [value])
             for each in (self._unknown_numbers(str(whole)) if mark.numbers else [whole])
-            if mark.numbers or not self._occurs(mark, each)
+            if mark.numbers or not self._occurs(mark, name, each)
         ]
 
     def _unknown_numbers(self, text: str) -> list[str]:
-        known = self._written | self._returned | _SMALL
+        known = self._written | self._told | self._returned | _SMALL
         return [number.text for number in numbers(text) if not number.within(known)]
 
     def trace(
@@ -170,8 +169,9 @@ class Ground:
         people = " ".join(each.told for each in self.results)
         if _TAG.search(answer) or any(each in answer and each not in people for each in texts):
             return ["The answer repeats what I told you: say what the tools returned."]
-        # "1 dollar is 3.14 euros" states nothing of its own with the 1.
-        known = self._written | self._told | self._returned | self._counts | {Decimal(1)}
+        # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
+        counts = {Decimal(leaf.among) for leaf in self._listed}
+        known = self._written | self._told | self._returned | counts | {Decimal(1)}
         missing = "which neither a tool result nor the question contains"
         if not self.results:
             missing = "which the question does not contain, and no tool was called"
@@ -236,32 +236,39 @@ class Ground:
                     missing.append((result, number))
         return missing
 
-    def _occurs(self, mark: Said, value: Any) -> bool:
+    def _occurs(self, mark: Said, name: str, value: Any) -> bool:
         """Whether it stands in the conversation; an id must be all that a part of a result is."""
         number = isinstance(value, int | float | Decimal) or _EXACT.fullmatch(str(value))
         wanted = Decimal(str(value)).copy_abs() if number else _plain(str(value))
         if mark.by == "tool":
-            return wanted in self._listed[: self._read]
+            return wanted in [leaf.value for leaf in self._named(name)]
         if number:
-            return wanted in self._written or wanted in self._returned
+            return wanted in self._written | self._told | self._returned
         whole = re.compile(rf"(?<!\w){re.escape(str(wanted))}(?!\w)")
-        texts = (*self._texts, *(each for each in self._listed if isinstance(each, str)))
-        return any(whole.search(text) for text in texts)
+        listed = (leaf.value for leaf in self._listed if isinstance(leaf.value, str))
+        return any(whole.search(text) for text in (*self._texts, *listed))
+
+    def _named(self, name: str) -> list["_Leaf"]:
+        """What the model has read of results under this key, or where none has it, anywhere."""
+        read = self._listed[: self._read]
+        return [leaf for leaf in read if leaf.key == name] or read
 
     def _offered(self, lacking: Sequence[tuple[str, Any]], *, listed: bool) -> str:
         """What could be meant, as the beginning of a sentence for the model."""
+        found: Iterable[str]
         if listed:
-            return "Call the tool that lists it first, and use what it returns"
-        if not all(isinstance(value, int | float | Decimal) for _, value in lacking):
-            found: Iterable[str] = _NUMBERED.findall(self._spoken)
-            none = "Use what the user wrote, word for word, and do not guess it"
-        else:
+            (name, _), *_ = lacking
+            found = (leaf.inside for leaf in self._named(name) if leaf.key == name)
+            told, none = "Tools returned", "Call the tool that lists it first"
+        elif all(isinstance(value, int | float | Decimal) for _, value in lacking):
             # Words are numbers in some languages and not in others, so digits come first.
-            digits = sorted(_values(self._spoken) or self._written)
-            found = (f"{each:f}" for each in digits)
-            none = "The user wrote none: do not guess it"
+            found = (f"{each:f}" for each in sorted(_values(self._spoken) or self._written))
+            told, none = "The user wrote", "The user wrote none: do not guess it"
+        else:
+            found = _NUMBERED.findall(self._spoken)
+            told, none = "The user wrote", "Use what the user wrote, and do not guess"
         offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
-        return f"The user wrote: {offered}. Use one of these" if offered else none
+        return f"{told}: {offered}. Use one of these" if offered else none
 
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
@@ -286,8 +293,20 @@ def _values(text: str) -> frozenset[Decimal]:
     return frozenset[Decimal]().union(*(number.values for number in numbers(text)))
 
 
-class _Count(int):
-    """How long a list is."""
+class _Leaf(NamedTuple):
+    """A number or text in a result.
+
+    Attributes:
+        value: What it is.
+        key: The key under which it stands.
+        inside: The object in which it stands, as JSON.
+        among: How long the list is in which it stands.
+    """
+
+    value: Decimal | str
+    key: str = ""
+    inside: str = ""
+    among: int = 1
 
 
 def _parsed(content: str) -> Any:
@@ -298,28 +317,25 @@ def _parsed(content: str) -> Any:
         return content
 
 
-def _leaves(value: Any) -> Iterator[Any]:
-    """What parsed JSON consists of: numbers, texts, keys, and how long each list is."""
+def _leaves(value: Any, place: _Leaf = _Leaf("")) -> Iterator[_Leaf]:
+    """What parsed JSON consists of; keys are texts, too."""
     if isinstance(value, str):
-        yield Decimal(value) if _EXACT.fullmatch(value) else _plain(value)
+        yield place._replace(value=Decimal(value) if _EXACT.fullmatch(value) else _plain(value))
     elif isinstance(value, list):
-        yield _Count(len(value))
         for each in value:
-            yield from _leaves(each)
+            yield from _leaves(each, place._replace(among=len(value)))
     elif isinstance(value, dict):
-        for each in (*value.keys(), *value.values()):
-            yield from _leaves(each)
+        inside = json_text(value)[:_LONGEST_OFFERED]
+        for key, each in value.items():
+            yield from _leaves(key, place)
+            yield from _leaves(each, place._replace(key=key, inside=inside))
     elif isinstance(value, Decimal):
-        yield value.copy_abs()
+        yield place._replace(value=value.copy_abs())
 
 
 def _values_of(content: str) -> frozenset[Decimal]:
     """The values in a result or in arguments, also inside of texts."""
-    leaves = _leaves(_parsed(content))
+    found = (leaf.value for leaf in _leaves(_parsed(content)))
     return frozenset[Decimal]().union(
-        *(
-            _values(leaf) if isinstance(leaf, str) else {leaf}
-            for leaf in leaves
-            if not isinstance(leaf, _Count)
-        )
+        *(_values(value) if isinstance(value, str) else {value} for value in found)
     )

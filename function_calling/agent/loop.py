@@ -142,7 +142,9 @@ class _Turn:
         """OpenAI's `tool_choice` for the next reply."""
         if self._talk.rounds >= self._agent.max_rounds or self._talk.exhausted:
             return "none"
-        return "auto" if self._talk.found or self._talk.refused else self._agent.first_choice
+        # What the model wanted to do, and could not yet, is still to be done.
+        free = self._talk.refused or (self._talk.found and not self._ground.untraced)
+        return "auto" if free else self._agent.first_choice
 
     def stopped(self, error: TimeoutError | ApiError) -> list[ChatEvent]:
         """The end of a turn that could not go on to the model's answer.

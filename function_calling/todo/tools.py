@@ -10,8 +10,8 @@ from function_calling.toolbox.toolbox import changes_something, needs_approval
 
 TODO_PROMPT = """\
 You keep the user's to-do list. For a new task call create_task, once for each task. To show the \
-list call list_tasks. To change, finish or delete a task, first call list_tasks to find its id, \
-then call update_task or delete_task with that id.\
+list call list_tasks. To finish, change or delete a task call update_task or delete_task with its \
+id, which list_tasks returns.\
 """
 """How a model should use `TodoTools`."""
 
@@ -94,7 +94,7 @@ def todo_tools(store: TodoStore) -> ToolSet:
     """`TodoTools`, which close the store when they are closed."""
     tools = TodoTools(store)
     return ToolSet(
-        functions=[tools.create_task, tools.list_tasks, tools.update_task, tools.delete_task],
+        functions=[tools.list_tasks, tools.create_task, tools.update_task, tools.delete_task],
         system_prompt=TODO_PROMPT,
         topic="to-do tasks",
         close=store.close,
