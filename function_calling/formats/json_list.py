@@ -28,7 +28,8 @@ JSON_LIST = replace(
         "<tools>\n{tools}\n</tools>\n\n"
         "To call functions, answer with one JSON list that holds a JSON object with function name "
         "and arguments for each call:\n"
-        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]'
+        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]\n'
+        "If no function fits, answer in words."
     ),
     calls_open="[",
     call_open="",
