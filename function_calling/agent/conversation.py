@@ -1,6 +1,7 @@
 """The messages of one question and what its tools returned, under the rules of the loop.
 
-- A tool gets two retries; after three failing rounds in a row it is not called any more.
+- A tool gets two retries; after three failing rounds in a row, or a rejected call that is made again
+  as it was, it is not offered any more, until another tool has found something.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since; nor is one that may have changed something before it failed.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
@@ -21,8 +22,9 @@ from function_calling.agent.model_call import Call, Reply
 from function_calling.agent.time_limit import TimeLimit
 from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult
 
-FAILURES_ALLOWED = 3
-GIVEN_UP = f"{{}} failed {FAILURES_ALLOWED} times and is not called any more."
+ALLOWED = 3
+"""Failures of a tool in a row."""
+GIVEN_UP = "{} has failed too often and is not called any more."
 WITHOUT_IT = "Answer without it, and say what could not be done."
 
 
@@ -59,6 +61,7 @@ class Conversation:
         self._tool_timeout = tool_timeout
         self._results: dict[tuple[str, str], ToolResult] = {}
         self._failures: Counter[str] = Counter()
+        self._rejected: set[tuple[str, str]] = set()
 
     @property
     def found(self) -> bool:
@@ -96,6 +99,9 @@ class Conversation:
         # A reply counts once, so that three wrong calls side by side still leave the retries.
         failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
         self._failures.update(failed)
+        rejected = {key for key, each in new.items() if each.rejected}
+        self._failures.update(dict.fromkeys((k[0] for k in rejected & self._rejected), ALLOWED))
+        self._rejected |= rejected
         # To make the same calls again and nothing else leads nowhere.
         self.exhausted |= not fresh
         results = [self._told(call, new) for call in calls]
@@ -148,12 +154,11 @@ class Conversation:
     async def _made_one(self, call: Call, limit: TimeLimit, approve: Approve | None) -> ToolResult:
         if limit.left() <= 0:
             return ToolResult(f"{call.name} was not called: the time was over.", ok=False)
-        # Whatever a tool changes can't be traced back afterwards.
-        insisting = not self._toolbox.changes(call.name)
+        changes = self._toolbox.changes(call.name)
         return await self._toolbox.call(
             *(call.name, call.arguments),
             time_limit=min(self._tool_timeout, limit.left()),
-            trace=lambda name, marked: self.ground.trace(name, marked, insisting=insisting),
+            trace=lambda name, marked: self.ground.trace(name, marked, changes=changes),
             approve=approve,
         )
 
@@ -164,8 +169,12 @@ class Conversation:
         else:
             self.settled = self.excuse() if self.ground.results else answer
 
+    def offered(self, name: str) -> bool:
+        """Whether the model may still call the tool."""
+        return not self._given_up(name)
+
     def _given_up(self, name: str) -> bool:
-        return self._failures[name] >= FAILURES_ALLOWED
+        return self._failures[name] >= ALLOWED
 
     def _told(self, call: Call, new: dict[tuple[str, str], ToolResult]) -> ToolResult:
         """What the model reads as the result of `call`."""
@@ -179,7 +188,7 @@ class Conversation:
         if result.ok or result.unsure:
             self._remember(key, result)
         if result.ok:
-            del self._failures[call.name]
+            self._failures.clear()
         elif result.refused:
             self.refused = True
             self._results[key] = result

@@ -110,28 +110,28 @@ class Ground:
         known = self._written | self._told | self._returned | _SMALL
         return [number.text for number in numbers(text) if not number.within(known)]
 
-    def trace(
-        self, tool: str, marked: Mapping[str, tuple[Said, Any]], *, insisting: bool = True
-    ) -> str:
+    def trace(self, tool: str, marked: Mapping[str, tuple[Said, Any]], *, changes: bool) -> str:
         """What is assumed of a call's marked arguments; "" where all of them occur.
 
-        A value that does not occur is assumed where the model insists on it.
+        A value that does not occur is assumed where the model insists on it, but for a tool that
+        changes something.
 
         Args:
             tool: The tool's name.
             marked: Its marked arguments, each with its mark.
-            insisting: Whether it helps to insist.
+            changes: Whether it changes something.
 
         Raises:
-            ToolError: One does not occur, and the model has not been told so yet.
+            ToolError: A value does not occur; says which do.
         """
         lacking = self.lacks(marked)
-        doubts = {(tool, name, str(value)) for name, value in lacking}
-        if insisting and doubts <= self._doubted:
-            return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
         if not lacking:
             self.untraced.pop(tool, None)
             return ""
+        doubts = {(tool, name, str(value)) for name, value in lacking}
+        assumable = not changes and not any(marked[name][0].numbers for name, _ in lacking)
+        if assumable and doubts <= self._doubted:
+            return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
         self._doubted |= doubts
         listed = any(marked[name][0].by == "tool" for name, _ in lacking)
         source = "No list shows {}." if listed else "{} is not in your message."
@@ -139,13 +139,14 @@ class Ground:
             f"Which {_spaced(name)} do you mean? {source.format(_shown(value))}"
             for name, value in lacking
         )
-        if not insisting:
+        if changes:
             self.untraced[tool] = problem
         told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
         told += ", but no tool has returned it yet" if listed else ", which the user did not write"
+        again = " If it follows from what the user wrote, make the same call again."
         offered = self._offered(lacking, listed=listed)
-        again = ", or make the same call again if you are sure" if insisting else ""
-        raise ToolError(problem, advice=f"{tool} was not called: {told}. {offered}{again}.")
+        advice = f"{tool} was not called: {told}.{again if assumable else ''} {offered}."
+        raise ToolError(problem, advice=advice)
 
     def problems(self, answer: str) -> list[str]:
         """What is wrong with an answer, as sentences for the model; empty where it is grounded."""
@@ -268,7 +269,7 @@ class Ground:
             found = _NUMBERED.findall(self._spoken)
             told, none = "The user wrote", "Use what the user wrote, and do not guess"
         offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
-        return f"{told}: {offered}. Use one of these" if offered else none
+        return f"{told}: {offered}" if offered else none
 
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
@@ -317,7 +318,10 @@ def _parsed(content: str) -> Any:
         return content
 
 
-def _leaves(value: Any, place: _Leaf = _Leaf("")) -> Iterator[_Leaf]:
+_TOP = _Leaf("")
+
+
+def _leaves(value: Any, place: _Leaf = _TOP) -> Iterator[_Leaf]:
     """What parsed JSON consists of; keys are texts, too."""
     if isinstance(value, str):
         yield place._replace(value=Decimal(value) if _EXACT.fullmatch(value) else _plain(value))

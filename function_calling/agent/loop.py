@@ -245,7 +245,8 @@ class _Turn:
 
     def _request(self, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a question has one answer."""
-        tools = self._agent.toolbox.schemas
+        offered = self._talk.offered
+        tools = [it for it in self._agent.toolbox.schemas if offered(it["function"]["name"])]
         return {
             "model": self._agent.model,
             "messages": self._talk.messages,

@@ -50,8 +50,9 @@ class Said:
     Attributes:
         by: `anyone`: the person wrote it, or a tool returned it. `tool`: a tool returned it, as
             an id that only a list of the things shows.
-        numbers: Of a text only the numbers count, as in `80 * 15%`; whole numbers up to 100 need
-            not occur, since half of something is `/ 2`.
+        numbers: Of a text only the numbers count, as in `80 * 15%`, and none is ever assumed, so
+            that what is computed can be traced; whole numbers up to 100 need not occur, since half
+            of something is `/ 2`.
     """
 
     by: Literal["anyone", "tool"] = "anyone"

@@ -72,6 +72,7 @@ class ToolResult:
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
         refused: Whether the tool did not run because the yes it needs was not given.
+        rejected: Whether it did not run because of its arguments.
     """
 
     content: str
@@ -82,6 +83,7 @@ class ToolResult:
     final: bool = False
     unsure: bool = False
     refused: bool = False
+    rejected: bool = False
 
     @property
     def told(self) -> str:
@@ -183,7 +185,8 @@ class Toolbox:
             arguments = schema.arguments(arguments_json)
             assumed = trace(name, schema.chosen(arguments)) if trace else ""
         except ToolError as error:
-            return self._failure(str(error), summary=error.problem)
+            rejected = self._failure(str(error), summary=error.problem)
+            return replace(rejected, rejected=True)
         if hasattr(self._functions[name], "needs_approval"):
             if approve is None and self._approval == "refused":
                 return self._refusal(f"{name} was not called: nobody can say the yes it needs.")
