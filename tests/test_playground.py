@@ -188,14 +188,14 @@ def test_keywords_that_are_not_enforced_are_named(
 def test_the_template_tells_the_format(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Unless it is named, or set; where none is told it is hermes."""
+    """Unless it is named, or set; where none is told it is a list of JSON."""
     template = tmp_path / "llama.jinja"
     template.write_text(LLAMA31)
     assert rendered(TOOLS, monkeypatch, "--template", str(template)) == 0
     llama = sections(capsys.readouterr().out)
     assert "<|start_header_id|>user" in prompt_in(llama, "llama3")
     assert rendered(TOOLS, monkeypatch) == 0
-    assert "<|im_start|>user" in prompt_in(sections(capsys.readouterr().out), "hermes")
+    assert "<|im_start|>user" in prompt_in(sections(capsys.readouterr().out), "json_list")
     monkeypatch.setenv("TOOL_FORMAT", "chatglm3")
     assert rendered(TOOLS, monkeypatch) == 0
     assert "<|user|>\n 北京" in prompt_in(sections(capsys.readouterr().out), "chatglm3")

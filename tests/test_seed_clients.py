@@ -328,11 +328,11 @@ class TodoProgram:
 )
 def test_a_todo_list_that_streams_and_adds_up(serve: Serve, tasks: list[str]) -> None:
     """Nothing that it reads is null, and its history comes back as calls with their results."""
-    turns = [CALL]
-    for task in tasks:
-        turns += [rest(json.dumps({"task": task}, ensure_ascii=False)), f"\n{CALL}"]
+    calls = [("create_task", json.dumps({"task": each}, ensure_ascii=False)) for each in tasks]
+    groq = FORMATS["groq"]
+    listed = groq.calls(calls).removeprefix(groq.call_head(("create_task",)))
     answer = "I've added it to your task list."
-    engine = serve(*turns[:-1], "", answer, make=lambda e: chatml_model(e, FORMATS["groq"]))
+    engine = serve(CALL, listed, answer, make=lambda e: chatml_model(e, groq))
     program = TodoProgram()
     assert program.say("Help me to write down it I'm going to fix a bug") == answer
     assert program.tasks == tasks
@@ -352,7 +352,7 @@ def test_an_exchange_with_results_in_a_users_turn(serve: Serve) -> None:
     """The reply's message goes back as it came; the second request offers no tools."""
     answer = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
     arguments = '{"from_currency": "USD", "to_currency": "CAD", "amount": 42}'
-    engine = serve(CALL, rest(arguments), "", answer)
+    engine = serve(CALL, rest(arguments), answer)
     currency = {"type": "string", "description": "The source currency to convert from, e.g. USD"}
     amount = {"type": "number", "description": "The amount to be converted"}
     properties = {"from_currency": currency, "to_currency": currency, "amount": amount}
