@@ -1,7 +1,7 @@
 """The messages of one question and what its tools returned, under the rules of the loop.
 
-- A tool gets two retries; after three failing rounds in a row, or a rejected call that is made again
-  as it was, it is not offered any more, until another tool has found something.
+- A tool gets two retries. After three failing rounds in a row, or where a rejected call is made
+  again as it was, it is not offered any more, until another tool has found something.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since; nor is one that may have changed something before it failed.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
