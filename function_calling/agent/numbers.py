@@ -9,8 +9,8 @@ ideographs that Unicode knows as numbers. The words that multiply are those of C
 decimal formats, of all locales at once. Where they disagree, a number has several values; where
 few languages have a short word ("cr", "min"), the number alone is a value as well.
 
-Not covered: signs, fractions in words ("half a million"), words that are in no CLDR format ("dozen",
-"crore") or stand before the number, number words of other languages.
+Not covered: signs, fractions in words ("half a million"), number words of other languages, and
+words that multiply but are in no CLDR format ("dozen", "crore") or come before the number.
 """
 
 import pickle

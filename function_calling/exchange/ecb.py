@@ -10,6 +10,7 @@ and until then there is what an earlier run has kept, or the one that `currency_
 """
 
 import logging
+import math
 import os
 import threading
 import time
@@ -45,12 +46,6 @@ LARGEST_DOWNLOAD = 16 << 20
 LARGEST_TEXT = 64 << 20
 """Bytes of the zip and of the CSV in it at most; in 2026 they had 0.7 and 2 MB."""
 
-NOT_FETCHED = "newer ones are not fetched here"
-NOT_YET_FETCHED = "newer ones have not been fetched yet"
-FETCH_FAILED = "newer ones could not be fetched"
-NONE_PUBLISHED = "no newer ones have been published"
-"""Why there are no newer rates."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -83,11 +78,7 @@ class History:
         return self._rates(day).get(code)
 
     def _rates(self, day: date) -> dict[str, Decimal]:
-        """Each currency's rate on a day.
-
-        Raises:
-            ValueError: One is not above 0.
-        """
+        """Each currency's rate on a day; a ValueError if one is not above 0."""
         if day not in self._lines:
             return {}
         figures = zip(self._codes, self._lines[day].split(",")[1:], strict=True)
@@ -107,22 +98,15 @@ class EcbRates:
 
     Attributes:
         history: It is replaced as a whole, so take it once for each question.
-        lack: Why there is nothing newer, as the end of a sentence about rates.
     """
 
     def __init__(
         self, url: str = "", folder: Path | None = None, today: Callable[[], date] = date.today
     ) -> None:
-        self._url = url
-        self._file = (
-            folder or user_cache_path("function-calling") / "rates"
-        ) / "eurofxref-hist.zip"
-        self._today = today
-        self._taken = 0.0
+        folder = folder or user_cache_path("function-calling") / "rates"
+        self._url, self._file, self._today = url, folder / "eurofxref-hist.zip", today
         self.history = History(Path(CURRENCY_FILE).read_bytes())
-        self.lack = NOT_YET_FETCHED if url else NOT_FETCHED
-        if changed := self._changed():
-            self._take_kept(changed)
+        self._take_kept()
 
     @property
     def codes(self) -> frozenset[str]:
@@ -144,7 +128,7 @@ class EcbRates:
         day, per, value = _published(history, source, target, wanted)
         told = f"at {BANK}'s reference rate of {day}"
         if wanted - history.last > LONGEST_PAUSE:
-            told += f", which is out of date: {self.lack}"
+            told += ", which is out of date: newer ones are not known here"
         elif on and day < on:
             told += f", the last {'known' if on > history.last else 'published'} before {on}"
         return Rate(value, day=day, per=per, told=told)
@@ -156,22 +140,17 @@ class EcbRates:
 
     def refresh(self) -> None:
         """Take what another process has fetched of late, else fetch; a failure changes no rate."""
-        changed = self._changed()
-        recent = 0 <= time.time() - changed < REFRESH_SECONDS
-        if recent and (changed == self._taken or self._take_kept(changed)):
-            self.lack = NONE_PUBLISHED
+        if self._take_kept(REFRESH_SECONDS):
             return
         try:
             content = _download(self._url)
             self._take(content)
         except Exception as error:  # whatever it is, the next try may go well
-            self.lack = FETCH_FAILED
             _log.warning(
                 "Exchange rates stay those of %s: %s gave no newer ones: %s: %s",
                 *(self.history.last, self._url, type(error).__name__, error),
             )
             return
-        self.lack = NONE_PUBLISHED
         _log.info("Exchange rates are those of %s", self.history.last)
         self._keep(content)
 
@@ -181,11 +160,7 @@ class EcbRates:
             time.sleep(REFRESH_SECONDS)
 
     def _take(self, content: bytes) -> None:
-        """Use these rates, if they continue those in use.
-
-        Raises:
-            ValueError: They don't, or are no rates at all.
-        """
+        """Use these rates; a ValueError if they don't continue those in use."""
         new, old = History(content), self.history
         if new.first > old.first or new.last < old.last:
             raise ValueError(
@@ -194,21 +169,17 @@ class EcbRates:
             )
         self.history = new
 
-    def _changed(self) -> float:
-        """When the kept file was written, in seconds since 1970; 0 without a file."""
+    def _take_kept(self, longest: float = math.inf) -> bool:
+        """Use the kept file if it is younger than so many seconds; whether that was possible."""
         try:
-            return self._file.stat().st_mtime
-        except OSError:
-            return 0.0
-
-    def _take_kept(self, changed: float) -> bool:
-        """Use the kept file; whether that was possible."""
-        try:
+            if abs(time.time() - self._file.stat().st_mtime) >= longest:
+                return False
             self._take(self._file.read_bytes())
+        except FileNotFoundError:
+            return False
         except (OSError, ValueError) as error:
             _log.warning("The exchange rates in %s are not used: %s", self._file, error)
             return False
-        self._taken = changed
         return True
 
     def _keep(self, content: bytes) -> None:
@@ -220,7 +191,6 @@ class EcbRates:
             draft.replace(self._file)
         except OSError as error:
             _log.warning("Can't keep the exchange rates in %s: %s", self._file.parent, error)
-        self._taken = self._changed()
 
 
 def ecb_rates(settings: Settings) -> EcbRates:
@@ -233,13 +203,7 @@ def ecb_rates(settings: Settings) -> EcbRates:
 def _published(
     history: History, source: str, target: str, wanted: date
 ) -> tuple[date, Decimal, Decimal]:
-    """The newest day up to `wanted` with a rate for both, and what one euro bought of each then.
-
-    Raises:
-        ToolError: There is none within `LONGEST_PAUSE`.
-    """
-    if wanted < history.first:
-        raise ToolError(f"There is no rate of {wanted}: those of {BANK} begin on {history.first}.")
+    """The newest day up to `wanted` with a rate for both, and what one euro bought of each then."""
     until = min(wanted, history.last)
     for past in range(LONGEST_PAUSE.days + 1):
         day = until - timedelta(past)
@@ -248,10 +212,7 @@ def _published(
             return day, per, value
     for code in (source, target):
         _check_span(history, code, wanted)
-    raise ToolError(
-        f"There is no rate from {source} to {target} of {wanted}: {BANK} published none in the "
-        "week before."
-    )
+    raise ToolError(f"{BANK[0].upper()}{BANK[1:]} published no rate in the week before {wanted}.")
 
 
 def _check_span(history: History, code: str, wanted: date) -> None:
@@ -263,11 +224,11 @@ def _check_span(history: History, code: str, wanted: date) -> None:
             advice=f"It has rates for {', '.join(current)}.",
         )
     first, last = history.spans[code]
-    problem = f"There is no rate for the {Currency(code)} of {wanted}: {BANK}'s"
-    if wanted < first:
-        raise ToolError(f"{problem} begin on {first}.")
-    if min(wanted, history.last) - last > LONGEST_PAUSE:
-        raise ToolError(f"{problem} end on {last}.")
+    if wanted < first or min(wanted, history.last) - last > LONGEST_PAUSE:
+        raise ToolError(
+            f"There is no rate for the {Currency(code)} of {wanted}: {BANK}'s are from {first} to "
+            f"{last}."
+        )
 
 
 def _csv(content: bytes) -> str:
@@ -280,16 +241,10 @@ def _csv(content: bytes) -> str:
 
 
 def _download(url: str) -> bytes:
-    """What `url` gives.
-
-    Raises:
-        httpx2.HTTPError: It gives nothing, or an error.
-        ValueError: It gives too much, or too slowly.
-    """
-    timeout = httpx2.Timeout(QUIET_SECONDS)
+    """What `url` gives; a ValueError where it gives too much, or too slowly."""
     deadline = time.monotonic() + DOWNLOAD_SECONDS
     content = bytearray()
-    with httpx2.stream("GET", url, timeout=timeout, follow_redirects=True) as response:
+    with httpx2.stream("GET", url, timeout=QUIET_SECONDS, follow_redirects=True) as response:
         response.raise_for_status()
         for chunk in response.iter_bytes():
             content += chunk
