@@ -22,11 +22,8 @@ from babel.numbers import get_currency_name, get_territory_currencies
 
 from function_calling.errors import ToolError
 
-ANSWERS = "en"
-"""The CLDR locale of our answers."""
-
-NO_CURRENCY = "XXX"
-"""What ISO 4217 has for an unknown currency, or none."""
+ANSWERS = "en"  # the CLDR locale of our answers
+NO_CURRENCY = "XXX"  # what ISO 4217 has for an unknown currency, or none
 
 CHIEFS = frozenset({"USD", "GBP", "CHF", "INR", "KRW", "RUB"})
 """Whom people everywhere mean by a unit that several currencies share: dollar, pound, franc.
@@ -70,8 +67,7 @@ class Currency:
 
     def units(self, amount: Decimal | None = None) -> str:
         """The name in a sentence: "US dollar" for an amount of 1, else "US dollars"."""
-        count = 0 if amount is None else amount
-        return str(get_currency_name(self.code, count=count, locale=ANSWERS))
+        return str(get_currency_name(self.code, count=amount or 0, locale=ANSWERS))
 
     def __str__(self) -> str:
         return f"{self.units(Decimal(1))} ({self.code})"
@@ -123,10 +119,8 @@ def _either(codes: Iterable[str]) -> str:
 @lru_cache(maxsize=64)
 def _tender(day: date) -> frozenset[str]:
     """ISO 4217 codes of what was legal tender somewhere on a day: no metals, no funds."""
-    territories = get_global("territory_currencies")
-    return frozenset(
-        code for one in territories for code in get_territory_currencies(one, day, day)
-    )
+    tender = (get_territory_currencies(e, day, day) for e in get_global("territory_currencies"))
+    return frozenset().union(*tender)
 
 
 class _Names(NamedTuple):
@@ -156,10 +150,11 @@ def _named_in_part(words: list[str], index: dict[str, frozenset[str]]) -> frozen
     if key.isascii() and len(key) < 3:
         return frozenset()  # nothing, "of", or the letter of a symbol, as in C$
     codes = frozenset.intersection(*(index.get(word, frozenset()) for word in words))
-    if len(codes) != 1 == len(words) and _is_caseless(words):
-        parts = (index[each] for each in index if each.startswith(key) or each.endswith(key))
-        return frozenset().union(*parts)
-    return codes
+    if len(codes) == 1 or len(words) > 1 or not _is_caseless(words):
+        return codes
+    return frozenset().union(
+        *(index[each] for each in index if each.startswith(key) or each.endswith(key))
+    )
 
 
 def _near(text: str) -> list[str]:

@@ -31,20 +31,12 @@ from function_calling.exchange.rates import Rate
 from function_calling.settings import Settings
 
 BANK = "the European Central Bank"
-
-LONGEST_PAUSE = timedelta(days=7)
-"""A rate holds over weekends and holidays, which are shorter; beyond that it is out of date."""
-
+LONGEST_PAUSE = timedelta(days=7)  # weekends and holidays are shorter
 REFRESH_SECONDS = 3 * 3600
-"""How long to wait from one try to the next, whatever came of it."""
-
 DOWNLOAD_SECONDS = 60.0
-QUIET_SECONDS = 10.0
-"""How long a whole download may take, and how long the source may say nothing."""
-
+QUIET_SECONDS = 10.0  # of the source, while it is downloaded from
 LARGEST_DOWNLOAD = 16 << 20
-LARGEST_TEXT = 64 << 20
-"""Bytes of the zip and of the CSV in it at most; in 2026 they had 0.7 and 2 MB."""
+LARGEST_TEXT = 64 << 20  # bytes of the CSV; in 2026 it had 2 MB, and the zip 0.7
 
 _log = logging.getLogger(__name__)
 
@@ -67,18 +59,14 @@ class History:
             self._lines = {date.fromisoformat(line[:10]): line for line in lines}
             self.spans = {"EUR": (min(self._lines), max(self._lines))}
             for day in sorted(self._lines):
-                for code in self._rates(day):
+                for code in self.per_euro(day):
                     self.spans[code] = (self.spans.get(code, (day, day))[0], day)
         except Exception as error:  # whatever foreign bytes make zip, text and number readers raise
             raise ValueError(f"no file of rates: {type(error).__name__}: {error}") from error
         self.first, self.last = self.spans["EUR"]
 
-    def per_euro(self, code: str, day: date) -> Decimal | None:
-        """Units of the currency that one euro bought; None where no rate was published."""
-        return self._rates(day).get(code)
-
-    def _rates(self, day: date) -> dict[str, Decimal]:
-        """Each currency's rate on a day; a ValueError if one is not above 0."""
+    def per_euro(self, day: date) -> dict[str, Decimal]:
+        """Units of each currency that one euro bought; none on a day without rates."""
         if day not in self._lines:
             return {}
         figures = zip(self._codes, self._lines[day].split(",")[1:], strict=True)
@@ -135,8 +123,14 @@ class EcbRates:
 
     def start(self) -> None:
         """Refresh now and every few hours, in a thread that ends with the process."""
+
+        def keep_refreshing() -> None:
+            while True:
+                self.refresh()
+                time.sleep(REFRESH_SECONDS)
+
         if self._url:
-            threading.Thread(target=self._keep_refreshing, name="ecb-rates", daemon=True).start()
+            threading.Thread(target=keep_refreshing, name="ecb-rates", daemon=True).start()
 
     def refresh(self) -> None:
         """Take what another process has fetched of late, else fetch; a failure changes no rate."""
@@ -151,22 +145,13 @@ class EcbRates:
                 *(self.history.last, self._url, type(error).__name__, error),
             )
             return
-        _log.info("Exchange rates are those of %s", self.history.last)
         self._keep(content)
-
-    def _keep_refreshing(self) -> None:
-        while True:
-            self.refresh()
-            time.sleep(REFRESH_SECONDS)
 
     def _take(self, content: bytes) -> None:
         """Use these rates; a ValueError if they don't continue those in use."""
         new, old = History(content), self.history
         if new.first > old.first or new.last < old.last:
-            raise ValueError(
-                f"rates from {new.first} to {new.last}, wanted from {old.first} to {old.last} "
-                "or later"
-            )
+            raise ValueError(f"rates from {new.first} to {new.last}, which lack some in use")
         self.history = new
 
     def _take_kept(self, longest: float = math.inf) -> bool:
@@ -206,10 +191,9 @@ def _published(
     """The newest day up to `wanted` with a rate for both, and what one euro bought of each then."""
     until = min(wanted, history.last)
     for past in range(LONGEST_PAUSE.days + 1):
-        day = until - timedelta(past)
-        per, value = history.per_euro(source, day), history.per_euro(target, day)
-        if per is not None and value is not None:
-            return day, per, value
+        rates = history.per_euro(day := until - timedelta(past))
+        if source in rates and target in rates:
+            return day, rates[source], rates[target]
     for code in (source, target):
         _check_span(history, code, wanted)
     raise ToolError(f"{BANK[0].upper()}{BANK[1:]} published no rate in the week before {wanted}.")
@@ -225,10 +209,8 @@ def _check_span(history: History, code: str, wanted: date) -> None:
         )
     first, last = history.spans[code]
     if wanted < first or min(wanted, history.last) - last > LONGEST_PAUSE:
-        raise ToolError(
-            f"There is no rate for the {Currency(code)} of {wanted}: {BANK}'s are from {first} to "
-            f"{last}."
-        )
+        none = f"There is no rate for the {Currency(code)} of {wanted}"
+        raise ToolError(f"{none}: {BANK}'s are from {first} to {last}.")
 
 
 def _csv(content: bytes) -> str:

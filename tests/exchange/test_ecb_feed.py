@@ -96,7 +96,7 @@ def test_a_refresh_brings_the_newest_rates(bank: StandInBank, tmp_path: Path) ->
     assert rates.history.last == date(2024, 1, 2)
     rates.refresh()
     assert rates.history.last == date(2024, 1, 3)
-    assert rates.history.per_euro("USD", date(2024, 1, 3)) == Decimal("1.0919")
+    assert rates.history.per_euro(date(2024, 1, 3))["USD"] == Decimal("1.0919")
     assert [each.name for each in tmp_path.iterdir()] == ["eurofxref-hist.zip"]
     assert (tmp_path / "eurofxref-hist.zip").read_bytes() == FRESH
 
