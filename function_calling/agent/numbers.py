@@ -6,8 +6,8 @@
 
 `numbers` reads these. `said` also reads number words, in the languages that `text2num` knows, and
 ideographs that Unicode knows as numbers. The words that multiply are those of CLDR's compact
-decimal formats, of all locales at once. Where they disagree, a number has several values; where
-few languages have a short word ("cr", "min"), the number alone is a value as well.
+decimal formats, of all locales at once. Where they disagree, or few have a
+short word ("cr", "min"), a number has several values.
 
 Not covered: signs, fractions in words ("half a million"), number words of other languages, and
 words that multiply but are in no CLDR format ("dozen", "crore") or come before the number.
@@ -130,13 +130,11 @@ def _readings(match: re.Match[str]) -> list[Reading]:
     """What a number may mean before any word behind it."""
     if match["alone"]:
         return _of_digits(match["alone"])
-    fractions = _of_fraction(match["fraction"])
-    if not match["digits"]:
-        return fractions
-    readings: list[Reading] = []
-    for *first, last in _of_digits(match["digits"]):
-        readings.append((*first, last + fractions[0][0]))
-        readings += [(*first, last, *fraction) for fraction in fractions]
+    readings = fractions = _of_fraction(match["fraction"])
+    if match["digits"]:
+        wholes = _of_digits(match["digits"])
+        readings = [(*first, last + fractions[0][0]) for *first, last in wholes]
+        readings += [whole + fraction for whole in wholes for fraction in fractions]
     return readings
 
 
@@ -279,5 +277,4 @@ def _in_digits(text: str) -> Iterator[str]:
 def _marked(language: str, word: re.Match[str]) -> str:
     """The private character for a word that is a power of ten; any other word as it is."""
     digits = alpha2digit(word[0], language, 0)
-    power = len(digits) - 1
-    return chr(_PRIVATE + power) if power > 1 and digits == f"{10**power}" else word[0]
+    return chr(_PRIVATE + len(digits) - 1) if re.fullmatch("10{2,30}", digits) else word[0]

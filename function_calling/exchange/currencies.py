@@ -102,8 +102,10 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
             advice="Give the ISO 4217 code of the one that is meant.",
         )
     if named:
-        when = f"was not the money of any country on {on}" if on else "is no money of today"
-        raise ToolError(f"{text[:80]!r} {when}.", advice="Give the ISO 4217 code of one that is.")
+        told = (
+            f"{_either(sorted(named))} {f'was not money on {on}' if on else 'is not money today'}."
+        )
+        raise ToolError(f"T{told[1:]}", advice="Give the ISO 4217 code of one that is.")
     near = [code for code in _near(text) if code in tender or code in also]
     guess = f"Did you mean {_either(near)}? " if near else ""
     raise ToolError(
@@ -190,8 +192,8 @@ def _spellings(locale: str) -> set[tuple[str, str]]:
     if not locale.rpartition("_")[2].isupper():  # a territory writes "$" for its own currency
         named.append(data.get("currency_symbols", {}))
     plurals = data.get("currency_names_plural", {}).items()
-    found = {(code, name) for code, names in plurals for name in names.values()}
-    found |= {each for names in named for each in names.items()}
+    found = [(code, name) for code, names in plurals for name in names.values()]
+    found += [each for names in named for each in names.items()]
     return {(code, name) for code, name in found if code != NO_CURRENCY}
 
 

@@ -109,16 +109,15 @@ class EcbRates:
         """
         if source == target:
             return Rate(Decimal(1))
-        history, today = self.history, self._today()
-        if on and on > today:
+        history, wanted = self.history, on or self._today()
+        if wanted > self._today():
             raise ToolError(f"{on} is in the future: the newest rates are of {history.last}.")
-        wanted = on or today
         day, per, value = _published(history, source, target, wanted)
         told = f"at {BANK}'s reference rate of {day}"
         if wanted - history.last > LONGEST_PAUSE:
             told += ", which is out of date: newer ones are not known here"
         elif on and day < on:
-            told += f", the last {'known' if on > history.last else 'published'} before {on}"
+            told += f", the last known before {on}"
         return Rate(value, day=day, per=per, told=told)
 
     def start(self) -> None:
@@ -201,16 +200,14 @@ def _published(
 
 def _check_span(history: History, code: str, wanted: date) -> None:
     """Refuse a currency that has no rate about that day."""
+    none = f"There is no rate for the {Currency(code)}"
     if code not in history.spans:
         current = sorted(each for each, (_, last) in history.spans.items() if last == history.last)
-        raise ToolError(
-            f"There is no rate for the {Currency(code)}: {BANK} publishes none.",
-            advice=f"It has rates for {', '.join(current)}.",
-        )
+        advice = f"It has rates for {', '.join(current)}."
+        raise ToolError(f"{none}: {BANK} publishes none.", advice=advice)
     first, last = history.spans[code]
     if wanted < first or min(wanted, history.last) - last > LONGEST_PAUSE:
-        none = f"There is no rate for the {Currency(code)} of {wanted}"
-        raise ToolError(f"{none}: {BANK}'s are from {first} to {last}.")
+        raise ToolError(f"{none} of {wanted}: {BANK}'s are from {first} to {last}.")
 
 
 def _csv(content: bytes) -> str:

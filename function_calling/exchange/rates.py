@@ -48,11 +48,7 @@ class Rates(Protocol):
     """A source of exchange rates."""
 
     def rate(self, source: str, target: str) -> Rate:
-        """The rate from one currency to another, both as ISO 4217 codes.
-
-        Raises:
-            ToolError: This source has no rate for the pair.
-        """
+        """The rate between two ISO 4217 codes; a ToolError where there is none."""
 
 
 class DatedRates(Protocol):
@@ -63,11 +59,7 @@ class DatedRates(Protocol):
         """The currencies, as ISO 4217 codes, that have had a rate on any day."""
 
     def rate(self, source: str, target: str, on: date | None = None) -> Rate:
-        """The rate that holds on a day; None means today.
-
-        Raises:
-            ToolError: This source has no rate for the pair on that day.
-        """
+        """The rate that holds on a day, or today; a ToolError where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,11 +120,11 @@ def test_what_is_no_money_is_unknown(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "on", "told"),
     [
-        ("DEM", None, "'DEM' is no money of today."),
-        ("Deutsche Mark", None, "'Deutsche Mark' is no money of today."),
-        ("pesetas", None, "'pesetas' is no money of today."),
-        ("gold", None, "'gold' is no money of today."),
-        ("euros", date(1990, 1, 1), "'euros' was not the money of any country on 1990-01-01."),
+        ("DEM", None, "The German mark (DEM) is not money today."),
+        ("Deutsche Mark", None, "The German mark (DEM) is not money today."),
+        ("Croatian kuna", None, "The Croatian kuna (HRK) is not money today."),
+        ("gold", None, "The troy ounce of gold (XAU) is not money today."),
+        ("euros", date(1990, 1, 1), "The euro (EUR) was not money on 1990-01-01."),
     ],
 )
 def test_what_is_no_tender_is_said_to_be_none(text: str, on: date | None, told: str) -> None:

@@ -89,8 +89,8 @@ def test_a_conversion_is_rounded_once(bank: Bank, amount: Decimal) -> None:
         # On a weekend the newest rate holds, without a word but its date.
         (None, date(2026, 11, 1), "2026-10-30."),
         # A day without rates has those of the last: a Sunday, and a holiday after a weekend.
-        (date(2023, 12, 24), NEWEST, "2023-12-22, the last published before 2023-12-24."),
-        (date(2024, 1, 1), NEWEST, "2023-12-29, the last published before 2024-01-01."),
+        (date(2023, 12, 24), NEWEST, "2023-12-22, the last known before 2023-12-24."),
+        (date(2024, 1, 1), NEWEST, "2023-12-29, the last known before 2024-01-01."),
         # Those of a day after the newest may be published, and not known yet.
         (date(2026, 11, 3), date(2026, 11, 4), "2026-10-30, the last known before 2026-11-03."),
         # After a week the newest rate is out of date, and what was published once never is.
