@@ -11,12 +11,9 @@ from decimal import Decimal, DecimalException, localcontext
 
 from function_calling.errors import ToolError
 
-LONGEST = 200
-"""Characters of an expression; its numbers and its depth are bounded by it."""
-
+LONGEST = 200  # characters, which bound the numbers and the depth as well
 LARGEST = Decimal(10**30)
 SMALLEST_STEP = Decimal("1e-12")
-"""Of a result."""
 
 # Python reads the expression, never runs it; its power, which binds as per cent does, is not ours.
 _SIGNS = str.maketrans({"×": "*", "÷": "/", "−": "-", "%": "**p "})
@@ -65,7 +62,8 @@ def _value(node: ast.expr, source: str) -> Decimal:
             return _value(left, source) / 100
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATIONS:
             before, behind = _value(left, source), _value(right, source)
-            if _is_percentage(right) and not _is_percentage(left) and _adds(sign):
+            adds = isinstance(sign, ast.Add | ast.Sub)
+            if adds and _is_percentage(right) and not _is_percentage(left):
                 behind *= before
             result: Decimal = _OPERATIONS[type(sign)](before, behind)
             return result
@@ -74,15 +72,9 @@ def _value(node: ast.expr, source: str) -> Decimal:
 
 def _is_percentage(node: ast.expr) -> bool:
     match node:
-        case ast.UnaryOp(operand=operand):
-            return _is_percentage(operand)
-        case ast.BinOp(left=left, op=sign, right=right) if _adds(sign):
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
             return _is_percentage(left) and _is_percentage(right)
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
-
-
-def _adds(sign: ast.operator) -> bool:
-    return isinstance(sign, ast.Add | ast.Sub)
 
 
 def _unreadable(expression: str, reason: str) -> ToolError:

@@ -8,12 +8,13 @@ names don't settle: an error costs a model one more call, a wrong currency someb
 import difflib
 import pickle
 import unicodedata
+from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache, lru_cache
-from threading import Lock
+from typing import NamedTuple
 
 from babel import localedata
 from babel.core import get_global
@@ -21,11 +22,8 @@ from babel.numbers import get_currency_name, get_territory_currencies
 
 from function_calling.errors import ToolError
 
-ANSWERS = "en"
-"""The CLDR locale of our answers."""
-
-NO_CURRENCY = "XXX"
-"""What ISO 4217 has for an unknown currency, or none."""
+ANSWERS = "en"  # the CLDR locale of our answers
+NO_CURRENCY = "XXX"  # what ISO 4217 has for an unknown currency, or none
 
 CHIEFS = frozenset({"USD", "GBP", "CHF", "INR", "KRW", "RUB"})
 """Whom people everywhere mean by a unit that several currencies share: dollar, pound, franc.
@@ -69,8 +67,7 @@ class Currency:
 
     def units(self, amount: Decimal | None = None) -> str:
         """The name in a sentence: "US dollar" for an amount of 1, else "US dollars"."""
-        count = 0 if amount is None else amount
-        return str(get_currency_name(self.code, count=count, locale=ANSWERS))
+        return str(get_currency_name(self.code, count=amount or 0, locale=ANSWERS))
 
     def __str__(self) -> str:
         return f"{self.units(Decimal(1))} ({self.code})"
@@ -105,7 +102,10 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
             advice="Give the ISO 4217 code of the one that is meant.",
         )
     if named:
-        raise ToolError(_no_money(named, on), advice="Give the ISO 4217 code of one that is.")
+        told = (
+            f"{_either(sorted(named))} {f'was not money on {on}' if on else 'is not money today'}."
+        )
+        raise ToolError(f"T{told[1:]}", advice="Give the ISO 4217 code of one that is.")
     near = [code for code in _near(text) if code in tender or code in also]
     guess = f"Did you mean {_either(near)}? " if near else ""
     raise ToolError(
@@ -118,50 +118,18 @@ def _either(codes: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _no_money(codes: Iterable[str], on: date | None) -> str:
-    """That none of the codes stands for money on that day, said of the one that was so last."""
-    until, code = max((_until(code), code) for code in codes)
-    if until == date.min:
-        return f"The {Currency(code)} is not the money of any country."
-    if on:
-        return f"The {Currency(code)} was not money on {on}."
-    return f"The {Currency(code)} is no longer money."
-
-
-def _until(code: str) -> date:
-    """The last day on which a currency was tender anywhere; `date.min` if it never was."""
-    spans = (span for spans in get_global("territory_currencies").values() for span in spans)
-    return max(
-        (
-            date(*(end or (9999, 12, 31)))
-            for each, _, end, tender in spans
-            if tender and each == code
-        ),
-        default=date.min,
-    )
-
-
 @lru_cache(maxsize=64)
 def _tender(day: date) -> frozenset[str]:
     """ISO 4217 codes of what was legal tender somewhere on a day: no metals, no funds."""
-    territories = get_global("territory_currencies")
-    return frozenset(
-        code for one in territories for code in get_territory_currencies(one, day, day)
-    )
+    tender = (get_territory_currencies(e, day, day) for e in get_global("territory_currencies"))
+    return frozenset().union(*tender)
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
+class _Names(NamedTuple):
     """The codes that each name and each word of a name may stand for."""
 
     whole: dict[str, frozenset[str]]
     words: dict[str, frozenset[str]]
-
-    def beginning_or_ending(self, word: str) -> frozenset[str]:
-        """The codes of the words that begin or end with this one."""
-        found = (codes for each, codes in self.words.items() if each.startswith(word))
-        ended = (codes for each, codes in self.words.items() if each.endswith(word))
-        return frozenset().union(*found, *ended)
 
 
 def _readings(text: str) -> Iterator[frozenset[str]]:
@@ -174,28 +142,25 @@ def _readings(text: str) -> Iterator[frozenset[str]]:
         if codes := names().whole.get(_key(words)):
             yield codes
             return
-        if codes := _named_in_part(words, names()):
+        if codes := _named_in_part(words, names().words):
             yield codes
 
 
-def _named_in_part(words: list[str], names: _Names) -> frozenset[str]:
+def _named_in_part(words: list[str], index: dict[str, frozenset[str]]) -> frozenset[str]:
     """The codes that have all these words, if not in one name."""
     key = _key(words)
     if key.isascii() and len(key) < 3:
         return frozenset()  # nothing, "of", or the letter of a symbol, as in C$
-    codes = frozenset.intersection(*(names.words.get(word, frozenset()) for word in words))
-    if len(codes) != 1 == len(words) and _is_caseless(words):
-        return names.beginning_or_ending(words[0])
-    return codes
+    codes = frozenset.intersection(*(index.get(word, frozenset()) for word in words))
+    if len(codes) == 1 or len(words) > 1 or not _is_caseless(words):
+        return codes
+    return frozenset().union(
+        *(index[each] for each in index if each.startswith(key) or each.endswith(key))
+    )
 
 
 def _near(text: str) -> list[str]:
-    """Up to three codes with names that look like `text`.
-
-    Of a code the first two letters are a country's, and hardly mistaken (ISO 4217).
-    """
-    if len(text) == 3 and text.isascii():
-        return [code for code in sorted(_tender(date.today())) if code[:2] == text[:2].upper()][:3]
+    """Up to three codes with names that look like `text`."""
     key, names = _key(_words(text)), _all_names().whole
     # Of the letters the first is the last to be mistaken; to look at all names takes half a second.
     alike = [name for name in names if name[:1] == key[:1] and len(name) > 3]
@@ -210,17 +175,9 @@ def _answers_names() -> _Names:
     return _index(_spellings("root") | _spellings(ANSWERS) | everyday)
 
 
-_building = Lock()
-
-
-def _all_names() -> _Names:
-    """The names in all of CLDR's locales; a second's work, done once and when first wanted."""
-    with _building:
-        return _names_of_all_locales()
-
-
 @cache
-def _names_of_all_locales() -> _Names:
+def _all_names() -> _Names:
+    """The names in all of CLDR's locales; a second's work, done when first wanted."""
     return _index(each for locale in localedata.locale_identifiers() for each in _spellings(locale))
 
 
@@ -235,31 +192,22 @@ def _spellings(locale: str) -> set[tuple[str, str]]:
     if not locale.rpartition("_")[2].isupper():  # a territory writes "$" for its own currency
         named.append(data.get("currency_symbols", {}))
     plurals = data.get("currency_names_plural", {}).items()
-    found = {(code, name) for code, names in plurals for name in names.values()}
-    found |= {each for names in named for each in names.items()}
+    found = [(code, name) for code, names in plurals for name in names.values()]
+    found += [each for names in named for each in names.items()]
     return {(code, name) for code, name in found if code != NO_CURRENCY}
 
 
 def _index(spellings: Iterable[tuple[str, str]]) -> _Names:
-    names = _Names({}, {})
-    kept: dict[frozenset[str], frozenset[str]] = {}  # one of each, which saves half of the memory
-
-    def add(index: dict[str, frozenset[str]], key: str, code: str) -> None:
-        codes = index.get(key, frozenset())
-        if key and code not in codes:
-            codes |= {code}
-            index[key] = kept.setdefault(codes, codes)
-
+    whole: dict[str, set[str]] = defaultdict(set)
+    parts: dict[str, set[str]] = defaultdict(set)
     for code, text in spellings:
         words = _words(text)
-        add(names.whole, _key(words), code)
-        add(names.whole, "".join(words), code)
-        for word in words:
-            add(names.words, word, code)
-    for code in frozenset().union(*kept):
-        add(names.whole, code.casefold(), code)
-        add(names.words, code.casefold(), code)
-    return names
+        for name in (_key(words), "".join(words), code.casefold()):
+            whole[name].add(code)
+        for word in (*words, code.casefold()):
+            parts[word].add(code)
+    whole.pop("", None)
+    return _Names(*({key: frozenset(each[key]) for key in each} for each in (whole, parts)))
 
 
 def _words(text: str) -> list[str]:
@@ -283,8 +231,7 @@ class _Plain(dict[int, str]):
 
     def __missing__(self, point: int) -> str:
         char, kind = chr(point), unicodedata.category(chr(point))
-        sign = f" {char} " if kind == "Sc" else " "
-        plain = char if kind[0] in "LM" else sign
+        plain = char if kind[0] in "LM" else f" {char} " if kind == "Sc" else " "
         self[point] = "" if unicodedata.combining(char) else plain
         return self[point]
 

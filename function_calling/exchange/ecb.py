@@ -10,6 +10,7 @@ and until then there is what an earlier run has kept, or the one that `currency_
 """
 
 import logging
+import math
 import os
 import threading
 import time
@@ -30,26 +31,12 @@ from function_calling.exchange.rates import Rate
 from function_calling.settings import Settings
 
 BANK = "the European Central Bank"
-
-LONGEST_PAUSE = timedelta(days=7)
-"""A rate holds over weekends and holidays, which are shorter; beyond that it is out of date."""
-
+LONGEST_PAUSE = timedelta(days=7)  # weekends and holidays are shorter
 REFRESH_SECONDS = 3 * 3600
-"""How long to wait from one try to the next, whatever came of it."""
-
 DOWNLOAD_SECONDS = 60.0
-QUIET_SECONDS = 10.0
-"""How long a whole download may take, and how long the source may say nothing."""
-
+QUIET_SECONDS = 10.0  # of the source, while it is downloaded from
 LARGEST_DOWNLOAD = 16 << 20
-LARGEST_TEXT = 64 << 20
-"""Bytes of the zip and of the CSV in it at most; in 2026 they had 0.7 and 2 MB."""
-
-NOT_FETCHED = "newer ones are not fetched here"
-NOT_YET_FETCHED = "newer ones have not been fetched yet"
-FETCH_FAILED = "newer ones could not be fetched"
-NONE_PUBLISHED = "no newer ones have been published"
-"""Why there are no newer rates."""
+LARGEST_TEXT = 64 << 20  # bytes of the CSV; in 2026 it had 2 MB, and the zip 0.7
 
 _log = logging.getLogger(__name__)
 
@@ -72,22 +59,14 @@ class History:
             self._lines = {date.fromisoformat(line[:10]): line for line in lines}
             self.spans = {"EUR": (min(self._lines), max(self._lines))}
             for day in sorted(self._lines):
-                for code in self._rates(day):
+                for code in self.per_euro(day):
                     self.spans[code] = (self.spans.get(code, (day, day))[0], day)
         except Exception as error:  # whatever foreign bytes make zip, text and number readers raise
             raise ValueError(f"no file of rates: {type(error).__name__}: {error}") from error
         self.first, self.last = self.spans["EUR"]
 
-    def per_euro(self, code: str, day: date) -> Decimal | None:
-        """Units of the currency that one euro bought; None where no rate was published."""
-        return self._rates(day).get(code)
-
-    def _rates(self, day: date) -> dict[str, Decimal]:
-        """Each currency's rate on a day.
-
-        Raises:
-            ValueError: One is not above 0.
-        """
+    def per_euro(self, day: date) -> dict[str, Decimal]:
+        """Units of each currency that one euro bought; none on a day without rates."""
         if day not in self._lines:
             return {}
         figures = zip(self._codes, self._lines[day].split(",")[1:], strict=True)
@@ -107,22 +86,15 @@ class EcbRates:
 
     Attributes:
         history: It is replaced as a whole, so take it once for each question.
-        lack: Why there is nothing newer, as the end of a sentence about rates.
     """
 
     def __init__(
         self, url: str = "", folder: Path | None = None, today: Callable[[], date] = date.today
     ) -> None:
-        self._url = url
-        self._file = (
-            folder or user_cache_path("function-calling") / "rates"
-        ) / "eurofxref-hist.zip"
-        self._today = today
-        self._taken = 0.0
+        folder = folder or user_cache_path("function-calling") / "rates"
+        self._url, self._file, self._today = url, folder / "eurofxref-hist.zip", today
         self.history = History(Path(CURRENCY_FILE).read_bytes())
-        self.lack = NOT_YET_FETCHED if url else NOT_FETCHED
-        if changed := self._changed():
-            self._take_kept(changed)
+        self._take_kept()
 
     @property
     def codes(self) -> frozenset[str]:
@@ -137,78 +109,61 @@ class EcbRates:
         """
         if source == target:
             return Rate(Decimal(1))
-        history, today = self.history, self._today()
-        if on and on > today:
+        history, wanted = self.history, on or self._today()
+        if wanted > self._today():
             raise ToolError(f"{on} is in the future: the newest rates are of {history.last}.")
-        wanted = on or today
         day, per, value = _published(history, source, target, wanted)
         told = f"at {BANK}'s reference rate of {day}"
         if wanted - history.last > LONGEST_PAUSE:
-            told += f", which is out of date: {self.lack}"
+            told += ", which is out of date: newer ones are not known here"
         elif on and day < on:
-            told += f", the last {'known' if on > history.last else 'published'} before {on}"
+            told += f", the last known before {on}"
         return Rate(value, day=day, per=per, told=told)
 
     def start(self) -> None:
         """Refresh now and every few hours, in a thread that ends with the process."""
+
+        def keep_refreshing() -> None:
+            while True:
+                self.refresh()
+                time.sleep(REFRESH_SECONDS)
+
         if self._url:
-            threading.Thread(target=self._keep_refreshing, name="ecb-rates", daemon=True).start()
+            threading.Thread(target=keep_refreshing, name="ecb-rates", daemon=True).start()
 
     def refresh(self) -> None:
         """Take what another process has fetched of late, else fetch; a failure changes no rate."""
-        changed = self._changed()
-        recent = 0 <= time.time() - changed < REFRESH_SECONDS
-        if recent and (changed == self._taken or self._take_kept(changed)):
-            self.lack = NONE_PUBLISHED
+        if self._take_kept(REFRESH_SECONDS):
             return
         try:
             content = _download(self._url)
             self._take(content)
         except Exception as error:  # whatever it is, the next try may go well
-            self.lack = FETCH_FAILED
             _log.warning(
                 "Exchange rates stay those of %s: %s gave no newer ones: %s: %s",
                 *(self.history.last, self._url, type(error).__name__, error),
             )
             return
-        self.lack = NONE_PUBLISHED
-        _log.info("Exchange rates are those of %s", self.history.last)
         self._keep(content)
 
-    def _keep_refreshing(self) -> None:
-        while True:
-            self.refresh()
-            time.sleep(REFRESH_SECONDS)
-
     def _take(self, content: bytes) -> None:
-        """Use these rates, if they continue those in use.
-
-        Raises:
-            ValueError: They don't, or are no rates at all.
-        """
+        """Use these rates; a ValueError if they don't continue those in use."""
         new, old = History(content), self.history
         if new.first > old.first or new.last < old.last:
-            raise ValueError(
-                f"rates from {new.first} to {new.last}, wanted from {old.first} to {old.last} "
-                "or later"
-            )
+            raise ValueError(f"rates from {new.first} to {new.last}, which lack some in use")
         self.history = new
 
-    def _changed(self) -> float:
-        """When the kept file was written, in seconds since 1970; 0 without a file."""
+    def _take_kept(self, longest: float = math.inf) -> bool:
+        """Use the kept file if it is younger than so many seconds; whether that was possible."""
         try:
-            return self._file.stat().st_mtime
-        except OSError:
-            return 0.0
-
-    def _take_kept(self, changed: float) -> bool:
-        """Use the kept file; whether that was possible."""
-        try:
+            if abs(time.time() - self._file.stat().st_mtime) >= longest:
+                return False
             self._take(self._file.read_bytes())
+        except FileNotFoundError:
+            return False
         except (OSError, ValueError) as error:
             _log.warning("The exchange rates in %s are not used: %s", self._file, error)
             return False
-        self._taken = changed
         return True
 
     def _keep(self, content: bytes) -> None:
@@ -220,7 +175,6 @@ class EcbRates:
             draft.replace(self._file)
         except OSError as error:
             _log.warning("Can't keep the exchange rates in %s: %s", self._file.parent, error)
-        self._taken = self._changed()
 
 
 def ecb_rates(settings: Settings) -> EcbRates:
@@ -233,41 +187,27 @@ def ecb_rates(settings: Settings) -> EcbRates:
 def _published(
     history: History, source: str, target: str, wanted: date
 ) -> tuple[date, Decimal, Decimal]:
-    """The newest day up to `wanted` with a rate for both, and what one euro bought of each then.
-
-    Raises:
-        ToolError: There is none within `LONGEST_PAUSE`.
-    """
-    if wanted < history.first:
-        raise ToolError(f"There is no rate of {wanted}: those of {BANK} begin on {history.first}.")
+    """The newest day up to `wanted` with a rate for both, and what one euro bought of each then."""
     until = min(wanted, history.last)
     for past in range(LONGEST_PAUSE.days + 1):
-        day = until - timedelta(past)
-        per, value = history.per_euro(source, day), history.per_euro(target, day)
-        if per is not None and value is not None:
-            return day, per, value
+        rates = history.per_euro(day := until - timedelta(past))
+        if source in rates and target in rates:
+            return day, rates[source], rates[target]
     for code in (source, target):
         _check_span(history, code, wanted)
-    raise ToolError(
-        f"There is no rate from {source} to {target} of {wanted}: {BANK} published none in the "
-        "week before."
-    )
+    raise ToolError(f"{BANK[0].upper()}{BANK[1:]} published no rate in the week before {wanted}.")
 
 
 def _check_span(history: History, code: str, wanted: date) -> None:
     """Refuse a currency that has no rate about that day."""
+    none = f"There is no rate for the {Currency(code)}"
     if code not in history.spans:
         current = sorted(each for each, (_, last) in history.spans.items() if last == history.last)
-        raise ToolError(
-            f"There is no rate for the {Currency(code)}: {BANK} publishes none.",
-            advice=f"It has rates for {', '.join(current)}.",
-        )
+        advice = f"It has rates for {', '.join(current)}."
+        raise ToolError(f"{none}: {BANK} publishes none.", advice=advice)
     first, last = history.spans[code]
-    problem = f"There is no rate for the {Currency(code)} of {wanted}: {BANK}'s"
-    if wanted < first:
-        raise ToolError(f"{problem} begin on {first}.")
-    if min(wanted, history.last) - last > LONGEST_PAUSE:
-        raise ToolError(f"{problem} end on {last}.")
+    if wanted < first or min(wanted, history.last) - last > LONGEST_PAUSE:
+        raise ToolError(f"{none} of {wanted}: {BANK}'s are from {first} to {last}.")
 
 
 def _csv(content: bytes) -> str:
@@ -280,16 +220,10 @@ def _csv(content: bytes) -> str:
 
 
 def _download(url: str) -> bytes:
-    """What `url` gives.
-
-    Raises:
-        httpx2.HTTPError: It gives nothing, or an error.
-        ValueError: It gives too much, or too slowly.
-    """
-    timeout = httpx2.Timeout(QUIET_SECONDS)
+    """What `url` gives; a ValueError where it gives too much, or too slowly."""
     deadline = time.monotonic() + DOWNLOAD_SECONDS
     content = bytearray()
-    with httpx2.stream("GET", url, timeout=timeout, follow_redirects=True) as response:
+    with httpx2.stream("GET", url, timeout=QUIET_SECONDS, follow_redirects=True) as response:
         response.raise_for_status()
         for chunk in response.iter_bytes():
             content += chunk

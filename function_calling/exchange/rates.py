@@ -15,12 +15,9 @@ from function_calling.exchange.currencies import Currency
 LARGEST_AMOUNT = Decimal(10**15)
 SMALLEST_STEP = Decimal("1e-12")
 
-# The largest amount in the smallest steps has 28 digits, which is all that Python's default
-# context holds; the product with a rate needs more to be rounded once only.
+# The largest amount in the smallest steps has 28 digits; its product with a rate needs more.
 EXACT = Context(prec=100)
-
-SHOWN = Context(prec=6)
-"""Significant digits of a rate that has no end; central banks publish as many."""
+SHOWN = Context(prec=6)  # digits of a rate that has no end; central banks publish as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +28,7 @@ class Rate:
         value: Units of the target currency, above 0.
         fictitious: Nobody would exchange money at this rate.
         day: The day for which the rate holds; None where no day applies.
-        per: Units of the source currency, above 0. A rate through a third currency has no end, so
-            both numbers are kept, and whoever converts divides last.
+        per: Units of the source currency, above 0; whoever converts divides by it last.
         told: The rate's origin, to end a sentence with: "at the bank's rate of 2024-01-02".
     """
 
@@ -52,11 +48,7 @@ class Rates(Protocol):
     """A source of exchange rates."""
 
     def rate(self, source: str, target: str) -> Rate:
-        """The rate from one currency to another, both as ISO 4217 codes.
-
-        Raises:
-            ToolError: This source has no rate for the pair.
-        """
+        """The rate between two ISO 4217 codes; a ToolError where there is none."""
 
 
 class DatedRates(Protocol):
@@ -67,11 +59,7 @@ class DatedRates(Protocol):
         """The currencies, as ISO 4217 codes, that have had a rate on any day."""
 
     def rate(self, source: str, target: str, on: date | None = None) -> Rate:
-        """The rate that holds on a day; None means today.
-
-        Raises:
-            ToolError: This source has no rate for the pair on that day.
-        """
+        """The rate that holds on a day, or today; a ToolError where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +70,7 @@ class FixedRates:
 
     def rate(self, source: str, target: str) -> Rate:
         """The fixed rate, or 1 from a currency to itself."""
-        if source == target:
-            return Rate(Decimal(1))
-        return Rate(self.value, fictitious=True)
+        return Rate(Decimal(1)) if source == target else Rate(self.value, fictitious=True)
 
 
 def convert(amount: Decimal, source: Currency, target: Currency, rate: Rate) -> dict[str, str]:

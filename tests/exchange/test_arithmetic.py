@@ -83,7 +83,7 @@ def test_what_can_not_be_calculated_is_said(expression: str, reason: str) -> Non
     """The person reads what is wrong, the model also how to write it."""
     with pytest.raises(ToolError) as caught:
         calculate(expression)
-    assert caught.value.in_short == f"{expression!r} can't be calculated: {reason}."
+    assert caught.value.problem == f"{expression!r} can't be calculated: {reason}."
     assert "Write numbers such as 1234.5" in str(caught.value)
 
 

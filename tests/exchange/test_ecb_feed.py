@@ -16,15 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import pytest
 
 from function_calling.exchange import ecb
-from function_calling.exchange.ecb import (
-    FETCH_FAILED,
-    NONE_PUBLISHED,
-    NOT_FETCHED,
-    NOT_YET_FETCHED,
-    EcbRates,
-    History,
-    ecb_rates,
-)
+from function_calling.exchange.ecb import EcbRates, History, ecb_rates
 from function_calling.settings import Settings
 
 HEAD = "Date,USD,RUB,"
@@ -101,10 +93,10 @@ def short_history(
 def test_a_refresh_brings_the_newest_rates(bank: StandInBank, tmp_path: Path) -> None:
     """They are used at once, and kept."""
     rates = EcbRates(bank.url, tmp_path)
-    assert (rates.history.last, rates.lack) == (date(2024, 1, 2), NOT_YET_FETCHED)
+    assert rates.history.last == date(2024, 1, 2)
     rates.refresh()
-    assert (rates.history.last, rates.lack) == (date(2024, 1, 3), NONE_PUBLISHED)
-    assert rates.history.per_euro("USD", date(2024, 1, 3)) == Decimal("1.0919")
+    assert rates.history.last == date(2024, 1, 3)
+    assert rates.history.per_euro(date(2024, 1, 3))["USD"] == Decimal("1.0919")
     assert [each.name for each in tmp_path.iterdir()] == ["eurofxref-hist.zip"]
     assert (tmp_path / "eurofxref-hist.zip").read_bytes() == FRESH
 
@@ -115,7 +107,7 @@ def test_what_was_kept_is_used_at_the_next_start(bank: StandInBank, tmp_path: Pa
     assert EcbRates("", tmp_path).history.last == date(2024, 1, 3)
     again = EcbRates(bank.url, tmp_path)
     again.refresh()
-    assert (again.history.last, again.lack, bank.asked) == (date(2024, 1, 3), NONE_PUBLISHED, 1)
+    assert (again.history.last, bank.asked) == (date(2024, 1, 3), 1)
 
 
 def test_what_another_process_has_fetched_is_taken(bank: StandInBank, tmp_path: Path) -> None:
@@ -199,12 +191,11 @@ def test_a_source_that_is_down_leaves_the_last_good_rates(
     url = down(bank, how, monkeypatch)
     rates = EcbRates(url, tmp_path, lambda: date(2024, 2, 1))
     rates.refresh()
-    assert rates.lack == FETCH_FAILED
     assert file.read_bytes() == FRESH
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"Exchange rates stay those of 2024-01-03: {url} gave no newer ones" in caplog.text
     told = rates.rate("USD", "EUR").told
-    assert told.endswith("of 2024-01-03, which is out of date: newer ones could not be fetched")
+    assert told.endswith("of 2024-01-03, which is out of date: newer ones are not known here")
 
 
 def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +225,7 @@ def test_a_folder_that_can_not_be_written_keeps_nothing_back(
     (tmp_path / "taken").write_text("a file")
     rates = EcbRates(bank.url, tmp_path / "taken")
     rates.refresh()
-    assert (rates.history.last, rates.lack) == (date(2024, 1, 3), NONE_PUBLISHED)
+    assert rates.history.last == date(2024, 1, 3)
     assert "Can't keep the exchange rates in" in caplog.text
 
 
@@ -244,8 +235,8 @@ def test_the_settings_say_whether_rates_are_fetched(
     """At once, in the background."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = threading.active_count()
-    off = ecb_rates(Settings(exchange_rates="ecb", rates_url="off"))
-    assert (threading.active_count(), off.lack) == (before, NOT_FETCHED)
+    ecb_rates(Settings(exchange_rates="ecb", rates_url="off"))
+    assert threading.active_count() == before
     bank.status = 500  # so that the thread has nothing to write behind the test
     ecb_rates(Settings(exchange_rates="ecb", rates_url=bank.url))
     assert bank.reached.wait(10)
