@@ -253,11 +253,24 @@ def _scale(text: str, start: int) -> tuple[int, frozenset[int]]:
 
 # --- Number words
 
-_LANGUAGES = ("da", "de", "en", "es", "fr", "it", "nl", "pt")  # all that text2num reads
 _WORD = re.compile(r"[^\W\d_]+")
 _WORD_BEHIND_DIGITS = re.compile(rf"(?:(?<=\d)|(?<=\d[{_SPACES}-]))[^\W\d_]+")
 _IDEOGRAPH_DIGITS = {ord(each): value for each, value in _IDEOGRAPHS.items() if len(value) == 1}
 _BARE_TEN = re.compile(r"(?<![\d{0}])[{0}]".format("".join(_IDEOGRAPH_TENS)))
+
+
+@cache
+def _languages() -> list[str]:
+    """Those that text2num reads; it has no list of them."""
+    return [locale for locale in sorted(localedata.locale_identifiers()) if _is_read(locale)]
+
+
+def _is_read(locale: str) -> bool:
+    try:
+        alpha2digit("", locale, 0)
+    except ValueError:
+        return False
+    return True
 
 
 def _in_digits(text: str) -> Iterator[str]:
@@ -267,7 +280,7 @@ def _in_digits(text: str) -> Iterator[str]:
     and once left alone ("2 million", "five point three million").
     """
     yield _BARE_TEN.sub(r"1\g<0>", text.translate(_IDEOGRAPH_DIGITS))  # 三万五千 as 3万5千
-    for language in _LANGUAGES:
+    for language in _languages():
         if alpha2digit(text, language, 0) != text:
             marked = partial(_marked, language)
             for alone in (_WORD, _WORD_BEHIND_DIGITS):
