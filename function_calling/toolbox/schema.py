@@ -11,8 +11,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_type_hints
+from numbers import Number
+from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -27,14 +29,13 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 # Enough to recognise a wrong value by, and short beside the rest of a prompt.
 _SHOWN_CHARACTERS = 80
 
-_EXAMPLES = {
-    "date": "a date like 2026-01-31",
-    "date-time": "a date and time like 2026-01-31T18:30:00",
-    "time": "a time like 18:30",
-    "duration": "a duration like PT1H30M",
-}
-# The beginnings of pydantic's error types, the longer ones first.
-_FORMATS = {"datetime_": "date-time", "date_": "date", "time_delta_": "duration", "time_": "time"}
+# A type, how pydantic's errors about it begin, and what is wanted; the first that fits counts.
+_TIMES = (
+    (datetime, "datetime_", "a date and time like 2026-01-31T18:30:00"),
+    (date, "date_", "a date like 2026-01-31"),
+    (timedelta, "time_delta_", "a duration like PT1H30M"),
+    (time, "time_", "a time like 18:30"),
+)
 
 _SECTION = re.compile(r"^(?P<title>[A-Z]\w*( \w+)?):\s*$")
 _ENTRY = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \([^)]*\))?:\s*(?P<text>.*)$")
@@ -76,20 +77,22 @@ class FunctionSchema:
         self.description, meanings = read_docstring(inspect.getdoc(function) or "")
         if not self.description:
             raise TypeError(f"{self.name} has no docstring: a model needs to read what it does.")
+        signature = inspect.signature(function).parameters
+        self._defaults = {name: each.default for name, each in signature.items()}
         try:
-            hints = _hints(function)
-            self._names = list(hints)
-            self._model = _arguments_model(function, hints, meanings)
+            hints = _hints(self.name, function)
+            self._model = _arguments_model(self.name, hints, self._defaults, meanings)
             self.parameters = _parameters(self._model)
         except (NameError, PydanticUserError) as error:
             raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
         if strangers := meanings.keys() - hints.keys():
             raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
-        marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
         self.said = {
-            name: mark for name, every in marks.items() for mark in every if isinstance(mark, Said)
+            name: mark
+            for name, hint in hints.items()
+            for mark in getattr(hint, "__metadata__", ())
+            if isinstance(mark, Said)
         }
-        self._defaults = [each.default for each in inspect.signature(function).parameters.values()]
 
     def arguments(self, text: str) -> dict[str, Any]:
         """The keyword arguments that `text`, a JSON object written by a model, asks for.
@@ -109,23 +112,24 @@ class FunctionSchema:
             raise self._not_json(str(error)) from None
         if not isinstance(members, dict):
             raise self._not_json(f"{_shown(members)} is no object")
+        read: dict[str, Any] = {}
         try:
             checked = self._model.model_validate(members)
         except ValidationError as error:
             problems = [_told(each, self.parameters) for each in error.errors(include_url=False)]
         else:
-            problems = _slips(members, self.parameters, "", self.parameters)
+            read = {name: getattr(checked, _field(n)) for n, name in enumerate(self._defaults)}
+            problems = list(_slips(members, read))
         if problems:
             raise self._wrong(f"{'; '.join(problems)}.")
-        return {name: getattr(checked, _field(n)) for n, name in enumerate(self._names)}
+        return read
 
     def chosen(self, arguments: Mapping[str, Any]) -> dict[str, tuple[Said, Any]]:
         """The marked arguments that are not their defaults, each with its mark."""
-        defaults = dict(zip(self._names, self._defaults, strict=True))
         return {
             name: (mark, arguments[name])
             for name, mark in self.said.items()
-            if arguments[name] != defaults[name]
+            if arguments[name] != self._defaults[name]
         }
 
     def _not_json(self, problem: str) -> ToolError:
@@ -139,11 +143,7 @@ class FunctionSchema:
 
 
 def read_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """The first paragraph and the entries of `Args:`, each on one line.
-
-    Args:
-        text: A docstring, cleaned of indentation.
-    """
+    """The first paragraph and the entries of `Args:`, each on one line, of a clean docstring."""
     summary = " ".join(text.strip().split("\n\n")[0].split())
     meanings: dict[str, str] = {}
     title, name, margin = "", "", ""
@@ -161,7 +161,6 @@ def read_docstring(text: str) -> tuple[str, dict[str, str]]:
 
 
 def _name(function: Callable[..., Any]) -> str:
-    """The name of a function that can be a tool's."""
     name = getattr(function, "__name__", "")
     if not _NAME.fullmatch(name):
         raise TypeError(
@@ -172,33 +171,33 @@ def _name(function: Callable[..., Any]) -> str:
     return name
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     """The types of a function's arguments, each of which can be passed by name."""
     hints = get_type_hints(function, include_extras=True)
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = inspect.signature(function).parameters
-    for name, parameter in parameters.items():
-        if parameter.kind not in by_name:
-            raise TypeError(f"{function.__name__}({parameter}): wanted an argument with a name.")
-        if name not in hints:
-            raise TypeError(f"{function.__name__}({name}): wanted a type hint.")
-    return {name: hints[name] for name in parameters}
+    for each in parameters.values():
+        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+            raise TypeError(f"{name}({each}): wanted an argument with a name.")
+        if each.name not in hints:
+            raise TypeError(f"{name}({each.name}): wanted a type hint.")
+    return {each: hints[each] for each in parameters}
 
 
 def _arguments_model(
-    function: Callable[..., Any], hints: Mapping[str, Any], meanings: Mapping[str, str]
+    name: str, hints: Mapping[str, Any], defaults: Mapping[str, Any], meanings: Mapping[str, str]
 ) -> type[BaseModel]:
     """A pydantic model with a field for each argument."""
-    parameters = inspect.signature(function).parameters
     members: dict[str, Any] = {}
-    for n, (name, type_) in enumerate(hints.items()):
-        hint: Any = Annotated[type_, Field(alias=name)]
-        if name in meanings:
-            hint = Annotated[hint, Field(description=meanings[name])]
-        default = parameters[name].default
-        members[_field(n)] = (hint, ... if default is inspect.Parameter.empty else default)
+    for n, (argument, hint) in enumerate(hints.items()):
+        default = defaults[argument]
+        field = Field(
+            default=... if default is inspect.Parameter.empty else default,
+            alias=argument,
+            description=meanings.get(argument),
+        )
+        members[_field(n)] = (hint, field)
     rules = ConfigDict(extra="forbid", allow_inf_nan=False)
-    return create_model(function.__name__, __config__=rules, **members)
+    return create_model(name, __config__=rules, **members)
 
 
 def _field(n: int) -> str:
@@ -219,11 +218,7 @@ def _refuse(constant: str) -> None:
 
 
 def _parameters(model: type[BaseModel]) -> dict[str, Any]:
-    """The model's fields as JSON Schema: no titles, references written out, decimals as numbers.
-
-    Raises:
-        pydantic.PydanticUserError: A type has no JSON Schema.
-    """
+    """The model's fields as JSON Schema: no titles, references written out, decimals as numbers."""
     if not model.model_fields:
         return {"type": "object", "properties": {}}
     schema = model.model_json_schema(schema_generator=_Generator)
@@ -277,84 +272,49 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
         names = ", ".join(parameters["properties"]) or "none"
         known = "" if nested else f", the arguments are: {names}"
         return f"{where}={_shown(error['input'])} is no argument{known}"
-    for beginning, name in _FORMATS.items():
+    for _, beginning, wanted in _TIMES:
         if error["type"].startswith(beginning):
-            return _is_wrong(where, error["input"], f"wanted {_EXAMPLES[name]}")
-    wanted = error["msg"].removeprefix("Value error, ")
-    return _is_wrong(where, error["input"], f"{wanted[0].lower()}{wanted[1:]}")
+            return _is_wrong(where, error["input"], f"wanted {wanted}")
+    problem = error["msg"].removeprefix("Value error, ")
+    return _is_wrong(where, error["input"], f"{problem[0].lower()}{problem[1:]}")
 
 
-def _slips(value: Any, schema: Mapping[str, Any], where: str, root: Mapping[str, Any]) -> list[str]:
+def _slips(written: Any, read: Any, where: str = "") -> Iterator[str]:
     """What pydantic takes and no model can have meant: true for 1, and 3 for three past midnight.
 
     Args:
-        value: What a model wrote, read as JSON.
-        schema: What was wanted in its place.
+        written: A value as the model wrote it.
+        read: What pydantic made of it.
         where: The steps to it, joined by dots.
-        root: Holds the definitions that the schema refers to.
     """
-    options = [_resolved(option, root) for option in _options(_resolved(schema, root))]
-    fitting = [option for option in options if _fits(value, option)]
-    if fitting:
-        found = [list(_inside(value, option, where, root)) for option in fitting]
-        return min(found, key=len)
-    types = {option.get("type") for option in options}
-    formats = [option["format"] for option in options if option.get("format") in _EXAMPLES]
-    if isinstance(value, bool) and types & {"integer", "number"}:
-        return [_is_wrong(where, value, "wanted a number")]
-    if isinstance(value, int | Decimal) and formats:
-        return [_is_wrong(where, value, f"wanted {_EXAMPLES[formats[0]]}")]
+    wanted = ""
+    if isinstance(written, bool) and isinstance(read, Number) and not isinstance(read, bool):
+        wanted = "a number"
+    elif isinstance(written, int | Decimal):
+        wanted = next((text for kind, _, text in _TIMES if isinstance(read, kind)), "")
+    if wanted:
+        yield _is_wrong(where, written, f"wanted {wanted}")
+    for step, inner, made in _inside(written, read):
+        yield from _slips(inner, made, f"{where}.{step}" if where else str(step))
+
+
+def _inside(written: Any, read: Any) -> list[tuple[Any, Any, Any]]:
+    """Step, value as written and value as read, for each member of an object or an array."""
+    if isinstance(written, dict):
+        inside = (
+            read if isinstance(read, dict) else {key: getattr(read, key, None) for key in written}
+        )
+        return [(key, each, inside.get(key)) for key, each in written.items()]
+    if isinstance(written, list) and isinstance(read, list | tuple):
+        return [(n, *pair) for n, pair in enumerate(zip(written, read, strict=False))]
     return []
+
+
+def _is_wrong(where: str, value: Any, problem: str) -> str:
+    return f"{where}={_shown(value)} is wrong: {problem}"
 
 
 def _shown(value: Any) -> str:
     """A wrong value as JSON, cut where it is long."""
     text = json_text(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-
-
-def _is_wrong(where: str, value: Any, wanted: str) -> str:
-    return f"{where}={_shown(value)} is wrong: {wanted}"
-
-
-def _options(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    options: list[Mapping[str, Any]] = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    return options
-
-
-def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
-    found: Mapping[str, Any] = root.get("$defs", {}).get(name, schema)
-    return found
-
-
-def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether the schema is for values of this JSON type; text may spell any other."""
-    wanted = schema.get("type")
-    if wanted is None or isinstance(value, str):
-        return True
-    if isinstance(value, bool):
-        return bool(wanted == "boolean")
-    if isinstance(value, int | Decimal):
-        return wanted in ("integer", "number", "boolean")
-    if isinstance(value, dict):
-        return bool(wanted == "object")
-    return bool(wanted == ("array" if isinstance(value, list) else "null"))
-
-
-def _inside(
-    value: Any, schema: Mapping[str, Any], where: str, root: Mapping[str, Any]
-) -> Iterator[str]:
-    """The slips in a value's members."""
-    members: list[tuple[Any, Any, Any]] = []
-    if isinstance(value, dict):
-        other = schema.get("additionalProperties")
-        known = schema.get("properties", {})
-        members = [(key, each, known.get(key, other)) for key, each in value.items()]
-    elif isinstance(value, list):
-        first = schema.get("prefixItems", [])
-        kinds = [*first, *[schema.get("items")] * (len(value) - len(first))]
-        members = [(n, each, kinds[n]) for n, each in enumerate(value)]
-    for step, each, kind in members:
-        if isinstance(kind, dict):
-            yield from _slips(each, kind, f"{where}.{step}" if where else str(step), root)
