@@ -1,9 +1,8 @@
 """A function's signature, type hints and docstring, as a JSON Schema and as a check.
 
-Name, types and meaning are written once, in the function. pydantic builds a model of the
-arguments from them; the model writes the schema that is sent to the language model, and checks
-what comes back. Of a Google-style docstring the language model reads the first paragraph and
-the entries of `Args:`.
+pydantic builds a model of the arguments from them, which writes the schema that is sent to the
+language model, and checks what comes back. Of a Google-style docstring the language model reads
+the first paragraph and the entries of `Args:`.
 """
 
 import inspect
@@ -26,8 +25,9 @@ from function_calling.toolbox.json_text import LARGEST_EXPONENT, json_text
 # What OpenAI allows (https://platform.openai.com/docs/api-reference/chat/create).
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
-# Enough to recognise a wrong value by, and short beside the rest of a prompt.
-_SHOWN_CHARACTERS = 80
+# Arguments may be called `copy` or `_x`, pydantic's fields may not: they go by alias.
+_FIELD = "argument_{}"
+_RULES = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 # A type, how pydantic's errors about it begin, and what is wanted; the first that fits counts.
 _TIMES = (
@@ -63,8 +63,7 @@ class FunctionSchema:
     """What a model must know to call `function`, and the check of what it sends.
 
     Attributes:
-        name: The function's own name.
-        description: The first paragraph of its docstring.
+        description: The first paragraph of the function's docstring.
         parameters: The JSON Schema of its arguments.
         said: The parameters that are marked as `Said`.
 
@@ -73,6 +72,7 @@ class FunctionSchema:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
         self.name = _name(function)
         self.description, meanings = read_docstring(inspect.getdoc(function) or "")
         if not self.description:
@@ -80,19 +80,28 @@ class FunctionSchema:
         signature = inspect.signature(function).parameters
         self._defaults = {name: each.default for name, each in signature.items()}
         try:
-            hints = _hints(self.name, function)
-            self._model = _arguments_model(self.name, hints, self._defaults, meanings)
+            hints = get_type_hints(function, include_extras=True)
+            members = {
+                _FIELD.format(name): _member(each, self.name, hints, meanings)
+                for name, each in signature.items()
+            }
+            self._model = create_model(self.name, __config__=_RULES, **members)
             self.parameters = _parameters(self._model)
         except (NameError, PydanticUserError) as error:
             raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
-        if strangers := meanings.keys() - hints.keys():
+        if strangers := meanings.keys() - signature.keys():
             raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
         self.said = {
             name: mark
-            for name, hint in hints.items()
-            for mark in getattr(hint, "__metadata__", ())
+            for name in signature
+            for mark in getattr(hints[name], "__metadata__", ())
             if isinstance(mark, Said)
         }
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The function as OpenAI's `tools` describe one."""
+        return {"name": self.name, "description": self.description, "parameters": self.parameters}
 
     def arguments(self, text: str) -> dict[str, Any]:
         """The keyword arguments that `text`, a JSON object written by a model, asks for.
@@ -104,21 +113,19 @@ class FunctionSchema:
             ToolError: The text is no JSON object, or an argument is missing, unknown or wrong.
         """
         try:
-            members = json.loads(text.strip() or "{}", parse_float=_decimal, parse_constant=_refuse)
-        except json.JSONDecodeError as error:
-            near = error.doc[max(0, error.pos - 20) : error.pos + 20]
-            raise self._not_json(f"{error.msg} at character {error.pos}, near {near!r}") from None
+            members = _members(text)
         except (ValueError, RecursionError) as error:
-            raise self._not_json(str(error)) from None
-        if not isinstance(members, dict):
-            raise self._not_json(f"{_shown(members)} is no object")
-        read: dict[str, Any] = {}
+            raise self._wrong(
+                f"The arguments are not a JSON object ({error}). "
+                f"Wanted: an object of this JSON Schema: {json_text(self.parameters)}"
+            ) from None
         try:
             checked = self._model.model_validate(members)
         except ValidationError as error:
+            read = {}
             problems = [_told(each, self.parameters) for each in error.errors(include_url=False)]
         else:
-            read = {name: getattr(checked, _field(n)) for n, name in enumerate(self._defaults)}
+            read = {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}
             problems = list(_slips(members, read))
         if problems:
             raise self._wrong(f"{'; '.join(problems)}.")
@@ -131,12 +138,6 @@ class FunctionSchema:
             for name, mark in self.said.items()
             if arguments[name] != self._defaults[name]
         }
-
-    def _not_json(self, problem: str) -> ToolError:
-        return self._wrong(
-            f"The arguments are not a JSON object ({problem}). "
-            f"Wanted: an object of this JSON Schema: {json_text(self.parameters)}"
-        )
 
     def _wrong(self, advice: str) -> ToolError:
         return ToolError(f"{self.name} was not called: its arguments are wrong.", advice=advice)
@@ -171,50 +172,37 @@ def _name(function: Callable[..., Any]) -> str:
     return name
 
 
-def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
-    """The types of a function's arguments, each of which can be passed by name."""
-    hints = get_type_hints(function, include_extras=True)
-    parameters = inspect.signature(function).parameters
-    for each in parameters.values():
-        if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
-            raise TypeError(f"{name}({each}): wanted an argument with a name.")
-        if each.name not in hints:
-            raise TypeError(f"{name}({each.name}): wanted a type hint.")
-    return {each: hints[each] for each in parameters}
+def _member(
+    parameter: inspect.Parameter, tool: str, hints: Mapping[str, Any], meanings: Mapping[str, str]
+) -> Any:
+    """A parameter as a field of pydantic's: its type, and what else there is to say."""
+    name = parameter.name
+    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        raise TypeError(f"{tool}({parameter}): wanted an argument with a name.")
+    if name not in hints:
+        raise TypeError(f"{tool}({name}): wanted a type hint.")
+    default = ... if parameter.default is parameter.empty else parameter.default
+    return hints[name], Field(default=default, alias=name, description=meanings.get(name))
 
 
-def _arguments_model(
-    name: str, hints: Mapping[str, Any], defaults: Mapping[str, Any], meanings: Mapping[str, str]
-) -> type[BaseModel]:
-    """A pydantic model with a field for each argument."""
-    members: dict[str, Any] = {}
-    for n, (argument, hint) in enumerate(hints.items()):
-        default = defaults[argument]
-        field = Field(
-            default=... if default is inspect.Parameter.empty else default,
-            alias=argument,
-            description=meanings.get(argument),
-        )
-        members[_field(n)] = (hint, field)
-    rules = ConfigDict(extra="forbid", allow_inf_nan=False)
-    return create_model(name, __config__=rules, **members)
+def _members(text: str) -> dict[str, Any]:
+    """The members of a JSON object as a model wrote it, or a ValueError that says what it is."""
+    try:
+        members = json.loads(text.strip() or "{}", parse_float=_number, parse_constant=_number)
+    except json.JSONDecodeError as error:
+        near = error.doc[max(0, error.pos - 20) : error.pos + 20]
+        raise ValueError(f"{error.msg} at character {error.pos}, near {near!r}") from None
+    if not isinstance(members, dict):
+        raise ValueError(f"{_shown(members)} is no object")
+    return members
 
 
-def _field(n: int) -> str:
-    # Arguments may be called `copy` or `_x`, pydantic's fields may not: they go by alias.
-    return f"argument_{n}"
-
-
-def _decimal(text: str) -> Decimal:
+def _number(text: str) -> Decimal:
     number = Decimal(text)
     # As an int, 1e999999999 would fill the memory.
-    if abs(number.adjusted()) > LARGEST_EXPONENT:
+    if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
         raise ValueError(f"{text} is out of range")
     return number
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
 
 
 def _parameters(model: type[BaseModel]) -> dict[str, Any]:
@@ -272,20 +260,16 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
         names = ", ".join(parameters["properties"]) or "none"
         known = "" if nested else f", the arguments are: {names}"
         return f"{where}={_shown(error['input'])} is no argument{known}"
-    for _, beginning, wanted in _TIMES:
-        if error["type"].startswith(beginning):
-            return _is_wrong(where, error["input"], f"wanted {wanted}")
     problem = error["msg"].removeprefix("Value error, ")
-    return _is_wrong(where, error["input"], f"{problem[0].lower()}{problem[1:]}")
+    problem = f"{problem[0].lower()}{problem[1:]}"
+    times = (f"wanted {example}" for _, kind, example in _TIMES if error["type"].startswith(kind))
+    return f"{where}={_shown(error['input'])} is wrong: {next(times, problem)}"
 
 
 def _slips(written: Any, read: Any, where: str = "") -> Iterator[str]:
     """What pydantic takes and no model can have meant: true for 1, and 3 for three past midnight.
 
-    Args:
-        written: A value as the model wrote it.
-        read: What pydantic made of it.
-        where: The steps to it, joined by dots.
+    `read` is what pydantic made of what the model has `written`.
     """
     wanted = ""
     if isinstance(written, bool) and isinstance(read, Number) and not isinstance(read, bool):
@@ -293,28 +277,22 @@ def _slips(written: Any, read: Any, where: str = "") -> Iterator[str]:
     elif isinstance(written, int | Decimal):
         wanted = next((text for kind, _, text in _TIMES if isinstance(read, kind)), "")
     if wanted:
-        yield _is_wrong(where, written, f"wanted {wanted}")
+        yield f"{where}={_shown(written)} is wrong: wanted {wanted}"
     for step, inner, made in _inside(written, read):
-        yield from _slips(inner, made, f"{where}.{step}" if where else str(step))
+        yield from _slips(inner, made, f"{where}.{step}".lstrip("."))
 
 
 def _inside(written: Any, read: Any) -> list[tuple[Any, Any, Any]]:
     """Step, value as written and value as read, for each member of an object or an array."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        return [(key, each, read.get(key)) for key, each in written.items()]
     if isinstance(written, dict):
-        inside = (
-            read if isinstance(read, dict) else {key: getattr(read, key, None) for key in written}
-        )
-        return [(key, each, inside.get(key)) for key, each in written.items()]
+        return [(key, each, getattr(read, key, None)) for key, each in written.items()]
     if isinstance(written, list) and isinstance(read, list | tuple):
         return [(n, *pair) for n, pair in enumerate(zip(written, read, strict=False))]
     return []
 
 
-def _is_wrong(where: str, value: Any, problem: str) -> str:
-    return f"{where}={_shown(value)} is wrong: {problem}"
-
-
 def _shown(value: Any) -> str:
-    """A wrong value as JSON, cut where it is long."""
     text = json_text(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return text if len(text) <= 80 else text[:80] + "…"
