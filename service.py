@@ -34,11 +34,7 @@ EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
 
 
 @bentoml.asgi_app(openai_api_app, path="/v1")
-@bentoml.service(
-    image=image,
-    traffic={"timeout": 300},
-    resources=llama_resources(settings),
-)
+@bentoml.service(image=image, traffic={"timeout": 300}, resources=llama_resources(settings))
 class Llama:
     """A language model behind an OpenAI-compatible API at `/v1`."""
 
@@ -50,12 +46,8 @@ class Llama:
 
     async def __metrics__(self, original: str) -> str:
         busy = await self.model.engine.busy()
-        return (
-            f"{original}"
-            "# HELP llama_slots_busy Generations running now\n"
-            "# TYPE llama_slots_busy gauge\n"
-            f"llama_slots_busy {busy}\n"
-        )
+        told = "# HELP llama_slots_busy Generations running now\n# TYPE llama_slots_busy gauge"
+        return f"{original}{told}\nllama_slots_busy {busy}\n"
 
     @bentoml.on_shutdown
     def close(self) -> None:

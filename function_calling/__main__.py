@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from function_calling.cli.serve import EXAMPLE, ask, serve
 from function_calling.errors import FunctionCallingError
@@ -36,6 +37,12 @@ OpenAI's `messages` and `tools`. Each line that is written has `text`, the conve
 shows it to the model, and `spans`, the places [start, end) in it, in characters, that the assistant
 wrote, each up to where it stopped. A conversation of which a later prompt tells turns otherwise
 becomes several. What is wrong with a line is told on stderr; the others are written."""
+_FORMAT = f"""\
+how calls are written: {", ".join(FORMATS)} (default: TOOL_FORMAT, or else what the template speaks,
+or else hermes)"""
+_TEMPLATE = """\
+the model's chat template: its GGUF file, its tokenizer_config.json, or Jinja (default: that of
+MODEL_PATH, or else plain turns)"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,64 +88,40 @@ def _parser() -> argparse.ArgumentParser:
         "docs/settings.md lists them.",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    served = subparsers.add_parser("serve", help="serve the assistant and the model's /v1")
-    served.set_defaults(run=serve)
-    asked = subparsers.add_parser(
-        "ask", help="ask the assistant; serves it for the question if need be"
-    )
+
+    def command(name: str, run: Any, told: str, more: str = "") -> argparse.ArgumentParser:
+        added = subparsers.add_parser(name, help=told, description=more)
+        added.set_defaults(run=run)
+        return added
+
+    served = command("serve", serve, "serve the assistant and the model's /v1")
+    asked = command("ask", ask, "ask the assistant; serves it for the question if need be")
     asked.add_argument("query", nargs="?", default=EXAMPLE)
-    asked.set_defaults(run=ask)
-    chatting = subparsers.add_parser(
-        "chat", help="talk with a model that calls tools, in the terminal", description=_CHAT
-    )
-    chatting.set_defaults(run=_chat)
+    chatting = command("chat", _chat, "talk with a model that calls tools, in the terminal", _CHAT)
     chatting.add_argument("question", nargs="?", help="asked instead of a conversation")
-    chatting.add_argument(
-        "--tools", metavar="NAMES", help="tool sets, as the setting TOOLS names them"
-    )
-    for command in (served, asked, chatting):
-        command.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-        command.add_argument(
+    chatting.add_argument("--tools", metavar="NAMES", help="tool sets, as in the setting TOOLS")
+    for each in (served, asked, chatting):
+        each.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
+        each.add_argument(
             "--port", type=int, default=3000, help="the assistant's; /v1 has the next one"
         )
-    _add_workbench(subparsers)
-    return parser
 
-
-def _add_workbench(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    render = subparsers.add_parser(
-        "render", help="show what a model would be given for a request", description=_RENDER
-    )
-    render.set_defaults(run=commands.render)
+    told = "show what a model would be given for a request"
+    render = command("render", commands.render, told, _RENDER)
     _add_input(render, "request", "OpenAI's chat-completions request, as JSON")
-    parse = subparsers.add_parser(
-        "parse", help="read content and calls out of a model's text", description=_PARSE
-    )
-    parse.set_defaults(run=commands.parse, template="")
+    told = "read content and calls out of a model's text"
+    parse = command("parse", commands.parse, told, _PARSE)
     _add_input(parse, "text", "what a model wrote")
-    parse.add_argument(
-        "--tools", metavar="FILE", help="a list of OpenAI's tools, or a request that holds `tools`"
-    )
-    samples = subparsers.add_parser(
-        "samples", help="turn conversations into training text", description=_SAMPLES
-    )
-    samples.set_defaults(run=commands.learn)
+    told = "a list of OpenAI's tools, or a request that holds `tools`"
+    parse.add_argument("--tools", metavar="FILE", help=told)
+    parse.set_defaults(template="")
+    samples = command("samples", commands.learn, "turn conversations into training text", _SAMPLES)
     _add_input(samples, "conversations", "a conversation on each line, as JSON")
-    for command in (render, parse, samples):
-        command.add_argument(
-            "--format",
-            choices=FORMATS,
-            metavar="NAME",
-            help=f"how calls are written: {', '.join(FORMATS)} (default: TOOL_FORMAT, or else what "
-            "the template speaks, or else hermes)",
-        )
-    for command in (render, samples):
-        command.add_argument(
-            "--template",
-            metavar="FILE",
-            help="the model's chat template: its GGUF file, its tokenizer_config.json, or Jinja "
-            "(default: that of MODEL_PATH, or else plain turns)",
-        )
+    for each in (render, parse, samples):
+        each.add_argument("--format", choices=FORMATS, metavar="NAME", help=_FORMAT)
+    for each in (render, samples):
+        each.add_argument("--template", metavar="FILE", help=_TEMPLATE)
+    return parser
 
 
 def _add_input(command: argparse.ArgumentParser, name: str, meaning: str) -> None:

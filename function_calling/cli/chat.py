@@ -13,18 +13,24 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import aclosing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_state_path
 
-from function_calling.agent.events import DoneEvent, TextEvent, ToolCallEvent, ToolResultEvent
+from function_calling.agent.events import (
+    ChatEvent,
+    DoneEvent,
+    TextEvent,
+    ToolCallEvent,
+    ToolResultEvent,
+)
 from function_calling.agent.loop import Assistant
 from function_calling.agent.messages import read_query
 from function_calling.agent.model_call import llama_client
 from function_calling.cli.serve import model_server
-from function_calling.cli.terminal import Keyboard, Screen, call_text, one_line
+from function_calling.cli.terminal import Keyboard, Screen, call_text
 from function_calling.errors import ApiError, RequestError
 from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Approve
@@ -50,9 +56,7 @@ def chat(options: argparse.Namespace) -> int:
         The exit status: 1 where one question was asked that has no answer.
 
     Raises:
-        SettingsError: A setting is wrong, a tool set can't be had, or the model can't be served.
-        WeightsError: The model's weights can't be had.
-        EngineError: The model's server did not start.
+        FunctionCallingError: A setting is wrong, or a tool set or the model can't be had.
         KeyboardInterrupt: The process was told to end.
     """
     # What went wrong in a tool is shown beside its call; a trace would break into the dialogue.
@@ -71,20 +75,13 @@ def chat(options: argparse.Namespace) -> int:
 
 
 def chat_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings, with the server of OpenAI's own variables, if they name one, as `LLAMA_URL`.
-
-    Raises:
-        SettingsError: A variable's value can't be used.
-    """
+    """The settings, with the server of OpenAI's own variables, if they name one, as `LLAMA_URL`."""
     settings = Settings.from_env(environ)
-    if not (url := environ.get("OPENAI_BASE_URL", "").strip()):
+    names = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL_NAME")
+    url, key, model = (environ.get(name, "").strip() for name in names)
+    if not url:
         return settings
-    return replace(
-        settings,
-        llama_url=url,
-        llama_api_key=environ.get("OPENAI_API_KEY", "").strip(),
-        llama_model=environ.get("OPENAI_MODEL_NAME", "").strip(),
-    )
+    return replace(settings, llama_url=url, llama_api_key=key, llama_model=model)
 
 
 async def _chat(settings: Settings, question: str | None) -> int:
@@ -103,22 +100,6 @@ async def _chat(settings: Settings, question: str | None) -> int:
             return 0 if await talk.turn(question) else 1
         finally:
             assistant.close()
-
-
-@dataclass(slots=True)
-class _Shown:
-    """What a turn has shown so far."""
-
-    begun: bool = False
-    results: list[str] = field(default_factory=list)
-    text: str = ""
-    ended: bool = False
-
-    def answer(self) -> str:
-        """What the model shall know that it said."""
-        if not self.text:
-            return " ".join(self.results)
-        return self.text if self.ended else f"{self.text}…"
 
 
 class Talk:
@@ -145,51 +126,43 @@ class Talk:
     async def turn(self, question: str) -> bool:
         """Answer `question`, or tell what went wrong; whether there was an answer."""
         while True:
-            shown = _Shown()
+            events: list[ChatEvent] = []
             try:
-                await self._answer(question, shown)
+                await self._answer(question, events)
                 return True
             except ApiError as error:
-                if shown.begun or not self._shortened(error):
+                called = any(isinstance(event, ToolCallEvent) for event in events)
+                if called or not self._shortened(error):
                     self._screen.complain(error.message)
                     return False
                 self._screen.tell(SHORTENED)
             finally:
                 self._screen.pause()
-                if answer := shown.answer():
-                    self.turns.append((question, answer))
+                if shown := _shown(events):
+                    self.turns.append((question, shown))
 
-    async def _answer(self, question: str, shown: _Shown) -> None:
+    async def _answer(self, question: str, shown: list[ChatEvent]) -> None:
         asked = read_query(question, self._assistant.settings.max_query_length)
         agent = await self._assistant.agent(approve=self._approve)
         self._screen.wait()
         async with aclosing(agent.run([*self._memory(), *asked])) as events:
             async for event in events:
+                shown.append(event)
                 match event:
                     case ToolCallEvent():
-                        shown.begun = True
                         self._screen.step(call_text(event.name, event.arguments))
                     case ToolResultEvent():
-                        self._result(event, shown)
+                        self._screen.step(f"{'→' if event.ok else '✗'} {_told(event)}")
+                        self._screen.wait()
                     case TextEvent():
-                        shown.text += event.text
                         self._screen.text(event.text)
-                    case DoneEvent():
-                        shown.ended = True
-
-    def _result(self, event: ToolResultEvent, shown: _Shown) -> None:
-        told = event.summary or event.content
-        if event.ok:
-            shown.results.append(told)
-        self._screen.step(f"{'→' if event.ok else '✗'} {told}")
-        self._screen.wait()
 
     def _memory(self) -> list[dict[str, Any]]:
         """The turns as OpenAI's `messages`."""
-        told = [text for turn in self.turns for text in turn]
         return [
-            {"role": "assistant" if number % 2 else "user", "content": text}
-            for number, text in enumerate(told)
+            {"role": role, "content": text}
+            for turn in self.turns
+            for role, text in zip(("user", "assistant"), turn, strict=True)
         ]
 
     def _shortened(self, error: ApiError) -> bool:
@@ -201,13 +174,20 @@ class Talk:
         return True
 
 
-class Dialogue:
-    """A chat with a person at the terminal, from its greeting to its end.
+def _told(result: ToolResultEvent) -> str:
+    return result.summary or result.content
 
-    Args:
-        assistant: Answers.
-        state: The folder of the file that keeps what was asked.
-    """
+
+def _shown(events: list[ChatEvent]) -> str:
+    """What the model shall know that it said in a turn."""
+    if text := "".join(event.text for event in events if isinstance(event, TextEvent)):
+        return text if isinstance(events[-1], DoneEvent) else f"{text}…"
+    results = [event for event in events if isinstance(event, ToolResultEvent)]
+    return " ".join(_told(result) for result in results if result.ok)
+
+
+class Dialogue:
+    """A chat with a person at the terminal; the folder `state` keeps what was asked."""
 
     def __init__(self, assistant: Assistant, state: Path) -> None:
         self._assistant = assistant
@@ -216,7 +196,7 @@ class Dialogue:
         self._talk = Talk(assistant, self._screen, self._approve)
 
     async def run(self) -> None:
-        """Go on until the person ends it."""
+        """Greet, and go on until the person ends it."""
         try:
             model = (await self._assistant.agent()).model
             url = self._assistant.client.base_url
@@ -243,14 +223,13 @@ class Dialogue:
         if command == "/help":
             self._screen.tell("\n".join(f"{name:8}{does}" for name, does in COMMANDS.items()))
         elif command == "/tools":
-            known = self._assistant.toolbox.descriptions
-            self._screen.tell("\n".join(f"{name}: {does}" for name, does in known.items()))
+            known = self._assistant.toolbox.descriptions.items()
+            self._screen.tell("\n".join(f"{name}: {does}" for name, does in known))
         elif command == "/new":
             self._talk.turns.clear()
             self._screen.tell("A new conversation begins.")
         else:
-            told = one_line(command, most=40)
-            self._screen.complain(f"There is no command {told}: /help lists them.")
+            self._screen.complain(f"There is no command {command[:40]}: /help lists them.")
 
     async def _approve(self, name: str, arguments: Mapping[str, Any]) -> bool:
         self._screen.pause()

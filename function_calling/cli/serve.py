@@ -30,6 +30,7 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 15
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_JSON = "-H 'content-type: application/json' -d"
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -38,7 +39,7 @@ def serve(options: argparse.Namespace) -> int:
         if processes.wait_ready(doors):
             print(_greeting(doors), flush=True)
         while (status := processes.exited()) is None:
-            time.sleep(0.5)
+            time.sleep(_POLL_SECONDS)
     print(f"A server ended with status {status}; its output above says why.", file=sys.stderr)
     return 1
 
@@ -50,24 +51,17 @@ def ask(options: argparse.Namespace) -> int:
         return _print_answer(url, options.query)
     with serving(options.host, options.port, os.environ, log=subprocess.DEVNULL) as running:
         doors, processes = running
-        if not processes.wait_ready(doors):
-            print("A server did not start; `make serve` shows why.", file=sys.stderr)
-            return 1
-        return _print_answer(doors.assistant, options.query)
+        if processes.wait_ready(doors):
+            return _print_answer(doors.assistant, options.query)
+    print("A server did not start; `make serve` shows why.", file=sys.stderr)
+    return 1
 
 
 @contextmanager
 def model_server(host: str, port: int, environ: Mapping[str, str]) -> Iterator[str]:
-    """The URL of the model's running server, or of one that is served meanwhile.
-
-    Args:
-        host: Where it listens.
-        port: The assistant's port; the model's is the next one.
-        environ: The environment that holds the settings.
+    """The URL of the model's running server, or of one that is served meanwhile, as by `serving`.
 
     Raises:
-        SettingsError: As `serving`, where no server runs.
-        WeightsError: The same.
         EngineError: The server did not start.
     """
     url = f"http://{host}:{port + 1}"
@@ -114,14 +108,10 @@ def serving(
     """
     settings = Settings.from_env(environ)
     local = not settings.llama_url
-    for each, wanted in ((port, assistant), (port + 1, local)):
-        if wanted:
-            _check_free(host, each)
+    doors = Doors(_free(host, port) if assistant else "", _free(host, port + 1) if local else "")
     shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
     if local:
         shared |= _prepared(settings)
-    base = f"http://{host}"
-    doors = Doors(f"{base}:{port}" if assistant else "", f"{base}:{port + 1}" if local else "")
     processes = Processes()
     try:
         if local:
@@ -132,16 +122,6 @@ def serving(
         yield doors, processes
     finally:
         processes.stop()
-
-
-def _prepared(settings: Settings) -> dict[str, str]:
-    """The choice of engine and model as settings, so that it is made once; its weights are here."""
-    profile = check_engine(settings)
-    print(profile.why, file=sys.stderr, flush=True)
-    if profile.engine == "llamacpp":
-        resolve(settings)
-        return {"ENGINE": profile.engine}
-    return {"ENGINE": profile.engine, "MODEL_ID": profile.model_id}
 
 
 class Processes:
@@ -156,18 +136,16 @@ class Processes:
     ) -> None:
         """Start one service of `service.py` with BentoML."""
         command = [sys.executable, "-m", "bentoml", "serve", f"service:{service}"]
-        command += ["--host", host, "--port", str(port)]
-        # BentoML keeps its metrics there, and removes those of a server that started before.
-        environ = {**environ, "BENTOML_HOME": f"{self._homes.name}/{service}"}
         # Between a process's birth and its entry in our list, an interrupt would lose it.
         with _signals_held() as before:
-            # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
             process = psutil.Popen(
-                command,
+                [*command, "--host", host, "--port", str(port)],
                 cwd=_ROOT,
-                env=environ,
+                # BentoML keeps its metrics there, and removes those of an earlier server.
+                env={**environ, "BENTOML_HOME": f"{self._homes.name}/{service}"},
                 stdout=log,
                 stderr=log,
+                # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
                 start_new_session=True,
                 preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
             )
@@ -193,12 +171,14 @@ class Processes:
         with _signals_held():
             for process in reversed(self._running):
                 if process.poll() is None:
-                    process.send_signal(signal.SIGTERM)
-            for process in reversed(self._running):
-                try:
-                    process.wait(_STOP_SECONDS)
-                except psutil.TimeoutExpired:
-                    _kill(process)
+                    process.terminate()
+            _, busy = psutil.wait_procs(self._running, timeout=_STOP_SECONDS)
+            # One that still answers a long request has workers in sessions of their own.
+            left = [each for one in busy for each in (one, *one.children(recursive=True))]
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left)
             self._homes.cleanup()
 
 
@@ -208,15 +188,6 @@ def is_ready(url: str) -> bool:
         return httpx2.get(f"{url}/readyz", timeout=5).status_code == httpx2.codes.OK
     except httpx2.HTTPError:
         return False
-
-
-def _kill(process: psutil.Popen) -> None:
-    """Kill a server that answers a long request still; its workers have sessions of their own."""
-    family = [process, *process.children(recursive=True)]
-    for each in family:
-        with suppress(psutil.NoSuchProcess):
-            each.kill()
-    psutil.wait_procs(family)
 
 
 @contextmanager
@@ -229,7 +200,8 @@ def _signals_held() -> Iterator[set[int | signal.Signals]]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _check_free(host: str, port: int) -> None:
+def _free(host: str, port: int) -> str:
+    """The URL of a port, or a SettingsError where it is taken."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -238,36 +210,41 @@ def _check_free(host: str, port: int) -> None:
             raise SettingsError(
                 f"PORT: can't listen on {host}:{port} ({error}); set PORT to another number."
             ) from error
+    return f"http://{host}:{port}"
+
+
+def _prepared(settings: Settings) -> dict[str, str]:
+    """The choice of engine and model as settings, so that it is made once; its weights are here."""
+    profile = check_engine(settings)
+    print(profile.why, file=sys.stderr, flush=True)
+    if profile.engine == "llamacpp":
+        resolve(settings)
+        return {"ENGINE": profile.engine}
+    return {"ENGINE": profile.engine, "MODEL_ID": profile.model_id}
 
 
 def _greeting(doors: Doors) -> str:
-    lines = [
-        "",
-        "Ready. Ask the assistant:",
-        f"  curl -s -X POST {doors.assistant}/exchange -H 'content-type: application/json' "
-        f"""-d '{{"query": "{EXAMPLE}"}}'""",
-    ]
+    exchange = f"""{doors.assistant}/exchange {_JSON} '{{"query": "{EXAMPLE}"}}'"""
+    lines = ["\nReady. Ask the assistant:", f"  curl -s -X POST {exchange}"]
     if doors.v1:
-        lines += [
-            "or talk to the model as OpenAI's API:",
-            f"  curl -s {doors.v1}/v1/chat/completions -H 'content-type: application/json' "
-            """-d '{"messages": [{"role": "user", "content": "Hello"}]}'""",
-        ]
-    return "\n".join([*lines, "Ctrl-C stops both.", ""])
+        hello = """'{"messages": [{"role": "user", "content": "Hello"}]}'"""
+        lines += ["or talk to the model as OpenAI's API:"]
+        lines += [f"  curl -s {doors.v1}/v1/chat/completions {_JSON} {hello}"]
+    return "\n".join([*lines, "Ctrl-C stops both.\n"])
 
 
 def _print_answer(url: str, query: str) -> int:
     timeout = Settings.from_env(os.environ).query_timeout + 10
+    door = f"{url}/exchange"
     try:
-        response = httpx2.post(f"{url}/exchange", json={"query": query}, timeout=timeout)
+        response = httpx2.post(door, json={"query": query}, timeout=timeout)
+        if response.is_success:
+            print(response.text)
+            return 0
+        problem = f"{door} answered {response.status_code}: {response.text}"
+        with suppress(ValueError, LookupError, TypeError):
+            problem = response.json()["error"]["message"]
     except httpx2.HTTPError as error:
-        print(f"{url}/exchange can't be reached: {error}", file=sys.stderr)
-        return 1
-    if response.is_success:
-        print(response.text)
-        return 0
-    try:
-        print(response.json()["error"]["message"], file=sys.stderr)
-    except (ValueError, LookupError, TypeError):
-        print(f"{url}/exchange answered {response.status_code}: {response.text}", file=sys.stderr)
+        problem = f"{door} can't be reached: {error}"
+    print(problem, file=sys.stderr)
     return 1

@@ -8,10 +8,10 @@ another one.
 import asyncio
 import json
 import os
-import re
 import sys
 import termios
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,14 +21,16 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input.typeahead import clear_typeahead
 from rich.console import Console
 
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_PICTURES = 0x2400
+_CONTROLS = {
+    **{code: 0x2400 + code for code in range(0x20) if code not in b"\t\n"},  # ␀ and its like
+    **dict.fromkeys([*range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)], "�"),
+    ord("\r"): None,
+}
 
 
 def safe(text: str) -> str:
     """`text` with a visible sign in place of each control character but tabs and line ends."""
-    whole = text.replace("\r", "").encode(errors="replace").decode()
-    return _UNSAFE.sub(_sign, whole)
+    return text.translate(_CONTROLS).encode(errors="replace").decode()
 
 
 def one_line(text: str, most: int = 200) -> str:
@@ -49,18 +51,8 @@ def call_text(name: str, arguments: str) -> str:
     return one_line(f"{name}({', '.join(told)})")
 
 
-def _sign(unsafe: re.Match[str]) -> str:
-    code = ord(unsafe[0])
-    return chr(_PICTURES + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
-
-
 class Screen:
-    """Shows text; nothing in it is read as markup or reaches the terminal as a command.
-
-    Args:
-        answers: Where the answer goes, and nothing else.
-        steps: Where all the rest goes; may be the same.
-    """
+    """Shows the answer, and all the rest as steps, without markup or commands to the terminal."""
 
     def __init__(self, answers: TextIO, steps: TextIO) -> None:
         self._answers = Console(file=answers)
@@ -105,12 +97,9 @@ class Screen:
 
 
 class Keyboard:
-    """The terminal's input, one line at a time.
+    """The terminal's input, one line at a time, which may be completed to one of the commands.
 
-    Args:
-        history: The file that keeps what was asked; without one that can be written, what is
-            asked is kept until the end.
-        commands: What a line may begin with, to be completed.
+    What was asked is kept in the file `history`, or until the end where that can't be written.
     """
 
     def __init__(self, history: Path, commands: Iterable[str]) -> None:
@@ -120,9 +109,7 @@ class Keyboard:
             complete_while_typing=False,
         )
         # Ctrl-C there ends the turn, as it does while the model writes.
-        self._answers: PromptSession[str] = PromptSession(
-            interrupt_exception=asyncio.CancelledError
-        )
+        self._yes: PromptSession[str] = PromptSession(interrupt_exception=asyncio.CancelledError)
 
     async def line(self) -> str:
         """The next line.
@@ -140,14 +127,13 @@ class Keyboard:
 
     async def approve(self, name: str, arguments: Mapping[str, Any]) -> bool:
         """Whether the person says yes to a call; what was typed before is no answer."""
-        clear_typeahead(self._answers.input)
+        clear_typeahead(self._yes.input)
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         call = call_text(name, json.dumps(arguments, ensure_ascii=False, default=str))
-        try:
+        said = ""
+        with suppress(EOFError):
             # Signals stay with whoever can stop the turn.
-            said = await self._answers.prompt_async(f"{call}? [y/N] ", handle_sigint=False)
-        except EOFError:
-            return False
+            said = await self._yes.prompt_async(f"{call}? [y/N] ", handle_sigint=False)
         return said.strip().lower() in ("y", "yes")
 
 

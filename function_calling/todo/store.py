@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -28,14 +28,7 @@ _SELECT = "SELECT id, title, done, created FROM tasks"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to do.
-
-    Attributes:
-        id: Its number, from 1, which no other task ever has.
-        title: What is to be done, on one line.
-        done: Whether it has been.
-        created: When it was written down, UTC, as ISO 8601 text.
-    """
+    """Something to do, with an id that no other task ever has; `created` is UTC, ISO 8601."""
 
     id: int
     title: str
@@ -46,7 +39,8 @@ class Task:
 class TodoStore:
     """Tasks behind one connection that any thread may use; other processes may share the file.
 
-    Every method but `close` raises a ToolError where the database fails, as when it is locked.
+    Every method but `close` raises a ToolError where the database fails, as when it is locked,
+    where there is no task of this id, and where a title is empty or too long.
 
     Args:
         path: The database's file, made where there is none; "" keeps the tasks in memory, for as
@@ -65,16 +59,15 @@ class TodoStore:
             self._connection = sqlite3.connect(
                 place, timeout=patience, isolation_level=None, check_same_thread=False
             )
-            try:
+            with ExitStack() as failing:
+                failing.callback(self._connection.close)
                 with self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
                     self._connection.execute(_TABLE)
                     self._connection.execute(f"{_SELECT} LIMIT 0")
                 # Last, as it changes the file, which until here may be somebody else's.
                 self._connection.execute("PRAGMA journal_mode = WAL")
-            except BaseException:
-                self._connection.close()
-                raise
+                failing.pop_all()
         except (sqlite3.Error, ValueError) as error:
             raise SettingsError(
                 f"TODO_DB={path!r}: this can't be the to-do list ({error}); wanted an SQLite file "
@@ -82,11 +75,7 @@ class TodoStore:
             ) from error
 
     def create(self, title: str) -> Task:
-        """Add a task.
-
-        Raises:
-            ToolError: The title is empty or too long.
-        """
+        """Add a task."""
         title = _checked(title)
         with self._transaction("IMMEDIATE") as connection:
             cursor = connection.execute("INSERT INTO tasks (title) VALUES (?)", (title,))
@@ -101,11 +90,7 @@ class TodoStore:
         return [task for task in found if wanted in task.title.casefold()]
 
     def update(self, id: int, title: str | None = None, done: bool | None = None) -> Task:
-        """Change what is not None of a task; the task as it is then.
-
-        Raises:
-            ToolError: There is no such task, or the title is empty or too long.
-        """
+        """Change what is not None of a task; the task as it is then."""
         title = None if title is None else _checked(title)
         with self._transaction("IMMEDIATE") as connection:
             _find(connection, id)
@@ -117,11 +102,7 @@ class TodoStore:
             return _find(connection, id)
 
     def delete(self, id: int) -> Task:
-        """Remove a task; the task as it was.
-
-        Raises:
-            ToolError: There is no such task.
-        """
+        """Remove a task; the task as it was."""
         with self._transaction("IMMEDIATE") as connection:
             task = _find(connection, id)
             connection.execute("DELETE FROM tasks WHERE id = ?", (id,))
@@ -145,11 +126,7 @@ class TodoStore:
 
 
 def _checked(title: str) -> str:
-    """The title on one line.
-
-    Raises:
-        ToolError: It is empty or too long.
-    """
+    """The title on one line."""
     # A model's JSON may hold half a surrogate pair, which no database takes.
     title = " ".join(title.encode(errors="replace").decode().split())
     if not title:
@@ -166,11 +143,7 @@ def _all(connection: sqlite3.Connection) -> list[Task]:
 
 
 def _find(connection: sqlite3.Connection, id: int) -> Task:
-    """The task with this id.
-
-    Raises:
-        ToolError: There is none; names those that there are.
-    """
+    """The task with this id, or an error that names those that there are."""
     # SQLite's integers have 64 bits, and Python's binding refuses any more.
     known = id.bit_length() < 64
     row = connection.execute(f"{_SELECT} WHERE id = ?", (id,)).fetchone() if known else None

@@ -44,9 +44,8 @@ class TodoTools:
             status: Which tasks to list
             search: A word in the title, to find one task; empty for all tasks
         """
-        tasks = self._store.tasks(search)
-        if status != "all":
-            tasks = [task for task in tasks if task.done == (status == "done")]
+        wanted = {"all": (False, True), "open": (False,), "done": (True,)}[status]
+        tasks = [task for task in self._store.tasks(search) if task.done in wanted]
         listed, left_out = tasks[:MOST_LISTED], len(tasks) - MOST_LISTED
         told = [
             f"{name}: {', '.join(titles)}."

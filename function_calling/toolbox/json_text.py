@@ -29,10 +29,11 @@ def json_text(value: Any) -> str:
         pydantic_core.PydanticSerializationError: A value inside has no JSON form.
     """
     value = _members(value)
-    if isinstance(value, Decimal):
-        return _number_text(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f") if abs(value.adjusted()) <= LARGEST_EXPONENT else str(value)
     if isinstance(value, dict):
-        return _object_text(value)
+        members = (f"{_key_text(key)}: {json_text(each)}" for key, each in value.items())
+        return "{" + ", ".join(members) + "}"
     if isinstance(value, list | tuple | set | frozenset):
         return "[" + ", ".join(json_text(item) for item in value) + "]"
     if isinstance(value, str):
@@ -40,18 +41,6 @@ def json_text(value: Any) -> str:
     if isinstance(value, Iterator):
         raise TypeError("an iterator can't be told; wanted a list")
     return to_json(value, inf_nan_mode="strings").decode()
-
-
-def _members(value: Any) -> Any:
-    """What an enum, a model or a dataclass holds; any other value as it is."""
-    if isinstance(value, Enum):
-        return _members(value.value)
-    if isinstance(value, BaseModel):
-        # Secrets stay out and computed fields come in, as their author says.
-        return _members(value.model_dump(warnings=False))
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: getattr(value, each.name) for each in fields(value)}
-    return value
 
 
 def result_text(value: Any, byte_limit: int) -> str:
@@ -70,23 +59,18 @@ def result_text(value: Any, byte_limit: int) -> str:
     return f"{shown}\n[Cut: these are the first {byte_limit} of {len(encoded)} bytes.]"
 
 
-def _number_text(number: Decimal) -> str:
-    if not number.is_finite():
-        return json.dumps(str(number))
-    return format(number, "f") if abs(number.adjusted()) <= LARGEST_EXPONENT else str(number)
-
-
-def _object_text(members: dict[Any, Any]) -> str:
-    """A JSON object; a key that is not text is written as text."""
-    return (
-        "{"
-        + ", ".join(
-            f"{json.dumps(_key_text(key), ensure_ascii=False)}: {json_text(value)}"
-            for key, value in members.items()
-        )
-        + "}"
-    )
+def _members(value: Any) -> Any:
+    """What an enum, a model or a dataclass holds; any other value as it is."""
+    if isinstance(value, Enum):
+        return _members(value.value)
+    if isinstance(value, BaseModel):
+        # Secrets stay out and computed fields come in, as their author says.
+        return _members(value.model_dump(warnings=False))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in fields(value)}
+    return value
 
 
 def _key_text(key: Any) -> str:
-    return key if isinstance(key, str) else json_text(key).strip('"')
+    text = json_text(key)
+    return text if text.startswith('"') else json.dumps(text, ensure_ascii=False)

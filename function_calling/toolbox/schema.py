@@ -1,9 +1,8 @@
 """A function's signature, type hints and docstring, as a JSON Schema and as a check.
 
-Name, types and meaning are written once, in the function. pydantic builds a model of the
-arguments from them; the model writes the schema that is sent to the language model, and checks
-what comes back. Of a Google-style docstring the language model reads the first paragraph and
-the entries of `Args:`.
+pydantic builds a model of the arguments from them, which writes the schema that is sent to the
+language model, and checks what comes back. Of a Google-style docstring the language model reads
+the first paragraph and the entries of `Args:`.
 """
 
 import inspect
@@ -11,8 +10,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_type_hints
+from numbers import Number
+from typing import Any, Literal, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -24,17 +25,17 @@ from function_calling.toolbox.json_text import LARGEST_EXPONENT, json_text
 # What OpenAI allows (https://platform.openai.com/docs/api-reference/chat/create).
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
-# Enough to recognise a wrong value by, and short beside the rest of a prompt.
-_SHOWN_CHARACTERS = 80
+# Arguments may be called `copy` or `_x`, pydantic's fields may not: they go by alias.
+_FIELD = "argument_{}"
+_RULES = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-_EXAMPLES = {
-    "date": "a date like 2026-01-31",
-    "date-time": "a date and time like 2026-01-31T18:30:00",
-    "time": "a time like 18:30",
-    "duration": "a duration like PT1H30M",
-}
-# The beginnings of pydantic's error types, the longer ones first.
-_FORMATS = {"datetime_": "date-time", "date_": "date", "time_delta_": "duration", "time_": "time"}
+# A type, how pydantic's errors about it begin, and what is wanted; the first that fits counts.
+_TIMES = (
+    (datetime, "datetime_", "a date and time like 2026-01-31T18:30:00"),
+    (date, "date_", "a date like 2026-01-31"),
+    (timedelta, "time_delta_", "a duration like PT1H30M"),
+    (time, "time_", "a time like 18:30"),
+)
 
 _SECTION = re.compile(r"^(?P<title>[A-Z]\w*( \w+)?):\s*$")
 _ENTRY = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \([^)]*\))?:\s*(?P<text>.*)$")
@@ -63,8 +64,7 @@ class FunctionSchema:
     """What a model must know to call `function`, and the check of what it sends.
 
     Attributes:
-        name: The function's own name.
-        description: The first paragraph of its docstring.
+        description: The first paragraph of the function's docstring.
         parameters: The JSON Schema of its arguments.
         said: The parameters that are marked as `Said`.
 
@@ -73,24 +73,36 @@ class FunctionSchema:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
         self.name = _name(function)
         self.description, meanings = read_docstring(inspect.getdoc(function) or "")
         if not self.description:
             raise TypeError(f"{self.name} has no docstring: a model needs to read what it does.")
+        signature = inspect.signature(function).parameters
+        self._defaults = {name: each.default for name, each in signature.items()}
         try:
-            hints = _hints(function)
-            self._names = list(hints)
-            self._model = _arguments_model(function, hints, meanings)
+            hints = get_type_hints(function, include_extras=True)
+            members = {
+                _FIELD.format(name): _member(each, self.name, hints, meanings)
+                for name, each in signature.items()
+            }
+            self._model = create_model(self.name, __config__=_RULES, **members)
             self.parameters = _parameters(self._model)
         except (NameError, PydanticUserError) as error:
             raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
-        if strangers := meanings.keys() - hints.keys():
+        if strangers := meanings.keys() - signature.keys():
             raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
-        marks = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
         self.said = {
-            name: mark for name, every in marks.items() for mark in every if isinstance(mark, Said)
+            name: mark
+            for name in signature
+            for mark in getattr(hints[name], "__metadata__", ())
+            if isinstance(mark, Said)
         }
-        self._defaults = [each.default for each in inspect.signature(function).parameters.values()]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The function as OpenAI's `tools` describe one."""
+        return {"name": self.name, "description": self.description, "parameters": self.parameters}
 
     def arguments(self, text: str) -> dict[str, Any]:
         """The keyword arguments that `text`, a JSON object written by a model, asks for.
@@ -102,49 +114,38 @@ class FunctionSchema:
             ToolError: The text is no JSON object, or an argument is missing, unknown or wrong.
         """
         try:
-            members = json.loads(text.strip() or "{}", parse_float=_decimal, parse_constant=_refuse)
-        except json.JSONDecodeError as error:
-            near = error.doc[max(0, error.pos - 20) : error.pos + 20]
-            raise self._not_json(f"{error.msg} at character {error.pos}, near {near!r}") from None
+            members = _members(text)
         except (ValueError, RecursionError) as error:
-            raise self._not_json(str(error)) from None
-        if not isinstance(members, dict):
-            raise self._not_json(f"{_shown(members)} is no object")
+            raise self._wrong(
+                f"The arguments are not a JSON object ({error}). "
+                f"Wanted: an object of this JSON Schema: {json_text(self.parameters)}"
+            ) from None
         try:
             checked = self._model.model_validate(members)
         except ValidationError as error:
+            read = {}
             problems = [_told(each, self.parameters) for each in error.errors(include_url=False)]
         else:
-            problems = _slips(members, self.parameters, "", self.parameters)
+            read = {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}
+            problems = list(_slips(members, read))
         if problems:
             raise self._wrong(f"{'; '.join(problems)}.")
-        return {name: getattr(checked, _field(n)) for n, name in enumerate(self._names)}
+        return read
 
     def chosen(self, arguments: Mapping[str, Any]) -> dict[str, tuple[Said, Any]]:
         """The marked arguments that are not their defaults, each with its mark."""
-        defaults = dict(zip(self._names, self._defaults, strict=True))
         return {
             name: (mark, arguments[name])
             for name, mark in self.said.items()
-            if arguments[name] != defaults[name]
+            if arguments[name] != self._defaults[name]
         }
-
-    def _not_json(self, problem: str) -> ToolError:
-        return self._wrong(
-            f"The arguments are not a JSON object ({problem}). "
-            f"Wanted: an object of this JSON Schema: {json_text(self.parameters)}"
-        )
 
     def _wrong(self, advice: str) -> ToolError:
         return ToolError(f"{self.name} was not called: its arguments are wrong.", advice=advice)
 
 
 def read_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """The first paragraph and the entries of `Args:`, each on one line.
-
-    Args:
-        text: A docstring, cleaned of indentation.
-    """
+    """The first paragraph and the entries of `Args:`, each on one line, of a clean docstring."""
     summary = " ".join(text.strip().split("\n\n")[0].split())
     meanings: dict[str, str] = {}
     title, name, margin = "", "", ""
@@ -162,7 +163,6 @@ def read_docstring(text: str) -> tuple[str, dict[str, str]]:
 
 
 def _name(function: Callable[..., Any]) -> str:
-    """The name of a function that can be a tool's."""
     name = getattr(function, "__name__", "")
     if not _NAME.fullmatch(name):
         raise TypeError(
@@ -173,58 +173,41 @@ def _name(function: Callable[..., Any]) -> str:
     return name
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """The types of a function's arguments, each of which can be passed by name."""
-    hints = get_type_hints(function, include_extras=True)
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = inspect.signature(function).parameters
-    for name, parameter in parameters.items():
-        if parameter.kind not in by_name:
-            raise TypeError(f"{function.__name__}({parameter}): wanted an argument with a name.")
-        if name not in hints:
-            raise TypeError(f"{function.__name__}({name}): wanted a type hint.")
-    return {name: hints[name] for name in parameters}
+def _member(
+    parameter: inspect.Parameter, tool: str, hints: Mapping[str, Any], meanings: Mapping[str, str]
+) -> Any:
+    """A parameter as a field of pydantic's: its type, and what else there is to say."""
+    name = parameter.name
+    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        raise TypeError(f"{tool}({parameter}): wanted an argument with a name.")
+    if name not in hints:
+        raise TypeError(f"{tool}({name}): wanted a type hint.")
+    default = ... if parameter.default is parameter.empty else parameter.default
+    return hints[name], Field(default=default, alias=name, description=meanings.get(name))
 
 
-def _arguments_model(
-    function: Callable[..., Any], hints: Mapping[str, Any], meanings: Mapping[str, str]
-) -> type[BaseModel]:
-    """A pydantic model with a field for each argument."""
-    parameters = inspect.signature(function).parameters
-    members: dict[str, Any] = {}
-    for n, (name, type_) in enumerate(hints.items()):
-        hint: Any = Annotated[type_, Field(alias=name)]
-        if name in meanings:
-            hint = Annotated[hint, Field(description=meanings[name])]
-        default = parameters[name].default
-        members[_field(n)] = (hint, ... if default is inspect.Parameter.empty else default)
-    rules = ConfigDict(extra="forbid", allow_inf_nan=False)
-    return create_model(function.__name__, __config__=rules, **members)
+def _members(text: str) -> dict[str, Any]:
+    """The members of a JSON object as a model wrote it, or a ValueError that says what it is."""
+    try:
+        members = json.loads(text.strip() or "{}", parse_float=_number, parse_constant=_number)
+    except json.JSONDecodeError as error:
+        near = error.doc[max(0, error.pos - 20) : error.pos + 20]
+        raise ValueError(f"{error.msg} at character {error.pos}, near {near!r}") from None
+    if not isinstance(members, dict):
+        raise ValueError(f"{_shown(members)} is no object")
+    return members
 
 
-def _field(n: int) -> str:
-    # Arguments may be called `copy` or `_x`, pydantic's fields may not: they go by alias.
-    return f"argument_{n}"
-
-
-def _decimal(text: str) -> Decimal:
+def _number(text: str) -> Decimal:
     number = Decimal(text)
     # As an int, 1e999999999 would fill the memory.
-    if abs(number.adjusted()) > LARGEST_EXPONENT:
+    if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
         raise ValueError(f"{text} is out of range")
     return number
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
-
-
 def _parameters(model: type[BaseModel]) -> dict[str, Any]:
-    """The model's fields as JSON Schema: no titles, references written out, decimals as numbers.
-
-    Raises:
-        pydantic.PydanticUserError: A type has no JSON Schema.
-    """
+    """The model's fields as JSON Schema: no titles, references written out, decimals as numbers."""
     if not model.model_fields:
         return {"type": "object", "properties": {}}
     schema = model.model_json_schema(schema_generator=_Generator)
@@ -278,84 +261,39 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
         names = ", ".join(parameters["properties"]) or "none"
         known = "" if nested else f", the arguments are: {names}"
         return f"{where}={_shown(error['input'])} is no argument{known}"
-    for beginning, name in _FORMATS.items():
-        if error["type"].startswith(beginning):
-            return _is_wrong(where, error["input"], f"wanted {_EXAMPLES[name]}")
-    wanted = error["msg"].removeprefix("Value error, ")
-    return _is_wrong(where, error["input"], f"{wanted[0].lower()}{wanted[1:]}")
+    problem = error["msg"].removeprefix("Value error, ")
+    problem = f"{problem[0].lower()}{problem[1:]}"
+    times = (f"wanted {example}" for _, kind, example in _TIMES if error["type"].startswith(kind))
+    return f"{where}={_shown(error['input'])} is wrong: {next(times, problem)}"
 
 
-def _slips(value: Any, schema: Mapping[str, Any], where: str, root: Mapping[str, Any]) -> list[str]:
+def _slips(written: Any, read: Any, where: str = "") -> Iterator[str]:
     """What pydantic takes and no model can have meant: true for 1, and 3 for three past midnight.
 
-    Args:
-        value: What a model wrote, read as JSON.
-        schema: What was wanted in its place.
-        where: The steps to it, joined by dots.
-        root: Holds the definitions that the schema refers to.
+    `read` is what pydantic made of what the model has `written`.
     """
-    options = [_resolved(option, root) for option in _options(_resolved(schema, root))]
-    fitting = [option for option in options if _fits(value, option)]
-    if fitting:
-        found = [list(_inside(value, option, where, root)) for option in fitting]
-        return min(found, key=len)
-    types = {option.get("type") for option in options}
-    formats = [option["format"] for option in options if option.get("format") in _EXAMPLES]
-    if isinstance(value, bool) and types & {"integer", "number"}:
-        return [_is_wrong(where, value, "wanted a number")]
-    if isinstance(value, int | Decimal) and formats:
-        return [_is_wrong(where, value, f"wanted {_EXAMPLES[formats[0]]}")]
+    wanted = ""
+    if isinstance(written, bool) and isinstance(read, Number) and not isinstance(read, bool):
+        wanted = "a number"
+    elif isinstance(written, int | Decimal):
+        wanted = next((text for kind, _, text in _TIMES if isinstance(read, kind)), "")
+    if wanted:
+        yield f"{where}={_shown(written)} is wrong: wanted {wanted}"
+    for step, inner, made in _inside(written, read):
+        yield from _slips(inner, made, f"{where}.{step}".lstrip("."))
+
+
+def _inside(written: Any, read: Any) -> list[tuple[Any, Any, Any]]:
+    """Step, value as written and value as read, for each member of an object or an array."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        return [(key, each, read.get(key)) for key, each in written.items()]
+    if isinstance(written, dict):
+        return [(key, each, getattr(read, key, None)) for key, each in written.items()]
+    if isinstance(written, list) and isinstance(read, list | tuple):
+        return [(n, *pair) for n, pair in enumerate(zip(written, read, strict=False))]
     return []
 
 
 def _shown(value: Any) -> str:
-    """A wrong value as JSON, cut where it is long."""
     text = json_text(value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-
-
-def _is_wrong(where: str, value: Any, wanted: str) -> str:
-    return f"{where}={_shown(value)} is wrong: {wanted}"
-
-
-def _options(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    options: list[Mapping[str, Any]] = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    return options
-
-
-def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = str(schema.get("$ref", "")).removeprefix("#/$defs/")
-    found: Mapping[str, Any] = root.get("$defs", {}).get(name, schema)
-    return found
-
-
-def _fits(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether the schema is for values of this JSON type; text may spell any other."""
-    wanted = schema.get("type")
-    if wanted is None or isinstance(value, str):
-        return True
-    if isinstance(value, bool):
-        return bool(wanted == "boolean")
-    if isinstance(value, int | Decimal):
-        return wanted in ("integer", "number", "boolean")
-    if isinstance(value, dict):
-        return bool(wanted == "object")
-    return bool(wanted == ("array" if isinstance(value, list) else "null"))
-
-
-def _inside(
-    value: Any, schema: Mapping[str, Any], where: str, root: Mapping[str, Any]
-) -> Iterator[str]:
-    """The slips in a value's members."""
-    members: list[tuple[Any, Any, Any]] = []
-    if isinstance(value, dict):
-        other = schema.get("additionalProperties")
-        known = schema.get("properties", {})
-        members = [(key, each, known.get(key, other)) for key, each in value.items()]
-    elif isinstance(value, list):
-        first = schema.get("prefixItems", [])
-        kinds = [*first, *[schema.get("items")] * (len(value) - len(first))]
-        members = [(n, each, kinds[n]) for n, each in enumerate(value)]
-    for step, each, kind in members:
-        if isinstance(kind, dict):
-            yield from _slips(each, kind, f"{where}.{step}" if where else str(step), root)
+    return text if len(text) <= 80 else text[:80] + "…"

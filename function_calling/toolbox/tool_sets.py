@@ -8,9 +8,9 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 from function_calling.errors import SettingsError
@@ -20,10 +20,6 @@ CLOSING = (
     "When the tool has returned its results, tell the user each of them in a plain sentence with "
     "the same numbers."
 )
-
-
-def _free_nothing() -> None:
-    """For tools that hold nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +43,7 @@ class ToolSet:
     topic: str = ""
     first_choice: str = "required"
     reply_without_tool: Callable[[], FinalAnswer] | None = None
-    close: Callable[[], None] = _free_nothing
+    close: Callable[[], None] = lambda: None
 
 
 def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
@@ -60,12 +56,19 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
     Raises:
         SettingsError: A name means no tool set, or its functions can't be tools.
     """
+    wanted = f"wanted {', '.join(known)} or module:attribute, divided by commas"
     names = [name.strip() for name in chosen.split(",") if name.strip()]
     if not names:
-        raise SettingsError(f"TOOLS={chosen!r}: wanted {_wanted(known)}.")
+        raise SettingsError(f"TOOLS={chosen!r}: {wanted}.")
     # Those of others first: where one is wrong, none of ours was opened.
-    imported = {name: _imported(name, known) for name in names if name not in known}
-    joined = join([imported[name] if name in imported else known[name]() for name in names])
+    imported: dict[str, ToolSet] = {}
+    for name in names:
+        try:
+            imported |= {} if name in known else {name: _imported(name)}
+        except Exception as error:  # whatever somebody's own module does
+            why = f"{type(error).__name__}: {error}"
+            raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error
+    joined = join([known[name]() if name in known else imported[name] for name in names])
     try:
         Toolbox(joined.functions)
     except Exception as error:  # whatever somebody's own type hints do
@@ -84,22 +87,20 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
         own = sets[0].reply_without_tool if len(sets) == 1 else None
         functions.append(own or _turning_away(topics))
         prompt.append(f"If the message is not about {topics}, call {functions[-1].__name__}.")
+    closing = ExitStack()
+    for each in sets:
+        closing.callback(each.close)
     return ToolSet(
         functions=functions,
         system_prompt=" ".join([*prompt, CLOSING]),
         topic=topics,
         first_choice="required" if must_call else "auto",
-        close=partial(_close, sets),
+        close=closing.close,
     )
 
 
-def _close(sets: Sequence[ToolSet]) -> None:
-    for each in sets:
-        each.close()
-
-
 def _topic(tools: ToolSet) -> str:
-    names = (function.__name__.replace("_", " ") for function in tools.functions)
+    names = [function.__name__.replace("_", " ") for function in tools.functions]
     return tools.topic or " or ".join(names)
 
 
@@ -113,48 +114,18 @@ def _turning_away(topics: str) -> Callable[[], FinalAnswer]:
     return reply_without_tool
 
 
-def _imported(name: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
-    """The tool set that somebody's module holds, found from the working directory.
-
-    Raises:
-        SettingsError: There is no such module or attribute, or it holds no tools.
-    """
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise SettingsError(f"TOOLS names {name!r}: wanted {_wanted(known)}.")
-    here = os.getcwd()
-    if here not in sys.path:
+def _imported(name: str) -> ToolSet:
+    """The tool set that somebody's module holds, found from the working directory."""
+    if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
-    try:
-        module = import_module(module_name)
-    except Exception as error:  # whatever somebody's own module does
-        raise SettingsError(
-            f"TOOLS names {name!r}: the module {module_name} can't be imported from {here} "
-            f"({type(error).__name__}: {error})."
-        ) from error
-    if not hasattr(module, attribute):
-        raise SettingsError(f"TOOLS names {name!r}: the module {module_name} has no {attribute}.")
-    tools = _tool_set(getattr(module, attribute))
-    if not tools.functions:
-        raise SettingsError(
-            f"TOOLS names {name!r}: wanted a function, an object with public methods, or a ToolSet."
-        )
-    return tools
-
-
-def _tool_set(value: Any) -> ToolSet:
-    """`value` as a tool set; one without functions where it has none."""
+    value = resolve_name(name)
     if isinstance(value, ToolSet):
         return value
     if inspect.isroutine(value):
         return ToolSet(functions=[value])
-    if inspect.isclass(value) or inspect.ismodule(value):
-        return ToolSet(functions=[])
     kind = type(value)
-    names = [name for name in dir(kind) if not name.startswith("_")]
-    methods = [name for name in names if inspect.isroutine(getattr(kind, name))]
-    return ToolSet(functions=[getattr(value, name) for name in methods])
-
-
-def _wanted(known: Mapping[str, Any]) -> str:
-    return f"{', '.join(known)} or module:attribute, divided by commas"
+    names = [] if inspect.isclass(value) else [each for each in dir(kind) if each[0] != "_"]
+    methods = [getattr(value, each) for each in names if inspect.isroutine(getattr(kind, each))]
+    if not methods:
+        raise TypeError("neither a function, nor an object with public methods, nor a ToolSet")
+    return ToolSet(functions=methods)

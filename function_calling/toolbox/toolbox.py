@@ -66,8 +66,8 @@ class ToolResult:
         content: What the model reads: the result as text or JSON, or what went wrong.
         ok: Whether the tool did what it was asked.
         value: What the function returned; None where `ok` is false.
-        summary: What came of it in a sentence for people: the text under `summary` in a dict that
-            the function returned; or what went wrong, without what is for the model alone.
+        summary: The same in a sentence for people: the text under `summary` in a dict that the
+            function returned; or what went wrong, without what is for the model alone.
         assumed: What was assumed of the arguments, as a sentence for people.
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
@@ -114,46 +114,33 @@ class Toolbox:
     ) -> None:
         self._byte_limit = byte_limit
         self._approval = approval
-        self._functions: dict[str, Callable[..., Any]] = {}
-        self._schemas: dict[str, FunctionSchema] = {}
-        for function in functions:
-            schema = FunctionSchema(function)
-            if schema.name in self._functions:
-                raise ValueError(f"Two tools are called {schema.name}: wanted different names.")
-            self._functions[schema.name] = function
-            self._schemas[schema.name] = schema
+        self._tools: dict[str, FunctionSchema] = {}
+        for tool in map(FunctionSchema, functions):
+            if tool.name in self._tools:
+                raise ValueError(f"Two tools are called {tool.name}: wanted different names.")
+            self._tools[tool.name] = tool
 
     @property
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as OpenAI's `tools`."""
-        return [
-            {
-                "type": "function",
-                "function": {
-                    "name": schema.name,
-                    "description": schema.description,
-                    "parameters": schema.parameters,
-                },
-            }
-            for schema in self._schemas.values()
-        ]
+        return [{"type": "function", "function": tool.schema} for tool in self._tools.values()]
 
     @property
     def descriptions(self) -> dict[str, str]:
         """What each tool does, by name."""
-        return {name: schema.description for name, schema in self._schemas.items()}
+        return {name: tool.description for name, tool in self._tools.items()}
 
     def marked(self, name: str, arguments_json: str) -> dict[str, tuple[Said, Any]]:
         """The arguments of a call that are marked as `Said`; none where the call is wrong."""
         try:
-            schema = self._schemas[name]
-            return schema.chosen(schema.arguments(arguments_json))
+            tool = self._tools[name]
+            return tool.chosen(tool.arguments(arguments_json))
         except (KeyError, ToolError):
             return {}
 
     def changes(self, name: str) -> bool:
         """Whether the tool is marked as one that changes something."""
-        return hasattr(self._functions.get(name), "changes_something")
+        return name in self._tools and hasattr(self._tools[name].function, "changes_something")
 
     async def call(
         self,
@@ -169,60 +156,54 @@ class Toolbox:
         A function that overruns, and can't be stopped, goes on alone; its result is dropped.
 
         Args:
-            name: The tool's name, as the model wrote it.
-            arguments_json: The arguments, as the model wrote them.
+            name: As the model wrote it.
+            arguments_json: The same.
             time_limit: Seconds that the tool may take.
             trace: Looks for the arguments that are marked as `Said`; without it none is.
             approve: Asked before a tool runs that needs a yes, without a time limit; what it
                 raises is raised.
         """
-        if name not in self._functions:
-            offered = ", ".join(self._functions) or "none"
+        if name not in self._tools:
+            offered = ", ".join(self._tools) or "none"
             problem = f'There is no tool "{name}".'
             return self._failure(f"{problem} The tools are: {offered}.", summary=problem)
-        schema = self._schemas[name]
+        tool = self._tools[name]
         try:
-            arguments = schema.arguments(arguments_json)
-            assumed = trace(name, schema.chosen(arguments)) if trace else ""
+            arguments = tool.arguments(arguments_json)
+            assumed = trace(name, tool.chosen(arguments)) if trace else ""
         except ToolError as error:
-            rejected = self._failure(str(error), summary=error.problem)
-            return replace(rejected, rejected=True)
-        if hasattr(self._functions[name], "needs_approval"):
-            if approve is None and self._approval == "refused":
-                return self._refusal(f"{name} was not called: nobody can say the yes it needs.")
-            if approve is not None and not await approve(name, arguments):
-                return self._refusal(f"{name} was not called: the user said no.")
+            return replace(self._failure(str(error), summary=error.problem), rejected=True)
+        needs_approval = hasattr(tool.function, "needs_approval")
+        if needs_approval and (no := await self._refused(approve, name, arguments)):
+            return replace(self._failure(f"{name} was not called: {no}."), refused=True)
         try:
-            result = await _within(time_limit, self._carried_out(name, arguments))
+            result = await _within(time_limit, self._carried_out(tool, arguments))
         except TimeoutError:
             given = f"took longer than {round(time_limit, 2):g} seconds and was given up"
             problem = f"Tool {name} {given}; whether it did anything is unknown."
             return self._failure(problem, begun=name)
         return replace(result, assumed=assumed if result.ok else "")
 
-    async def _carried_out(self, name: str, arguments: dict[str, Any]) -> ToolResult:
-        """What comes of a call, whatever the function raises."""
-        tool = self._functions[name]
-        try:
-            function = partial(tool, **arguments)
-            if inspect.iscoroutinefunction(tool):
-                value = await function()
-            else:
-                value = await _in_thread(partial(self._attempted, name, function))
-                if isinstance(value, ToolResult):
-                    return value
-                value = await value
-            return await _in_thread(partial(self._returned, name, value))
-        except BaseException as error:
-            return self._failed(name, error)
+    async def _refused(
+        self, approve: Approve | None, name: str, arguments: Mapping[str, Any]
+    ) -> str:
+        """Why a tool does not get the yes that it needs; "" where it does."""
+        if approve is None:
+            return "nobody can say the yes it needs" if self._approval == "refused" else ""
+        return "" if await approve(name, arguments) else "the user said no"
 
-    def _attempted(self, name: str, function: Callable[[], Any]) -> ToolResult | Awaitable[Any]:
-        """What comes of a plain function, or what must still be awaited."""
+    async def _carried_out(self, tool: FunctionSchema, arguments: dict[str, Any]) -> ToolResult:
+        """What comes of a call, whatever the function raises."""
+        function = partial(tool.function, **arguments)
         try:
-            value = function()
+            asynchronous = inspect.iscoroutinefunction(tool.function)
+            value = function() if asynchronous else await _in_thread(function)
+            if inspect.isawaitable(value):
+                value = await value
+            # Long results take their time to be written down.
+            return await _in_thread(partial(self._returned, tool.name, value))
         except BaseException as error:
-            return self._failed(name, error)
-        return value if inspect.isawaitable(value) else self._returned(name, value)
+            return self._failed(tool.name, error)
 
     def _returned(self, name: str, value: Any) -> ToolResult:
         """What a tool returned, for the model to read."""
@@ -257,20 +238,14 @@ class Toolbox:
         told = self._cut(summary or problem)
         return ToolResult(self._cut(problem), False, summary=told, unsure=self.changes(begun))
 
-    def _refusal(self, why: str) -> ToolResult:
-        return replace(self._failure(why), refused=True)
-
     def _cut(self, text: str) -> str:
         return result_text(text, self._byte_limit)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """What `work` returns; it is cancelled when its time is over or the caller is cancelled.
+    """What `work` returns, or a TimeoutError; cancelled when its time or its caller ends.
 
     Work that ignores the cancellation goes on alone, and what it returns is dropped.
-
-    Raises:
-        TimeoutError: The time is over.
     """
     task = asyncio.create_task(work)
     _tasks.add(task)
@@ -286,23 +261,27 @@ async def _within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result
 
 
 async def _in_thread(work: Callable[[], _Result]) -> _Result:
-    """What `work` returns from a thread of its own; it must not raise.
+    """What `work` returns or raises in a daemon thread of its own.
 
     No thread can be stopped. One that hangs takes no place in a pool from others, and the process
     can end without it.
     """
     loop = asyncio.get_running_loop()
-    returned: asyncio.Future[_Result] = loop.create_future()
+    ended = asyncio.Event()
+    returned: list[_Result] = []
+    raised: list[BaseException] = []
     context = contextvars.copy_context()
 
-    def tell(result: _Result) -> None:
-        if not returned.done():
-            returned.set_result(result)
-
     def run() -> None:
-        result = context.run(work)
+        try:
+            returned.append(context.run(work))
+        except BaseException as error:
+            raised.append(error)
         with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(tell, result)
+            loop.call_soon_threadsafe(ended.set)
 
     Thread(target=run, daemon=True).start()
-    return await returned
+    await ended.wait()
+    if raised:
+        raise raised.pop()
+    return returned[0]

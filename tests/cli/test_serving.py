@@ -1,6 +1,5 @@
 """Real servers with the default model, through both doors, as a user starts and asks them."""
 
-import json
 import re
 import signal
 import subprocess
@@ -12,15 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import psutil
 import pytest
 import readme
 from conftest import SERVERS_ENVIRONMENT
-from jsonschema import validate
-from openai import OpenAI
 
 from benchmarks.run_eval import free_port
 from function_calling.agent.events import read_event
@@ -31,32 +27,6 @@ pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_LINE = [sys.executable, "-m", "function_calling"]
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
-CURRENCY = {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]}
-PARAMETERS = {
-    "convert": {
-        "type": "object",
-        "properties": {"source": CURRENCY, "target": CURRENCY, "amount": {"type": "number"}},
-        "required": ["source", "target", "amount"],
-        "additionalProperties": False,
-    },
-    "remind": {
-        "type": "object",
-        "properties": {
-            "text": {"type": "string", "maxLength": 30},
-            "hour": {"type": "integer", "minimum": 0, "maximum": 23},
-            "loud": {"type": "boolean"},
-        },
-        "required": ["text", "hour"],
-        "additionalProperties": False,
-    },
-}
-TOOLS: list[Any] = [
-    {"type": "function", "function": {"name": name, "description": what, "parameters": schema}}
-    for (name, schema), what in zip(
-        PARAMETERS.items(), ("Convert money.", "Set a reminder."), strict=True
-    )
-]
-ASKED = ("What are 42 US dollars in Canadian dollars?", "Remind me of the milk at 6 pm.")
 
 
 @dataclass(frozen=True)
@@ -119,13 +89,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with started([*COMMAND_LINE, "serve"], log) as running:
         running.wait_ready(running.v1, running.assistant)
         yield running
-
-
-@pytest.fixture(scope="module")
-def openai(server: Server) -> Iterator[OpenAI]:
-    """The SDK, against the model's door."""
-    with OpenAI(base_url=f"{server.v1}/v1", api_key="none", max_retries=0, timeout=300) as client:
-        yield client
 
 
 def test_serve_answers_the_documented_query_in_one_sentence(server: Server) -> None:
@@ -220,96 +183,6 @@ def slots_busy(server: Server) -> float:
     metrics = httpx2.get(f"{server.v1}/metrics").text
     (line,) = [line for line in metrics.splitlines() if line.startswith("llama_slots_busy ")]
     return float(line.split()[1])
-
-
-def reply(client: OpenAI, index: int, choice: Any, **fields: Any) -> Any:
-    """One completion with two tools offered; `index` picks the question and the seed."""
-    fields = {"temperature": 1.5, "seed": index, "max_tokens": 200} | fields
-    messages: Any = [{"role": "user", "content": ASKED[index % 2]}]
-    return client.chat.completions.create(
-        model="any", messages=messages, tools=TOOLS, tool_choice=choice, **fields
-    )
-
-
-def valid_calls(completion: Any) -> list[tuple[str, Any]]:
-    """The calls, each of a tool that was offered, with arguments that obey its schema."""
-    (choice,) = completion.choices
-    calls = [(call.function.name, call.function.arguments) for call in choice.message.tool_calls]
-    for name, arguments in calls:
-        validate(json.loads(arguments), PARAMETERS[name])
-    return calls
-
-
-@pytest.mark.parametrize("named", [None, "remind"])
-def test_forced_calls_are_valid_however_hot_the_model(openai: OpenAI, named: str | None) -> None:
-    """50 of 50 at temperature 1.5, whichever tool is wanted for whichever question."""
-    choice = {"type": "function", "function": {"name": named}} if named else "required"
-    with ThreadPoolExecutor(4) as pool:
-        completions = list(pool.map(lambda index: reply(openai, index, choice), range(50)))
-    for completion in completions:
-        calls = valid_calls(completion)
-        assert calls
-        assert named is None or [name for name, _ in calls] == [named]
-
-
-def test_free_calls_are_valid_however_hot_the_model(openai: OpenAI) -> None:
-    """The model may answer in words, but if it calls, it calls rightly."""
-    with ThreadPoolExecutor(4) as pool:
-        completions = list(pool.map(lambda index: reply(openai, index, "auto"), range(20)))
-    called = 0
-    for completion in completions:
-        (choice,) = completion.choices
-        if choice.message.tool_calls:
-            called += 1
-            assert valid_calls(completion)
-            assert choice.finish_reason in ("tool_calls", "length")
-        else:
-            assert choice.finish_reason in ("stop", "length")
-            assert "<tool_call>" not in (choice.message.content or "")
-    assert called
-
-
-def told_whole(completion: Any) -> tuple[Any, ...]:
-    """Text, calls and finish reason of a whole reply."""
-    (choice,) = completion.choices
-    calls = [
-        (call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()
-    ]
-    return choice.message.content or "", calls, choice.finish_reason
-
-
-def told_in_parts(chunks: Any) -> tuple[Any, ...]:
-    """Those of a stream, joined."""
-    text, finish = "", None
-    calls: list[tuple[str, str]] = []
-    for chunk in chunks:
-        for each in chunk.choices:
-            text += each.delta.content or ""
-            finish = each.finish_reason or finish
-            for call in each.delta.tool_calls or ():
-                if call.index == len(calls):
-                    calls.append((call.function.name, ""))
-                name, arguments = calls[call.index]
-                calls[call.index] = name, arguments + (call.function.arguments or "")
-    return text, calls, finish
-
-
-@pytest.mark.parametrize("choice", ["none", "auto", "required"])
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_stream_joined_is_the_whole_reply(openai: OpenAI, choice: str, index: int) -> None:
-    """At temperature 0, for words and for calls."""
-    asked = {"temperature": 0, "max_tokens": 60}
-    for _ in range(4):
-        whole = told_whole(reply(openai, index, choice, **asked))
-        joined = told_in_parts(reply(openai, index, choice, **asked, stream=True))
-        # A prompt read from the cache and one read anew differ in the last bits, which can decide
-        # between two words that are equally likely; asked again, both come from the cache.
-        if whole == joined:
-            break
-    assert whole == joined
-    _, calls, _ = joined
-    assert (choice == "none") <= (not calls)
-    assert (choice == "required") <= bool(calls)
 
 
 def test_a_signal_ends_every_process(tmp_path: Path) -> None:
