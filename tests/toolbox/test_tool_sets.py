@@ -13,7 +13,7 @@ from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import todo_tools
-from function_calling.toolbox.tool_sets import CLOSING, ToolSet, join, load_tool_sets
+from function_calling.toolbox.tool_sets import CLOSING, ToolSet, load_tool_sets
 from function_calling.toolbox.toolbox import Toolbox
 from tools import currency_tools
 
@@ -163,14 +163,6 @@ def test_a_module_that_fails_is_named_with_its_error(my_tools: str) -> None:
     ours = {"todo": lambda: pytest.fail("a list was opened")}
     with pytest.raises(SettingsError, match=r"\(ZeroDivisionError: "):
         load_tool_sets(f"todo,{my_tools}:weather", ours)
-
-
-def test_closing_reaches_every_set() -> None:
-    """Those that hold nothing have nothing to close."""
-    closed: list[int] = []
-    sets = [ToolSet(functions=[], close=lambda n=n: closed.append(n)) for n in (1, 2)]
-    join([sets[0], ToolSet(functions=[]), sets[1]]).close()
-    assert sorted(closed) == [1, 2]
 
 
 def test_a_store_is_closed_where_the_choice_is_wrong(tmp_path: Path) -> None:

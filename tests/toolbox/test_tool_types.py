@@ -170,15 +170,6 @@ async def test_what_is_of_another_type_is_told_with_what_was_wanted(
     assert problem in result.content
 
 
-def test_a_default_is_shown_as_the_model_would_write_it() -> None:
-    """Numbers without quotes; one without JSON form may say that nothing was given."""
-    shown = {"km": 2, "done": False, "when": None, "next": None}
-    schema = FunctionSchema(tool(Leg, Leg(km=Decimal(2)))).parameters
-    assert schema["properties"]["v"]["default"] == shown
-    assert "required" not in schema
-    assert properties(tool(int, object())) == {"v": {"type": "integer"}}
-
-
 def counting(n: int) -> Any:
     """Count."""
     yield n

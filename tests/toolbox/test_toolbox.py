@@ -10,8 +10,6 @@ from threading import Event
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from function_calling.errors import ToolError
 from function_calling.toolbox.schema import Said
@@ -58,14 +56,6 @@ async def test_a_function_without_arguments_can_be_called_with_no_text() -> None
     assert toolbox.schemas[0]["function"]["parameters"] == {"type": "object", "properties": {}}
     for arguments in ("", " ", "{}"):
         assert (await toolbox.call("now", arguments)).content == "Done."
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**30))
-async def test_any_decimal_survives_the_round_trip(amount: Decimal) -> None:
-    """What the model writes is what the tool gets and what the model reads, digit by digit."""
-    result = await CONVERT.call("convert", f'{{"amount": {amount:f}}}')
-    assert result.value[0] == amount
-    assert result.content == f'[{amount:f}, "CAD"]'
 
 
 async def test_an_unknown_tool_is_answered_with_the_tools_there_are() -> None:
@@ -194,26 +184,6 @@ async def test_a_tool_that_overruns_is_given_up() -> None:
     over.set()
 
 
-async def test_a_cancelled_call_cancels_the_tool() -> None:
-    """When a client leaves, nothing goes on for it."""
-    started, cleaned = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> None:
-        """Wait."""
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            cleaned.set()
-
-    waiting = asyncio.create_task(call(wait))
-    await started.wait()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert cleaned.is_set()
-
-
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -235,17 +205,10 @@ async def test_results_are_told_as_text_or_json(value: Any, text: str) -> None:
     assert result.final == isinstance(value, FinalAnswer)
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        ({"n": 1, "summary": "It is 1."}, "It is 1."),
-        ({"summary": 1}, '{"summary": 1}'),
-        ("It is 1.", "It is 1."),
-    ],
-)
-async def test_a_person_is_told_the_summary_where_there_is_one(value: Any, told: str) -> None:
+async def test_a_person_is_told_the_summary_where_there_is_one() -> None:
     """It is the text under that key."""
-    assert (await call(giving(value))).told == told
+    assert (await call(giving({"n": 1, "summary": "It is 1."}))).told == "It is 1."
+    assert (await call(giving({"summary": 1}))).told == '{"summary": 1}'
 
 
 Marked = Mapping[str, tuple[Said, Any]]
@@ -277,14 +240,3 @@ async def test_marked_arguments_are_traced_before_the_call() -> None:
         "amount": (Said(), Decimal(2)),
     }
     assert toolbox.marked("pay", "{}") == toolbox.marked("sell", "{}") == {}
-
-
-async def test_what_can_not_be_traced_never_reaches_the_function() -> None:
-    """The model reads what the tracing says, people the problem alone."""
-
-    def trace(_name: str, _marked: Marked) -> str:
-        raise ToolError("Which invoice do you mean?", advice="Call list_invoices first.")
-
-    result = await Toolbox([pay]).call("pay", '{"invoice": 7}', trace=trace)
-    assert result.content == "Which invoice do you mean? Call list_invoices first."
-    assert (result.ok, result.told) == (False, "Which invoice do you mean?")
