@@ -90,21 +90,3 @@ async def test_thinking_it_over_is_not_the_questions_time(
 
     server = ScriptedServer(selling(2), says("Well."))
     assert await answer(server, think) == "Well."
-
-
-async def test_the_question_can_be_stopped_while_a_person_thinks() -> None:
-    """Nothing is sold, and nothing is left behind."""
-    server = ScriptedServer(selling(2))
-    asked = asyncio.Event()
-
-    async def think(_name: str, _arguments: Mapping[str, Any]) -> bool:
-        asked.set()
-        await asyncio.Event().wait()
-        return True
-
-    task = asyncio.create_task(answer(server, think))
-    await asked.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert len(server.requests) == 1
