@@ -107,12 +107,8 @@ class Talk:
 
     Also of a turn that was stopped or that failed: the text so far, or before there is any, what
     the tools said; one that showed neither leaves nothing. Calls are left out, as in what `/chat`
-    is sent: they would fill a small context, and a tool can be asked again.
-
-    Args:
-        assistant: Answers.
-        screen: Shows what happens.
-        approve: Asks the person before a tool runs that needs a yes; None where nobody is there.
+    is sent: they would fill a small context, and a tool can be asked again. `approve` is None where
+    nobody is there who could say a yes.
     """
 
     def __init__(

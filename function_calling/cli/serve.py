@@ -97,8 +97,8 @@ def serving(
 
     Args:
         host: Address to listen on.
-        port: The assistant's port; the model's is the next one.
-        environ: The environment that holds the settings.
+        port: The assistant's; the model's is the next one.
+        environ: Holds the settings.
         log: File descriptor for the servers' output; None lets them write to the terminal.
         assistant: Whether the assistant is started too, or the model alone.
 

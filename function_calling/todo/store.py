@@ -13,8 +13,6 @@ from function_calling.errors import SettingsError, ToolError, shown
 LONGEST_TITLE = 200
 MOST_NAMED = 25
 
-IN_MEMORY = ":memory:"
-
 # AUTOINCREMENT: the id of a task that was deleted never comes to mean another one.
 _TABLE = """\
 CREATE TABLE IF NOT EXISTS tasks (
@@ -53,7 +51,7 @@ class TodoStore:
 
     def __init__(self, path: str = "", patience: float = 5.0) -> None:
         self._lock = Lock()
-        place = str(Path(path).expanduser()) if path else IN_MEMORY
+        place = str(Path(path).expanduser()) if path else ":memory:"
         try:
             # Autocommit: each transaction below begins where it says so.
             self._connection = sqlite3.connect(
@@ -139,22 +137,17 @@ def _checked(title: str) -> str:
 
 
 def _all(connection: sqlite3.Connection) -> list[Task]:
-    return [_task(row) for row in connection.execute(f"{_SELECT} ORDER BY done, id")]
+    rows = connection.execute(f"{_SELECT} ORDER BY done, id")
+    return [Task(id, title, bool(done), created) for id, title, done, created in rows]
 
 
 def _find(connection: sqlite3.Connection, id: int) -> Task:
     """The task with this id, or an error that names those that there are."""
-    # SQLite's integers have 64 bits, and Python's binding refuses any more.
-    known = id.bit_length() < 64
-    row = connection.execute(f"{_SELECT} WHERE id = ?", (id,)).fetchone() if known else None
-    if row:
-        return _task(row)
-    there = [f"{task.id} ({task.title})" for task in _all(connection)]
+    tasks = _all(connection)
+    for task in tasks:
+        if task.id == id:
+            return task
+    there = [f"{task.id} ({task.title})" for task in tasks]
     more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
     told = f"the tasks are: {', '.join(there[:MOST_NAMED])}{more}" if there else "the list is empty"
     raise ToolError(f"There is no task {id}: {told}.")
-
-
-def _task(row: tuple[int, str, int, str]) -> Task:
-    id, title, done, created = row
-    return Task(id, title, bool(done), created)

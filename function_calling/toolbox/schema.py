@@ -182,8 +182,9 @@ def _member(
         raise TypeError(f"{tool}({parameter}): wanted an argument with a name.")
     if name not in hints:
         raise TypeError(f"{tool}({name}): wanted a type hint.")
+    told: dict[str, Any] = {"description": meanings[name]} if name in meanings else {}
     default = ... if parameter.default is parameter.empty else parameter.default
-    return hints[name], Field(default=default, alias=name, description=meanings.get(name))
+    return hints[name], Field(default=default, alias=name, **told)
 
 
 def _members(text: str) -> dict[str, Any]:

@@ -60,16 +60,6 @@ def test_a_taken_port_is_named(
     assert "PORT: can't listen" in refused([*command, "--port", "99999"], capsys)
 
 
-@pytest.mark.parametrize("tools", ["magic", "todo,"])
-def test_a_chat_names_tools_that_there_are_not(
-    tools: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before it asks anybody."""
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://{HOST}:{free_port()}")
-    monkeypatch.setenv("TODO_DB", "/nowhere/todo.db")
-    assert "TO" in refused(["chat", "--tools", tools, "hello"], capsys)
-
-
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [

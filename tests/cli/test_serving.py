@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import httpx2
@@ -147,17 +146,6 @@ def run_client(server: Server, code: str) -> str:
         code = code.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{port}")
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-def test_eight_clients_at_once_get_an_answer_each(server: Server) -> None:
-    """Their own, with more clients than slots."""
-    amounts = range(11, 19)
-    queries = [f"Convert {amount} US dollars to euros" for amount in amounts]
-    with ThreadPoolExecutor(8) as pool:
-        answers = [response.text for response in pool.map(server.exchange, queries)]
-    for amount, answer in zip(amounts, answers, strict=True):
-        wanted = (amount * Decimal("3.14159")).quantize(Decimal("0.01"), ROUND_HALF_UP)
-        assert str(wanted) in answer
 
 
 def test_closing_a_chat_stops_the_loop_and_the_engine(server: Server) -> None:

@@ -79,9 +79,7 @@ def test_openais_variables_name_the_server_together() -> None:
 @pytest.mark.parametrize(
     ("url", "base_url"),
     [
-        ("http://127.0.0.1:3001", "http://127.0.0.1:3001/v1/"),
         ("http://127.0.0.1:3001/", "http://127.0.0.1:3001/v1/"),
-        ("http://127.0.0.1:3001/v1", "http://127.0.0.1:3001/v1/"),
         ("https://host/openai/v1/", "https://host/openai/v1/"),
         ("https://host/v1beta/openai", "https://host/v1beta/openai/"),
         ("file:///run/llama.sock", "http://llama/v1/"),

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,8 @@ from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import todo_tools
-from function_calling.toolbox.tool_sets import CLOSING, ToolSet, join, load_tool_sets
-from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
+from function_calling.toolbox.tool_sets import CLOSING, ToolSet, load_tool_sets
+from function_calling.toolbox.toolbox import Toolbox
 from tools import currency_tools
 
 MODULE = '''
@@ -50,19 +52,27 @@ forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first
 '''
 
 
-def load(chosen: str, opened: list[str] | None = None) -> ToolSet:
-    """The sets chosen, of ours and of the module; ours note when they are made."""
-    opened = [] if opened is None else opened
+OPENED = ExitStack()
+"""Closes the stores of a test."""
 
-    def currency() -> ToolSet:
-        opened.append("currency")
-        return currency_tools(Settings())
 
-    def todo() -> ToolSet:
-        opened.append("todo")
-        return todo_tools(TodoStore())
+def todo() -> ToolSet:
+    """Our own tools, which hold something."""
+    store = TodoStore()
+    OPENED.callback(store.close)
+    return todo_tools(store)
 
-    return load_tool_sets(chosen, {"currency": currency, "todo": todo})
+
+def load(chosen: str) -> ToolSet:
+    """The sets chosen, of ours and of the module."""
+    return load_tool_sets(chosen, {"currency": lambda: currency_tools(Settings()), "todo": todo})
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close what was opened."""
+    with OPENED:
+        yield
 
 
 @pytest.fixture
@@ -81,7 +91,7 @@ async def test_one_tool_turns_away_what_no_set_is_for() -> None:
     tools = load("currency, todo")
     toolbox = Toolbox(tools.functions)
     assert list(toolbox.descriptions) == [
-        *("convert_currency", "calculate", "create_task", "list_tasks", "update_task"),
+        *("convert_currency", "calculate", "list_tasks", "create_task", "update_task"),
         *("delete_task", "reply_without_tool"),
     ]
     about = "converting money or to-do tasks"
@@ -133,12 +143,11 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
         ("", "TOOLS='': wanted currency, todo or module:attribute, divided by commas."),
         ("todos", "TOOLS names 'todos': wanted currency, todo or module:attribute"),
         ("{my}:", "TOOLS names '{my}:': wanted currency, todo or module:attribute"),
-        (":weather", "TOOLS names ':weather': wanted currency, todo or module:attribute"),
-        ("no_such_module:x", "the module no_such_module can't be imported from "),
-        ("{my}:wether", "TOOLS names '{my}:wether': the module {my} has no wether."),
-        ("{my}:Clock", "wanted a function, an object with public methods, or a ToolSet."),
+        ("no_such_module:x", "(ModuleNotFoundError: No module named 'no_such_module')"),
+        ("{my}:wether", "has no attribute 'wether'"),
+        ("{my}:Clock", "neither a function, nor an object with public methods, nor a ToolSet"),
         ("{my}:undocumented", "undocumented has no docstring"),
-        ("todo,todo", "TOOLS='todo,todo': Two tools are called create_task"),
+        ("todo,todo", "TOOLS='todo,todo': Two tools are called list_tasks"),
     ],
 )
 def test_a_wrong_choice_ends_the_start(my_tools: str, chosen: str, wrong: str) -> None:
@@ -149,46 +158,19 @@ def test_a_wrong_choice_ends_the_start(my_tools: str, chosen: str, wrong: str) -
 
 
 def test_a_module_that_fails_is_named_with_its_error(my_tools: str) -> None:
-    """And nothing of ours was opened for nothing; nor is a set that is not chosen."""
+    """And nothing of ours was opened for nothing."""
     Path(f"{my_tools}.py").write_text("1 / 0")
-    opened: list[str] = []
-    with pytest.raises(SettingsError, match=r"can't be imported from .* \(ZeroDivisionError: "):
-        load(f"todo,{my_tools}:weather", opened)
-    assert opened == []
-    load("currency", opened)
-    assert opened == ["currency"]
-
-
-def test_closing_reaches_every_set() -> None:
-    """Those that hold nothing have nothing to close."""
-    closed: list[int] = []
-    sets = [ToolSet(functions=[], close=lambda n=n: closed.append(n)) for n in (1, 2)]
-    join([sets[0], ToolSet(functions=[]), sets[1]]).close()
-    assert closed == [1, 2]
+    ours = {"todo": lambda: pytest.fail("a list was opened")}
+    with pytest.raises(SettingsError, match=r"\(ZeroDivisionError: "):
+        load_tool_sets(f"todo,{my_tools}:weather", ours)
 
 
 def test_a_store_is_closed_where_the_choice_is_wrong(tmp_path: Path) -> None:
     """Whoever reads the error may move the file."""
     store = TodoStore(str(tmp_path / "todo.db"))
-    with pytest.raises(SettingsError, match="Two tools are called create_task"):
+    with pytest.raises(SettingsError, match="Two tools are called list_tasks"):
         load_tool_sets("todo,todo", {"todo": lambda: todo_tools(store)})
     assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
-
-
-def test_a_sets_own_way_out_is_used_where_it_is_alone() -> None:
-    """It knows best what to say."""
-
-    def help_out() -> FinalAnswer:
-        """Say what can be asked."""
-        return FinalAnswer("Ask for the time.")
-
-    def now() -> str:
-        """Tell the time."""
-        return "12:00"
-
-    tools = join([ToolSet(functions=[now], topic="the time", reply_without_tool=help_out)])
-    assert tools.functions == [now, help_out]
-    assert "If the message is not about the time, call help_out." in tools.system_prompt
 
 
 def test_the_tools_fit_a_small_models_context() -> None:

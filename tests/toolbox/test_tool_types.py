@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal, NotRequired, Optional
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr, computed_field
-from typing_extensions import TypedDict
 
 from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import FunctionSchema, Said
@@ -38,13 +37,6 @@ class Leg(BaseModel):
     done: bool = False
     when: date | None = None
     next: "Leg | None" = None
-
-
-class Entry(TypedDict):
-    """A line of a book."""
-
-    name: str
-    amount: NotRequired[Decimal]
 
 
 def tool(hint: Any, *default: Any) -> Callable[..., Any]:
@@ -121,39 +113,21 @@ def test_types_are_written_out_without_titles_or_references(hint: Any, shown: An
     assert properties(tool(hint)) == {"v": shown}
 
 
-def test_a_type_that_contains_itself_keeps_its_definition() -> None:
-    """Written out, it would never end."""
-    parameters = FunctionSchema(tool(Leg)).parameters
-    inner = parameters["properties"]["v"]["properties"]["next"]["anyOf"][0]
-    assert inner == {"$ref": "#/$defs/Leg"}
-    assert "Leg" in parameters["$defs"]
-
-
 @pytest.mark.parametrize(
     ("hint", "written", "value"),
     [
-        (str, '"5"', "5"),
         (int, "5.0", 5),
         (int, "1e3", 1000),
-        (int | None, "null", None),
-        (float, "1", 1.0),
         (bool, '"false"', False),
-        (bool, "1", True),
         (bool | int, "true", True),
         (Decimal, "0.1000000000000000000000000001", Decimal("0.1000000000000000000000000001")),
-        (Optional[Decimal], "1.10", Decimal("1.10")),  # noqa: UP045 - the old spelling too
-        (dict[str, Decimal], '{"a": 0.10}', {"a": Decimal("0.10")}),
         (Any, '{"a": [0.10]}', {"a": [Decimal("0.10")]}),
         (Color, '"red"', Color.RED),
         (date, '"2026-01-31"', date(2026, 1, 31)),
-        (time, '"18:30"', time(18, 30)),
         (datetime, '"2026-01-31T18:30:00Z"', datetime(2026, 1, 31, 18, 30, tzinfo=UTC)),
         (timedelta, '"PT1H30M"', timedelta(hours=1.5)),
         (Point, '{"x": 1, "y": 0.10}', Point(1, Decimal("0.10"))),
-        (Leg, '{"km": 1.10}', Leg(km=Decimal("1.10"))),
-        (Entry, '{"name": "a", "amount": 0.10}', {"name": "a", "amount": Decimal("0.10")}),
         (tuple[int, str], '[1, "a"]', (1, "a")),
-        (set[str], '["a", "a"]', {"a"}),
         (Leg | Point, '{"x": 1}', Point(1)),
         (Annotated[int, Said()], '"5"', 5),
     ],
@@ -170,22 +144,18 @@ async def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, 
     ("hint", "written", "problem"),
     [
         (int | None, "true", "v=true is wrong: wanted a number"),
-        (float, "false", "v=false is wrong: wanted a number"),
         (tuple[int, bool], "[true, true]", "v.0=true is wrong: wanted a number"),
         (Point | None, '{"x": true}', "v.x=true is wrong: wanted a number"),
         (int, "1.5", "v=1.5 is wrong: input should be a valid integer"),
-        (float, "1e400", "is wrong: input should be a finite number"),
-        (bool, "2", "v=2 is wrong: input should be a valid boolean"),
         (str, "5", "v=5 is wrong: input should be a valid string"),
         (Color, '"RED"', "v=\"RED\" is wrong: input should be 'red' or 'blue'"),
         (date | None, "0", "v=0 is wrong: wanted a date like 2026-01-31"),
-        (date, '"tomorrow"', 'v="tomorrow" is wrong: wanted a date like 2026-01-31'),
         (datetime, "1700000000", "wanted a date and time like 2026-01-31T18:30:00"),
         (time, '"3pm"', 'v="3pm" is wrong: wanted a time like 18:30'),
         (timedelta, "60", "v=60 is wrong: wanted a duration like PT1H30M"),
         (Point, '{"x": 1, "z": 2}', "v.z=2 is no argument"),
         (Leg, '{"km": 1, "next": {"km": 2, "when": 0}}', "v.next.when=0 is wrong: wanted a date"),
-        (Entry, "{}", "v.name is missing"),
+        (Point, "{}", "v.x is missing"),
         (Annotated[int, Field(le=5)], "7", "v=7 is wrong: input should be less than or equal to 5"),
         (str, '"a", "w": 1', "w=1 is no argument, the arguments are: v"),
         (int, f'"{"x" * 500}"', f'v="{"x" * 79}… is wrong: input should be a valid integer'),
@@ -200,15 +170,6 @@ async def test_what_is_of_another_type_is_told_with_what_was_wanted(
     assert problem in result.content
 
 
-def test_a_default_is_shown_as_the_model_would_write_it() -> None:
-    """Numbers without quotes; one without JSON form may say that nothing was given."""
-    shown = {"km": 2, "done": False, "when": None, "next": None}
-    schema = FunctionSchema(tool(Leg, Leg(km=Decimal(2)))).parameters
-    assert schema["properties"]["v"]["default"] == shown
-    assert "required" not in schema
-    assert properties(tool(int, object())) == {"v": {"type": "integer"}}
-
-
 def counting(n: int) -> Any:
     """Count."""
     yield n
@@ -216,10 +177,6 @@ def counting(n: int) -> Any:
 
 def untyped(thing) -> None:  # type: ignore[no-untyped-def]
     """Lack a type."""
-
-
-def several(*things: int) -> None:
-    """Take any number."""
 
 
 def undocumented(thing: int) -> None:  # noqa: D103 - that is the point
@@ -238,14 +195,11 @@ def misdocumented(thing: int) -> None:
     ("function", "problem"),
     [
         (untyped, "untyped(thing): wanted a type hint"),
-        (several, "several(*things: int): wanted an argument with a name"),
         (undocumented, "undocumented has no docstring"),
         (misdocumented, "documents ['think']"),
         (counting, "counting yields: wanted a function that returns its whole result"),
         (tool(Callable), "give: Cannot generate a JsonSchema"),
-        (tool(object.__subclasses__), "give: Unable to generate pydantic-core schema"),
         (tool("Nowhere"), "give: name 'Nowhere' is not defined"),
-        (lambda: None, "<lambda>: wanted a function with a name"),
         (type("Nameless", (), {"__call__": lambda self: None})(), "wanted a function with a name"),
     ],
 )

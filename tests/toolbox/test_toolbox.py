@@ -4,13 +4,12 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from threading import Event
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from function_calling.errors import ToolError
 from function_calling.toolbox.schema import Said
@@ -59,14 +58,6 @@ async def test_a_function_without_arguments_can_be_called_with_no_text() -> None
         assert (await toolbox.call("now", arguments)).content == "Done."
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**30))
-async def test_any_decimal_survives_the_round_trip(amount: Decimal) -> None:
-    """What the model writes is what the tool gets and what the model reads, digit by digit."""
-    result = await CONVERT.call("convert", f'{{"amount": {amount:f}}}')
-    assert result.value[0] == amount
-    assert result.content == f'[{amount:f}, "CAD"]'
-
-
 async def test_an_unknown_tool_is_answered_with_the_tools_there_are() -> None:
     """The model can choose again; people need not know what else there is."""
     result = await Toolbox([convert, now]).call("exchange", "{}")
@@ -81,10 +72,9 @@ WRONG = "convert was not called: its arguments are wrong."
     ("arguments", "named"),
     [
         ('{"amount": 1,, "to"', 'at character 13, near \'{"amount": 1,, "to"\''),
-        ('{"amount": NaN}', "NaN is no JSON number"),
+        ('{"amount": NaN}', "NaN is out of range"),
         ('"42"', '"42" is no object'),
         ("[" * 100_000, "recursion"),
-        ('{"amount": ' + "1" * 5000 + "}", "limit"),
     ],
 )
 async def test_broken_json_is_answered_with_the_place_and_the_schema(
@@ -127,20 +117,43 @@ async def test_the_advice_of_a_tool_error_is_for_the_model_alone() -> None:
     )
 
 
-async def test_any_other_error_is_told_without_its_trace_and_logged_with_it(
-    caplog: pytest.LogCaptureFixture,
+class Unprintable(Exception):
+    """An error that can't even be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TimeoutError("no reply"), "TimeoutError: no reply"),
+        (SystemExit("bye"), "SystemExit: bye"),
+        (GeneratorExit(), "GeneratorExit"),
+        (Unprintable(), "test_toolbox.Unprintable: <exception str() failed>"),
+    ],
+)
+async def test_whatever_a_tool_raises_is_told(
+    error: BaseException, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The model reads type and message, people that it failed, the operator everything."""
+    """Plain or async: the model reads type and message, the operator the trace."""
+
+    async def wait() -> None:
+        """Fail."""
+        await asyncio.sleep(0)
+        raise error
+
     with caplog.at_level(logging.ERROR):
-        result = await call(giving(TimeoutError("no reply")))
-    assert result.content == "Tool give failed: TimeoutError: no reply"
+        result = await call(giving(error))
+    assert result.content == f"Tool give failed: {text}"
     assert result.told == "Tool give failed; the log says why."
     assert caplog.records[0].exc_info
+    assert (await call(wait)).content == f"Tool wait failed: {text}"
 
 
 async def test_a_tool_that_overruns_is_given_up() -> None:
-    """An async one is cancelled; a thread goes on alone, and nobody waits for it."""
-    cancelled, over = asyncio.Event(), Event()
+    """An async one is cancelled; one that insists, or a thread, goes on alone."""
+    cancelled, enough, over = asyncio.Event(), asyncio.Event(), Event()
 
     async def wait() -> None:
         """Wait for ever."""
@@ -149,18 +162,25 @@ async def test_a_tool_that_overruns_is_given_up() -> None:
         finally:
             cancelled.set()
 
+    async def insist() -> None:
+        """Insist."""
+        while not enough.is_set():
+            with suppress(asyncio.CancelledError):
+                await enough.wait()
+
     @changes_something
     def block() -> None:
         """Block a thread."""
         over.wait()
 
-    toolbox = Toolbox([wait, block])
-    for name in ("wait", "block"):
+    toolbox = Toolbox([wait, insist, block])
+    for name in ("wait", "insist", "block"):
         result = await toolbox.call(name, "{}", time_limit=0.01)
         took = "took longer than 0.01 seconds and was given up"
         assert result.content == f"Tool {name} {took}; whether it did anything is unknown."
         assert (result.ok, result.unsure) == (False, name == "block")
     assert cancelled.is_set()
+    enough.set()
     over.set()
 
 
@@ -172,6 +192,7 @@ async def test_a_tool_that_overruns_is_given_up() -> None:
         ("half a pair \ud83d", "half a pair ?"),
         (FinalAnswer("Closed."), "Closed."),
         (object(), "give was called, but its result (object) has no JSON form."),
+        (iter([1]), "give was called, but its result (list_iterator) has no JSON form."),
         ("元" * 20, "元" * 16 + "\n[Cut: these are the first 50 of 60 bytes.]"),
     ],
 )
@@ -184,17 +205,10 @@ async def test_results_are_told_as_text_or_json(value: Any, text: str) -> None:
     assert result.final == isinstance(value, FinalAnswer)
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        ({"n": 1, "summary": "It is 1."}, "It is 1."),
-        ({"summary": 1}, '{"summary": 1}'),
-        ("It is 1.", "It is 1."),
-    ],
-)
-async def test_a_person_is_told_the_summary_where_there_is_one(value: Any, told: str) -> None:
+async def test_a_person_is_told_the_summary_where_there_is_one() -> None:
     """It is the text under that key."""
-    assert (await call(giving(value))).told == told
+    assert (await call(giving({"n": 1, "summary": "It is 1."}))).told == "It is 1."
+    assert (await call(giving({"summary": 1}))).told == '{"summary": 1}'
 
 
 Marked = Mapping[str, tuple[Said, Any]]
@@ -226,14 +240,3 @@ async def test_marked_arguments_are_traced_before_the_call() -> None:
         "amount": (Said(), Decimal(2)),
     }
     assert toolbox.marked("pay", "{}") == toolbox.marked("sell", "{}") == {}
-
-
-async def test_what_can_not_be_traced_never_reaches_the_function() -> None:
-    """The model reads what the tracing says, people the problem alone."""
-
-    def trace(_name: str, _marked: Marked) -> str:
-        raise ToolError("Which invoice do you mean?", advice="Call list_invoices first.")
-
-    result = await Toolbox([pay]).call("pay", '{"invoice": 7}', trace=trace)
-    assert result.content == "Which invoice do you mean? Call list_invoices first."
-    assert (result.ok, result.told) == (False, "Which invoice do you mean?")
