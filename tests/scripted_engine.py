@@ -75,6 +75,9 @@ class Fills:
     def __init__(self, *tools: str) -> None:
         self.tools = tools
 
+    def __repr__(self) -> str:
+        return f"Fills{self.tools}"
+
 
 @dataclass(frozen=True)
 class Fails:

@@ -143,7 +143,8 @@ class _Turn:
         if self._talk.rounds >= self._agent.max_rounds or self._talk.exhausted:
             return "none"
         # What the model wanted to do, and could not yet, is still to be done.
-        free = self._talk.refused or (self._talk.found and not self._ground.untraced)
+        undone = any(map(self._talk.offered, self._ground.untraced))
+        free = self._talk.refused or (self._talk.found and not undone)
         return "auto" if free else self._agent.first_choice
 
     def stopped(self, error: TimeoutError | ApiError) -> list[ChatEvent]:

@@ -160,12 +160,7 @@ def _named_in_part(words: list[str], index: dict[str, frozenset[str]]) -> frozen
 
 
 def _near(text: str) -> list[str]:
-    """Up to three codes with names that look like `text`.
-
-    The first two letters of a code are a country's (ISO 4217), and hardly mistaken.
-    """
-    if len(text) == 3 and text.isascii():
-        return [code for code in sorted(_tender(date.today())) if code[:2] == text[:2].upper()][:3]
+    """Up to three codes with names that look like `text`; other codes are no typing errors."""
     key, names = _key(_words(text)), _all_names().whole
     # Of the letters the first is the last to be mistaken; to look at all names takes half a second.
     alike = [name for name in names if name[:1] == key[:1] and len(name) > 3]

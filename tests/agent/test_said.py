@@ -52,8 +52,8 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
     )
     assert read[0] == (
         "Which amount do you mean? 4200 is not in your message. convert_currency was not called: "
-        "amount=4200, which the user did not write. The user wrote: 7, 42. Use one of these, or "
-        "make the same call again if you are sure."
+        "amount=4200, which the user did not write. If it follows from what the user wrote, make "
+        "the same call again. The user wrote: 7, 42."
     )
     assert '"131.95"' in read[1]
     assert answer == said
@@ -64,7 +64,7 @@ async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
     ask = *(calls(to_euros(1)), calls(("pay", {"invoice": "A-7"}))), *[says("Which?")] * 2
     read, _ = await asked("Dollars in euros?", *ask)
     assert "The user wrote none: do not guess it" in read[0]
-    assert "Use what the user wrote, word for word, and do not guess it" in read[1]
+    assert "Use what the user wrote, and do not guess" in read[1]
 
 
 async def test_a_tool_that_reads_is_called_where_the_model_insists() -> None:
@@ -80,7 +80,7 @@ async def test_a_tool_that_changes_something_is_never_called_with_it() -> None:
     insists = [calls(("pay", {"invoice": "A-7"}))] * 3
     read, answer = await asked("Pay (A-1), please", *insists, *[says("It is paid.")] * 2)
     assert PAID == []
-    assert "invoice=A-7, which the user did not write. The user wrote: A-1. Use one of " in read[0]
+    assert "invoice=A-7, which the user did not write. The user wrote: A-1." in read[0]
     assert answer == "It is paid. Which invoice do you mean? A-7 is not in your message."
 
 
@@ -168,9 +168,7 @@ async def test_an_id_must_come_from_a_list_that_the_model_has_read() -> None:
     server = ScriptedServer(calls(show, delete), calls(delete), says("Deleted."), says("Deleted."))
     events = await told(agent(server, *tools), user("delete task 2"))
     assert [each.ok for each in events if isinstance(each, ToolResultEvent)] == [True, False, True]
-    assert results(server)[1].endswith(
-        "Call the tool that lists it first, and use what it returns."
-    )
+    assert results(server)[1].endswith("Call the tool that lists it first.")
     assert [task.title for task in store.tasks()] == ["Buy milk"]
     assert "Which id" not in text(events)
     store.close()
