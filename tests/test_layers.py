@@ -16,7 +16,6 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "agent": {"toolbox"},
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
     "cli": {"agent", "toolbox", "tools", "engines", "weights"},
-    "terminal": {"toolbox"},  # until it is a part of cli
 }
 """Each room and what it may import beside itself and what is shared."""
 WIRING = {"__main__", "service", "packing", "benchmarks", "deploy"}

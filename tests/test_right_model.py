@@ -25,9 +25,11 @@ from starlette.testclient import TestClient
 import service
 from benchmarks.exchange_rates import PairRates, pair_rate
 from function_calling.agent.events import DoneEvent, TextEvent, read_event
+from function_calling.agent.grounding import Ground
 from function_calling.agent.numbers import numbers, said
 from function_calling.exchange import arithmetic
 from function_calling.exchange.rates import Rate
+from function_calling.toolbox.schema import Said
 from tools import currency_tools
 
 CASES = [
@@ -178,6 +180,9 @@ def test_what_a_right_model_calls_is_done_and_told(served: Served, case: dict[st
     rates = {pair_rate(source, target) for source, target, _ in model.converted}
     known = results | amounts | rates | {*model.calculated} | said(written) | {Decimal(1)}
     assert all(values & known for values in told)
-    earlier = said("\n".join(case.get("before", [])))
-    for amount in amounts - results - {*model.calculated} - said(written) - earlier:
-        assert f"I took {amount:f} as the amount." in text
+    ground = Ground(
+        [{"role": "user", "content": "\n".join([*case.get("before", []), case["query"]])}]
+    )
+    for amount in amounts - results - {*model.calculated}:
+        if ground.lacks({"amount": (Said(), amount)}):
+            assert f"I took {amount:f} as the amount." in text

@@ -1,7 +1,7 @@
 """The messages of one question and what its tools returned, under the rules of the loop.
 
-- A tool gets two retries. After three failing rounds in a row, or where a rejected call is made
-  again as it was, it is not offered any more, until another tool has found something.
+- A tool gets two retries. After three failing rounds in a row, or where another tool must return a
+  value first, it is not offered any more, until one has found something.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since; nor is one that may have changed something before it failed.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
@@ -61,12 +61,11 @@ class Conversation:
         self._tool_timeout = tool_timeout
         self._results: dict[tuple[str, str], ToolResult] = {}
         self._failures: Counter[str] = Counter()
-        self._rejected: set[tuple[str, str]] = set()
 
     @property
     def found(self) -> bool:
-        """Whether a tool has found something."""
-        return any(each.ok for each in self.ground.results)
+        """Whether a tool has found something; a value that was only computed is nothing yet."""
+        return any(each.ok and not each.derived for each in self.ground.results)
 
     @property
     def calls(self) -> int:
@@ -99,9 +98,6 @@ class Conversation:
         # A reply counts once, so that three wrong calls side by side still leave the retries.
         failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
         self._failures.update(failed)
-        rejected = {key for key, each in new.items() if each.rejected}
-        self._failures.update(dict.fromkeys((k[0] for k in rejected & self._rejected), ALLOWED))
-        self._rejected |= rejected
         # To make the same calls again and nothing else leads nowhere.
         self.exhausted |= not fresh
         results = [self._told(call, new) for call in calls]
@@ -167,11 +163,12 @@ class Conversation:
         if self.found:
             self.exhausted = True
         else:
-            self.settled = self.excuse() if self.ground.results else answer
+            failed = any(not each.ok for each in self.ground.results)
+            self.settled = self.excuse() if failed else answer
 
     def offered(self, name: str) -> bool:
         """Whether the model may still call the tool."""
-        return not self._given_up(name)
+        return not self._given_up(name) and name not in self.ground.blocked
 
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= ALLOWED

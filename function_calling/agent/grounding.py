@@ -45,6 +45,7 @@ _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
 _MOST_OFFERED = 12
 _LONGEST_OFFERED = 100  # characters
+_MOST_VALUES = 100  # of which pairs are looked at
 _SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=1000)
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
@@ -60,17 +61,19 @@ class Ground:
         results: What the calls of this question came to, in order, each call once.
         untraced: For each tool that changes something and was not called because a value does
             not occur, what people are told of it.
+        blocked: The tools that need a value which another tool must return first.
     """
 
     def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
         self.results: list[ToolResult] = []
         self.untraced: dict[str, str] = {}
+        self.blocked: set[str] = set()
         self._question = str(messages[-1]["content"])
         written = [each["content"] for each in messages if each["role"] == "user"]
         told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
         returned = [each["content"] for each in messages if each["role"] == "tool"]
         self._spoken = "\n".join(written)
-        self._written = said(self._spoken)
+        self._written = _with_hundredths(said(self._spoken))
         self._texts = [_plain(each) for each in written]
         self._told = _values("\n".join(told))
         self._returned = frozenset[Decimal]()
@@ -86,6 +89,7 @@ class Ground:
         self.results.append(result)
         self._given.append(_values_of(arguments))
         if result.ok:
+            self.blocked.clear()
             self._take_in(result.content)
 
     def _take_in(self, content: str) -> None:
@@ -141,6 +145,8 @@ class Ground:
         )
         if changes:
             self.untraced[tool] = problem
+        if listed or any(marked[name][0].numbers for name, _ in lacking):
+            self.blocked.add(tool)
         told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
         told += ", but no tool has returned it yet" if listed else ", which the user did not write"
         again = " If it follows from what the user wrote, make the same call again."
@@ -262,9 +268,9 @@ class Ground:
             found = (leaf.inside for leaf in self._named(name) if leaf.key == name)
             told, none = "Tools returned", "Call the tool that lists it first"
         elif all(isinstance(value, int | float | Decimal) for _, value in lacking):
-            # Words are numbers in some languages and not in others, so digits come first.
-            found = (f"{each:f}" for each in sorted(_values(self._spoken) or self._written))
-            told, none = "The user wrote", "The user wrote none: do not guess it"
+            # As it was written: what a scale or a separator means is the model's to read.
+            found = (number.text for number in numbers(self._spoken))
+            told, none = "The user wrote", "The user wrote no digits"
         else:
             found = _NUMBERED.findall(self._spoken)
             told, none = "The user wrote", "Use what the user wrote, and do not guess"
@@ -292,6 +298,15 @@ def _plain(text: str) -> str:
 
 def _values(text: str) -> frozenset[Decimal]:
     return frozenset[Decimal]().union(*(number.values for number in numbers(text)))
+
+
+def _with_hundredths(values: frozenset[Decimal]) -> frozenset[Decimal]:
+    """The values, and those that two of them make as units and hundredths: nine pounds sixty."""
+    if len(values) > _MOST_VALUES:
+        return values
+    parts = [each for each in values if each < 100 and each % 1 == 0]
+    wholes = [each for each in values if each % 1 == 0]
+    return values | {whole + part / 100 for whole in (*wholes, Decimal(0)) for part in parts}
 
 
 class _Leaf(NamedTuple):

@@ -72,7 +72,7 @@ class ToolResult:
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
         refused: Whether the tool did not run because the yes it needs was not given.
-        rejected: Whether it did not run because of its arguments.
+        derived: Whether it is only a value that was computed, for another call.
     """
 
     content: str
@@ -83,7 +83,7 @@ class ToolResult:
     final: bool = False
     unsure: bool = False
     refused: bool = False
-    rejected: bool = False
+    derived: bool = False
 
     @property
     def told(self) -> str:
@@ -172,7 +172,7 @@ class Toolbox:
             arguments = tool.arguments(arguments_json)
             assumed = trace(name, tool.chosen(arguments)) if trace else ""
         except ToolError as error:
-            return replace(self._failure(str(error), summary=error.problem), rejected=True)
+            return self._failure(str(error), summary=error.problem)
         needs_approval = hasattr(tool.function, "needs_approval")
         if needs_approval and (no := await self._refused(approve, name, arguments)):
             return replace(self._failure(f"{name} was not called: {no}."), refused=True)
@@ -182,7 +182,8 @@ class Toolbox:
             given = f"took longer than {round(time_limit, 2):g} seconds and was given up"
             problem = f"Tool {name} {given}; whether it did anything is unknown."
             return self._failure(problem, begun=name)
-        return replace(result, assumed=assumed if result.ok else "")
+        derived = any(mark.numbers for mark in tool.said.values())
+        return replace(result, assumed=assumed if result.ok else "", derived=derived)
 
     async def _refused(
         self, approve: Approve | None, name: str, arguments: Mapping[str, Any]

@@ -53,7 +53,7 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
     assert read[0] == (
         "Which amount do you mean? 4200 is not in your message. convert_currency was not called: "
         "amount=4200, which the user did not write. If it follows from what the user wrote, make "
-        "the same call again. The user wrote: 7, 42."
+        "the same call again. The user wrote: 42, 7."
     )
     assert '"131.95"' in read[1]
     assert answer == said
@@ -63,7 +63,7 @@ async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
     """It is told so."""
     ask = *(calls(to_euros(1)), calls(("pay", {"invoice": "A-7"}))), *[says("Which?")] * 2
     read, _ = await asked("Dollars in euros?", *ask)
-    assert "The user wrote none: do not guess it" in read[0]
+    assert read[0].endswith("make the same call again. The user wrote no digits.")
     assert "Use what the user wrote, and do not guess" in read[1]
 
 
