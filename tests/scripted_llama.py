@@ -11,7 +11,7 @@ from scripted_engine import chatml_model
 
 import service
 from function_calling.chat_model import ChatModel
-from function_calling.messages import Alternative, JsonSlot, Piece, Sampling
+from function_calling.messages import Alternative, JsonSlot, OneOf, Piece, Sampling
 from function_calling.settings import Settings
 
 ARGUMENTS = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
@@ -47,9 +47,17 @@ class Converts:
 
 
 def _call(alternative: Alternative) -> str:
-    return "".join(
-        json.dumps(ARGUMENTS) if isinstance(part, JsonSlot) else str(part) for part in alternative
-    )
+    """The first of all that is allowed, and no call behind it."""
+    text = ""
+    for part in alternative:
+        match part:
+            case JsonSlot():
+                text += json.dumps(ARGUMENTS)
+            case OneOf():
+                text += _call(part.alternatives[0])
+            case str():
+                text += part
+    return text
 
 
 def _load(_: Settings) -> ChatModel:
