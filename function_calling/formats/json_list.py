@@ -29,7 +29,7 @@ JSON_LIST = replace(
         "To call functions, answer with one JSON list that holds a JSON object with function name "
         "and arguments for each call:\n"
         '[{"name": <function-name>, "arguments": <args-json-object>}, ...]\n'
-        "If no function fits, or the results hold all that is asked for, answer in words."
+        "If no function fits, answer in words."
     ),
     calls_open="[",
     call_open="",
