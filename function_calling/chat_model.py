@@ -146,6 +146,8 @@ class ChatModel:
         if choice.mode == "auto" and messages[-1]["role"] == "tool":
             turn.answered = _answered(messages)
             turn.reminded = render(form, self.template, messages, tools, reminded=True)
+            if form.reminds_always:
+                turn.prompt = turn.reminded
         return turn
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:

@@ -28,12 +28,12 @@ JSON_LIST = replace(
         "<tools>\n{tools}\n</tools>\n\n"
         "To call functions, answer with one JSON list that holds a JSON object with function name "
         "and arguments for each call:\n"
-        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]\n'
-        "If no function fits, answer in words."
+        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]'
     ),
     calls_open="[",
     call_open="",
     call_close="}",
     call_separator=", ",
     calls_close="]",
+    reminds_always=True,
 )
