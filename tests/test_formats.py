@@ -175,7 +175,7 @@ def test_several_calls_are_shown_in_the_list_that_the_model_is_asked_for() -> No
     ]
     text = prompt(JSON_LIST, CHATML, history, (TODAY,))
     system, _, assistant, results, _ = text.split("<|im_end|>\n")
-    assert '\n[{"name": <function-name>, "arguments": <args-json-object>}, ...]\n' in system
+    assert '\n[{"name": <function-name>, "arguments": <args-json-object>}, ...]' in system
     assert assistant == (
         '<|im_start|>assistant\n[{"name": "convert", "arguments": {"amount": 42}}, '
         '{"name": "today", "arguments": {}}]'
