@@ -53,6 +53,13 @@ class Server:
                 assert self.process.poll() is None, self.log.read_text()
                 time.sleep(0.2)
 
+    def wait_shown(self, text: str) -> None:
+        """Wait until the log holds `text`; the server greets a moment after it is ready."""
+        end = time.monotonic() + 60
+        while text not in self.log.read_text():
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.1)
+
     def exchange(self, query: str) -> httpx2.Response:
         """Post a query to the assistant."""
         return httpx2.post(f"{self.assistant}/exchange", json={"query": query}, timeout=300)
@@ -92,10 +99,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_serve_answers_the_documented_query_in_one_sentence(server: Server) -> None:
     """As the README's curl asks it; the terminal shows what runs, and a curl for each door."""
+    server.wait_shown(f"{server.assistant}/exchange")
+    server.wait_shown(f"{server.v1}/v1/chat/completions")
     shown = server.log.read_text()
     assert shown.startswith("The embedded model Qwen2.5-Coder-1.5B runs on this machine's CPU.")
-    assert f"{server.assistant}/exchange" in shown
-    assert f"{server.v1}/v1/chat/completions" in shown
     response = server.exchange(QUERY)
     assert response.status_code == 200
     assert "131.95" in response.text
