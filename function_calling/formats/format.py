@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from function_calling.formats.arguments import JsonArguments, Schema, Spelling
-from function_calling.formats.literals import parse_value
+from function_calling.formats.arguments import JsonArguments, Schema, Spelling, parse_value
 from function_calling.messages import Alternative, Tool
 
 
@@ -40,9 +39,6 @@ class Format:
         calls_end: What a model may write behind that instead of ending its turn.
         call_starts: Regular expressions for every spelling that begins a call, however models
             vary it; `\\L<names>` stands for the offered names, the group `name` for a name read.
-        next_starts: The same for a call behind another, where it differs.
-        closers: A regular expression for what may stand behind a call's arguments.
-        whole_object: Whether name and arguments stand in one object of JSON.
         steps: Whether text and calls follow the scheme of thought, action and observation.
         result: How a tool's result is written; `{content}` stands for it.
         result_role: The role whose turn carries results; the assistant's own goes on behind them.
@@ -73,9 +69,6 @@ class Format:
     calls_close: str = ""
     calls_end: str = ""
     call_starts: tuple[str, ...]
-    next_starts: tuple[str, ...] = ()
-    closers: str
-    whole_object: bool = False
     steps: bool = False
     result: str = "{content}"
     result_role: str
