@@ -44,12 +44,12 @@ def render(options: argparse.Namespace) -> int:
 
 def parse(options: argparse.Namespace) -> int:
     """Print the content and the calls that `/v1` makes of a text; the exit status."""
-    body = _with_tools(options.tools, read_input(options.tools))
-    text = read_input(options.text).decode(errors="replace")
+    form, template = chosen(options)
+    tools, text = read_input(options.tools), read_input(options.text).decode(errors="replace")
     try:
-        events, played = Bench(body, *chosen(options)).play(text)
-    except RequestError as error:
-        raise SettingsError(f"{options.tools}: {error.message}") from error
+        events, played = Bench(_with_tools(tools), form, template).play(text)
+    except (ValueError, RequestError) as error:
+        raise SettingsError(f"{options.tools}: {error}") from error
     content = "".join(each.text for each in events if isinstance(each, TextDelta))
     print(content, end="\n" if content and not content.endswith("\n") else "")
     for each in events:
@@ -86,17 +86,19 @@ def read_input(name: str) -> bytes:
         ) from error
 
 
-def _with_tools(name: str, content: bytes) -> bytes:
-    """A request with the tools of a file: OpenAI's list, or another request that holds some."""
+def _with_tools(content: bytes) -> bytes:
+    """A request with the tools of a list, or of another request.
+
+    Raises:
+        ValueError: There is no JSON, or none with tools.
+    """
     try:
         values = from_json(content)
-    except ValueError as error:
-        raise SettingsError(f"{name} is not JSON: {error}.") from error
+    except ValueError:
+        values = content.decode(errors="replace")
     body = {"tools": values} if isinstance(values, list) else values
     if not isinstance(body, dict) or not body.keys() & {"tools", "functions"}:
-        raise SettingsError(
-            f"{name} is {shown(values)}; wanted a list of tools, or a request with `tools`."
-        )
+        raise ValueError(f"{shown(values)}: wanted a list of tools, or a request with `tools`.")
     tools = {key: body[key] for key in ("tools", "functions") if key in body}
     return json.dumps({"messages": [{"role": "user"}], **tools}).encode()
 

@@ -18,7 +18,7 @@ _BYTES = LLTokenizer("byte")
 
 
 class Recording:
-    """The engine; see `Engine`.
+    """See `Engine`.
 
     Args:
         text: What a model wrote.

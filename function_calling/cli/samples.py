@@ -73,7 +73,8 @@ def samples(line: bytes, form: Format, template: ChatTemplate) -> list[Sample]:
     messages, tools = conversation(chat.messages), chat.offered_tools()
     schemas = {tool.name: _enforceable(tool) for tool in tools}
     for index, (message, told) in enumerate(zip(messages, chat.messages, strict=True)):
-        place, message["weight"] = f"messages[{index}]", told.get("weight", 1)
+        place, weight = f"messages[{index}]", told.get("weight")
+        message["weight"] = 1 if weight is None else weight
         if message["weight"] not in (0, 1):
             raise RequestError(
                 f"{place}.weight={shown(message['weight'])}: wanted 0 or 1.", param="messages"
@@ -108,32 +109,27 @@ def _check_call(
     """A model must not learn calls that can't be made, or that `/v1` reads otherwise."""
     name, arguments = call["name"], call["arguments"]
     if name not in schemas:
+        wanted = ", ".join(schemas) or "none are given"
         raise RequestError(
-            f"{place}.name={shown(name)}: wanted one of the tools: "
-            f"{', '.join(schemas) or 'none are given'}.",
-            param="messages",
+            f"{place}.name={shown(name)}: wanted one of the tools: {wanted}.", param="messages"
         )
-    try:
-        recorded = json.loads(arguments)
-    except (ValueError, RecursionError):
-        recorded = None
-    if not isinstance(recorded, dict):
-        raise RequestError(
-            f"{place}.arguments={shown(arguments)}: wanted an object as JSON.", param="messages"
-        )
-    head = form.calls_open + form.call_head((name,))
-    calls = CallList(form, (name,), (name,), schemas, most=1)
     written = form.calls([(name, arguments)])
-    read = [
-        json.loads(told) for _, told in (*calls.feed(written.removeprefix(head)), *calls.finish())
-    ]
-    if json.dumps(read) != json.dumps([recorded]):
+    reader = CallList(form, (name,), (name,), schemas, most=1)
+    behind = written.removeprefix(form.calls_open + form.call_head((name,)))
+    read = [json.loads(each) for _, each in (*reader.feed(behind), *reader.finish())]
+    if json.dumps(read) != json.dumps([_json(arguments)]):
         raise RequestError(
-            f"{place}.arguments={shown(arguments)}: {form.name} writes {shown(written)}, which is "
-            f"read as {shown(read)}; wanted arguments that the tool declares and that this format "
-            "can spell.",
+            f"{place}.arguments={shown(arguments)}: wanted an object as JSON that {form.name} can "
+            f"spell under the tool's schema; {shown(written)} is read as {shown(read)}.",
             param="messages",
         )
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

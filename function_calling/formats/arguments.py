@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import Any, NoReturn, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from function_calling.errors import RequestError
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
@@ -31,8 +31,11 @@ class Spelling(Protocol):
         """
         ...
 
-    def write(self, arguments: dict[str, Any]) -> str:
-        """Arguments as this spelling has them."""
+    def write(self, arguments: str) -> str:
+        """Arguments, told as JSON, as this spelling has them.
+
+        A history may hold some that are no object; the model is then shown their text.
+        """
         ...
 
     def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
@@ -56,9 +59,9 @@ class JsonArguments:
         """See `Spelling.slots`."""
         return (JsonSlot(dict(schema)),)
 
-    def write(self, arguments: dict[str, Any]) -> str:
+    def write(self, arguments: str) -> str:
         """See `Spelling.write`."""
-        return to_json(arguments)
+        return arguments
 
     def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
         """See `Spelling.read_slots`."""
@@ -79,9 +82,12 @@ class KeywordArguments:
         """See `Spelling.slots`: required keywords first, each other one or not."""
         return _properties_written(schema, _keywords)
 
-    def write(self, arguments: dict[str, Any]) -> str:
+    def write(self, arguments: str) -> str:
         """See `Spelling.write`."""
-        return ", ".join(f"{name}={to_json(value)}" for name, value in arguments.items())
+        values = _object(arguments)
+        if values is None:
+            return arguments
+        return _COMMA.join(f"{name}={_to_json(value)}" for name, value in values.items())
 
     def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
         """See `Spelling.read_slots`."""
@@ -93,7 +99,7 @@ class KeywordArguments:
             if not text.startswith(_COMMA, end):
                 break
             start = end + len(_COMMA)
-        return to_json(values), end
+        return _to_json(values), end
 
 
 _Slots: TypeAlias = list[tuple[str, JsonSlot]]
@@ -148,11 +154,14 @@ class TaggedArguments:
         """See `Spelling.slots`: required tags first, each other one or not."""
         return _properties_written(schema, partial(_tags, _texts(schema)))
 
-    def write(self, arguments: dict[str, Any]) -> str:
+    def write(self, arguments: str) -> str:
         """See `Spelling.write`."""
+        values = _object(arguments)
+        if values is None:
+            return arguments
         return "".join(
-            f"<parameter={name}>\n{value if isinstance(value, str) else to_json(value)}{_TAG_CLOSE}"
-            for name, value in arguments.items()
+            _tag_open(name) + (it if isinstance(it, str) else _to_json(it)) + _TAG_CLOSE
+            for name, it in values.items()
         )
 
     def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
@@ -170,7 +179,7 @@ class TaggedArguments:
             if not text.startswith(_TAG_CLOSE, end):
                 raise ValueError("half a parameter")
             start = end + len(_TAG_CLOSE)
-        return to_json(values), start
+        return _to_json(values), start
 
 
 def _texts(schema: Schema) -> dict[str, Schema]:
@@ -245,7 +254,7 @@ def _properties_written(
     for branch in _branches(schema):
         required = dict.fromkeys(branch.get("required", ()))
         each = {
-            name: {**it, **definitions} if '"$ref"' in to_json(it) else it
+            name: {**it, **definitions} if '"$ref"' in _to_json(it) else it
             for name, it in _properties(branch).items()
         }
         optional = {name: it for name, it in each.items() if name not in required}
@@ -307,35 +316,25 @@ def _branches(schema: Schema) -> list[Schema]:
     return [schema]
 
 
-def parse_value(text: str) -> Any:
-    """The value of a text in a history: JSON, or a literal of Python, as some models write it.
-
-    Raises:
-        ValueError: It is neither.
-    """
+def _object(text: str) -> dict[str, Any] | None:
+    """The object in a history's text: JSON, or Python as some models write it; None if neither."""
     try:
-        value = json.loads(text, strict=False, parse_constant=_refuse)
+        value = _value(text)
+        # Half a surrogate pair is no text, and an infinite number is no JSON.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError):
-        value = _python(text)
-    # Half a surrogate pair is no text, and an infinite number is no JSON.
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    return value
+        return ast.literal_eval(text.strip())
 
 
-def _python(text: str) -> Any:
-    try:
-        value = ast.literal_eval(text.strip())
-        json.dumps(value)
-    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
-        raise ValueError(f"no value: {text[:80]!r}") from error
-    return value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-def to_json(value: Any) -> str:
+def _to_json(value: Any) -> str:
     """The value as JSON, with its characters as they are."""
     return json.dumps(value, ensure_ascii=False)
 

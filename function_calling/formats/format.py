@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from function_calling.formats.arguments import JsonArguments, Schema, Spelling, parse_value
+from function_calling.formats.arguments import JsonArguments, Schema, Spelling
 from function_calling.messages import Alternative, Tool
 
 
@@ -81,21 +81,12 @@ class Format:
 
     def calls(self, calls: Sequence[tuple[str, str]]) -> str:
         """The text of one turn's calls, each a name and its arguments as JSON."""
+        space = " " if self.before_arguments.endswith(":") else ""
         written = (
-            self.call_head((name,), index) + self._arguments(arguments) + self.call_close
-            for index, (name, arguments) in enumerate(calls)
+            self.call_head((name,), index) + space + self.arguments.write(told) + self.call_close
+            for index, (name, told) in enumerate(calls)
         )
         return self.calls_open + self.call_separator.join(written) + self.calls_close
-
-    def _arguments(self, arguments: str) -> str:
-        """A history may hold arguments that are no object; the model is then shown their text."""
-        if isinstance(self.arguments, JsonArguments):
-            return (" " if self.before_arguments.endswith(":") else "") + arguments
-        try:
-            values = parse_value(arguments)
-        except ValueError:
-            return arguments
-        return self.arguments.write(values) if isinstance(values, dict) else arguments
 
     def before_call(self, written: str) -> str:
         """What parts the first call from the text that the turn already holds."""

@@ -428,9 +428,9 @@ def test_bytes_that_are_no_text_are_shown_as_such(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("nothing", "is not JSON"),
-        ("42", "is 42; wanted a list of tools"),
-        ('{"messages": []}', 'is {"messages": []}; wanted a list of tools'),
+        ("nothing", '"nothing": wanted a list of tools'),
+        ("42", "42: wanted a list of tools"),
+        ('{"messages": []}', '{"messages": []}: wanted a list of tools'),
         ("[7]", "tools=7"),
         ('[{"name": ""}]', 'tools[0].name="": wanted a name'),
         ('[{"name": "f", "parameters": {"properties": 7}}]', "Tool f: "),

@@ -366,7 +366,7 @@ def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
         ),
         (
             [user("Hi"), said("", ("a", "weather", {"the city": "Oslo"}))],
-            'arguments="{\\"the city\\": \\"Oslo\\"}": pythonic writes "[weather(the city=',
+            "wanted an object as JSON that pythonic can spell under the tool's schema; ",
         ),
     ],
 )
