@@ -163,9 +163,10 @@ class Bench:
             yield f"constraint behind the prompt: {what}", grammar(sampling.constraint)
         begun: dict[str, str] = {}
         for name in self._callable if self._choice.mode == "auto" else ():
-            written, sampling = self.play(self._form.calls([(name, "{}")]))[1].given[-1]
-            behind = json.dumps(written.removeprefix(prompt), ensure_ascii=False)
-            begun[behind] = grammar(sampling.constraint)
+            for written, how in self.play(self._form.calls([(name, "{}")]))[1].given[1:]:
+                if how.constraint:
+                    behind = json.dumps(written.removeprefix(prompt), ensure_ascii=False)
+                    begun[behind] = grammar(how.constraint)
         for behind, rules in begun.items():
             yield f"constraint once a call begins, behind {behind}", rules
         offered = [tool for tool in self._tools if tool.name in self._choice.names]
