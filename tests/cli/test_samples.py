@@ -365,6 +365,13 @@ def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
             'messages[1].tool_calls[0].function.arguments="[1]": wanted an object as JSON',
         ),
         (
+            [
+                user("Hi"),
+                {"role": "assistant", "function_call": {"name": "news", "arguments": "x"}},
+            ],
+            'messages[1].tool_calls[0].function.arguments="x": wanted an object as JSON',
+        ),
+        (
             [user("Hi"), said("", ("a", "weather", {"the city": "Oslo"}))],
             "wanted an object as JSON that pythonic can spell under the tool's schema; ",
         ),
