@@ -113,11 +113,12 @@ def _check_call(
         raise RequestError(
             f"{place}.name={shown(name)}: wanted one of the tools: {wanted}.", param="messages"
         )
-    written = form.calls([(name, arguments)])
-    reader = CallList(form, (name,), (name,), schemas, most=1)
-    behind = written.removeprefix(form.calls_open + form.call_head((name,)))
-    read = [json.loads(each) for _, each in (*reader.feed(behind), *reader.finish())]
-    if json.dumps(read) != json.dumps([_json(arguments)]):
+    recorded, written, read = _json(arguments), form.calls([(name, arguments)]), []
+    if isinstance(recorded, dict):
+        reader = CallList(form, (name,), (name,), schemas, most=1)
+        behind = written.removeprefix(form.calls_open + form.call_head((name,)))
+        read = [json.loads(each) for _, each in (*reader.feed(behind), *reader.finish())]
+    if json.dumps(read) != json.dumps([recorded]):
         raise RequestError(
             f"{place}.arguments={shown(arguments)}: wanted an object as JSON that {form.name} can "
             f"spell under the tool's schema; {shown(written)} is read as {shown(read)}.",

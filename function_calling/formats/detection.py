@@ -1,4 +1,4 @@
-"""Where in a growing text does a tool call begin?
+"""Where in a growing text does a tool call begin, and what of the text before it is content?
 
 One detector reads whole replies and streams alike: it lets text through as soon as it can't be
 the beginning of a call any more, and not before.

@@ -347,6 +347,11 @@ def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
         assert samples(line, FORMATS["hermes"], template_file("", "")) == expected
 
 
+def called(arguments: str) -> Message:
+    """A call with these arguments, as older clients tell it."""
+    return {"role": "assistant", "function_call": {"name": "news", "arguments": arguments}}
+
+
 @pytest.mark.parametrize(
     ("messages", "told"),
     [
@@ -364,13 +369,8 @@ def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
             [user("Hi"), said("", ("a", "weather", [1]))],
             'messages[1].tool_calls[0].function.arguments="[1]": wanted an object as JSON',
         ),
-        (
-            [
-                user("Hi"),
-                {"role": "assistant", "function_call": {"name": "news", "arguments": "x"}},
-            ],
-            'messages[1].tool_calls[0].function.arguments="x": wanted an object as JSON',
-        ),
+        ([user("Hi"), called("x")], 'function.arguments="x": wanted an object as JSON'),
+        ([user("Hi"), called("[" * 9000)], 'function.arguments="[[[[[[[[['),
         (
             [user("Hi"), said("", ("a", "weather", {"the city": "Oslo"}))],
             "wanted an object as JSON that pythonic can spell under the tool's schema; ",
