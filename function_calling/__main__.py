@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from function_calling.cli import debug
+from function_calling.cli.debug import STDIN
+from function_calling.cli.samples import learn
 from function_calling.cli.serve import EXAMPLE, ask, serve
 from function_calling.errors import FunctionCallingError
 from function_calling.formats import FORMATS
-from function_calling.workbench import commands
-from function_calling.workbench.inputs import STDIN
 
 __all__ = ["EXAMPLE", "main"]
 
@@ -23,13 +24,13 @@ LLAMA_URL, else the one that `serve` serves, which is started for the chat if ne
 question, or where the terminal is not both input and output, one question is answered: the answer
 goes to stdout, the calls go to stderr, and the exit status is 1 where there is no answer."""
 _RENDER = """\
-Print what a model would be given for a request to /v1/chat/completions: the prompt, each call that
-may be made as literals and slots, and the grammars. No model is loaded. An error is the one that
-/v1 would answer with."""
+Print what a model would be given for a request to /v1/chat/completions: the prompt and the
+grammars. No model is loaded. An error is the one that /v1 would answer with."""
 _PARSE = """\
-Print the content and the calls of a text that a model wrote, as they come; a call is a line
-`call: name {arguments}`. With --tools only the tools there are called. Without, every name in the
-text is taken for a tool's, and the whole text is read before anything is printed."""
+Print the content and the calls that /v1 makes of a text that a model wrote; a call is a line
+`call: name {arguments}`. Behind a call's start the text is followed as far as the grammar of the
+tools' schemas allows; what it forces is written without. Where the text leaves it within a call,
+that call isn't made, and stderr tells where."""
 _SAMPLES = """\
 Turn recorded conversations into training text. Each line that is read is an object of JSON with
 OpenAI's `messages` and `tools`. Each line that is written has `text`, the conversation as serving
@@ -102,15 +103,15 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     told = "show what a model would be given for a request"
-    render = command("render", commands.render, told, _RENDER)
+    render = command("render", debug.render, told, _RENDER)
     _add_input(render, "request", "OpenAI's chat-completions request, as JSON")
     told = "read content and calls out of a model's text"
-    parse = command("parse", commands.parse, told, _PARSE)
+    parse = command("parse", debug.parse, told, _PARSE)
     _add_input(parse, "text", "what a model wrote")
-    told = "a list of OpenAI's tools, or a request that holds `tools`"
-    parse.add_argument("--tools", metavar="FILE", help=told)
+    told = "the tools offered: a list of OpenAI's tools, or a request that holds `tools`"
+    parse.add_argument("--tools", metavar="FILE", required=True, help=told)
     parse.set_defaults(template="")
-    samples = command("samples", commands.learn, "turn conversations into training text", _SAMPLES)
+    samples = command("samples", learn, "turn conversations into training text", _SAMPLES)
     _add_input(samples, "conversations", "a conversation on each line, as JSON")
     for each in (render, parse, samples):
         each.add_argument("--format", choices=FORMATS, metavar="NAME", help=_FORMAT)

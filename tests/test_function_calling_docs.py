@@ -1,7 +1,6 @@
 """`docs/function-calling.md` says what is so: each claim has tests, each list is the code's."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -125,18 +124,6 @@ def test_the_keywords_are_those_of_the_code() -> None:
     assert keywords("Formats enforced") == [name for _, name in KEPT_FORMATS]
     passed_over = keywords("Passed over in silence")
     assert passed_over == [*sorted(ANNOTATIONS), "x-"]
-
-
-def test_the_cases_named_are_those_on_which_others_differ() -> None:
-    """Each stands beside its rule."""
-    differing = [
-        f"{path.stem}/{case['id']}"
-        for path in (ROOT / "tests/calls").glob("*.json")
-        for case in json.loads(path.read_text(encoding="utf-8"))
-        if "peers" in case
-    ]
-    _, *rules = next(each for each in tables() if "rule" in each[0])
-    assert sorted(each for row in rules for each in spans(row[3])) == sorted(differing)
 
 
 def test_a_cell_with_a_letter_has_its_note() -> None:

@@ -18,6 +18,8 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "cli": {"agent", "toolbox", "tools", "engines", "weights"},
 }
 """Each room and what it may import beside itself and what is shared."""
+DEBUGGING = {"debug", "recording", "samples", "template_file"}
+"""The commands in `cli` that look at the model half, and belong to it."""
 WIRING = {"__main__", "service", "packing", "benchmarks", "deploy"}
 DOORS = {
     "bentoml": {"service", "packing"},
@@ -34,6 +36,8 @@ FILES = [*ROOT.glob("*.py"), *(file for name in FOLDERS for file in ROOT.glob(f"
 def room(module: str) -> str:
     """The room in which a module lies."""
     parts = module.removesuffix(".__init__").split(".")
+    if parts[:2] == ["function_calling", "cli"] and parts[2:] and parts[2] in DEBUGGING:
+        return "debugging"
     return parts[1] if parts[0] == "function_calling" and parts[1:] else parts[0]
 
 

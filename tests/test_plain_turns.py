@@ -7,7 +7,6 @@ import pytest
 from scripted_engine import CHATML
 
 from function_calling.formats import FORMATS
-from function_calling.formats.parsing import parse
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import Message, Tool
@@ -57,15 +56,9 @@ def turns(form: str, messages: list[Message], **more: Any) -> list[str]:
     ],
 )
 def test_what_opens_the_calls_of_a_turn_stands_there_once(form: str, turn: str) -> None:
-    """Also behind text, and what is written is read again."""
+    """Also behind text."""
     message = called("Let me see.", "convert", "today")
     assert turns(form, [USER, message])[1] == f"assistant\n{turn}"
-    read = parse(FORMATS[form], TOOLS, turn)
-    assert read.content == "Let me see."
-    assert [(call.name, call.arguments) for call in read.calls] == [
-        ("convert", {"amount": 1}),
-        ("today", {"amount": 1}),
-    ]
 
 
 def test_a_thought_stays_with_the_action_that_it_leads_to() -> None:

@@ -1,27 +1,23 @@
-"""How a call's arguments are spelled. Most families write an object of JSON:
+"""How a call's arguments are spelled: as an object of JSON, as keywords, or in tags.
 
-    {"city": "Oslo", "days": 2}
-
-A spelling writes arguments into a history, reads them from a text, and says which literals and
-slots they are, so that an engine can be held to a schema in it.
+A spelling writes arguments into a history, and says which literals and slots they are, so that an
+engine can be held to a schema in it; what the engine then wrote, it reads.
 """
 
-from collections.abc import Callable, Mapping
+import ast
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from function_calling.errors import RequestError
-from function_calling.formats.literals import (
-    first_json,
-    parse_value,
-    past_space,
-    read_value,
-    to_json,
-)
-from function_calling.messages import Alternative, JsonSlot, OneOf
+from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
 
 Schema: TypeAlias = Mapping[str, Any]
-Found: TypeAlias = tuple[dict[str, Any], int]
-"""Arguments, and where in the text they end."""
+
+_SPACE = re.compile(r"\s*")
+_JSON = json.JSONDecoder()
 
 
 class Spelling(Protocol):
@@ -35,8 +31,11 @@ class Spelling(Protocol):
         """
         ...
 
-    def write(self, arguments: dict[str, Any]) -> str:
-        """Arguments as this spelling has them."""
+    def write(self, arguments: str) -> str:
+        """Arguments, told as JSON, as this spelling has them.
+
+        A history may hold some that are no object; the model is then shown their text.
+        """
         ...
 
     def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
@@ -52,51 +51,190 @@ class Spelling(Protocol):
         """
         ...
 
-    def read(self, text: str, start: int, schema: Schema) -> Found | None:
-        """The arguments that begin at `start`; None while the text is too short to tell.
-
-        Args:
-            text: What a model wrote freely.
-            start: Where the arguments begin.
-            schema: The tool's own; tells text from other values where the spelling doesn't.
-
-        Raises:
-            ValueError: There are no arguments here.
-        """
-        ...
-
 
 class JsonArguments:
-    """An object of JSON; a Python dictionary is read too, or a string that holds either."""
+    """An object of JSON, as most families write it: `{"city": "Oslo", "days": 2}`."""
 
     def slots(self, schema: Schema) -> Alternative:
         """See `Spelling.slots`."""
         return (JsonSlot(dict(schema)),)
 
-    def write(self, arguments: dict[str, Any]) -> str:
+    def write(self, arguments: str) -> str:
         """See `Spelling.write`."""
-        return to_json(arguments)
+        return arguments
 
     def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
         """See `Spelling.read_slots`."""
-        start = past_space(text, start)
-        arguments, end = first_json(text, start)
+        start = _past_space(text, start)
+        arguments, end = _first_json(text, start)
         if not isinstance(arguments, dict):
             raise ValueError("arguments are an object")
         return text[start:end], end
 
-    def read(self, text: str, start: int, schema: Schema) -> Found | None:
-        """See `Spelling.read`."""
-        found = read_value(text, past_space(text, start))
-        if found is None:
-            return None
-        value = parse_value(found[0]) if isinstance(found[0], str) else found[0]
-        if not isinstance(value, dict):
-            raise ValueError("arguments are an object")
-        return value, found[1]
+
+_COMMA = ", "
 
 
-def properties_written(
+class KeywordArguments:
+    """As in a call in Python, with values of JSON: `city="Oslo", days=2`."""
+
+    def slots(self, schema: Schema) -> Alternative:
+        """See `Spelling.slots`: required keywords first, each other one or not."""
+        return _properties_written(schema, _keywords)
+
+    def write(self, arguments: str) -> str:
+        """See `Spelling.write`."""
+        values = _object(arguments)
+        if values is None:
+            return arguments
+        return _COMMA.join(f"{name}={_to_json(value)}" for name, value in values.items())
+
+    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
+        """See `Spelling.read_slots`."""
+        values: dict[str, Any] = {}
+        spelled = {name: f"{name}=" for name in _declared(schema)}
+        end = start
+        while found := name_at(text, start, spelled):
+            values[found[0]], end = _first_json(text, found[1])
+            if not text.startswith(_COMMA, end):
+                break
+            start = end + len(_COMMA)
+        return _to_json(values), end
+
+
+_Slots: TypeAlias = list[tuple[str, JsonSlot]]
+
+
+def _keywords(required: dict[str, Schema], optional: dict[str, Schema]) -> Alternative:
+    always, sometimes = _slots(required), _slots(optional)
+    if always:
+        behind = (part for each in always[1:] for part in _keyword(*each, _COMMA))
+        return (*_keyword(*always[0]), *behind, *_each_or_not(sometimes))
+    return (OneOf(((), _some(sometimes))),) if sometimes else ()
+
+
+def _slots(properties: dict[str, Schema]) -> _Slots:
+    return [(name, JsonSlot(dict(schema))) for name, schema in properties.items()]
+
+
+def _some(optional: _Slots) -> Alternative:
+    """One or more keywords: halves, so that what is written grows little faster than they do."""
+    if len(optional) == 1:
+        return _keyword(*optional[0])
+    first, second = optional[: len(optional) // 2], optional[len(optional) // 2 :]
+    return (OneOf(((*_some(first), *_each_or_not(second)), _some(second))),)
+
+
+def _each_or_not(optional: _Slots) -> Iterator[OneOf]:
+    for each in optional:
+        yield OneOf(((), _keyword(*each, _COMMA)))
+
+
+def _keyword(name: str, slot: JsonSlot, before: str = "") -> Alternative:
+    return f"{before}{name}=", slot
+
+
+_TAG_CLOSE = "\n</parameter>\n"
+
+
+class TaggedArguments:
+    """One tag for each argument, up to the tag that closes the function:
+
+        <parameter=city>
+        Oslo
+        </parameter>
+        <parameter=days>
+        2
+        </parameter>
+
+    Text stands there as it is; every other value is JSON.
+    """
+
+    def slots(self, schema: Schema) -> Alternative:
+        """See `Spelling.slots`: required tags first, each other one or not."""
+        return _properties_written(schema, partial(_tags, _texts(schema)))
+
+    def write(self, arguments: str) -> str:
+        """See `Spelling.write`."""
+        values = _object(arguments)
+        if values is None:
+            return arguments
+        return "".join(
+            _tag_open(name) + (it if isinstance(it, str) else _to_json(it)) + _TAG_CLOSE
+            for name, it in values.items()
+        )
+
+    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
+        """See `Spelling.read_slots`."""
+        values: dict[str, Any] = {}
+        texts = _texts(schema)
+        spelled = {name: _tag_open(name) for name in _declared(schema)}
+        while found := name_at(text, start, spelled):
+            name, start = found
+            if name in texts:
+                end = text.index(_TAG_CLOSE, start + texts[name].get("minLength", 0))
+                values[name] = text[start:end]
+            else:
+                values[name], end = _first_json(text, start)
+            if not text.startswith(_TAG_CLOSE, end):
+                raise ValueError("half a parameter")
+            start = end + len(_TAG_CLOSE)
+        return _to_json(values), start
+
+
+def _texts(schema: Schema) -> dict[str, Schema]:
+    """The properties whose value stands as text, not as JSON, whichever branch is written."""
+    return {
+        name: schemas[0]
+        for name, schemas in _declared(schema).items()
+        if _is_text(schemas[0]) and all(each == schemas[0] for each in schemas)
+    }
+
+
+def _is_text(schema: Any) -> bool:
+    """Whether a value of this schema can stand as text."""
+    if not isinstance(schema, dict) or schema.get("type") != "string":
+        return False
+    if schema.keys() & {"pattern", "format", "nullable"}:
+        return False
+    return all(_fits(each, schema) for each in _choices(schema))
+
+
+def _fits(choice: Any, schema: Schema) -> bool:
+    """Whether it is a text of the right length, in which the closing tag can't be seen."""
+    return (
+        isinstance(choice, str)
+        and schema.get("minLength", 0) <= len(choice) <= schema.get("maxLength", len(choice))
+        and f"{choice}{_TAG_CLOSE}".index(_TAG_CLOSE) == len(choice)
+    )
+
+
+def _choices(schema: Schema) -> list[Any]:
+    """What the value is one of; nothing if it is any text."""
+    return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
+
+
+def _tag_open(name: str) -> str:
+    return f"<parameter={name}>\n"
+
+
+def _tags(
+    texts: Collection[str], required: dict[str, Schema], optional: dict[str, Schema]
+) -> Alternative:
+    always = (part for name, each in required.items() for part in _tag(name, each, name in texts))
+    sometimes = (_tag(name, each, name in texts) for name, each in optional.items())
+    return (*always, *(OneOf(((), each)) for each in sometimes))
+
+
+def _tag(name: str, schema: Schema, is_text: bool) -> Alternative:
+    if not is_text:
+        return _tag_open(name), JsonSlot(dict(schema)), _TAG_CLOSE
+    if choices := _choices(schema):
+        return _tag_open(name), OneOf(tuple((text + _TAG_CLOSE,) for text in choices))
+    return _tag_open(name), TextSlot(_TAG_CLOSE, schema.get("minLength", 0), schema["maxLength"])
+
+
+def _properties_written(
     schema: Schema, write: Callable[[dict[str, Schema], dict[str, Schema]], Alternative]
 ) -> Alternative:
     """What `write` makes of an object's required and optional properties.
@@ -116,7 +254,7 @@ def properties_written(
     for branch in _branches(schema):
         required = dict.fromkeys(branch.get("required", ()))
         each = {
-            name: {**it, **definitions} if '"$ref"' in to_json(it) else it
+            name: {**it, **definitions} if '"$ref"' in _to_json(it) else it
             for name, it in _properties(branch).items()
         }
         optional = {name: it for name, it in each.items() if name not in required}
@@ -124,7 +262,7 @@ def properties_written(
     return written[0] if len(written) == 1 else (OneOf(tuple(written)),)
 
 
-def declared(schema: Schema) -> dict[str, list[Schema]]:
+def _declared(schema: Schema) -> dict[str, list[Schema]]:
     """The properties of the arguments, each with its schema in every branch that has it."""
     found: dict[str, list[Schema]] = {}
     for branch in _branches(schema):
@@ -176,3 +314,39 @@ def _branches(schema: Schema) -> list[Schema]:
             code="invalid_function_parameters",
         )
     return [schema]
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """The object in a history's text: JSON, or Python as some models write it; None if neither."""
+    try:
+        value = _value(text)
+        # Half a surrogate pair is no text, and an infinite number is no JSON.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return ast.literal_eval(text.strip())
+
+
+def _to_json(value: Any) -> str:
+    """The value as JSON, with its characters as they are."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _first_json(text: str, start: int) -> tuple[Any, int]:
+    """The JSON that begins at `start`, or behind white space there, and where it ends.
+
+    Raises:
+        ValueError: No JSON begins here.
+    """
+    return _JSON.raw_decode(text, _past_space(text, start))
+
+
+def _past_space(text: str, start: int) -> int:
+    return _SPACE.match(text, start).end()  # type: ignore[union-attr]

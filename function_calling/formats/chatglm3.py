@@ -12,8 +12,8 @@ text is a line of Python in a fence; the result comes in a turn of role `observa
 Source: https://github.com/THUDM/ChatGLM3/blob/main/PROMPT_en.md.
 """
 
+from function_calling.formats.arguments import KeywordArguments
 from function_calling.formats.format import Format
-from function_calling.formats.keyword_arguments import KeywordArguments
 
 _START = r"(?P<name>\L<names>)[ \t]*\r?\n\s*```(?:python)?\s*tool_call\("
 
@@ -34,7 +34,6 @@ CHATGLM3 = Format(
     arguments=KeywordArguments(),
     call_close=")\n```",
     call_starts=(rf"<\|assistant\|>\s*{_START}", rf"(?m:^)[ \t]*{_START}"),
-    closers=r"\s|\)|```",
     result_role="observation",
     calls_apart=True,
     special_tokens=("<|assistant|>", "<|observation|>"),

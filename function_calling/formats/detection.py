@@ -1,4 +1,4 @@
-"""Where in a growing text does a tool call begin?
+"""Where in a growing text does a tool call begin, and what of the text before it is content?
 
 One detector reads whole replies and streams alike: it lets text through as soon as it can't be
 the beginning of a call any more, and not before.
@@ -10,7 +10,22 @@ from dataclasses import dataclass
 import regex
 
 from function_calling.formats.format import Format
-from function_calling.formats.steps import StepText
+
+_KEYS = r"(?:[\"'](?:id|type)[\"']\s*:\s*(?:[\"']\w*[\"']|\d+)\s*,\s*)*"
+_FUNCTION = r"(?:[\"']function[\"']\s*:\s*\{\s*)?"
+_NAME = r"[\"'](?:name|function)[\"']\s*:\s*[\"'](?P<name>\L<names>)[\"']"
+_ARGUMENTS = r"[\"'](?:arguments|parameters)[\"']\s*:"
+_OBJECT = r"(?P<object>\{(?:[^{}\"']|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|(?&object))*+\})"
+
+BARE_CALL = (
+    r"(?:```(?:json|tool_call|tool_code)?\s*)?\[?\s*\{{1,2}\s*"
+    rf"{_KEYS}{_FUNCTION}(?:{_NAME}\s*,\s*{_KEYS}{_ARGUMENTS}|{_ARGUMENTS}\s*{_OBJECT}\s*,\s*{_NAME})"
+)
+"""A JSON object that names an offered tool and holds its arguments.
+
+In a Markdown fence or not, in a list or not, inside `{"type": "function", "function": {…}}` or
+not, with doubled braces or not, in either order: `{"name": "f", "parameters": {…}}`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +49,16 @@ class CallDetector:
     Args:
         form: The format whose spellings of a call are looked for.
         names: The offered tools; JSON that names another is content.
-        behind_call: Whether a call stands before the text. Then whatever isn't another call ends
-            the reply: it is the model's guess at the result.
 
     Attributes:
         over: Whether the reply is over, whatever may follow.
     """
 
-    def __init__(self, form: Format, names: Sequence[str], *, behind_call: bool = False) -> None:
-        spellings = form.next_starts if behind_call and form.next_starts else form.call_starts
-        before = rf"(?:{form.closers})*" if behind_call else r"\s*"
-        starts = "|".join(spellings) if names else "(?!)"
+    def __init__(self, form: Format, names: Sequence[str]) -> None:
+        starts = "|".join(form.call_starts) if names else "(?!)"
         self._start = regex.compile(
-            f"(?P<space>{before})(?P<start>{starts})", names=list(names), ignore_unused=True
+            rf"(?P<space>\s*)(?P<start>{starts})", names=list(names), ignore_unused=True
         )
-        self._behind_call = behind_call
         self._steps = StepText() if form.steps else None
         self._last = ""
         self._held = ""
@@ -64,9 +74,7 @@ class CallDetector:
         self._held += text
         match = self._match()
         content = self._release(match.start() - len(self._last) if match else len(self._held))
-        if self._behind_call:
-            content, self.over = "", match is None
-        elif self._steps:
+        if self._steps:
             content = self._steps.feed(content)
             self.over = self._steps.over
         if match is None or match.partial or self.over:
@@ -79,8 +87,6 @@ class CallDetector:
     def _match(self) -> regex.Match[str] | None:
         """Where a call begins, or may begin; what stood before tells where lines begin."""
         text = self._last + self._held
-        if self._behind_call:
-            return self._start.match(text, partial=True)
         found = self._start.search(text, len(self._last), partial=True)
         # A whole match is found before one that is still growing, even where this begins earlier.
         for place in range(len(self._last), found.start() if found else 0):
@@ -95,7 +101,7 @@ class CallDetector:
 
     def rest(self) -> str:
         """What was held back and, the text being over, is content."""
-        held, self._held = "" if self._behind_call else self._held, ""
+        held, self._held = self._held, ""
         if self._steps:
             return self._steps.feed(held) + ("" if self.over else self._steps.rest())
         return held
@@ -104,3 +110,55 @@ class CallDetector:
         """The text from the call's start on, once that was told."""
         held, self._held = self._held, ""
         return held
+
+
+_SETTLED = regex.compile(r"(?im)^[ \t]*(?:(?P<answer>final answer)|observation)[ \t]*:[ \t]*")
+_THOUGHT = regex.compile(r"(?im)^[ \t]*thought[ \t]*:[ \t]*")
+_END = regex.compile(r"(?i)\s*\n[ \t]*observation[ \t]*:")
+
+
+class StepText:
+    """The content of text in the scheme of thought, action and observation, which `react.py` shows.
+
+    It is the thought before an action, or the answer without the thought that led to it; which of
+    them shows late, so a thought is held back. An observation ends the reply: what a model writes
+    there is its guess.
+
+    Attributes:
+        over: Whether the reply is over, whatever may follow.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._answering = False
+        self._begun = False
+        self.over = False
+
+    def feed(self, text: str) -> str:
+        """The content that is settled by `text`."""
+        self._held += text
+        if not self._answering:
+            settled = _SETTLED.search(self._held)
+            if settled is None:
+                return ""
+            if not settled["answer"]:
+                self.over, self._held = True, self._held[: settled.start()].rstrip()
+                return self.rest()
+            self._answering, self._held = True, self._held[settled.end() :]
+        return self._answer()
+
+    def _answer(self) -> str:
+        self._held = self._held.lstrip() if not self._begun else self._held
+        end = _END.search(self._held, partial=True)
+        place = end.start() if end else len(self._held)
+        answer, self._held = self._held[:place], self._held[place:]
+        self._begun = self._begun or bool(answer)
+        self.over = end is not None and not end.partial
+        return answer
+
+    def rest(self) -> str:
+        """What was held back, a call or the end being next."""
+        held, self._held = self._held, ""
+        if self._answering:
+            return held.rstrip()
+        return _THOUGHT.sub("", held).strip() if _THOUGHT.search(held) else held

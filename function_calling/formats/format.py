@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from function_calling.formats.arguments import JsonArguments, Schema, Spelling
-from function_calling.formats.literals import parse_value
 from function_calling.messages import Alternative, Tool
 
 
@@ -40,9 +39,6 @@ class Format:
         calls_end: What a model may write behind that instead of ending its turn.
         call_starts: Regular expressions for every spelling that begins a call, however models
             vary it; `\\L<names>` stands for the offered names, the group `name` for a name read.
-        next_starts: The same for a call behind another, where it differs.
-        closers: A regular expression for what may stand behind a call's arguments.
-        whole_object: Whether name and arguments stand in one object of JSON.
         steps: Whether text and calls follow the scheme of thought, action and observation.
         result: How a tool's result is written; `{content}` stands for it.
         result_role: The role whose turn carries results; the assistant's own goes on behind them.
@@ -73,9 +69,6 @@ class Format:
     calls_close: str = ""
     calls_end: str = ""
     call_starts: tuple[str, ...]
-    next_starts: tuple[str, ...] = ()
-    closers: str
-    whole_object: bool = False
     steps: bool = False
     result: str = "{content}"
     result_role: str
@@ -88,21 +81,12 @@ class Format:
 
     def calls(self, calls: Sequence[tuple[str, str]]) -> str:
         """The text of one turn's calls, each a name and its arguments as JSON."""
+        space = " " if self.before_arguments.endswith(":") else ""
         written = (
-            self.call_head((name,), index) + self._arguments(arguments) + self.call_close
-            for index, (name, arguments) in enumerate(calls)
+            self.call_head((name,), index) + space + self.arguments.write(told) + self.call_close
+            for index, (name, told) in enumerate(calls)
         )
         return self.calls_open + self.call_separator.join(written) + self.calls_close
-
-    def _arguments(self, arguments: str) -> str:
-        """A history may hold arguments that are no object; the model is then shown their text."""
-        if isinstance(self.arguments, JsonArguments):
-            return (" " if self.before_arguments.endswith(":") else "") + arguments
-        try:
-            values = parse_value(arguments)
-        except ValueError:
-            return arguments
-        return self.arguments.write(values) if isinstance(values, dict) else arguments
 
     def before_call(self, written: str) -> str:
         """What parts the first call from the text that the turn already holds."""

@@ -18,8 +18,8 @@ Groq/Llama-3-Groq-8B-Tool-Use. Its chat template knows nothing of tools, so `TOO
 this format.
 """
 
+from function_calling.formats.detection import BARE_CALL
 from function_calling.formats.format import Format
-from function_calling.formats.spellings import BARE_CALL, CLOSERS
 
 GROQ = Format(
     name="groq",
@@ -41,8 +41,6 @@ GROQ = Format(
     before_arguments='", "arguments":',
     call_close="}\n</tool_call>",
     call_starts=(r"<tool_call>", BARE_CALL),
-    closers=CLOSERS,
-    whole_object=True,
     result="<tool_response>\n{content}\n</tool_response>",
     result_role="tool",
 )

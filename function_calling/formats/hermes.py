@@ -16,8 +16,8 @@ which is a call too when it names an offered tool. Source: the chat templates of
 NousResearch/Hermes-3-Llama-3.1-8B and Qwen/Qwen2.5-7B-Instruct.
 """
 
+from function_calling.formats.detection import BARE_CALL
 from function_calling.formats.format import Format
-from function_calling.formats.spellings import BARE_CALL, CLOSERS
 
 HERMES = Format(
     name="hermes",
@@ -40,8 +40,6 @@ HERMES = Format(
     before_arguments='", "arguments":',
     call_close="}\n</tool_call>",
     call_starts=(r"<tool_call>", BARE_CALL),
-    closers=CLOSERS,
-    whole_object=True,
     result="<tool_response>\n{content}\n</tool_response>",
     result_role="user",
     after_results="\nNow answer my question.",

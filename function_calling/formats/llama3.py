@@ -14,8 +14,8 @@ Source: https://www.llama.com/docs/model-cards-and-prompt-formats/llama3_1 and t
 meta-llama/Llama-3.1-70B-Instruct.
 """
 
+from function_calling.formats.detection import BARE_CALL
 from function_calling.formats.format import Format
-from function_calling.formats.spellings import BARE_CALL, CLOSERS
 
 LLAMA3 = Format(
     name="llama3",
@@ -33,8 +33,6 @@ LLAMA3 = Format(
     call_close="}",
     call_separator="; ",
     call_starts=(r"<\|python_tag\|>", BARE_CALL),
-    closers=CLOSERS,
-    whole_object=True,
     result_role="ipython",
     calls_apart=True,
     special_tokens=("<|python_tag|>",),

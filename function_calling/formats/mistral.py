@@ -17,8 +17,8 @@ ids of nine letters and digits alone.
 
 from dataclasses import replace
 
+from function_calling.formats.detection import BARE_CALL
 from function_calling.formats.format import Format
-from function_calling.formats.spellings import BARE_CALL
 
 MISTRAL = Format(
     name="mistral",
@@ -33,8 +33,6 @@ MISTRAL = Format(
     call_separator=", ",
     calls_close="]",
     call_starts=(r"\[TOOL_CALLS\](?=\s*\[|\s*\{)", BARE_CALL),
-    closers=r"\s|,|\]|\}",
-    whole_object=True,
     result="[TOOL_RESULTS] {content}[/TOOL_RESULTS]",
     result_role="tool",
     short_ids=True,
@@ -55,7 +53,5 @@ MISTRAL_V11 = replace(
     call_starts=(
         r"\[TOOL_CALLS\]\s*(?P<name>\L<names>)\s*(?:\[CALL_ID\]\w*\s*)?(?:\[ARGS\]\s*)?(?=[{\"])",
     ),
-    closers=r"\s",
-    whole_object=False,
     special_tokens=("[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"),
 )

@@ -8,8 +8,8 @@ Llama 4 may set it between `<|python_start|>` and `<|python_end|>`. Source:
 https://www.llama.com/docs/model-cards-and-prompt-formats/llama4.
 """
 
+from function_calling.formats.arguments import KeywordArguments
 from function_calling.formats.format import Format
-from function_calling.formats.keyword_arguments import KeywordArguments
 
 PYTHONIC = Format(
     name="pythonic",
@@ -31,8 +31,6 @@ PYTHONIC = Format(
     call_separator=", ",
     calls_close="]",
     call_starts=(r"(?:<\|python_start\|>\s*)?\[\s*(?P<name>\L<names>)\s*\(",),
-    next_starts=(r"(?P<name>\L<names>)\s*\(",),
-    closers=r"\s|\)|,|\[|\]|<\|python_(?:start|end)\|>",
     result_role="ipython",
     special_tokens=("<|python_start|>", "<|python_end|>"),
 )

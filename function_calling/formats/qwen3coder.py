@@ -14,8 +14,8 @@ Qwen/Qwen3-Coder-30B-A3B-Instruct.
 
 from dataclasses import replace
 
+from function_calling.formats.arguments import TaggedArguments
 from function_calling.formats.hermes import HERMES
-from function_calling.formats.tagged_arguments import TaggedArguments
 
 QWEN3CODER = replace(
     HERMES,
@@ -41,6 +41,4 @@ QWEN3CODER = replace(
     arguments=TaggedArguments(),
     call_close="</function>\n</tool_call>",
     call_starts=(r"(?:<tool_call>\s*)?<function=\s*(?P<name>\L<names>)\s*>",),
-    closers=r"\s|</function>|</tool_call>",
-    whole_object=False,
 )

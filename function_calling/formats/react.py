@@ -45,7 +45,6 @@ REACT_EN = Format(
         r"(?im:^)[ \t]*(?i:action)[ \t]*:[ \t]*(?P<name>\L<names>)[ \t]*\r?\n"
         r"\s*(?i:action input)[ \t]*:",
     ),
-    closers=r"\s",
     steps=True,
     result="Observation: {content}\n",
     result_role="assistant",

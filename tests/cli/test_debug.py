@@ -1,16 +1,15 @@
-"""What a model would be told, and how what it says is read: commands that need no model."""
+"""What a model would be told, and how `/v1` reads what it says: commands that need no model."""
 
 import asyncio
 import json
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import PYTHON_M, run, standard_input
+from command_line import run, standard_input
 from scripted_engine import CHATML, LLAMA31, Fills, ScriptedEngine
 from v1_client import Serve, error_of, post, serving
 
@@ -137,40 +136,33 @@ def test_the_constraint_of_a_begun_call_is_that_of_v1(
     assert told[heading] == grammar(engine.samplings[1].constraint) + "\n"
 
 
-def test_calls_are_shown_as_literals_and_slots(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In order, a line each; what may be left out is indented."""
-    assert rendered(TOOLS, monkeypatch, "--format", "qwen3coder") == 0
-    told = sections(capsys.readouterr().out)
-    assert [each for each in told if each.startswith("call")] == [
-        "call: get_weather",
-        "call: today",
-    ]
-    assert told["call: get_weather"].splitlines()[:5] == [
-        r'literal  "<tool_call>\n<function=get_weather>\n"',
-        r'literal  "<parameter=city>\n"',
-        r'text     of 0 to 4096 characters, and "\n</parameter>\n"',
-        "either   nothing",
-        "or",
-    ]
-    assert r'    literal  "<parameter=days>\n"' in told["call: get_weather"].splitlines()
-    assert told["call: get_weather"].endswith('literal  "</function>\\n</tool_call>"\n')
-
-
-def test_only_calls_that_may_be_made_are_shown(
+def test_only_calls_that_may_be_made_have_grammars(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model is still told of all tools, and of the format's own."""
     for choice, form, names in (
-        (NAMED, "hermes", ["call: get_weather"]),
-        ("none", "hermes", ["calls: none"]),
-        ("auto", "toolbench", ["call: get_weather", "call: today", "call: Finish"]),
+        (NAMED, "react_en", []),
+        ("none", "react_en", []),
+        ("auto", "toolbench", ["get_weather", "today", "Finish"]),
     ):
         assert rendered({**TOOLS, "tool_choice": choice}, monkeypatch, "--format", form) == 0
         told = sections(capsys.readouterr().out)
-        assert [each for each in told if each.startswith("call")] == names
+        begun = [each for each in told if each.startswith("constraint once")]
+        assert [re.findall(r"Action: (\w+)", each) for each in begun] == [[it] for it in names]
         assert '"name": "today"' in prompt_in(told, form)
+
+
+def test_behind_results_the_reminder_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a call that is shown was answered already."""
+    assert rendered({**TOOLS, "messages": RESULT}, monkeypatch, "--format", "hermes") == 0
+    headings = [re.split(r"[:,]", each)[0] for each in sections(capsys.readouterr().out)]
+    assert headings == [
+        "prompt",
+        "prompt if it says nothing or repeats a call",
+        "constraint once a call begins",
+    ]
 
 
 def test_keywords_that_are_not_enforced_are_named(
@@ -264,9 +256,9 @@ def test_what_cannot_be_read_is_named(
     for arguments, told in (
         (["render", none], f"{none}: No such file or directory; wanted a file, or -"),
         (["render", str(tmp_path)], f"{tmp_path}: Is a directory; wanted a file, or -"),
-        (["render", "--template", none], f"--template {none}: No such file or directory; wanted a"),
-        (["render", "--template", str(empty)], f"--template {empty}: it holds no chat template"),
-        (["render", "--template", str(broken)], f"--template {broken}: The chat template is no"),
+        (["render", "--template", none], f"{none}: No such file or directory; wanted a"),
+        (["render", "--template", str(empty)], f"{empty}: it holds no chat template"),
+        (["render", "--template", str(broken)], f"{broken}: The chat template is no"),
         (["parse", "--tools", none], f"{none}: No such file"),
         (["samples", none], f"{none}: No such file"),
     ):
@@ -278,7 +270,7 @@ def test_what_cannot_be_read_is_named(
         assert captured.out == ""
     monkeypatch.setenv("MODEL_PATH", none)
     assert rendered(TOOLS, monkeypatch) == 1
-    assert capsys.readouterr().err.startswith(f"MODEL_PATH={none}: No such file")
+    assert capsys.readouterr().err.startswith(f"{none}: No such file")
 
 
 def test_a_wrong_choice_is_the_usage_error_of_every_command(
@@ -310,113 +302,164 @@ def test_the_help_tells_of_every_command_and_format(capsys: pytest.CaptureFixtur
 
 
 def parsed(
-    text: str | bytes,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    *more: str,
-) -> str:
-    """What `parse` prints of a text on standard input."""
-    standard_input(text, monkeypatch)
-    assert run("parse", *more) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return captured.out
-
-
-TEXT = (
-    '我查一下。\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "北京"}}\n</tool_call>'
-)
-
-
-def test_content_and_calls_are_told_on_lines_of_their_own(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """From standard input, by name or not, or from a file; the last line is ended."""
-    told = '我查一下。\ncall: get_weather {"city": "北京"}\n'
-    assert parsed(TEXT, monkeypatch, capsys) == told
-    assert parsed(TEXT, monkeypatch, capsys, "-") == told
-    path = tmp_path / "text"
-    path.write_text(TEXT)
-    assert parsed("", monkeypatch, capsys, "--format", "hermes", str(path)) == told
-    assert parsed("Sunny.", monkeypatch, capsys) == "Sunny.\n"
-    assert parsed("Sunny.\n", monkeypatch, capsys) == "Sunny.\n"
-    assert parsed("", monkeypatch, capsys) == ""
-
-
-def test_with_tools_only_these_are_called(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A list or a request's body, whichever way it spells them."""
+    text: str | bytes, tools: Any, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> int:
+    """The exit status of `parse` for a text on standard input."""
     path = tmp_path / "tools.json"
-    call = 'call: get_weather {"city": "北京"}\n'
-    for tools in ([WEATHER], TOOLS, {"functions": [WEATHER["function"]]}, [WEATHER["function"]]):
-        path.write_text(json.dumps(tools))
-        assert parsed(TEXT, monkeypatch, capsys, "--tools", str(path)).endswith(call)
-    for tools in ([TODAY], {"tools": []}):
-        path.write_text(json.dumps(tools))
-        assert parsed(TEXT, monkeypatch, capsys, "--tools", str(path)) == TEXT + "\n"
+    path.write_text(json.dumps(tools))
+    standard_input(text, monkeypatch)
+    return run("parse", "--tools", str(path), "--format", form)
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_without_tools_every_name_is_called(
-    form: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+WEATHER_CALL = '{"name": "get_weather", "arguments": {"city": "北京"}}'
+TEXT = f"我查一下。\n<tool_call>\n{WEATHER_CALL}\n</tool_call>"
+TOLD = '我查一下。\ncall: get_weather {"city": "北京"}\n'
+
+
+@pytest.mark.parametrize(
+    "tools",
+    [
+        [WEATHER],
+        [WEATHER["function"]],
+        TOOLS,
+        {**TOOLS, "messages": RESULT, "tool_choice": "required"},
+        {"functions": [WEATHER["function"]]},
+    ],
+    ids=["list", "flat", "request", "forced", "functions"],
+)
+def test_content_and_calls_of_the_tools_are_told(
+    tools: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever it is called, if it is one word."""
-    for name in ("get_weather", "天气", "a.b-c/d", "x"):
-        text = "OK.\n" + FORMATS[form].calls([(name, '{"city": "北京"}')])
-        told = parsed(text, monkeypatch, capsys, "--format", form)
-        assert told == f'OK.\ncall: {name} {{"city": "北京"}}\n'
+    """On lines of their own; of a request its tools alone count."""
+    assert parsed(TEXT, tools, "hermes", tmp_path, monkeypatch) == 0
+    assert capsys.readouterr() == (TOLD, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", ""), ("Sunny.", "Sunny.\n"), ("Sunny.\n", "Sunny.\n"), (TEXT, TEXT + "\n")],
+)
+def test_what_calls_no_offered_tool_is_content(
+    text: str,
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last line is ended; where no tool is offered, a tag is text."""
+    assert parsed(text, [], "hermes", tmp_path, monkeypatch) == 0
+    assert capsys.readouterr() == (told, "")
+
+
+CALLED = 'call: get_weather {"city": "北京"}\n'
+AT = "leaves the grammar of /v1 at "
+TWO = CALLED + "call: today {}\n"
+FENCED = '```json\n{\n  "name": "get_weather",\n  "arguments": {\n    "city": "北京"\n  }\n}\n```'
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "told", "leaves"),
+    [
+        ("hermes", WEATHER_CALL, CALLED, ""),
+        ("json_list", WEATHER_CALL, CALLED, ""),
+        ("json_list", FENCED, CALLED, AT + '"```"'),
+        ("hermes", f"<tool_call>{WEATHER_CALL}", CALLED, ""),
+        (
+            "hermes",
+            f'<tool_call>{WEATHER_CALL}</tool_call><tool_call>{{"name":"today","arguments":{{}}}}',
+            TWO,
+            "",
+        ),
+        ("json_list", f'[{WEATHER_CALL},{{"name":"today","arguments":{{}}}}]', TWO, ""),
+        ("pythonic", '[get_weather(city="北京"),today()]', TWO, ""),
+        ("mistral_v11", '[TOOL_CALLS]get_weather[ARGS]{"city":"北京"}', CALLED, ""),
+        ("llama3", '<|python_tag|>{"name":"get_weather","parameters":{"city":"北京"}}', CALLED, ""),
+        ("react_en", 'Action: get_weather\nAction Input:\n{"city": "北京"}', CALLED, ""),
+        ("hermes", f"{TEXT}\nIt is sunny.", TOLD, AT + '"It is sunny."'),
+        ("hermes", TEXT[:58], "我查一下。\n", "ends early."),
+        ("pythonic", "[get_weather(city='北京')]", "", AT + "\"'北京')]\""),
+        ("hermes", TEXT.replace('"北京"', "7"), "我查一下。\n", AT + '"7}}'),
+        (
+            "hermes",
+            TEXT.replace("get_weather", "nobody"),
+            "我查一下。\n",
+            AT + '"\\n{\\"name\\": \\"nobody',
+        ),
+    ],
+)
+def test_a_call_is_read_as_far_as_the_grammar_goes(
+    form: str,
+    text: str,
+    told: str,
+    leaves: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However it is spelled and spaced; stderr tells where the text leaves the grammar."""
+    assert parsed(text, TOOLS, form, tmp_path, monkeypatch) == 0
+    out, err = capsys.readouterr()
+    assert out == told
+    assert bool(err) == bool(leaves)
+    assert not err or err.startswith(f"The text {leaves}")
 
 
 def test_a_schema_tells_text_from_other_values(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In tags alone they look the same."""
-    path = tmp_path / "tools.json"
-    path.write_text(json.dumps([WEATHER]))
-    text = FORMATS["qwen3coder"].calls([("get_weather", '{"city": "42"}')])
-    options = ("--format", "qwen3coder")
-    assert parsed(text, monkeypatch, capsys, *options) == 'call: get_weather {"city": 42}\n'
-    options = (*options, "--tools", str(path))
-    assert parsed(text, monkeypatch, capsys, *options) == 'call: get_weather {"city": "42"}\n'
+    text = FORMATS["qwen3coder"].calls([("get_weather", '{"city": "42", "days": 42}')])
+    assert parsed(text, TOOLS, "qwen3coder", tmp_path, monkeypatch) == 0
+    assert capsys.readouterr().out == 'call: get_weather {"city": "42", "days": 42}\n'
 
 
 def test_the_answer_in_toolbenchs_own_call_is_content(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on `/v1`, unless the client offers `Finish` itself."""
+    said = '{"return_type": "give_answer", "final_answer": "Sunny."}'
+    text = FORMATS["toolbench"].calls([("Finish", said)])
+    assert parsed(text, TOOLS, "toolbench", tmp_path, monkeypatch) == 0
+    assert capsys.readouterr().out == "Sunny.\n"
+    finish = {"name": "Finish", "parameters": {"properties": {"final_answer": {"type": "string"}}}}
     text = FORMATS["toolbench"].calls([("Finish", '{"final_answer": "Sunny."}')])
-    assert parsed(text, monkeypatch, capsys, "--format", "toolbench") == "Sunny.\n"
-    path = tmp_path / "tools.json"
-    path.write_text('[{"name": "Finish"}]')
-    told = parsed(text, monkeypatch, capsys, "--format", "toolbench", "--tools", str(path))
-    assert told == 'call: Finish {"final_answer": "Sunny."}\n'
+    assert parsed(text, [finish], "toolbench", tmp_path, monkeypatch) == 0
+    assert capsys.readouterr().out == 'call: Finish {"final_answer": "Sunny."}\n'
 
 
 def test_bytes_that_are_no_text_are_shown_as_such(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A recording may be cut anywhere."""
-    assert parsed("天".encode()[:2] + b" ok", monkeypatch, capsys) == "\ufffd ok\n"
+    assert parsed("天".encode()[:2] + b" ok", TOOLS, "hermes", tmp_path, monkeypatch) == 0
+    assert capsys.readouterr().out == "\ufffd ok\n"
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("nothing", "is not JSON"),
-        ("42", "is 42; wanted a list of tools"),
-        ('{"messages": []}', 'is {"messages": []}; wanted a list of tools'),
+        ("nothing", '"nothing": wanted a list of tools'),
+        ("42", "42: wanted a list of tools"),
+        ('{"messages": []}', '{"messages": []}: wanted a list of tools'),
         ("[7]", "tools=7"),
         ('[{"name": ""}]', 'tools[0].name="": wanted a name'),
         ('[{"name": "f", "parameters": {"properties": 7}}]', "Tool f: "),
     ],
 )
 def test_a_file_without_tools_is_refused(
-    content: str, told: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    content: str,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Named, with what was wanted."""
     path = tmp_path / "tools.json"
     path.write_text(content)
+    standard_input("Hello", monkeypatch)
     assert run("parse", "--tools", str(path)) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith(str(path))
@@ -425,29 +468,6 @@ def test_a_file_without_tools_is_refused(
 
 
 # As processes
-
-
-def test_a_text_is_told_while_it_comes(tmp_path: Path) -> None:
-    """Content as it is settled, a call when it is complete, and Ctrl-C ends it quietly."""
-    path = tmp_path / "tools.json"
-    path.write_text(json.dumps([WEATHER]))
-    pipe = subprocess.PIPE
-    command = [*PYTHON_M, "parse", "--tools", str(path)]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
-        assert process.stdin
-        assert process.stdout
-        assert process.stderr
-        first, second = TEXT.encode()[:14], TEXT.encode()[14:]
-        process.stdin.write(first)
-        process.stdin.flush()
-        assert process.stdout.read(12).decode() == "我查一下"
-        process.stdin.write(second)
-        process.stdin.flush()
-        assert process.stdout.readline().decode() == "。\n"
-        assert process.stdout.readline().decode() == 'call: get_weather {"city": "北京"}\n'
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
-        assert process.stderr.read() == b""
 
 
 def test_a_command_loads_no_server_and_no_engine(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
+from function_calling.cli.template_file import template_file
 from function_calling.engines.llamacpp import LlamaCpp
 from function_calling.errors import RequestError, SettingsError
 from function_calling.formats.template import ChatTemplate
 from function_calling.weights import SMOLLM2, fetch
-from function_calling.workbench.chat_templates import chat_template
-from function_calling.workbench.gguf import Chat, read_chat
 
 SOURCE = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"
 HELLO = [{"role": "user", "content": "你好"}]
@@ -86,7 +85,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_template_comes_with_its_special_tokens(content: str | bytes, file: Path) -> None:
     """Whichever file the model's publisher gives."""
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    template = chat_template(str(file), "hermes")
+    template = template_file(str(file), "hermes")
     assert template.source == SOURCE
     assert template.render(HELLO) == "<s>你好</s>"
 
@@ -94,15 +93,15 @@ def test_a_template_comes_with_its_special_tokens(content: str | bytes, file: Pa
 def test_a_template_alone_is_jinja(file: Path) -> None:
     """A JSON text that is no object too."""
     file.write_text(SOURCE)
-    assert chat_template(str(file), "hermes").render(HELLO) == "你好"
+    assert template_file(str(file), "hermes").render(HELLO) == "你好"
     file.write_text("42")
-    assert chat_template(str(file), "hermes").render(HELLO) == "42"
+    assert template_file(str(file), "hermes").render(HELLO) == "42"
 
 
 def test_what_a_gguf_file_leaves_out_is_empty(file: Path) -> None:
     """Not every vocabulary has both tokens."""
-    file.write_bytes(gguf(without("bos_token_id", "chat_template")))
-    assert read_chat(file) == Chat("", "", "</s>")
+    file.write_bytes(gguf(without("bos_token_id")))
+    assert template_file(str(file), "hermes").tokens == {"bos_token": "", "eos_token": "</s>"}
 
 
 @pytest.mark.parametrize(
@@ -124,11 +123,11 @@ def test_what_a_gguf_file_leaves_out_is_empty(file: Path) -> None:
     ],
 )
 def test_a_file_without_a_template_is_refused(content: bytes, told: str, file: Path) -> None:
-    """In one sentence that names it as the user did, and tells what was wanted."""
+    """In one sentence that names it, and tells what was wanted."""
     file.write_bytes(content)
     with pytest.raises(SettingsError, match=re.escape(told)) as caught:
-        chat_template(str(file), "hermes", f"--template {file}")
-    assert str(caught.value).startswith(f"--template {file}: ")
+        template_file(str(file), "hermes")
+    assert str(caught.value).startswith(f"{file}: ")
     assert str(caught.value).endswith("; wanted a GGUF file, a tokenizer_config.json or Jinja.")
     assert "\n" not in str(caught.value)
 
@@ -140,8 +139,9 @@ def test_llama_cpp_reads_the_same_from_a_real_file() -> None:
     engine = LlamaCpp(path, context_length=256, parallel_slots=1)
     try:
         told = engine.properties
-        wanted = Chat(told["chat_template"], told["bos_token"], told["eos_token"])
-        assert read_chat(path) == wanted
+        read = template_file(str(path), "hermes")
+        assert read.source == told["chat_template"]
+        assert read.tokens == {key: told[key] for key in ("bos_token", "eos_token")}
     finally:
         engine.close()
 
@@ -152,7 +152,7 @@ def test_llama_cpp_reads_the_same_from_a_real_file() -> None:
 @pytest.mark.parametrize("form", ["hermes", "chatglm3", "auto"])
 def test_plain_turns_end_where_the_assistant_begins(form: str) -> None:
     """Or with the last turn, if all of them are wanted."""
-    template = chat_template("", form)
+    template = template_file("", form)
     talk: list[dict[str, Any]] = [*HELLO, {"role": "assistant", "content": "好"}]
     opened, closed = template.render(talk), template.render(talk, closed=True)
     assert opened.startswith(closed)

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from scripted_engine import LLAMA31
 
 from function_calling.chat_messages import conversation
+from function_calling.cli.debug import Bench
+from function_calling.cli.samples import Sample, samples
+from function_calling.cli.template_file import template_file
 from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, Format
-from function_calling.formats.parsing import parse
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool
-from function_calling.workbench.chat_templates import chat_template
-from function_calling.workbench.samples import Sample, samples
+from function_calling.messages import Message, Tool, ToolCall
 
 MISTRAL_NATIVE = """\
 {{- bos_token }}
@@ -79,7 +79,7 @@ OWN_TEMPLATES = {
     "hermes": ChatTemplate(THINKING),
 }
 CASES = [
-    *(pytest.param(form, chat_template("", name), id=name) for name, form in FORMATS.items()),
+    *(pytest.param(form, template_file("", name), id=name) for name, form in FORMATS.items()),
     *(pytest.param(FORMATS[n], it, id=f"{n}, its own") for n, it in OWN_TEMPLATES.items()),
 ]
 each_format = pytest.mark.parametrize(("form", "template"), CASES)
@@ -149,8 +149,18 @@ def calls_in(message: Message) -> list[tuple[str, Any]]:
     return [(each["name"], json.loads(each["arguments"])) for each in functions]
 
 
+def read(form: Format, text: str) -> list[tuple[str, Any]]:
+    """The calls that `/v1` reads in a text."""
+    body = json.dumps({"messages": [user("?")], "tools": TOOLS}).encode()
+    events, _ = Bench(body, form, template_file("", form.name)).play(text)
+    calls = [each for each in events if isinstance(each, ToolCall)]
+    return [(call.name, json.loads(call.arguments)) for call in calls]
+
+
 words = st.text(alphabet="ab Z9.?!,:;'\"\\/<>|{}[]()=\n\t天气é🙂", min_size=1, max_size=12)
-arguments = st.fixed_dictionaries({}, optional={"city": words, "days": st.integers()})
+arguments = st.fixed_dictionaries(
+    {}, optional={"city": words, "days": st.integers(-(10**15), 10**15)}
+).map(lambda it: dict(sorted(it.items())))
 
 
 @st.composite
@@ -195,9 +205,8 @@ def test_every_turn_is_learned_behind_the_prompt_that_serving_gives(
     for sample in made(messages, form, template):
         for start, end in sample.spans:
             turn = prompts.pop(sample.text[:start])
-            read = parse(form, OFFERED, sample.text[start:end]).calls
             if calls_in(turn):
-                assert [(call.name, call.arguments) for call in read] == calls_in(turn)
+                assert read(form, sample.text[start:end]) == calls_in(turn)
             assert end > start
             spans += 1
     assert not prompts
@@ -209,7 +218,7 @@ def test_every_turn_is_learned_behind_the_prompt_that_serving_gives(
 
 def test_chatglm3_learns_to_go_on_to_call_and_to_stop() -> None:
     """The mark of the next turn is what this model stops with; text and call are turns of two."""
-    (sample,) = made(TALK, FORMATS["chatglm3"], chat_template("", "chatglm3"))
+    (sample,) = made(TALK, FORMATS["chatglm3"], template_file("", "chatglm3"))
     tools = json.dumps(
         [{"name": it.name, "description": "", "parameters": it.parameters} for it in OFFERED],
         indent=4,
@@ -230,7 +239,7 @@ def test_chatglm3_learns_to_go_on_to_call_and_to_stop() -> None:
 
 def test_a_react_step_is_learned_up_to_the_observation() -> None:
     """There the model stops, and the result, which isn't its own, stands behind."""
-    (sample,) = made(TALK, FORMATS["react_zh"], chat_template("", "react_zh"))
+    (sample,) = made(TALK, FORMATS["react_zh"], template_file("", "react_zh"))
     assert learned(sample) == [
         "Thought: 好的,让我们来查看今天的天气\n"
         'Action: weather\nAction Input: {"city": "北京"}\nObservation:',
@@ -242,8 +251,8 @@ def test_a_react_step_is_learned_up_to_the_observation() -> None:
 @pytest.mark.parametrize("form", ["react_en", "chatglm3"])
 def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
     """The mark is there, though nothing follows it."""
-    (whole,) = made(TALK, FORMATS[form], chat_template("", form))
-    (cut,) = made(TALK[:3], FORMATS[form], chat_template("", form))
+    (whole,) = made(TALK, FORMATS[form], template_file("", form))
+    (cut,) = made(TALK[:3], FORMATS[form], template_file("", form))
     assert whole.text.startswith(cut.text)
     assert learned(cut) == learned(whole)[: len(learned(cut))]
     assert cut.spans[-1][1] == len(cut.text)
@@ -252,7 +261,7 @@ def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
 def test_several_calls_of_a_turn_are_learned_together() -> None:
     """And end with the mark of the turn's end, without the line break behind it."""
     calls = [WEATHER, ("b", "news", {"city": "北京"})]
-    (sample,) = made([user("?"), said(None, *calls)], FORMATS["hermes"], chat_template("", ""))
+    (sample,) = made([user("?"), said(None, *calls)], FORMATS["hermes"], template_file("", ""))
     assert learned(sample) == [
         '<tool_call>\n{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\n'
         '<tool_call>\n{"name": "news", "arguments": {"city": "北京"}}\n</tool_call><|im_end|>'
@@ -307,23 +316,23 @@ def test_a_message_of_weight_0_is_shown_and_not_learned() -> None:
     """As in OpenAI's training files; a call and the text before it go together."""
     talk = [TALK[0], TALK[1], {**TALK[2], "weight": 0}, TALK[3], {**TALK[4], "weight": 1}]
     for name, form in FORMATS.items():
-        (sample,) = made(talk, form, chat_template("", name))
-        (full,) = made(TALK, form, chat_template("", name))
+        (sample,) = made(talk, form, template_file("", name))
+        (full,) = made(TALK, form, template_file("", name))
         assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
 
 
 def test_a_greeting_before_any_message_is_not_learned() -> None:
     """Nobody asks a model for it."""
     talk = [said("Welcome!"), user("Hi"), said("Hello")]
-    (sample,) = made(talk, FORMATS["hermes"], chat_template("", ""))
+    (sample,) = made(talk, FORMATS["hermes"], template_file("", ""))
     assert learned(sample) == ["Hello<|im_end|>"]
     assert "Welcome!" in sample.text
 
 
 def test_what_follows_the_last_reply_is_left_out() -> None:
     """It teaches nothing."""
-    whole = made(TALK, FORMATS["hermes"], chat_template("", ""))
-    assert made([*TALK, user("Thanks")], FORMATS["hermes"], chat_template("", "")) == whole
+    whole = made(TALK, FORMATS["hermes"], template_file("", ""))
+    assert made([*TALK, user("Thanks")], FORMATS["hermes"], template_file("", "")) == whole
 
 
 def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
@@ -331,11 +340,16 @@ def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
     call = {"name": "weather", "arguments": '{"city": "北京"}'}
     talk = [TALK[1], {"role": "assistant", "content": None, "function_call": call}]
     functions = [tool["function"] for tool in TOOLS]
-    expected = made([TALK[1], said(None, WEATHER)], FORMATS["react_en"], chat_template("", ""))
+    expected = made([TALK[1], said(None, WEATHER)], FORMATS["react_en"], template_file("", ""))
     for key in ("functions", "tools"):
         body = {"messages": talk, key: functions, "tool_format": "react_en"}
         line = json.dumps(body).encode()
-        assert samples(line, FORMATS["hermes"], chat_template("", "")) == expected
+        assert samples(line, FORMATS["hermes"], template_file("", "")) == expected
+
+
+def called(arguments: str) -> Message:
+    """A call with these arguments, as older clients tell it."""
+    return {"role": "assistant", "function_call": {"name": "news", "arguments": arguments}}
 
 
 @pytest.mark.parametrize(
@@ -355,16 +369,18 @@ def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
             [user("Hi"), said("", ("a", "weather", [1]))],
             'messages[1].tool_calls[0].function.arguments="[1]": wanted an object as JSON',
         ),
+        ([user("Hi"), called("x")], 'function.arguments="x": wanted an object as JSON'),
+        ([user("Hi"), called("[" * 9000)], 'function.arguments="[[[[[[[[['),
         (
             [user("Hi"), said("", ("a", "weather", {"the city": "Oslo"}))],
-            'writes ["weather {\\"the city\\": \\"Oslo\\"}"] so that it is read as',
+            "wanted an object as JSON that pythonic can spell under the tool's schema; ",
         ),
     ],
 )
 def test_what_is_wrong_is_named(messages: Any, told: str) -> None:
     """The place, the value, and what was wanted."""
     with pytest.raises(RequestError, match=re.escape(told)):
-        made(messages, FORMATS["pythonic"], chat_template("", ""))
+        made(messages, FORMATS["pythonic"], template_file("", ""))
 
 
 def test_tools_that_v1_would_refuse_are_refused() -> None:
@@ -375,10 +391,10 @@ def test_tools_that_v1_would_refuse_are_refused() -> None:
         line = json.dumps({"messages": talk, "tools": tools}).encode()
         for name, form in FORMATS.items():
             if told is None:
-                assert len(samples(line, form, chat_template("", name))) == 1
+                assert len(samples(line, form, template_file("", name))) == 1
             else:
                 with pytest.raises(RequestError, match=told):
-                    samples(line, form, chat_template("", name))
+                    samples(line, form, template_file("", name))
 
 
 # The command
@@ -402,7 +418,7 @@ def test_good_lines_come_out_and_wrong_ones_are_told_with_their_numbers(
     assert run("samples", "--format", "chatglm3", str(path)) == 1
     captured = capsys.readouterr()
     first, last = [json.loads(line) for line in captured.out.splitlines()]
-    (expected,) = made(TALK, FORMATS["chatglm3"], chat_template("", "chatglm3"))
+    (expected,) = made(TALK, FORMATS["chatglm3"], template_file("", "chatglm3"))
     assert first == last == {"text": expected.text, "spans": [list(it) for it in expected.spans]}
     assert "北京" in captured.out
     numbers = re.findall(r"(?m)^line (\d+): (.{10})", captured.err)
@@ -448,7 +464,7 @@ def test_the_prompt_of_the_render_command_is_what_stands_before_a_span(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both commands speak of the same text."""
-    (sample,) = made(TALK, FORMATS["chatglm3"], chat_template("", "chatglm3"))
+    (sample,) = made(TALK, FORMATS["chatglm3"], template_file("", "chatglm3"))
     body = json.dumps({"messages": TALK[:4], "tools": TOOLS}).encode()
     standard_input(body, monkeypatch)
     assert run("render", "--format", "chatglm3") == 0

@@ -1,0 +1,174 @@
+"""The commands `render` and `parse`: what a model is told, and how `/v1` reads what it says.
+
+Both send a request the way of `/v1`; in the model's place, a recorded text is played.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic_core import from_json
+
+from function_calling.chat_messages import conversation
+from function_calling.chat_model import ChatModel
+from function_calling.chat_request import ChatRequest
+from function_calling.cli.recording import Recording
+from function_calling.cli.template_file import template_file
+from function_calling.engines import LoadedModel
+from function_calling.engines.grammar import grammar
+from function_calling.errors import RequestError, SettingsError, shown
+from function_calling.formats import Format, choose_format, find_format
+from function_calling.formats.template import ChatTemplate
+from function_calling.messages import Event, TextDelta, ToolCall
+from function_calling.settings import Settings
+
+STDIN = "-"
+_BOM = b"\xef\xbb\xbf"
+
+# What it would say of keywords is a section of `render`.
+logging.getLogger(ChatModel.__module__).addHandler(logging.NullHandler())
+
+
+def render(options: argparse.Namespace) -> int:
+    """Print what an engine would be given for a request; the exit status."""
+    bench = Bench(read_input(options.request), *chosen(options))
+    for heading, text in bench.sections():
+        print(f"===== {heading} =====\n{text}")
+    return 0
+
+
+def parse(options: argparse.Namespace) -> int:
+    """Print the content and the calls that `/v1` makes of a text; the exit status."""
+    form, template = chosen(options)
+    tools, text = read_input(options.tools), read_input(options.text).decode(errors="replace")
+    try:
+        events, played = Bench(_with_tools(tools), form, template).play(text)
+    except (ValueError, RequestError) as error:
+        raise SettingsError(f"{options.tools}: {error}") from error
+    content = "".join(each.text for each in events if isinstance(each, TextDelta))
+    print(content, end="\n" if content and not content.endswith("\n") else "")
+    for each in events:
+        if isinstance(each, ToolCall):
+            print(f"call: {each.name} {each.arguments}")
+    if len(played.given) > 1 and (played.left.strip() or not played.whole):
+        sys.stdout.flush()
+        told = f"leaves the grammar of /v1 at {shown(played.left)}" if played.left else "ends early"
+        print(f"The text {told}.", file=sys.stderr)
+    return 0
+
+
+def chosen(options: argparse.Namespace) -> tuple[Format, ChatTemplate]:
+    """The format that is named, or set, or the template's own; and the template."""
+    settings = Settings.from_env(os.environ)
+    name = options.format or settings.tool_format
+    template = template_file(options.template or settings.model_path, name)
+    return choose_format(name, template.source), template
+
+
+def read_input(name: str) -> bytes:
+    """The bytes of the file of this name, or of standard input for "-".
+
+    Raises:
+        SettingsError: It can't be read.
+    """
+    try:
+        if name == STDIN and sys.stdin is not None:
+            return sys.stdin.buffer.read().removeprefix(_BOM)
+        return Path(name).read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise SettingsError(
+            f"{name}: {error.strerror}; wanted a file, or - for standard input."
+        ) from error
+
+
+def _with_tools(content: bytes) -> bytes:
+    """A request with the tools of a list, or of another request.
+
+    Raises:
+        ValueError: There is no JSON, or none with tools.
+    """
+    try:
+        values = from_json(content)
+    except ValueError:
+        values = content.decode(errors="replace")
+    body = {"tools": values} if isinstance(values, list) else values
+    if not isinstance(body, dict) or not body.keys() & {"tools", "functions"}:
+        raise ValueError(f"{shown(values)}: wanted a list of tools, or a request with `tools`.")
+    tools = {key: body[key] for key in ("tools", "functions") if key in body}
+    return json.dumps({"messages": [{"role": "user"}], **tools}).encode()
+
+
+class Bench:
+    """A request before a model of which only the chat template is there.
+
+    Args:
+        body: OpenAI's chat-completion request, as JSON.
+        form: The format in which the model calls tools, unless the request names one.
+        template: The model's chat template.
+
+    Raises:
+        RequestError: `/v1` would refuse the request.
+    """
+
+    def __init__(self, body: bytes, form: Format, template: ChatTemplate) -> None:
+        chat = ChatRequest.parse(body)
+        self._form = find_format(chat.tool_format) if chat.tool_format else form
+        self._template = template
+        self._messages = conversation(chat.messages)
+        self._tools = chat.offered_tools()
+        self._choice = chat.choice(self._tools)
+        self._sampling = chat.samplings()[0]
+        self._content = chat.content()
+        offered = self._form.with_answer_tool(self._tools)
+        self._callable = [
+            it.name for it in offered if it.name in self._choice.names or it not in self._tools
+        ]
+
+    def _model(self, engine: Recording) -> ChatModel:
+        length = Settings.from_env(os.environ).context_length
+        ends = self._template.tokens["bos_token"], self._template.tokens["eos_token"]
+        return ChatModel(LoadedModel("", engine, self._template.source, *ends, length), self._form)
+
+    def play(self, text: str) -> tuple[list[Event], Recording]:
+        """The reply of `/v1` where the model writes this text, and the engine that played it."""
+        engine = Recording(text, self._form, self._callable)
+        reply = self._model(engine).reply(
+            self._messages, self._tools, self._choice, self._sampling, content=self._content
+        )
+
+        async def events() -> list[Event]:
+            return [event async for event in reply]
+
+        return asyncio.run(events()), engine
+
+    def sections(self) -> Iterator[tuple[str, str]]:
+        """Heading and text of the prompts, of the grammars, and of what isn't enforced.
+
+        Raises:
+            RequestError: `/v1` would refuse the request.
+        """
+        _, played = self.play("")
+        (prompt, sampling), *reminders = played.given
+        yield f"prompt: {self._form.name}, {len(prompt)} characters", prompt
+        for again, _ in reminders:
+            told = f"prompt if it says nothing or repeats a call: {len(again)} characters"
+            yield told, again
+        if sampling.constraint:
+            what = "a call" if self._choice.mode == "required" else "the content, or a call"
+            yield f"constraint behind the prompt: {what}", grammar(sampling.constraint)
+        begun: dict[str, str] = {}
+        for name in self._callable if self._choice.mode == "auto" else ():
+            for written, how in self.play(self._form.calls([(name, "{}")]))[1].given[1:]:
+                if how.constraint:
+                    behind = json.dumps(written.removeprefix(prompt), ensure_ascii=False)
+                    begun[behind] = grammar(how.constraint)
+        for behind, rules in begun.items():
+            yield f"constraint once a call begins, behind {behind}", rules
+        offered = [tool for tool in self._tools if tool.name in self._choice.names]
+        if unenforced := self._model(played).unenforced(offered, self._content):
+            yield "not enforced", "\n".join(unenforced)
