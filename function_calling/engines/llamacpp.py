@@ -29,6 +29,7 @@ from function_calling.engines.llamacpp_words import completion_request, read_err
 from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, WeightsError
+from function_calling.line_reader import LineReader
 from function_calling.messages import Piece, Sampling
 from function_calling.settings import Settings
 from function_calling.weights import resolve
@@ -123,13 +124,9 @@ class LlamaCpp:
                 async with self._response("POST", "/completion", body) as response:
                     if response.status_code != httpx2.codes.OK:
                         raise read_error(await response.aread())
-                    async for line in response.aiter_lines():
-                        if line.startswith("data: "):
-                            piece = read_piece(line.removeprefix("data: "), logprobs)
-                            guard.read(piece)
-                            yield piece
-                        elif line.startswith("error: "):
-                            raise read_error(line.removeprefix("error: ").encode())
+                    async for piece in _pieces(response, logprobs):
+                        guard.read(piece)
+                        yield piece
             except httpx2.HTTPError as error:
                 raise EngineError(f"The engine broke off: {error}") from error
 
@@ -143,6 +140,19 @@ class LlamaCpp:
         """See `Engine.close`."""
         del self._server
         self._folder.cleanup()
+
+
+async def _pieces(
+    response: httpx2.Response, logprobs: TokenLogprobs
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of a streamed completion."""
+    lines = LineReader()
+    async for part in response.aiter_bytes():
+        for line in lines.feed(part):
+            if line.startswith("data: "):
+                yield read_piece(line.removeprefix("data: "), logprobs)
+            elif line.startswith("error: "):
+                raise read_error(line.removeprefix("error: ").encode())
 
 
 def load(settings: Settings) -> LoadedModel:
