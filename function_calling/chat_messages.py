@@ -5,7 +5,7 @@ request; so whatever has one sensible reading is read.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -27,11 +27,33 @@ _ROLES = {
 def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """The messages with `content` as text, and with every result's `tool_call_id`.
 
+    A result follows the message of its call, in the order of the calls: most models are told no
+    ids, so the order alone says which call it answers.
+
     Raises:
         RequestError: Names the message, its value and what was wanted.
     """
     unanswered: dict[str, str] = {}
-    return [_message(message, index, unanswered) for index, message in enumerate(messages)]
+    return _ordered(_message(message, index, unanswered) for index, message in enumerate(messages))
+
+
+def _ordered(messages: Iterable[Message]) -> list[Message]:
+    """The messages with each result behind its call; one that answers none stays where it is."""
+    parts: list[tuple[Message, list[Message]]] = []
+    called: dict[str, list[list[Message]]] = {}
+    for message in messages:
+        if message["role"] == "tool" and called.get(message["tool_call_id"]):
+            # The last call of this id: some clients use the same ids in every turn.
+            called[message["tool_call_id"]].pop().append(message)
+            continue
+        results: list[Message] = []
+        parts.append((message, results))
+        for call in message.get("tool_calls", ()):
+            called.setdefault(call["id"], []).append(results)
+    for message, results in parts:
+        places = {call["id"]: place for place, call in enumerate(message.get("tool_calls", ()))}
+        results.sort(key=lambda result: places[result["tool_call_id"]])
+    return [each for message, results in parts for each in (message, *results)]
 
 
 def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str]) -> Message:

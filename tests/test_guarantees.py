@@ -263,6 +263,27 @@ async def test_any_history_is_told_in_every_format(serve: Serve, form: str) -> N
     assert places == sorted(places)
 
 
+@each_format
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+async def test_a_result_is_told_as_that_of_its_call(serve: Serve, form: str, apart: bool) -> None:
+    """In whichever order the results come, and however the calls were parted."""
+    calls = [
+        {"id": id, "function": {"name": "weather", "arguments": arguments}}
+        for id, arguments in (("a", OSLO), ("b", ROME))
+    ]
+    turns = [
+        {"role": "assistant", "tool_calls": each}
+        for each in ([calls[:1], calls[1:]] if apart else [calls])
+    ]
+    cold, warm = ({"role": "tool", "tool_call_id": id, "content": id * 9} for id in "ab")
+    behind = [turns[0], cold, turns[-1], warm] if apart else [*turns, cold, warm]
+    engine = serve("ok", "ok", "ok")
+    for history in (behind, [*turns, warm, cold], [*turns, warm, USER, cold]):
+        messages = [USER, *history, *([] if USER in history else [USER])]
+        await choice_of(form, tools=TOOLS, messages=messages)
+    assert len(set(engine.prompts)) == 1
+
+
 # What content is
 
 
