@@ -6,12 +6,13 @@ prompt cache makes each such hop cheap, and a call that is not valid can't be sa
 model, in any mode.
 """
 
-import json
 import logging
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
+
+from pydantic_core import from_json
 
 from function_calling.engines import LoadedModel, load_engine
 from function_calling.errors import RequestError
@@ -175,7 +176,7 @@ def _answered(messages: Sequence[Message]) -> list[tuple[str, Any]]:
         for call in message.get("tool_calls") or ():
             with suppress(ValueError):
                 function = call["function"]
-                calls.append((function["name"], json.loads(function["arguments"])))
+                calls.append((function["name"], from_json(function["arguments"])))
     return calls
 
 

@@ -26,6 +26,7 @@ TODAY = {"type": "function", "function": {"name": "today"}}
 TOOLS = [CONVERT, TODAY]
 NAMED = {"type": "function", "function": {"name": "convert"}}
 FOREVER = "Money " * 200
+DEEP = '{"a":' * 20_000 + "1" + "}" * 20_000
 
 
 # Whole replies
@@ -414,7 +415,10 @@ async def test_results_without_ids_find_the_call_of_their_name(serve: Serve) -> 
 
 
 @pytest.mark.parametrize("make", [chatml_model, llama31_model])
-@pytest.mark.parametrize("arguments", ["{", "[1]", "null", "7", "", "}{", '{"a": NaN}', "größe"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["{", "[1]", "null", "7", "", "}{", '{"a": NaN}', "größe", pytest.param(DEEP, id="deep")],
+)
 async def test_whatever_arguments_a_history_holds_they_are_shown_to_the_model(
     serve: Serve, make: Any, arguments: str
 ) -> None:

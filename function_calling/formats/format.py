@@ -95,14 +95,14 @@ class Format:
         return self.calls_open + self.call_separator.join(written) + self.calls_close
 
     def _arguments(self, arguments: str) -> str:
-        """A history may hold arguments that are no object; the model is then shown their text."""
+        """Arguments that are no object, or nested too deeply, are shown as their text."""
         if isinstance(self.arguments, JsonArguments):
             return (" " if self.before_arguments.endswith(":") else "") + arguments
         try:
             values = parse_value(arguments)
-        except ValueError:
+            return self.arguments.write(values) if isinstance(values, dict) else arguments
+        except (ValueError, RecursionError):
             return arguments
-        return self.arguments.write(values) if isinstance(values, dict) else arguments
 
     def before_call(self, written: str) -> str:
         """What parts the first call from the text that the turn already holds."""

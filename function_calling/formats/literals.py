@@ -35,14 +35,17 @@ def parse_value(text: str) -> Any:
     """The value that the text is.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none, or nested too deeply.
     """
     try:
         value = json.loads(text, strict=False, parse_constant=_refuse)
     except (ValueError, RecursionError):
         value = _python(text)
-    # Half a surrogate pair is no text, and an infinite number is no JSON.
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    try:
+        # Half a surrogate pair is no text, and an infinite number is no JSON.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise _too_deep(text) from None
     return value
 
 
@@ -50,9 +53,12 @@ def first_json(text: str, start: int) -> tuple[Any, int]:
     """The JSON that begins at `start`, or behind white space there, and where it ends.
 
     Raises:
-        ValueError: No JSON begins here.
+        ValueError: No JSON begins here, or it is nested too deeply.
     """
-    return _JSON.raw_decode(text, past_space(text, start))
+    try:
+        return _JSON.raw_decode(text, past_space(text, start))
+    except RecursionError:
+        raise _too_deep(text[start:]) from None
 
 
 def past_space(text: str, start: int) -> int:
@@ -121,6 +127,10 @@ def _key(node: ast.expr | None) -> str:
         case ast.Constant(value=str() as key):
             return key
     raise ValueError("an object's keys are strings")
+
+
+def _too_deep(text: str) -> ValueError:
+    return ValueError(f"nested too deeply: {text[:80]!r}")
 
 
 def _refuse(constant: str) -> NoReturn:
