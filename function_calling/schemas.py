@@ -65,7 +65,7 @@ def enforceable_value(
     """Like `enforceable`, for a value of any kind; `{"type": "object"}` alone is any object."""
     if schema.keys() - ANNOTATIONS == {"type"} and schema["type"] == "object":
         return any_object(longest_string), []
-    return _Rewriter(longest_string, schema, Budget(), lacking).root("response_format")
+    return _Rewriter(longest_string, schema, Budget(), lacking).root("content")
 
 
 class _Rewriter:
