@@ -16,7 +16,8 @@ KEPT = {
 }  # fmt: skip
 """Keywords that are enforced as they stand."""
 ANNOTATIONS = {
-    "$comment", "$id", "$schema", "default", "deprecated", "description", "example",
+    "$comment", "$id", "$schema", "default", "deprecated", "description", "discriminator",
+    "example",
     "example_value", "examples", "nullable", "optional", "readOnly", "strict", "title", "writeOnly",
 }  # fmt: skip
 """Keywords that allow and forbid nothing."""

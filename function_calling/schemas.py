@@ -18,7 +18,8 @@ from function_calling.schema_bounds import (
     bound_number,
 )
 from function_calling.schema_budget import Budget
-from function_calling.schema_choices import exclusive
+from function_calling.schema_choices import exclusive, properties, required
+from function_calling.schema_intersection import intersection
 from function_calling.schema_keywords import (
     ANNOTATIONS,
     DEFINITIONS,
@@ -96,7 +97,7 @@ class _Rewriter:
                 )
         if written:
             result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
-        return result, self._ignored
+        return result, list(dict.fromkeys(self._ignored))
 
     def schema(self, schema: Any, place: str) -> Schema:
         """One schema and all below it."""
@@ -123,9 +124,14 @@ class _Rewriter:
         beside = schema.keys() - ANNOTATIONS - {"$ref", *DEFINITIONS}
         if beside and local("$ref", schema.get("$ref")):
             return "$ref", [self._references.target(schema["$ref"], place)]
-        for key in ("anyOf", "oneOf", "allOf"):
-            if key in schema and (key != "allOf" or len(shaped(key, schema[key], place)) == 1):
+        for key in ("anyOf", "oneOf"):
+            if key in schema:
                 return key, shaped(key, schema[key], place)
+        if "allOf" in schema:
+            whole: Schema = {}
+            for each in shaped("allOf", schema["allOf"], place):
+                whole = self._both(whole, each, place)
+            return "allOf", [whole]
         return None
 
     def _branches(
@@ -133,7 +139,12 @@ class _Rewriter:
     ) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
         beside = _without(schema, key, *DEFINITIONS)
-        whole = [self._both(beside, each, place) for each in schemas if each is not False]
+        tag = schema.get("discriminator")
+        whole = [
+            self._both(self._tagged(beside, each, tag, place), each, place)
+            for each in schemas
+            if each is not False
+        ]
         branches = [self.schema(each, place) for each in whole]
         if key == "oneOf" and not exclusive(whole, lambda ref: self._references.target(ref, place)):
             self._ignore(place, key)
@@ -143,19 +154,39 @@ class _Rewriter:
                 self._keyword(result, name, schema[name], place)
         return result
 
+    def _tagged(self, beside: Schema, branch: Any, discriminator: Any, place: str) -> Schema:
+        """What stands beside a branch, with the property that tells it from the others required.
+
+        Where that has a default, generators leave it out of `required`.
+        """
+        name = discriminator.get("propertyName") if isinstance(discriminator, Mapping) else None
+        declared = self._resolved(branch, place)
+        if not isinstance(name, str) or not isinstance(declared, Mapping):
+            return beside
+        if name in required(declared) or name not in properties(declared):
+            return beside
+        return intersection(beside, {"required": [name]}, place)[0]
+
+    def _resolved(self, schema: Any, place: str) -> Any:
+        """The schema that a reference alone stands for."""
+        alone = isinstance(schema, Mapping) and schema.keys() - ANNOTATIONS == {"$ref"}
+        if alone and local("$ref", schema["$ref"]):
+            return self._references.target(schema["$ref"], place)
+        return schema
+
     def _both(self, beside: Schema, branch: Any, place: str) -> Schema:
-        """What both allow; of two keywords that differ the branch's holds."""
-        self._budget.spend(len(beside))
-        result = dict(beside)
-        for key, value in branch.items() if isinstance(branch, Mapping) else ():
-            if key == "required" and isinstance(beside.get(key), list):
-                value = list(dict.fromkeys([*beside[key], *shaped(key, value, place)]))
-                self._budget.spend(len(value))
-            elif key == "properties" and isinstance(beside.get(key), Mapping):
-                value = self._both(beside[key], value, place)
-            elif key not in ANNOTATIONS and beside.get(key, value) != value:
+        """What both allow; of two keywords that can't be held to both, the first holds."""
+        if branch is False:
+            return {"enum": []}
+        if beside.keys() - ANNOTATIONS:
+            branch = self._resolved(branch, place)
+        if not isinstance(branch, Mapping):
+            return beside
+        self._budget.spend(len(beside) + len(branch))
+        result, lost = intersection(beside, _without(branch, *DEFINITIONS), place)
+        for key in lost:
+            if key in self._kept or key == "format":  # all others are left out anyway
                 self._ignore(place, key)
-            result[key] = value
         return result
 
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
