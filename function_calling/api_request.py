@@ -107,4 +107,6 @@ def _invalid(error: ValidationError) -> RequestError:
     told = [each for each in errors if each["loc"][0] == param][-1]
     if told["type"] == "missing":
         return RequestError(f"{param} is missing.", param=param)
-    return RequestError(f"{param}={shown(told['input'])}: {told['msg']}.", param=param)
+    place = param + "".join(f"[{step}]" for step in told["loc"][1:] if isinstance(step, int))
+    wrong = "wanted an object" if told["type"] == "dict_type" else told["msg"]
+    return RequestError(f"{place}={shown(told['input'])}: {wrong}.", param=param)

@@ -7,15 +7,15 @@ model, in any mode.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
 from pydantic_core import from_json
 
 from function_calling.engines import LoadedModel, load_engine
-from function_calling.errors import RequestError
+from function_calling.errors import RequestError, naming
 from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
@@ -74,7 +74,7 @@ class ChatModel:
 
     def constraint(self, tool: Tool, budget: Budget | None = None) -> Schema:
         """What the tool's arguments are held to; keywords that can't be enforced are logged."""
-        with _told("Tool " + tool.name, "tools"):
+        with naming("Tool " + tool.name, "tools"):
             schema, ignored = self._enforceable(tool, budget)
             _check_enforced(f"Tool {tool.name}", ignored, strict=tool.strict)
         return schema
@@ -86,7 +86,7 @@ class ChatModel:
         return enforceable_value(content.schema, self._longest_string, self._lacking)
 
     def _content_schema(self, content: ContentFormat) -> Schema:
-        with _told("response_format", "response_format"):
+        with naming("response_format", "response_format"):
             schema, ignored = self._enforceable_content(content)
             _check_enforced("response_format", ignored, strict=content.strict)
         return schema
@@ -185,15 +185,6 @@ def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None
         raise refused(f"it is strict, and holds {', '.join(ignored)}")
     if ignored:
         _log.warning("%s: not enforced: %s", thing, ", ".join(ignored))
-
-
-@contextmanager
-def _told(thing: str, param: str) -> Iterator[None]:
-    """Have an error name the thing that it is about, and the parameter."""
-    try:
-        yield
-    except RequestError as error:
-        raise RequestError(f"{thing}: {error.message}", param=param, code=error.code) from error
 
 
 def load_chat_model(settings: Settings) -> ChatModel:

@@ -1,10 +1,10 @@
-"""References inside a schema (`$ref` with a JSON Pointer, RFC 6901).
+"""References inside a schema (`$ref` with a JSON Pointer, RFC 6901, or the name of an `$anchor`).
 
 Rewriting a schema moves its parts, so a reference such as `#/properties/a/oneOf/0` would name
 nothing in the result. Whatever is referred to therefore becomes a definition of its own there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -37,9 +37,12 @@ class References:
         Raises:
             RequestError: It names nothing.
         """
-        if reference != "#" and not reference.startswith("#/"):
-            raise _nothing(reference, place)
         target: Any = self._root
+        if reference != "#" and not reference.startswith("#/"):
+            anchored = next(_anchored(self._root, unquote(reference[1:])), None)
+            if anchored is None:
+                raise _nothing(reference, place)
+            return anchored
         try:
             for step in _steps(reference):
                 target = target[int(step) if isinstance(target, list) else step]
@@ -61,6 +64,17 @@ class References:
                 kind, name = DEFINITIONS[0], reference
                 self.named[name] = target
         return f"#/{kind}/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
+
+
+def _anchored(schema: Any, name: str) -> Iterator[Mapping[str, Any]]:
+    """Schemas of this anchor; older drafts write it as `$id`."""
+    if isinstance(schema, Mapping):
+        if schema.get("$anchor") == name or schema.get("$id") == f"#{name}":
+            yield schema
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _anchored(each, name)
 
 
 def _steps(reference: str) -> list[str]:

@@ -9,6 +9,7 @@ compile, and bounds numbers, strings, arrays and open objects.
 from collections.abc import Mapping
 from typing import Any
 
+from function_calling.engines.grammar import pattern_compiles
 from function_calling.schema_bounds import (
     MOST_ITEMS,
     SCALARS,
@@ -31,6 +32,8 @@ from function_calling.schema_keywords import (
 from function_calling.schema_objects import bound_count, close, only_objects
 from function_calling.schema_references import References, local
 
+CHARACTERS_OF_A_SCHEMA = 20
+"""To look at so many characters of a pattern takes about as long as to rewrite a schema."""
 LONGEST_PLACE = 4000
 """Characters of a name where it tells a place; more would not fit into a header."""
 
@@ -114,7 +117,7 @@ class _Rewriter:
         if branching := self._branching(schema, place):
             return self._branches(*branching, schema, place)
         result: Schema = {}
-        for key, value in schema.items():
+        for key, value in self._possible(schema, place).items():
             self._keyword(result, key, value, place)
         self._bound(result, schema, place)
         return result
@@ -151,7 +154,7 @@ class _Rewriter:
         result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
         for name in DEFINITIONS:
             if name in schema:
-                self._keyword(result, name, schema[name], place)
+                self._keyword(result, name, shaped(name, schema[name], place), place)
         return result
 
     def _tagged(self, beside: Schema, branch: Any, discriminator: Any, place: str) -> Schema:
@@ -190,10 +193,7 @@ class _Rewriter:
         return result
 
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
-        value = shaped(key, value, place)
-        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
-            self._ignore(place, key)
-        elif local(key, value):
+        if local(key, value):
             result[key] = self._references.moved(value, place)
         elif key in self._kept or (key, value) in KEPT_FORMATS:
             result[key] = value
@@ -226,6 +226,29 @@ class _Rewriter:
             close(result, schema, self._anything)
             for key in bound_count(result):
                 self._ignore(place, key)
+
+    def _possible(self, schema: Mapping[str, Any], place: str) -> Schema:
+        """The schema's keywords, checked, without what no grammar can have of them."""
+        result: Schema = {}
+        for key, value in schema.items():
+            value = shaped(key, value, place)
+            beyond = self._beyond(key, value)
+            if beyond:
+                self._ignore(place, key)
+            if key == "patternProperties":
+                result[key] = _without(value, *beyond)
+            elif not beyond:
+                result[key] = value
+        return result
+
+    def _beyond(self, key: str, value: Any) -> list[Any]:
+        """The parts of a keyword that no grammar can have."""
+        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
+            return [value]
+        patterns = {"pattern": [value], "patternProperties": value}.get(key, ())
+        for each in patterns:
+            self._budget.spend(len(each) // CHARACTERS_OF_A_SCHEMA)
+        return [each for each in patterns if not pattern_compiles(each)]
 
     def _ignore(self, place: str, key: str) -> None:
         self._budget.spend(1)

@@ -4,6 +4,7 @@ The engine writes freely until a tool call begins. From there on the reply is a 
 the engine writes under one grammar.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -12,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from function_calling.engines import Engine
-from function_calling.errors import EngineError
+from function_calling.engines.grammar import grammar
+from function_calling.errors import SCHEMA_REFUSED, EngineError, RequestError, naming
 from function_calling.formats import Format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
+from function_calling.formats.literals import each_name_once
 from function_calling.messages import (
     Alternative,
     Event,
@@ -166,6 +169,7 @@ class Turn:
                 if again and not self._told and self._may_remind():
                     self._reason = "stop"
                     return
+                arguments = each_name_once(arguments)
                 yield ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
 
     async def _read(self, calls: CallList) -> AsyncGenerator[tuple[str, str], None]:
@@ -199,13 +203,32 @@ class Turn:
                 return
             sampling = sampling.but(max_tokens=left)
         sampling = sampling.but(begun=self._usage != Usage())
-        async with aclosing(self.engine.generate(self.prompt + self._written, sampling)) as pieces:
-            async for piece in pieces:
-                self._usage = Usage(
-                    self._usage.prompt_tokens or piece.prompt_tokens,
-                    spent + piece.completion_tokens,
-                )
-                yield piece
+        prompt = self.prompt + self._written
+        try:
+            async with aclosing(self.engine.generate(prompt, sampling)) as pieces:
+                async for piece in pieces:
+                    self._usage = Usage(
+                        self._usage.prompt_tokens or piece.prompt_tokens,
+                        spent + piece.completion_tokens,
+                    )
+                    yield piece
+        except RequestError as error:
+            if error.code == SCHEMA_REFUSED:
+                await asyncio.to_thread(self._name_refused)
+            raise
+
+    def _name_refused(self) -> None:
+        """Find the schema for which a constraint of several was refused.
+
+        Raises:
+            RequestError: Names the tool or `response_format`.
+        """
+        schemas = [(f"Tool {name}", "tools", schema) for name, schema in self.schemas.items()]
+        if self.content_schema is not None:
+            schemas.append(("response_format", "response_format", self.content_schema))
+        for thing, param, schema in schemas:
+            with naming(thing, param):
+                grammar([(JsonSlot(dict(schema)),)])
 
     def _logprobs(self, content: str) -> tuple[TokenLogprob, ...]:
         """The tokens that this content is made of; those before it were no content."""

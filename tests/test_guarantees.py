@@ -385,8 +385,9 @@ class Compiling(ScriptedEngine):
             yield piece
 
 
-BROKEN = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(?=x)"}}}
-"""A grammar knows no look-ahead."""
+EMPTY = {"type": "integer", "minimum": 3, "maximum": 2}
+BROKEN = {"type": "object", "properties": {"a": EMPTY}, "required": ["a"]}
+"""There is no such number."""
 
 
 def compiling(serve: Serve, *turns: Any) -> dict[str, Any]:
@@ -394,7 +395,7 @@ def compiling(serve: Serve, *turns: Any) -> dict[str, Any]:
     serve()
     openai_api_app.state.chat_model = chatml_model(Compiling(*turns))
     tool = {"type": "function", "function": {"name": "f", "parameters": BROKEN}}
-    return {"messages": [USER], "tools": [tool]}
+    return {"messages": [USER], "tools": [TOOLS[0], tool]}
 
 
 @pytest.mark.parametrize("choice", ["required", "auto"])
@@ -405,7 +406,25 @@ async def test_a_schema_that_does_not_compile_is_refused_where_it_is_needed(
     body = compiling(serve, *([] if choice == "required" else ["So. <tool_call>"]))
     status, error = await error_of({**body, "tool_choice": choice})
     assert (status, error["code"]) == (400, "invalid_function_parameters")
-    assert "can't be enforced" in error["message"]
+    assert error["message"].startswith("Tool f: The JSON Schema can't be enforced: ")
+
+
+async def test_a_format_that_does_not_compile_is_refused_by_its_name(serve: Serve) -> None:
+    """The parameter too."""
+    told = {"type": "json_schema", "json_schema": {"name": "x", "schema": BROKEN}}
+    body = compiling(serve)
+    status, error = await error_of({**body, "tools": TOOLS, "response_format": told})
+    assert (status, error["param"]) == (400, "response_format")
+    assert error["message"].startswith("response_format: The JSON Schema can't be enforced: ")
+
+
+async def test_a_name_that_comes_again_is_told_once(serve: Serve) -> None:
+    """A grammar can't forbid it where the schema doesn't declare the name; the last value holds."""
+    serve('{"a": 1, "b": {"c": 1, "c": 2}, "a": 3.50}}\n</tool_call>', '{"a": 3.50}}\n</tool_call>')
+    tool = {"name": "f", "parameters": {"additionalProperties": {}}}
+    options = {"tools": [tool], "tool_choice": "required", "parallel_tool_calls": False}
+    assert calls_of(await choice_of("hermes", **options)) == [("f", '{"a": 3.5, "b": {"c": 2}}')]
+    assert calls_of(await choice_of("hermes", **options)) == [("f", '{"a": 3.50}')]
 
 
 async def test_a_schema_that_does_not_compile_does_no_harm_uncalled(serve: Serve) -> None:

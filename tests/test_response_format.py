@@ -114,7 +114,7 @@ async def test_the_sdk_parses_content_into_its_model(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("response_format", "told"),
     [
-        ("json", 'response_format="json": Input should be a valid dictionary'),
+        ("json", 'response_format="json": wanted an object.'),
         ({}, 'response_format={}: wanted type "text", "json_object" or "json_schema".'),
         ({"type": "xml"}, "wanted type"),
         ({"type": ["text"]}, "wanted type"),

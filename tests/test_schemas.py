@@ -199,6 +199,9 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
     [
         ({"type": "string", "not": {"const": "x"}}, "x: not"),
         ({"type": "string", "format": "uri"}, "x: format"),
+        ({"type": "string", "pattern": "^(?!a)b$"}, "x: pattern"),
+        ({"type": "string", "pattern": r"(a)\1"}, "x: pattern"),
+        ({"patternProperties": {"(?=a)": {}, "^b": {}}}, "x: patternProperties"),
         ({"type": "array", "uniqueItems": True}, "x: uniqueItems"),
         ({"type": "array", "items": {"type": "array", "contains": {}}}, "x: contains"),
         ({"type": "object", "properties": {"y": {"if": {}, "type": "null"}}}, "y: if"),
@@ -264,6 +267,27 @@ def test_references_are_kept_with_their_targets() -> None:
     assert result["properties"]["tree"] == {"$ref": "#/$defs/Tree"}
     assert result["$defs"]["Tree"]["additionalProperties"] is False
     assert compiles(result)
+
+
+@pytest.mark.parametrize("anchor", [{"$anchor": "flag"}, {"$id": "#flag"}], ids=str)
+def test_an_anchor_is_found(anchor: Schema) -> None:
+    """Wherever it stands; the older drafts' `$id` too."""
+    parameters = {
+        "properties": {"x": {"$ref": "#flag"}},
+        "$defs": {"A": {"properties": {"b": {**anchor, "type": "boolean"}}}},
+    }
+    result, ignored = enforceable(parameters, LONGEST)
+    assert ignored == []
+    text = walk([(JsonSlot({**result, "required": ["x"]}),)], Random(1))
+    assert json.loads(text)["x"] in (True, False)
+    with pytest.raises(RequestError, match='"#flog" names nothing in them'):
+        enforceable({**parameters, "properties": {"x": {"$ref": "#flog"}}}, LONGEST)
+
+
+def test_a_whole_number_with_a_point_is_one() -> None:
+    """As JSON Schema has it."""
+    schema = {"type": "string", "minLength": 1.0, "maxLength": 5.0}
+    assert str(enforced(schema)) == "{'type': 'string', 'minLength': 1, 'maxLength': 5}"
 
 
 def test_branches_take_in_what_stands_beside_them() -> None:
@@ -467,6 +491,9 @@ def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
     assert enforced(schema)["prefixItems"] == [{"type": "null"}, {"type": "boolean"}]
 
 
+KINDS = "array, boolean, integer, null, number, object, string, or a list of these"
+
+
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
@@ -474,6 +501,11 @@ def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
         ({"properties": {"a": {"minLength": "1"}}}, 'a: minLength="1"'),
         ({"properties": {"a": {"type": "integer", "maximum": "9"}}}, 'a: maximum="9"'),
         ({"properties": {"a": {"enum": "EUR"}}}, 'a: enum="EUR"'),
+        ({"properties": {"a": {"minLength": 1.5}}}, "a: minLength=1.5"),
+        ({"properties": {"a": {"pattern": 1}}}, "a: pattern=1"),
+        ({"properties": {"a": {"type": "float"}}}, f'a: type="float"; wanted {KINDS}'),
+        ({"properties": {"a": {"type": ["null", {}]}}}, f'a: type=["null", {{}}]; wanted {KINDS}'),
+        ({"properties": {"a": {"type": []}}}, f"a: type=[]; wanted {KINDS}"),
         ({"properties": {"a": {"anyOf": {"type": "null"}}}}, 'a: anyOf={"type": "null"}'),
         ({"properties": {"a": {"allOf": 1}}}, "a: allOf=1"),
         ({"properties": {}, "required": True}, "arguments: required=true"),
@@ -508,8 +540,7 @@ def test_what_an_engine_lacks_is_told_and_left_out() -> None:
 @pytest.mark.parametrize(
     "schema",
     [
-        {"type": "string", "pattern": "^(?=x)"},
-        {"type": "money"},
+        {"type": "integer", "minimum": 3, "maximum": 2},
         {"$ref": "#/$defs/Missing"},
     ],
     ids=str,

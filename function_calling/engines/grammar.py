@@ -20,8 +20,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from llguidance import LLMatcher
+
 from function_calling.engines.json_rules import json_rule
-from function_calling.errors import RequestError
+from function_calling.errors import SCHEMA_REFUSED, RequestError
 from function_calling.messages import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
 MOST_CHARACTERS = 1_000_000
@@ -119,6 +121,16 @@ class _Writer:
         return text
 
 
+@lru_cache(maxsize=256)
+def pattern_compiles(pattern: str) -> bool:
+    """Whether LLGuidance's regular expressions know all that is in the pattern of a string.
+
+    Look-around and back references, say, they don't. This takes about a millisecond.
+    """
+    schema = json.dumps({"type": "string", "pattern": pattern})
+    return not LLMatcher.validate_grammar(f"%llguidance {{}}\nstart: %json {schema}")
+
+
 @lru_cache(maxsize=64)
 def _check(text: str) -> None:
     """Compile the grammar in a process of its own; what was found good is remembered."""
@@ -143,7 +155,7 @@ def refused(reason: str) -> RequestError:
     return RequestError(
         f"The JSON Schema can't be enforced: {reason}",
         param="tools",
-        code="invalid_function_parameters",
+        code=SCHEMA_REFUSED,
     )
 
 
@@ -151,5 +163,5 @@ def _one_line(problem: str) -> str:
     """LLGuidance's message without its excerpt of the grammar, and without places in that."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
     told = " ".join(line for line in lines if not line[0].isdigit() and line not in _MARKS)
-    told = _PLACE.sub("", told)
+    told = _PLACE.sub("", told).removeprefix("failed to compile JSON schema: ")
     return told if len(told) <= LONGEST_PROBLEM else told[: LONGEST_PROBLEM - 1] + "…"

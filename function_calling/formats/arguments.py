@@ -9,7 +9,7 @@ slots they are, so that an engine can be held to a schema in it.
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
-from function_calling.errors import RequestError
+from function_calling.errors import SCHEMA_REFUSED, RequestError
 from function_calling.formats.literals import (
     first_json,
     parse_value,
@@ -173,6 +173,6 @@ def _branches(schema: Schema) -> list[Schema]:
             "A tool's parameters can't be written in this tool format: wanted an object with "
             "declared properties.",
             param="tools",
-            code="invalid_function_parameters",
+            code=SCHEMA_REFUSED,
         )
     return [schema]

@@ -61,6 +61,22 @@ def first_json(text: str, start: int) -> tuple[Any, int]:
         raise _too_deep(text[start:]) from None
 
 
+def each_name_once(text: str) -> str:
+    """The JSON with each name of an object once, with its last value.
+
+    A grammar can't forbid a name that it doesn't know to come again.
+    """
+    repeated = False
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal repeated
+        repeated |= len(dict(pairs)) < len(pairs)
+        return dict(pairs)
+
+    value = json.loads(text, object_pairs_hook=members)
+    return to_json(value) if repeated else text
+
+
 def past_space(text: str, start: int) -> int:
     """The first place from `start` on that holds no white space."""
     return _SPACE.match(text, start).end()  # type: ignore[union-attr]
