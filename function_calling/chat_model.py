@@ -39,6 +39,13 @@ from function_calling.turn import Turn
 
 _log = logging.getLogger(__name__)
 
+CHARACTERS_OF_A_TOKEN = 256
+"""More than the longest token of known vocabularies has (128 spaces, in those of Llama 3 and Qwen).
+
+So a prompt of more characters than this for each token of the context can't fit, and is refused
+before it is tokenized and waits for a slot.
+"""
+
 
 class ChatModel:
     """Replies to chat messages, with text and with tool calls.
@@ -55,6 +62,7 @@ class ChatModel:
         self.template = ChatTemplate(model.chat_template, model.bos_token, model.eos_token)
         # As many characters as the context has tokens: about a quarter of it.
         self._longest_string = model.context_length
+        self._longest_prompt = model.context_length * CHARACTERS_OF_A_TOKEN
         self._lacking = model.unenforced
 
     def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
@@ -143,6 +151,7 @@ class ChatModel:
             if tool.name in choice.names or tool not in tools
         }
         prompt = render(form, self.template, messages, tools)
+        self._check_length(prompt, "messages")
         turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
         if choice.mode == "auto" and messages[-1]["role"] == "tool":
             turn.answered = _answered(messages)
@@ -158,6 +167,7 @@ class ChatModel:
             RequestError: The prompt is too long.
             EngineError: The engine failed.
         """
+        self._check_length(prompt, "prompt")
         async with aclosing(self.engine.generate(prompt, sampling)) as pieces:
             async for piece in pieces:
                 if piece.text:
@@ -165,6 +175,15 @@ class ChatModel:
                 if piece.finish_reason:
                     usage = Usage(piece.prompt_tokens, piece.completion_tokens)
                     yield Finished(piece.finish_reason, usage)
+
+    def _check_length(self, prompt: str, param: str) -> None:
+        if len(prompt) > self._longest_prompt:
+            raise RequestError(
+                f"The prompt has {len(prompt)} characters; this model's context holds at most "
+                f"{self._longest_prompt} of prompt and reply together.",
+                param=param,
+                code="context_length_exceeded",
+            )
 
 
 def _answered(messages: Sequence[Message]) -> list[tuple[str, Any]]:

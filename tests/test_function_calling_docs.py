@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from function_calling.api_request import MOST_BIASES, MOST_REPLIES
-from function_calling.chat_request import ChatRequest
+from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
+from function_calling.chat_request import MOST_MESSAGES, ChatRequest
 from function_calling.engines.grammar import LONGEST_CHECK, MOST_CHARACTERS
 from function_calling.formats import FORMATS
 from function_calling.responding import MOST_BYTES
@@ -108,7 +109,8 @@ def test_the_parameters_that_are_refused_are_those_of_the_code() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     """As numbers."""
     assert [int(row[1]) for row in table("of")] == [
-        *(MOST_REPLIES, MOST_CALLS, MOST_BIASES, MOST_BYTES, LONGEST),
+        *(MOST_REPLIES, MOST_CALLS, MOST_MESSAGES, CHARACTERS_OF_A_TOKEN, MOST_BIASES),
+        *(MOST_BYTES, LONGEST),
         *(MOST_SCHEMAS, MOST_LEVELS, MOST_CHARACTERS, LONGEST_CHECK),
         *(MOST_ITEMS, MOST_PROPERTIES, LARGEST_NUMBER),
     ]

@@ -10,6 +10,7 @@ import pytest
 from scripted_engine import Fails, Fills, Hangs, chatml_model, first_calls, llama31_model
 from v1_client import Serve, chunk, client, error_of, events_of, http, post, serving, without_head
 
+from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
 from function_calling.errors import EngineError, RequestError
 from function_calling.responding import MOST_BYTES
 from openai_endpoints import openai_api_app
@@ -26,7 +27,7 @@ TODAY = {"type": "function", "function": {"name": "today"}}
 TOOLS = [CONVERT, TODAY]
 NAMED = {"type": "function", "function": {"name": "convert"}}
 FOREVER = "Money " * 200
-DEEP = '{"a":' * 20_000 + "1" + "}" * 20_000
+DEEP = '{"a":' * 5_000 + "1" + "}" * 5_000
 
 
 # Whole replies
@@ -744,6 +745,7 @@ def with_call(call: Any) -> dict[str, Any]:
         # Parameters
         ({}, "messages", "messages is missing."),
         ({"messages": []}, "messages", "messages=[]: List should have at least 1 item"),
+        ({"messages": [USER] * 4097}, "messages", "at most 4096 items after validation, not 4097"),
         ({"messages": "Hi"}, "messages", 'messages="Hi": Input should be a valid list'),
         ({"messages": ["Hi"]}, "messages", 'messages[0]="Hi": wanted an object.'),
         ({"messages": [USER], "temperature": 2.1}, "temperature", "less than or equal to 2"),
@@ -881,6 +883,25 @@ async def test_a_parameter_that_is_not_supported_is_refused_by_name(
     status, error = await error_of({"messages": [USER], name: value})
     assert (status, error["param"], error["code"]) == (400, name, "unsupported_parameter")
     assert error["message"] == f"{name}={json.dumps(value)}: this parameter is not supported."
+
+
+@pytest.mark.parametrize(
+    ("path", "of"),
+    [
+        ("/chat/completions", lambda text: {"messages": [{"role": "user", "content": text}]}),
+        ("/completions", lambda text: {"prompt": text}),
+    ],
+)
+async def test_a_prompt_that_can_not_fit_is_refused_before_it_waits(
+    serve: Serve, path: str, of: Any
+) -> None:
+    """By its characters, whatever its tokens are; the scripted context holds 200."""
+    engine = serve("ok")
+    status, error = await error_of(of(" " * (200 * CHARACTERS_OF_A_TOKEN + 1)), path)
+    assert (status, error["code"]) == (400, "context_length_exceeded")
+    assert error["param"] in of("")
+    assert engine.prompts == []
+    assert (await post(of(" " * 200 * (CHARACTERS_OF_A_TOKEN - 1)), path)).status_code == 200
 
 
 async def test_the_sdk_raises_its_own_errors(serve: Serve) -> None:
