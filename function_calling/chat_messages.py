@@ -23,6 +23,9 @@ _ROLES = {
     "function": "tool",
 }
 
+_PARTS = ("text", "refusal", "image_url", "input_audio", "file")
+"""The types of OpenAI's parts of a message."""
+
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """The messages with `content` as text, and with every result's `tool_call_id`.
@@ -65,7 +68,11 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
             f"{place}.role={shown(message.get('role'))}: wanted one of {', '.join(_ROLES)}.",
             param="messages",
         )
-    result: Message = {"role": role, "content": _text(message.get("content"), place)}
+    content = message.get("content")
+    if content is None and role == "assistant":
+        content = message.get("refusal")
+    text = _data(content, place) if role == "tool" else _text(content, place)
+    result: Message = {"role": role, "content": text}
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
         unanswered |= {call["id"]: call["function"]["name"] for call in calls}
@@ -94,13 +101,32 @@ def _text(content: Any, place: str) -> str:
     if isinstance(content, dict):
         return json.dumps(content, ensure_ascii=False)
     parts = content if isinstance(content, list) else [content]
-    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    texts = [_part_text(part) for part in parts]
     if not all(isinstance(text, str) for text in texts):
         raise RequestError(
             f"{place}.content={shown(content)}: wanted text, or parts of type text.",
             param="messages",
         )
     return "".join(map(str, texts))
+
+
+def _part_text(part: Any) -> Any:
+    """What a part says; no text if it is of another kind."""
+    if not isinstance(part, dict):
+        return part
+    return part.get("refusal" if part.get("type") == "refusal" else "text")
+
+
+def _data(content: Any, place: str) -> str:
+    """A tool's result as text; what is neither text nor parts of a message is shown as JSON."""
+    parts = content if isinstance(content, list) else [content]
+    if content and all(map(_is_part, parts)):
+        return _text(content, place)
+    return "" if content in (None, "") else json.dumps(content, ensure_ascii=False)
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, str) or (isinstance(part, dict) and part.get("type") in _PARTS)
 
 
 def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:

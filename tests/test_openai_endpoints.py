@@ -339,6 +339,11 @@ async def prompt_of(serve: Serve, *messages: dict[str, Any], **options: Any) -> 
         ({"role": "user", "content": ["a", "b"]}, "user\nab"),
         ({"role": "user", "content": {"größe": 1}}, 'user\n{"größe": 1}'),
         ({"role": "user", "name": "tool_1", "content": "131.95"}, "user\n131.95"),
+        ({"role": "assistant", "refusal": "No."}, "assistant\nNo."),
+        (
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+            "assistant\nNo.",
+        ),
         ({"role": "tool", "content": "3"}, "user\n<tool_response>\n3\n</tool_response>"),
         (
             {"role": "function", "name": "convert", "content": "3"},
@@ -379,6 +384,29 @@ async def test_messages_with_one_sensible_reading_are_read(
     serve: Serve, message: dict[str, Any], turn: str
 ) -> None:
     """Histories come from many clients."""
+    assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, ""),
+        (131.95, "131.95"),
+        (True, "true"),
+        ({"größe": 1}, '{"größe": 1}'),
+        ([{"temp": 7}, {"type": "sunny"}], '[{"temp": 7}, {"type": "sunny"}]'),
+        ([{"text": 7}], '[{"text": 7}]'),
+        ([1, None], "[1, null]"),
+        ([], "[]"),
+        (["a", "b"], "ab"),
+        ([{"type": "text", "text": "7 C"}], "7 C"),
+    ],
+    ids=str,
+)
+async def test_whatever_a_tool_returned_is_told(serve: Serve, content: Any, told: str) -> None:
+    """As JSON, if it is neither text nor parts of text."""
+    turn = f"user\n<tool_response>\n{told}\n</tool_response>"
+    message = {"role": "tool", "tool_call_id": "a", "content": content}
     assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
 
 
@@ -830,6 +858,11 @@ def with_call(call: Any) -> dict[str, Any]:
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages",
             "wanted text, or parts of type text",
+        ),
+        (
+            {"messages": [USER, {"role": "tool", "content": [{"type": "image_url"}]}]},
+            "messages",
+            'messages[1].content=[{"type": "image_url"}]: wanted text, or parts of type text.',
         ),
         ({"messages": [{"role": "assistant", "tool_calls": "f"}]}, "messages", "wanted a list"),
         (with_call("f"), "messages", 'messages[1].tool_calls[0]="f": wanted a function'),
