@@ -15,7 +15,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from function_calling.engines import LoadedModel, load_engine
-from function_calling.errors import RequestError, naming
+from function_calling.errors import RequestError, naming, one_line
 from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
@@ -203,7 +203,7 @@ def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None
     if ignored and strict:
         raise refused(f"it is strict, and holds {', '.join(ignored)}")
     if ignored:
-        _log.warning("%s: not enforced: %s", thing, ", ".join(ignored))
+        _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
 
 
 def load_chat_model(settings: Settings) -> ChatModel:

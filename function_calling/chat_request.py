@@ -34,7 +34,7 @@ class ChatRequest(ApiRequest):
         "modalities": (["text"],),
         "moderation": (),
         "prediction": (),
-        "reasoning_effort": (),
+        "reasoning_effort": ("none",),
         "verbosity": (),
         "web_search_options": (),
     }

@@ -110,6 +110,14 @@ def naming(thing: str, param: str) -> Iterator[None]:
         raise RequestError(f"{thing}: {error.message}", param=param, code=error.code) from error
 
 
+def one_line(text: str) -> str:
+    """A text with a client's names in it, in which all that can't be printed is escaped.
+
+    So no name ends a line of the log, or hides a part of it.
+    """
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+
 def shown(value: Any) -> str:
     """A value as an error's text shows it: as JSON, cut to 80 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)

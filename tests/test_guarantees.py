@@ -374,6 +374,19 @@ async def test_what_content_is_not_held_to_is_told(
     assert response.headers["x-unenforced-keywords"] == "response_format: a: not"
 
 
+async def test_a_name_ends_no_line_of_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names are the client's, and may hold anything; a tool's own some of it."""
+    schema = {"type": "object", "properties": {"a\r\nERROR\0\u2028\x1b[0m": {"not": {}}}}
+    tool = {"name": "f\x85ERROR\u2028größe", "parameters": schema}
+    serve("Hello")
+    with caplog.at_level(logging.WARNING):
+        await choice_of("hermes", tools=[tool])
+    name = r"a\r\nERROR\u0000\u2028\u001b[0m"
+    assert caplog.messages == [rf"Tool f\u0085ERROR\u2028größe: not enforced: {name}: not"]
+
+
 class Compiling(ScriptedEngine):
     """A scripted engine that compiles its constraints, as every engine does."""
 

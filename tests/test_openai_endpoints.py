@@ -544,6 +544,7 @@ async def test_unknown_parameters_are_ignored(serve: Serve) -> None:
         {"logit_bias": {}},
         {"response_format": {"type": "text"}},
         {"modalities": ["text"]},
+        {"reasoning_effort": "none"},
         {"functions": [], "function_call": "none"},
         {"functions": [], "function_call": "auto"},
         {"functions": [], "tools": [TODAY], "tool_choice": "none"},

@@ -21,9 +21,14 @@ class Recorded(LlamaCpp):
         self._body = body.encode()
         self._bos = ""
         self._slots = Slots(1, 0)
+        self.asked: list[str] = []
 
     @asynccontextmanager
-    async def _response(self, *_: Any) -> AsyncIterator[httpx2.Response]:
+    async def _response(
+        self, method: str, path: str, body: Any = None
+    ) -> AsyncIterator[httpx2.Response]:
+        self.asked.append(path)
+
         async def pieces() -> AsyncIterator[bytes]:
             for start in range(0, len(self._body), 3):
                 yield self._body[start : start + 3]
@@ -40,6 +45,18 @@ async def test_a_line_ends_with_no_character_that_json_may_hold(text: str, end: 
     body = (f"data: {json.dumps(each | counts, ensure_ascii=False)}{end * 2}" for each in events)
     pieces = [each async for each in Recorded("".join(body)).generate(text, Sampling())]
     assert [piece.text for piece in pieces] == [text, ""]
+
+
+async def test_how_many_run_is_known_without_asking() -> None:
+    """llama.cpp answers between two batches alone, and each may take seconds."""
+    event = {"content": "a", "tokens_evaluated": 1, "tokens_predicted": 1, "stop": False}
+    engine = Recorded(f"data: {json.dumps(event)}\n\n")
+    generation = engine.generate("a", Sampling())
+    assert await engine.busy() == 0
+    await anext(generation)
+    assert (await engine.busy(), engine.asked) == (1, ["/completion"])
+    await generation.aclose()
+    assert await engine.busy() == 0
 
 
 def test_a_line_that_is_not_complete_is_kept() -> None:
