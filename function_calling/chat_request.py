@@ -33,10 +33,7 @@ class ChatRequest(ApiRequest):
         "audio": (),
         "modalities": (["text"],),
         "moderation": (),
-        "prediction": (),
         "reasoning_effort": ("none",),
-        "verbosity": (),
-        "web_search_options": (),
     }
 
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]

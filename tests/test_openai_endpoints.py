@@ -528,10 +528,38 @@ async def test_tools_are_read_in_every_spelling(
     assert '"optional"' not in engine.prompts[0]
 
 
-async def test_unknown_parameters_are_ignored(serve: Serve) -> None:
-    """As OpenAI does: clients of other servers send many."""
-    prompt = await prompt_of(serve, USER, top_k=40, user="me", store=True, metadata={}, foo=None)
-    assert prompt == "<|im_start|>user\n42 USD?<|im_end|>\n"
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, None),
+        ({"model": "x", "temperature": 0, "audio": None, "reasoning_effort": "none"}, None),
+        ({"modalities": ["text"], "frequency_penalty": 0, "foo": None}, None),
+        (
+            {"top_k": 40, "user": "me", "store": True, "metadata": {}},
+            "top_k, user, store, metadata",
+        ),
+        (
+            {
+                "verbosity": "low",
+                "prediction": {},
+                "service_tier": "flex",
+                "web_search_options": {},
+            },
+            "verbosity, prediction, service_tier, web_search_options",
+        ),
+        ({"a\r\nX-Forged: größe": 1}, r"a\r\nX-Forged: gr\u00f6\u00dfe"),
+    ],
+    ids=str,
+)
+async def test_what_a_reply_need_not_show_is_ignored_and_named(
+    serve: Serve, options: dict[str, Any], told: str | None
+) -> None:
+    """Clients of other servers send many parameters; those that ask for nothing are no matter."""
+    serve("ok", "ok")
+    for stream in (False, True):
+        response = await post({"messages": [USER], "stream": stream, **options})
+        assert response.status_code == 200
+        assert response.headers.get("x-ignored-parameters") == told
 
 
 @pytest.mark.parametrize(
@@ -902,11 +930,8 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
         ("frequency_penalty", 0.5),
         ("modalities", ["audio"]),
         ("moderation", {"model": "x"}),
-        ("prediction", {}),
         ("presence_penalty", 0.5),
         ("reasoning_effort", "low"),
-        ("verbosity", "low"),
-        ("web_search_options", {}),
     ],
 )
 async def test_a_parameter_that_is_not_supported_is_refused_by_name(
