@@ -29,6 +29,7 @@ class References:
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
+        self._anchors: dict[str, Any] | None = None
         self.named: dict[str, Any] = {}
 
     def target(self, reference: str, place: str) -> Any:
@@ -39,16 +40,21 @@ class References:
         """
         target: Any = self._root
         if reference != "#" and not reference.startswith("#/"):
-            anchored = next(_anchored(self._root, unquote(reference[1:])), None)
-            if anchored is None:
-                raise _nothing(reference, place)
-            return anchored
+            return self._anchored(reference, place)
         try:
             for step in _steps(reference):
                 target = target[int(step) if isinstance(target, list) else step]
         except (LookupError, TypeError, ValueError):
             raise _nothing(reference, place) from None
         return target
+
+    def _anchored(self, reference: str, place: str) -> Any:
+        if self._anchors is None:
+            self._anchors = dict(_anchors(self._root))
+        name = unquote(reference[1:])
+        if name not in self._anchors:
+            raise _nothing(reference, place)
+        return self._anchors[name]
 
     def moved(self, reference: str, place: str) -> str:
         """The reference as it must stand in the result.
@@ -66,15 +72,16 @@ class References:
         return f"#/{kind}/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
 
 
-def _anchored(schema: Any, name: str) -> Iterator[Mapping[str, Any]]:
-    """Schemas of this anchor; older drafts write it as `$id`."""
+def _anchors(schema: Any) -> Iterator[tuple[str, Any]]:
+    """All anchors in a schema, each with what it names; older drafts write it as `$id`."""
     if isinstance(schema, Mapping):
-        if schema.get("$anchor") == name or schema.get("$id") == f"#{name}":
-            yield schema
+        for name in (schema.get("$anchor"), schema.get("$id")):
+            if isinstance(name, str):
+                yield name.removeprefix("#"), schema
         schema = list(schema.values())
     if isinstance(schema, list):
         for each in schema:
-            yield from _anchored(each, name)
+            yield from _anchors(each)
 
 
 def _steps(reference: str) -> list[str]:

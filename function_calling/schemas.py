@@ -168,7 +168,7 @@ class _Rewriter:
             return beside
         if name in required(declared) or name not in properties(declared):
             return beside
-        return intersection(beside, {"required": [name]}, place)[0]
+        return intersection(beside, {"required": [name]}, place, self._budget)[0]
 
     def _resolved(self, schema: Any, place: str) -> Any:
         """The schema that a reference alone stands for."""
@@ -181,15 +181,16 @@ class _Rewriter:
         """What both allow; of two keywords that can't be held to both, the first holds."""
         if branch is False:
             return {"enum": []}
-        if beside.keys() - ANNOTATIONS:
-            branch = self._resolved(branch, place)
+        alone = not beside.keys() - ANNOTATIONS
+        branch = branch if alone else self._resolved(branch, place)
         if not isinstance(branch, Mapping):
             return beside
-        self._budget.spend(len(beside) + len(branch))
-        result, lost = intersection(beside, _without(branch, *DEFINITIONS), place)
+        branch = _without(branch, *DEFINITIONS)
+        if alone:
+            return {**beside, **branch}
+        result, lost = intersection(beside, branch, place, self._budget)
         for key in lost:
-            if key in self._kept or key == "format":  # all others are left out anyway
-                self._ignore(place, key)
+            self._ignore(place, key)
         return result
 
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:

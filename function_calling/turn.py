@@ -7,13 +7,14 @@ the engine writes under one grammar.
 import asyncio
 import json
 import secrets
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from function_calling.engines import Engine
-from function_calling.engines.grammar import grammar
+from function_calling.engines.grammar import LONGEST_CHECK, grammar
 from function_calling.errors import SCHEMA_REFUSED, EngineError, RequestError, naming
 from function_calling.formats import Format
 from function_calling.formats.call_list import CallList
@@ -218,7 +219,7 @@ class Turn:
             raise
 
     def _name_refused(self) -> None:
-        """Find the schema for which a constraint of several was refused.
+        """Look for the schema for which a constraint of several was refused; not for long.
 
         Raises:
             RequestError: Names the tool or `response_format`.
@@ -226,7 +227,10 @@ class Turn:
         schemas = [(f"Tool {name}", "tools", schema) for name, schema in self.schemas.items()]
         if self.content_schema is not None:
             schemas.append(("response_format", "response_format", self.content_schema))
+        ends = time.monotonic() + LONGEST_CHECK
         for thing, param, schema in schemas:
+            if time.monotonic() > ends:
+                return
             with naming(thing, param):
                 grammar([(JsonSlot(dict(schema)),)])
 
