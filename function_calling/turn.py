@@ -4,18 +4,15 @@ The engine writes freely until a tool call begins. From there on the reply is a 
 the engine writes under one grammar.
 """
 
-import asyncio
 import json
 import secrets
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from function_calling.engines import Engine
-from function_calling.engines.grammar import LONGEST_CHECK, grammar
-from function_calling.errors import SCHEMA_REFUSED, EngineError, RequestError, naming
+from function_calling.errors import EngineError
 from function_calling.formats import Format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
@@ -144,7 +141,8 @@ class Turn:
         if self.content_schema is None:
             return sampling
         before = ("Final Answer: ",) if self.form.steps else ()
-        alternatives: list[Alternative] = [(*before, JsonSlot(dict(self.content_schema)))]
+        content = JsonSlot(dict(self.content_schema), "response_format")
+        alternatives: list[Alternative] = [(*before, content)]
         for name, schema in self.schemas.items():
             head = self.form.before_call("") + self.form.call_head((name,))
             alternatives.append((head, *self.form.call_rest(name, schema, (name,))))
@@ -204,35 +202,13 @@ class Turn:
                 return
             sampling = sampling.but(max_tokens=left)
         sampling = sampling.but(begun=self._usage != Usage())
-        prompt = self.prompt + self._written
-        try:
-            async with aclosing(self.engine.generate(prompt, sampling)) as pieces:
-                async for piece in pieces:
-                    self._usage = Usage(
-                        self._usage.prompt_tokens or piece.prompt_tokens,
-                        spent + piece.completion_tokens,
-                    )
-                    yield piece
-        except RequestError as error:
-            if error.code == SCHEMA_REFUSED:
-                await asyncio.to_thread(self._name_refused)
-            raise
-
-    def _name_refused(self) -> None:
-        """Look for the schema for which a constraint of several was refused; not for long.
-
-        Raises:
-            RequestError: Names the tool or `response_format`.
-        """
-        schemas = [(f"Tool {name}", "tools", schema) for name, schema in self.schemas.items()]
-        if self.content_schema is not None:
-            schemas.append(("response_format", "response_format", self.content_schema))
-        ends = time.monotonic() + LONGEST_CHECK
-        for thing, param, schema in schemas:
-            if time.monotonic() > ends:
-                return
-            with naming(thing, param):
-                grammar([(JsonSlot(dict(schema)),)])
+        async with aclosing(self.engine.generate(self.prompt + self._written, sampling)) as pieces:
+            async for piece in pieces:
+                self._usage = Usage(
+                    self._usage.prompt_tokens or piece.prompt_tokens,
+                    spent + piece.completion_tokens,
+                )
+                yield piece
 
     def _logprobs(self, content: str) -> tuple[TokenLogprob, ...]:
         """The tokens that this content is made of; those before it were no content."""

@@ -541,6 +541,7 @@ def test_what_an_engine_lacks_is_told_and_left_out() -> None:
     "schema",
     [
         {"type": "integer", "minimum": 3, "maximum": 2},
+        {"properties": {"a": {}}, "required": ["b"], "additionalProperties": False},
         {"$ref": "#/$defs/Missing"},
     ],
     ids=str,
