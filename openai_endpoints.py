@@ -19,10 +19,10 @@ from function_calling.chat_request import ChatRequest
 from function_calling.chat_response import ChatResponse
 from function_calling.completion_request import CompletionRequest
 from function_calling.completion_response import CompletionResponse
-from function_calling.errors import ApiError, EngineError, RequestError
+from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.replies import side_by_side
 from function_calling.responding import FAILED, in_json, read_body, respond
-from function_calling.unenforced import unenforced_header
+from function_calling.response_headers import UNENFORCED, listing
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ async def create_chat_completion(request: Request) -> Response:
         response,
         side_by_side(replies),
         stream=bool(chat.stream),
-        headers=unenforced_header(model.unenforced(callable_tools, content)),
+        headers=chat.headers | listing(UNENFORCED, model.unenforced(callable_tools, content)),
     )
 
 
@@ -76,7 +76,11 @@ async def create_completion(request: Request) -> Response:
     )
     replies = [model.complete(wanted.text, sampling) for sampling in wanted.samplings()]
     return await respond(
-        request, response, side_by_side(replies), stream=bool(wanted.stream), headers={}
+        request,
+        response,
+        side_by_side(replies),
+        stream=bool(wanted.stream),
+        headers=wanted.headers,
     )
 
 
@@ -118,7 +122,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 @openai_api_app.exception_handler(Exception)
 async def _unforeseen(request: Request, error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    _log.error("%s", one_line(f"{request.method} {request.url.path} failed"), exc_info=error)
     return await _api_error(request, FAILED)
 
 

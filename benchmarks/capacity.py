@@ -13,6 +13,7 @@ import json
 import sys
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
+from io import StringIO
 from pathlib import Path
 
 SECONDS_AN_HOUR = 3600
@@ -88,7 +89,7 @@ def told(path: Path) -> Query:
         ValueError: The file has no answer with token counts, or is no such file.
     """
     prompt = completion = count = 0
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in StringIO(path.read_text(encoding="utf-8")):
         *_, end = json.loads(line)["events"]
         if "usage" in end:
             prompt += end["usage"]["prompt_tokens"]

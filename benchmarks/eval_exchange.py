@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
+from io import StringIO
 from pathlib import Path
 
 import httpx2
@@ -150,7 +151,7 @@ def as_json(outcome: Outcome) -> str:
 def judged_again(wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Each route's outcomes in the cases' order, from a file that `--out` wrote."""
     replies = {}
-    for line in wanted.again.read_text(encoding="utf-8").splitlines():
+    for line in StringIO(wanted.again.read_text(encoding="utf-8")):
         record = json.loads(line)
         replies[record["route"], record["id"]] = [
             (event.pop("at"), read_event(json.dumps(event))) for event in record["events"]

@@ -17,6 +17,7 @@ from function_calling.agent.events import (
     Usage,
     read_event,
 )
+from function_calling.line_reader import LineReader
 
 Timed: TypeAlias = tuple[float, ChatEvent]
 """An event, and the seconds from the question to it."""
@@ -53,8 +54,9 @@ def chat_events(client: httpx2.Client, messages: Sequence[dict[str, Any]]) -> It
         if response.is_error:
             response.read()
             response.raise_for_status()
-        for line in response.iter_lines():
-            if line:
+        lines = LineReader()
+        for part in response.iter_bytes():
+            for line in filter(None, lines.feed(part)):
                 event = read_event(line.removeprefix("data: "))
                 yield time.perf_counter() - start, event
 

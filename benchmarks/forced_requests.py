@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -124,7 +125,7 @@ def known(path: Path | None, asked: list[Request]) -> list[Outcome]:
         return []
     wanted = {request.name: request for request in asked}
     outcomes = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in StringIO(path.read_text(encoding="utf-8")):
         record = json.loads(line)
         request = Request(**record.pop("request"))
         if wanted.get(request.name) != request:

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.run_eval import HOST, free_port
 from function_calling.cli.serve import serving
+from function_calling.line_reader import LineReader
 
 ENOUGH = 12
 """Of the twenty requests for several calls, in each mode."""
@@ -319,7 +320,8 @@ class Model:
     def _streamed(self, body: dict[str, Any]) -> tuple[str, Calls]:
         content, calls = "", list[dict[str, Any]]()
         with self._http.stream("POST", "/v1/chat/completions", json=body | {"stream": True}) as it:
-            for line in it.iter_lines():
+            lines = LineReader()
+            for line in (line for part in it.iter_bytes() for line in lines.feed(part)):
                 data = line.removeprefix("data: ")
                 if not line or data == "[DONE]":
                     continue

@@ -1,17 +1,18 @@
 """What requests to `/v1` have in common: a body of JSON, checked, and how to generate.
 
-What is unknown is ignored, as OpenAI does; what is known and not supported is refused by name,
-because a client that sends it counts on it.
+What is unknown, or need not change a reply, is ignored and told in a header; what is known and not
+supported is refused by name, because a client that sends it counts on it.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 from pydantic_core import from_json
 
 from function_calling.errors import RequestError, shown
 from function_calling.messages import Sampling
+from function_calling.response_headers import IGNORED, listing
 
 MOST_REPLIES = 16
 """Replies to one request (`n`) at most."""
@@ -47,6 +48,7 @@ class ApiRequest(BaseModel):
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     logit_bias: Annotated[dict[_TokenId, _Bias], Field(max_length=MOST_BIASES)] | None = None
+    _ignored: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -70,9 +72,19 @@ class ApiRequest(BaseModel):
                     code="unsupported_parameter",
                 )
         try:
-            return cls.model_validate(values)
+            request = cls.model_validate(values)
         except ValidationError as error:
             raise _invalid(error) from error
+        known = {"model", *cls.model_fields, *cls.unsupported}
+        request._ignored = [
+            name for name, value in values.items() if value is not None and name not in known
+        ]
+        return request
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that names the parameters that had no effect, if there were some."""
+        return listing(IGNORED, self._ignored)
 
     @property
     def include_usage(self) -> bool:
@@ -107,4 +119,6 @@ def _invalid(error: ValidationError) -> RequestError:
     told = [each for each in errors if each["loc"][0] == param][-1]
     if told["type"] == "missing":
         return RequestError(f"{param} is missing.", param=param)
-    return RequestError(f"{param}={shown(told['input'])}: {told['msg']}.", param=param)
+    place = param + "".join(f"[{step}]" for step in told["loc"][1:] if isinstance(step, int))
+    wrong = "wanted an object" if told["type"] == "dict_type" else told["msg"]
+    return RequestError(f"{place}={shown(told['input'])}: {wrong}.", param=param)

@@ -5,7 +5,7 @@ request; so whatever has one sensible reading is read.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -23,15 +23,40 @@ _ROLES = {
     "function": "tool",
 }
 
+_PARTS = ("text", "refusal", "image_url", "input_audio", "file")
+"""The types of OpenAI's parts of a message."""
+
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """The messages with `content` as text, and with every result's `tool_call_id`.
+
+    A result follows the message of its call, in the order of the calls: most models are told no
+    ids, so the order alone says which call it answers.
 
     Raises:
         RequestError: Names the message, its value and what was wanted.
     """
     unanswered: dict[str, str] = {}
-    return [_message(message, index, unanswered) for index, message in enumerate(messages)]
+    return _ordered(_message(message, index, unanswered) for index, message in enumerate(messages))
+
+
+def _ordered(messages: Iterable[Message]) -> list[Message]:
+    """The messages with each result behind its call; one that answers none stays where it is."""
+    parts: list[tuple[Message, list[Message]]] = []
+    called: dict[str, list[list[Message]]] = {}
+    for message in messages:
+        if message["role"] == "tool" and called.get(message["tool_call_id"]):
+            # The last call of this id: some clients use the same ids in every turn.
+            called[message["tool_call_id"]].pop().append(message)
+            continue
+        results: list[Message] = []
+        parts.append((message, results))
+        for call in message.get("tool_calls", ()):
+            called.setdefault(call["id"], []).append(results)
+    for message, results in parts:
+        places = {call["id"]: place for place, call in enumerate(message.get("tool_calls", ()))}
+        results.sort(key=lambda result: places[result["tool_call_id"]])
+    return [each for message, results in parts for each in (message, *results)]
 
 
 def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str]) -> Message:
@@ -43,7 +68,11 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
             f"{place}.role={shown(message.get('role'))}: wanted one of {', '.join(_ROLES)}.",
             param="messages",
         )
-    result: Message = {"role": role, "content": _text(message.get("content"), place)}
+    content = message.get("content")
+    if content is None and role == "assistant":
+        content = message.get("refusal")
+    text = _data(content, place) if role == "tool" else _text(content, place)
+    result: Message = {"role": role, "content": text}
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
         unanswered |= {call["id"]: call["function"]["name"] for call in calls}
@@ -72,13 +101,32 @@ def _text(content: Any, place: str) -> str:
     if isinstance(content, dict):
         return json.dumps(content, ensure_ascii=False)
     parts = content if isinstance(content, list) else [content]
-    texts = [part.get("text") if isinstance(part, dict) else part for part in parts]
+    texts = [_part_text(part) for part in parts]
     if not all(isinstance(text, str) for text in texts):
         raise RequestError(
             f"{place}.content={shown(content)}: wanted text, or parts of type text.",
             param="messages",
         )
     return "".join(map(str, texts))
+
+
+def _part_text(part: Any) -> Any:
+    """What a part says; no text if it is of another kind."""
+    if not isinstance(part, dict):
+        return part
+    return part.get("refusal" if part.get("type") == "refusal" else "text")
+
+
+def _data(content: Any, place: str) -> str:
+    """A tool's result as text; what is neither text nor parts of a message is shown as JSON."""
+    parts = content if isinstance(content, list) else [content]
+    if content and all(map(_is_part, parts)):
+        return _text(content, place)
+    return "" if content in (None, "") else json.dumps(content, ensure_ascii=False)
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, str) or (isinstance(part, dict) and part.get("type") in _PARTS)
 
 
 def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:

@@ -6,15 +6,16 @@ prompt cache makes each such hop cheap, and a call that is not valid can't be sa
 model, in any mode.
 """
 
-import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
+from pydantic_core import from_json
+
 from function_calling.engines import LoadedModel, load_engine
-from function_calling.errors import RequestError
+from function_calling.errors import RequestError, naming, one_line
 from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
@@ -38,6 +39,13 @@ from function_calling.turn import Turn
 
 _log = logging.getLogger(__name__)
 
+CHARACTERS_OF_A_TOKEN = 256
+"""More than the longest token of known vocabularies has (128 spaces, in those of Llama 3 and Qwen).
+
+So a prompt of more characters than this for each token of the context can't fit, and is refused
+before it is tokenized and waits for a slot.
+"""
+
 
 class ChatModel:
     """Replies to chat messages, with text and with tool calls.
@@ -54,6 +62,7 @@ class ChatModel:
         self.template = ChatTemplate(model.chat_template, model.bos_token, model.eos_token)
         # As many characters as the context has tokens: about a quarter of it.
         self._longest_string = model.context_length
+        self._longest_prompt = model.context_length * CHARACTERS_OF_A_TOKEN
         self._lacking = model.unenforced
 
     def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
@@ -73,7 +82,7 @@ class ChatModel:
 
     def constraint(self, tool: Tool, budget: Budget | None = None) -> Schema:
         """What the tool's arguments are held to; keywords that can't be enforced are logged."""
-        with _told("Tool " + tool.name, "tools"):
+        with naming("Tool " + tool.name, "tools"):
             schema, ignored = self._enforceable(tool, budget)
             _check_enforced(f"Tool {tool.name}", ignored, strict=tool.strict)
         return schema
@@ -85,7 +94,7 @@ class ChatModel:
         return enforceable_value(content.schema, self._longest_string, self._lacking)
 
     def _content_schema(self, content: ContentFormat) -> Schema:
-        with _told("response_format", "response_format"):
+        with naming("response_format", "response_format"):
             schema, ignored = self._enforceable_content(content)
             _check_enforced("response_format", ignored, strict=content.strict)
         return schema
@@ -142,6 +151,7 @@ class ChatModel:
             if tool.name in choice.names or tool not in tools
         }
         prompt = render(form, self.template, messages, tools)
+        self._check_length(prompt, "messages")
         turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
         if choice.mode == "auto" and messages[-1]["role"] == "tool":
             turn.answered = _answered(messages)
@@ -157,6 +167,7 @@ class ChatModel:
             RequestError: The prompt is too long.
             EngineError: The engine failed.
         """
+        self._check_length(prompt, "prompt")
         async with aclosing(self.engine.generate(prompt, sampling)) as pieces:
             async for piece in pieces:
                 if piece.text:
@@ -164,6 +175,15 @@ class ChatModel:
                 if piece.finish_reason:
                     usage = Usage(piece.prompt_tokens, piece.completion_tokens)
                     yield Finished(piece.finish_reason, usage)
+
+    def _check_length(self, prompt: str, param: str) -> None:
+        if len(prompt) > self._longest_prompt:
+            raise RequestError(
+                f"The prompt has {len(prompt)} characters; this model's context holds at most "
+                f"{self._longest_prompt} of prompt and reply together.",
+                param=param,
+                code="context_length_exceeded",
+            )
 
 
 def _answered(messages: Sequence[Message]) -> list[tuple[str, Any]]:
@@ -175,7 +195,7 @@ def _answered(messages: Sequence[Message]) -> list[tuple[str, Any]]:
         for call in message.get("tool_calls") or ():
             with suppress(ValueError):
                 function = call["function"]
-                calls.append((function["name"], json.loads(function["arguments"])))
+                calls.append((function["name"], from_json(function["arguments"])))
     return calls
 
 
@@ -183,16 +203,7 @@ def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None
     if ignored and strict:
         raise refused(f"it is strict, and holds {', '.join(ignored)}")
     if ignored:
-        _log.warning("%s: not enforced: %s", thing, ", ".join(ignored))
-
-
-@contextmanager
-def _told(thing: str, param: str) -> Iterator[None]:
-    """Have an error name the thing that it is about, and the parameter."""
-    try:
-        yield
-    except RequestError as error:
-        raise RequestError(f"{thing}: {error.message}", param=param, code=error.code) from error
+        _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
 
 
 def load_chat_model(settings: Settings) -> ChatModel:

@@ -15,6 +15,9 @@ from function_calling.messages import ContentFormat, Sampling, Tool, ToolChoice
 from function_calling.response_format import content_format
 from function_calling.tools_in import flat, function_choice, offered, tool_choice
 
+MOST_MESSAGES = 4096
+"""Messages of a request at most."""
+
 
 class ChatRequest(ApiRequest):
     """The parameters that are supported, checked; names and ranges are OpenAI's.
@@ -30,13 +33,10 @@ class ChatRequest(ApiRequest):
         "audio": (),
         "modalities": (["text"],),
         "moderation": (),
-        "prediction": (),
-        "reasoning_effort": (),
-        "verbosity": (),
-        "web_search_options": (),
+        "reasoning_effort": ("none",),
     }
 
-    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from function_calling.api_request import ApiRequest
+from function_calling.errors import RequestError
 from function_calling.messages import Sampling
 
 MOST_TOKENS = 16
@@ -24,13 +25,24 @@ class CompletionRequest(ApiRequest):
         "suffix": ("",),
     }
 
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
+    prompt: str | Annotated[list[str], Field(min_length=1)]
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
 
     @property
     def text(self) -> str:
-        """The text that is to go on."""
-        return self.prompt if isinstance(self.prompt, str) else self.prompt[0]
+        """The text that is to go on.
+
+        Raises:
+            RequestError: There are several.
+        """
+        prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
+        if len(prompts) > 1:
+            raise RequestError(
+                f"prompt holds {len(prompts)} prompts: wanted one at a time; send a request for "
+                "each.",
+                param="prompt",
+            )
+        return prompts[0]
 
     def samplings(self) -> list[Sampling]:
         """How each of the completions is to be generated."""

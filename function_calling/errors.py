@@ -10,6 +10,8 @@ FunctionCallingError
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -93,6 +95,27 @@ class RequestError(ApiError):
 
 class EngineError(ApiError):
     """The engine failed or is not there (5xx)."""
+
+
+SCHEMA_REFUSED = "invalid_function_parameters"
+"""The code of an error that a JSON Schema can't be enforced."""
+
+
+@contextmanager
+def naming(thing: str, param: str) -> Iterator[None]:
+    """Have an error name the thing that it is about, and the parameter."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{thing}: {error.message}", param=param, code=error.code) from error
+
+
+def one_line(text: str) -> str:
+    """A text with a client's names in it, in which all that can't be printed is escaped.
+
+    So no name ends a line of the log, or hides a part of it.
+    """
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def shown(value: Any) -> str:

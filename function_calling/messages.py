@@ -5,7 +5,7 @@ each other. JSON Schemas and chat messages stay the dictionaries of OpenAI's pro
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, TypeAlias
 
 Message: TypeAlias = dict[str, Any]
@@ -55,9 +55,13 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class JsonSlot:
-    """A place in a constraint where the model writes JSON that obeys `schema`."""
+    """A place in a constraint where the model writes JSON that obeys `schema`.
+
+    `thing` is whose schema that is, as an error names it.
+    """
 
     schema: dict[str, Any]
+    thing: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,25 @@ class Repeat:
 Part: TypeAlias = str | JsonSlot | TextSlot | OneOf | Repeat
 Alternative: TypeAlias = tuple[Part, ...]
 """Literals and slots in the order in which they must be generated."""
+
+
+def with_thing(parts: Alternative, thing: str) -> Alternative:
+    """The same parts, with `thing` in every slot of JSON; what stands in many places stays one."""
+    done: dict[int, Part] = {}
+
+    def told(part: Part) -> Part:
+        if id(part) not in done:
+            match part:
+                case JsonSlot():
+                    done[id(part)] = replace(part, thing=thing)
+                case OneOf():
+                    each = (tuple(map(told, parts)) for parts in part.alternatives)
+                    done[id(part)] = OneOf(tuple(each))
+                case _:
+                    done[id(part)] = part
+        return done[id(part)]
+
+    return tuple(map(told, parts))
 
 
 @dataclass(frozen=True, slots=True)

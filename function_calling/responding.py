@@ -28,6 +28,9 @@ MOST_BYTES = 8 * 1024 * 1024
 FAILED = EngineError("The server failed; its log says why.")
 """What a caller is told of an error that was not foreseen."""
 
+_AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+"""What keeps proxies from holding a stream back."""
+
 
 class Telling(Protocol):
     """Makes one API's objects of replies."""
@@ -126,7 +129,9 @@ class _EventStream(StreamingResponse):
     ) -> None:
         self._events = events
         self._chunks = _server_sent(telling, first, events)
-        super().__init__(self._chunks, media_type="text/event-stream", headers=headers)
+        super().__init__(
+            self._chunks, media_type="text/event-stream", headers={**headers, **_AS_IT_COMES}
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with aclosing(self._events), aclosing(self._chunks):

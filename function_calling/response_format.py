@@ -19,7 +19,7 @@ def content_format(response_format: Mapping[str, Any] | None) -> ContentFormat |
     if response_format is None or response_format.get("type") == "text":
         return None
     if response_format.get("type") == "json_object":
-        return ContentFormat({"type": "object"})
+        return ContentFormat(_object_schema(response_format))
     if response_format.get("type") != "json_schema":
         raise _wrong(response_format, 'type "text", "json_object" or "json_schema"')
     told = response_format.get("json_schema")
@@ -30,6 +30,14 @@ def content_format(response_format: Mapping[str, Any] | None) -> ContentFormat |
     if not isinstance(strict, bool | None):
         raise _wrong(response_format, "strict to be true or false")
     return ContentFormat(schema, bool(strict))
+
+
+def _object_schema(response_format: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema beside "json_object", with which other servers say what the object is."""
+    schema = response_format.get("schema") or {}
+    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
+        raise _wrong(response_format, '"schema" to be a JSON Schema of an object')
+    return {**schema, "type": "object"}
 
 
 def _wrong(value: Any, wanted: str) -> RequestError:

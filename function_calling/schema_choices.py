@@ -81,8 +81,8 @@ class _Comparison:
         self, written: Mapping[str, Any], other: Mapping[str, Any], levels: int
     ) -> bool:
         """Whether a property tells the objects of the one from those of the other."""
-        ours, theirs = _properties(written), _properties(other)
-        needed, wanted = _required(written), _required(other)
+        ours, theirs = properties(written), properties(other)
+        needed, wanted = required(written), required(other)
         if not self._spend(len(ours) + len(theirs) + len(needed) + len(wanted)):
             return False
         if _closed(written) and wanted - ours.keys() - needed:
@@ -130,11 +130,13 @@ def _closed(written: Mapping[str, Any]) -> bool:
     return "properties" in written and "patternProperties" not in written and not open_ended
 
 
-def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    properties = schema.get("properties")
-    return properties if isinstance(properties, Mapping) else {}
+def properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The declared properties; none where the keyword's value is no map."""
+    declared = schema.get("properties")
+    return declared if isinstance(declared, Mapping) else {}
 
 
-def _required(schema: Mapping[str, Any]) -> set[str]:
+def required(schema: Mapping[str, Any]) -> set[str]:
+    """The names of required properties; none where the keyword's value is no list."""
     names = schema.get("required")
     return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()

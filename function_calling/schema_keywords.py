@@ -7,7 +7,7 @@ engines.
 from collections.abc import Mapping
 from typing import Any
 
-from function_calling.errors import RequestError, shown
+from function_calling.errors import SCHEMA_REFUSED, RequestError, shown
 
 KEPT = {
     "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength",
@@ -16,8 +16,9 @@ KEPT = {
 }  # fmt: skip
 """Keywords that are enforced as they stand."""
 ANNOTATIONS = {
-    "$comment", "$id", "$schema", "default", "deprecated", "description", "example",
-    "example_value", "examples", "nullable", "optional", "readOnly", "strict", "title", "writeOnly",
+    "$anchor", "$comment", "$id", "$schema", "default", "deprecated", "description",
+    "discriminator", "example", "example_value", "examples", "nullable", "optional", "readOnly",
+    "strict", "title", "writeOnly",
 }  # fmt: skip
 """Keywords that allow and forbid nothing."""
 _FORMATS = ("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid")
@@ -38,7 +39,9 @@ _SHAPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), (int,)),
     **dict.fromkeys(("minProperties", "maxProperties"), (int,)),
     **dict.fromkeys(TYPES["number"], (int, float)),
+    "pattern": (str,),
 }
+_KINDS = ("array", "boolean", "integer", "null", "number", "object", "string")
 DEFINITIONS = ("$defs", "definitions")
 LARGEST_EXACT = 2**53
 """Of larger constants the engines write another number, or crash."""
@@ -53,9 +56,17 @@ def shaped(key: str, value: Any, place: str) -> Any:
     wanted = _SHAPES.get(key, (object,))
     if wanted == (Mapping,) and value == []:  # how PHP writes an empty object
         return {}
+    if wanted == (int,) and isinstance(value, float) and value.is_integer():
+        return int(value)
     names = value if key == "required" and isinstance(value, list) else ()
     if not isinstance(value, wanted) or not all(isinstance(name, str) for name in names):
         raise refused(f"they are no JSON Schema: {place}: {key}={shown(value)}")
+    if key == "type":
+        kinds = value if isinstance(value, list) else [value]
+        few = 0 < len(kinds) <= len(_KINDS)
+        if not few or not all(kind in _KINDS for kind in kinds):
+            wrong = f"they are no JSON Schema: {place}: {key}={shown(value)}"
+            raise refused(f"{wrong}; wanted {', '.join(_KINDS)}, or a list of these")
     if key in {"const", "enum"} and not _exact(value):
         raise refused(
             f"{place}: {key}={shown(value)}: engines write no number beyond 2**53 exactly"
@@ -80,5 +91,5 @@ def refused(reason: str) -> RequestError:
     return RequestError(
         f"The JSON Schema can't be enforced: {reason}.",
         param="tools",
-        code="invalid_function_parameters",
+        code=SCHEMA_REFUSED,
     )

@@ -22,10 +22,12 @@ def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Sche
         result.setdefault("additionalProperties", anything())
     else:
         result["additionalProperties"] = False
-    # A required property that is not declared may hold anything.
+    # A required property that is not declared may hold anything, where others are allowed at all.
     if result["additionalProperties"] is False:
+        closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
         for name in result.get("required", ()):
-            result.setdefault("properties", {}).setdefault(name, anything())
+            other = {"enum": []} if closed else anything()
+            result.setdefault("properties", {}).setdefault(name, other)
 
 
 def bound_count(result: Schema) -> list[str]:

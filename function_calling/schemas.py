@@ -9,6 +9,7 @@ compile, and bounds numbers, strings, arrays and open objects.
 from collections.abc import Mapping
 from typing import Any
 
+from function_calling.engines.grammar import pattern_compiles
 from function_calling.schema_bounds import (
     MOST_ITEMS,
     SCALARS,
@@ -18,7 +19,8 @@ from function_calling.schema_bounds import (
     bound_number,
 )
 from function_calling.schema_budget import Budget
-from function_calling.schema_choices import exclusive
+from function_calling.schema_choices import exclusive, properties, required
+from function_calling.schema_intersection import intersection
 from function_calling.schema_keywords import (
     ANNOTATIONS,
     DEFINITIONS,
@@ -30,6 +32,8 @@ from function_calling.schema_keywords import (
 from function_calling.schema_objects import bound_count, close, only_objects
 from function_calling.schema_references import References, local
 
+CHARACTERS_OF_A_SCHEMA = 20
+"""To look at so many characters of a pattern takes about as long as to rewrite a schema."""
 LONGEST_PLACE = 4000
 """Characters of a name where it tells a place; more would not fit into a header."""
 
@@ -65,7 +69,7 @@ def enforceable_value(
     """Like `enforceable`, for a value of any kind; `{"type": "object"}` alone is any object."""
     if schema.keys() - ANNOTATIONS == {"type"} and schema["type"] == "object":
         return any_object(longest_string), []
-    return _Rewriter(longest_string, schema, Budget(), lacking).root("response_format")
+    return _Rewriter(longest_string, schema, Budget(), lacking).root("content")
 
 
 class _Rewriter:
@@ -96,7 +100,7 @@ class _Rewriter:
                 )
         if written:
             result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
-        return result, self._ignored
+        return result, list(dict.fromkeys(self._ignored))
 
     def schema(self, schema: Any, place: str) -> Schema:
         """One schema and all below it."""
@@ -113,7 +117,7 @@ class _Rewriter:
         if branching := self._branching(schema, place):
             return self._branches(*branching, schema, place)
         result: Schema = {}
-        for key, value in schema.items():
+        for key, value in self._possible(schema, place).items():
             self._keyword(result, key, value, place)
         self._bound(result, schema, place)
         return result
@@ -123,9 +127,14 @@ class _Rewriter:
         beside = schema.keys() - ANNOTATIONS - {"$ref", *DEFINITIONS}
         if beside and local("$ref", schema.get("$ref")):
             return "$ref", [self._references.target(schema["$ref"], place)]
-        for key in ("anyOf", "oneOf", "allOf"):
-            if key in schema and (key != "allOf" or len(shaped(key, schema[key], place)) == 1):
+        for key in ("anyOf", "oneOf"):
+            if key in schema:
                 return key, shaped(key, schema[key], place)
+        if "allOf" in schema:
+            whole: Schema = {}
+            for each in shaped("allOf", schema["allOf"], place):
+                whole = self._both(whole, each, place)
+            return "allOf", [whole]
         return None
 
     def _branches(
@@ -133,36 +142,59 @@ class _Rewriter:
     ) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
         beside = _without(schema, key, *DEFINITIONS)
-        whole = [self._both(beside, each, place) for each in schemas if each is not False]
+        tag = schema.get("discriminator")
+        whole = [
+            self._both(self._tagged(beside, each, tag, place), each, place)
+            for each in schemas
+            if each is not False
+        ]
         branches = [self.schema(each, place) for each in whole]
         if key == "oneOf" and not exclusive(whole, lambda ref: self._references.target(ref, place)):
             self._ignore(place, key)
         result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
         for name in DEFINITIONS:
             if name in schema:
-                self._keyword(result, name, schema[name], place)
+                self._keyword(result, name, shaped(name, schema[name], place), place)
         return result
 
+    def _tagged(self, beside: Schema, branch: Any, discriminator: Any, place: str) -> Schema:
+        """What stands beside a branch, with the property that tells it from the others required.
+
+        Where that has a default, generators leave it out of `required`.
+        """
+        name = discriminator.get("propertyName") if isinstance(discriminator, Mapping) else None
+        declared = self._resolved(branch, place)
+        if not isinstance(name, str) or not isinstance(declared, Mapping):
+            return beside
+        if name in required(declared) or name not in properties(declared):
+            return beside
+        return intersection(beside, {"required": [name]}, place, self._budget)[0]
+
+    def _resolved(self, schema: Any, place: str) -> Any:
+        """The schema that a reference alone stands for."""
+        alone = isinstance(schema, Mapping) and schema.keys() - ANNOTATIONS == {"$ref"}
+        if alone and local("$ref", schema["$ref"]):
+            return self._references.target(schema["$ref"], place)
+        return schema
+
     def _both(self, beside: Schema, branch: Any, place: str) -> Schema:
-        """What both allow; of two keywords that differ the branch's holds."""
-        self._budget.spend(len(beside))
-        result = dict(beside)
-        for key, value in branch.items() if isinstance(branch, Mapping) else ():
-            if key == "required" and isinstance(beside.get(key), list):
-                value = list(dict.fromkeys([*beside[key], *shaped(key, value, place)]))
-                self._budget.spend(len(value))
-            elif key == "properties" and isinstance(beside.get(key), Mapping):
-                value = self._both(beside[key], value, place)
-            elif key not in ANNOTATIONS and beside.get(key, value) != value:
-                self._ignore(place, key)
-            result[key] = value
+        """What both allow; of two keywords that can't be held to both, the first holds."""
+        if branch is False:
+            return {"enum": []}
+        alone = not beside.keys() - ANNOTATIONS
+        branch = branch if alone else self._resolved(branch, place)
+        if not isinstance(branch, Mapping):
+            return beside
+        branch = _without(branch, *DEFINITIONS)
+        if alone:
+            return {**beside, **branch}
+        result, lost = intersection(beside, branch, place, self._budget)
+        for key in lost:
+            self._ignore(place, key)
         return result
 
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
-        value = shaped(key, value, place)
-        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
-            self._ignore(place, key)
-        elif local(key, value):
+        if local(key, value):
             result[key] = self._references.moved(value, place)
         elif key in self._kept or (key, value) in KEPT_FORMATS:
             result[key] = value
@@ -195,6 +227,29 @@ class _Rewriter:
             close(result, schema, self._anything)
             for key in bound_count(result):
                 self._ignore(place, key)
+
+    def _possible(self, schema: Mapping[str, Any], place: str) -> Schema:
+        """The schema's keywords, checked, without what no grammar can have of them."""
+        result: Schema = {}
+        for key, value in schema.items():
+            value = shaped(key, value, place)
+            beyond = self._beyond(key, value)
+            if beyond:
+                self._ignore(place, key)
+            if key == "patternProperties":
+                result[key] = _without(value, *beyond)
+            elif not beyond:
+                result[key] = value
+        return result
+
+    def _beyond(self, key: str, value: Any) -> list[Any]:
+        """The parts of a keyword that no grammar can have."""
+        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
+            return [value]
+        patterns = {"pattern": [value], "patternProperties": value}.get(key, ())
+        for each in patterns:
+            self._budget.spend(len(each) // CHARACTERS_OF_A_SCHEMA)
+        return [each for each in patterns if not pattern_compiles(each)]
 
     def _ignore(self, place: str, key: str) -> None:
         self._budget.spend(1)

@@ -14,6 +14,7 @@ from typing import Any
 from function_calling.engines import Engine
 from function_calling.errors import EngineError
 from function_calling.formats import Format
+from function_calling.formats.arguments import each_name_once
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
 from function_calling.messages import (
@@ -140,7 +141,8 @@ class Turn:
         if self.content_schema is None:
             return sampling
         before = ("Final Answer: ",) if self.form.steps else ()
-        alternatives: list[Alternative] = [(*before, JsonSlot(dict(self.content_schema)))]
+        content = JsonSlot(dict(self.content_schema), "response_format")
+        alternatives: list[Alternative] = [(*before, content)]
         for name, schema in self.schemas.items():
             head = self.form.before_call("") + self.form.call_head((name,))
             alternatives.append((head, *self.form.call_rest(name, schema, (name,))))
@@ -166,6 +168,7 @@ class Turn:
                 if again and not self._told and self._may_remind():
                     self._reason = "stop"
                     return
+                arguments = each_name_once(arguments)
                 yield ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
 
     async def _read(self, calls: CallList) -> AsyncGenerator[tuple[str, str], None]:

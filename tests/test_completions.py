@@ -162,8 +162,8 @@ async def test_streamed_tokens_have_the_places_of_the_whole(serve: Serve) -> Non
     [
         ({"prompt": None}, "prompt", "prompt=null"),
         ({"prompt": []}, "prompt", "prompt=[]: List should have at least 1 item"),
-        ({"prompt": ["a", "b"]}, "prompt", "at most 1 item"),
-        ({"prompt": [1, 2]}, "prompt", "prompt="),
+        ({"prompt": ["a", "b"]}, "prompt", "prompt holds 2 prompts: wanted one at a time"),
+        ({"prompt": [1, 2]}, "prompt", "prompt[1]=2: Input should be a valid string"),
         ({"max_tokens": 0}, "max_tokens", "max_tokens=0"),
         ({"n": 17}, "n", "n=17"),
         ({"logprobs": 6}, "logprobs", "logprobs=6"),

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from function_calling.api_request import MOST_BIASES, MOST_REPLIES
-from function_calling.chat_request import ChatRequest
+from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
+from function_calling.chat_request import MOST_MESSAGES, ChatRequest
 from function_calling.engines.grammar import LONGEST_CHECK, MOST_CHARACTERS
 from function_calling.formats import FORMATS
 from function_calling.responding import MOST_BYTES
+from function_calling.response_headers import LONGEST
 from function_calling.schema_bounds import LARGEST_NUMBER, MOST_ITEMS, MOST_PROPERTIES
 from function_calling.schema_budget import MOST_LEVELS, MOST_SCHEMAS
 from function_calling.schema_keywords import ANNOTATIONS, KEPT, KEPT_FORMATS
 from function_calling.turn import MOST_CALLS
-from function_calling.unenforced import LONGEST
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs/function-calling.md").read_text(encoding="utf-8")
@@ -107,7 +108,8 @@ def test_the_parameters_that_are_refused_are_those_of_the_code() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     """As numbers."""
     assert [int(row[1]) for row in table("of")] == [
-        *(MOST_REPLIES, MOST_CALLS, MOST_BIASES, MOST_BYTES, LONGEST),
+        *(MOST_REPLIES, MOST_CALLS, MOST_MESSAGES, CHARACTERS_OF_A_TOKEN, MOST_BIASES),
+        *(MOST_BYTES, LONGEST),
         *(MOST_SCHEMAS, MOST_LEVELS, MOST_CHARACTERS, LONGEST_CHECK),
         *(MOST_ITEMS, MOST_PROPERTIES, LARGEST_NUMBER),
     ]

@@ -251,8 +251,9 @@ async def test_a_streams_calls_are_those_of_the_whole_reply(serve: Serve, form: 
 
 @each_format
 async def test_any_history_is_told_in_every_format(serve: Serve, form: str) -> None:
-    """Several calls in one message, arguments that are no JSON, results without ids."""
-    arguments = [OSLO, "{", "[1]"]
+    """Several calls in a message, arguments that are no JSON or very deep, results without ids."""
+    deep = ('{"a": ' * depth + "1" + "}" * depth for depth in (300, 950, 5_000))
+    arguments = [OSLO, "{", "[1]", *deep]
     calls = [{"function": {"name": "weather", "arguments": each}} for each in arguments]
     results = [{"role": "tool", "content": f"result {each}"} for each in range(len(calls))]
     engine = serve("Cold.")
@@ -261,6 +262,27 @@ async def test_any_history_is_told_in_every_format(serve: Serve, form: str) -> N
     assert response.status_code == 200, response.text
     places = [engine.prompts[0].index(each["content"]) for each in results]
     assert places == sorted(places)
+
+
+@each_format
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+async def test_a_result_is_told_as_that_of_its_call(serve: Serve, form: str, apart: bool) -> None:
+    """In whichever order the results come, and however the calls were parted."""
+    calls = [
+        {"id": id, "function": {"name": "weather", "arguments": arguments}}
+        for id, arguments in (("a", OSLO), ("b", ROME))
+    ]
+    turns = [
+        {"role": "assistant", "tool_calls": each}
+        for each in ([calls[:1], calls[1:]] if apart else [calls])
+    ]
+    cold, warm = ({"role": "tool", "tool_call_id": id, "content": id * 9} for id in "ab")
+    behind = [turns[0], cold, turns[-1], warm] if apart else [*turns, cold, warm]
+    engine = serve("ok", "ok", "ok")
+    for history in (behind, [*turns, warm, cold], [*turns, warm, USER, cold]):
+        messages = [USER, *history, *([] if USER in history else [USER])]
+        await choice_of(form, tools=TOOLS, messages=messages)
+    assert len(set(engine.prompts)) == 1
 
 
 # What content is
@@ -352,6 +374,19 @@ async def test_what_content_is_not_held_to_is_told(
     assert response.headers["x-unenforced-keywords"] == "response_format: a: not"
 
 
+async def test_a_name_ends_no_line_of_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names are the client's, and may hold anything; a tool's own some of it."""
+    schema = {"type": "object", "properties": {"a\r\nERROR\0\u2028\x1b[0m": {"not": {}}}}
+    tool = {"name": "f\x85ERROR\u2028größe", "parameters": schema}
+    serve("Hello")
+    with caplog.at_level(logging.WARNING):
+        await choice_of("hermes", tools=[tool])
+    name = r"a\r\nERROR\u0000\u2028\u001b[0m"
+    assert caplog.messages == [rf"Tool f\u0085ERROR\u2028größe: not enforced: {name}: not"]
+
+
 class Compiling(ScriptedEngine):
     """A scripted engine that compiles its constraints, as every engine does."""
 
@@ -363,8 +398,9 @@ class Compiling(ScriptedEngine):
             yield piece
 
 
-BROKEN = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(?=x)"}}}
-"""A grammar knows no look-ahead."""
+EMPTY = {"type": "integer", "minimum": 3, "maximum": 2}
+BROKEN = {"type": "object", "properties": {"a": EMPTY}, "required": ["a"]}
+"""There is no such number."""
 
 
 def compiling(serve: Serve, *turns: Any) -> dict[str, Any]:
@@ -372,7 +408,7 @@ def compiling(serve: Serve, *turns: Any) -> dict[str, Any]:
     serve()
     openai_api_app.state.chat_model = chatml_model(Compiling(*turns))
     tool = {"type": "function", "function": {"name": "f", "parameters": BROKEN}}
-    return {"messages": [USER], "tools": [tool]}
+    return {"messages": [USER], "tools": [TOOLS[0], tool]}
 
 
 @pytest.mark.parametrize("choice", ["required", "auto"])
@@ -383,7 +419,25 @@ async def test_a_schema_that_does_not_compile_is_refused_where_it_is_needed(
     body = compiling(serve, *([] if choice == "required" else ["So. <tool_call>"]))
     status, error = await error_of({**body, "tool_choice": choice})
     assert (status, error["code"]) == (400, "invalid_function_parameters")
-    assert "can't be enforced" in error["message"]
+    assert error["message"].startswith("Tool f: The JSON Schema can't be enforced: ")
+
+
+async def test_a_format_that_does_not_compile_is_refused_by_its_name(serve: Serve) -> None:
+    """The parameter too."""
+    told = {"type": "json_schema", "json_schema": {"name": "x", "schema": BROKEN}}
+    body = compiling(serve)
+    status, error = await error_of({**body, "tools": TOOLS, "response_format": told})
+    assert (status, error["param"]) == (400, "response_format")
+    assert error["message"].startswith("response_format: The JSON Schema can't be enforced: ")
+
+
+async def test_a_name_that_comes_again_is_told_once(serve: Serve) -> None:
+    """A grammar can't forbid it where the schema doesn't declare the name; the last value holds."""
+    serve('{"a": 1, "b": {"c": 1, "c": 2}, "a": 3.50}}\n</tool_call>', '{"a": 3.50}}\n</tool_call>')
+    tool = {"name": "f", "parameters": {"additionalProperties": {}}}
+    options = {"tools": [tool], "tool_choice": "required", "parallel_tool_calls": False}
+    assert calls_of(await choice_of("hermes", **options)) == [("f", '{"a": 3.5, "b": {"c": 2}}')]
+    assert calls_of(await choice_of("hermes", **options)) == [("f", '{"a": 3.50}')]
 
 
 async def test_a_schema_that_does_not_compile_does_no_harm_uncalled(serve: Serve) -> None:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from llguidance import LLMatcher, LLTokenizer
-from test_schemas import PARAMETERS
+from test_schemas import DEFINITIONS, PARAMETERS, SCHEMAS, compiles
 from walking_engine import walk
 
 from function_calling.engines.grammar import grammar, grammar_text
@@ -30,6 +30,7 @@ def allows(schema: Schema, text: str) -> bool:
 
 NUMBER, TEN = {"type": "number"}, {"type": "integer", "multipleOf": 10}
 PAIR = {"type": "array", "prefixItems": [NUMBER, NUMBER], "items": False, "minItems": 1}
+PLACES = {"type": "array", "prefixItems": [NUMBER, {"type": "null"}], "items": NUMBER}
 TREE = {"$ref": "#/$defs/N", "$defs": {"N": {"type": "array", "items": {"$ref": "#/$defs/N"}}}}
 OPTIONAL = {"type": "object", "properties": {"a": NUMBER, "b": NUMBER, "c": NUMBER}}
 LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties": NUMBER}
@@ -60,7 +61,15 @@ LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties":
         ({**LISTED, "required": ["a"], "minProperties": 2}, ['{"a": -1, "b": 1}'], ['{"a": 1}']),
         ({**LISTED, "properties": {"\n": NUMBER}}, ['{"\\n": -1}'], ['{"\n": -1}']),
         ({"properties": {"a": NUMBER, "b": False}}, ['{"a": -1}'], ['{"a": -1, "b": 1}']),
-        ({**TREE, "anyOf": [NUMBER, {}]}, ["-1"], []),
+        ({**TREE, "anyOf": [NUMBER, {}]}, ["[]", "[[]]"], ["-1"]),
+        (
+            PLACES,
+            ["[]", "[-1]", "[-1, null]", "[-1, null, -2]"],
+            ["[null]", "[-1, -2]", "[, null]"],
+        ),
+        ({**PLACES, "items": False}, ["[]", "[-1, null]"], ["[-1, null, -2]"]),
+        ({**PLACES, "minItems": 1}, ["[-1]"], ["[]", "[null]"]),
+        ({"prefixItems": [NUMBER, False, NUMBER]}, ["[]", "[-1]"], ["[-1, -1]"]),
         ({"type": "object"}, ['{"a": {"b": [-0.5, {}]}}'], ["-1"]),
         ({}, ["-1", "[-1]", '{"a": -1}'], ["[[-1]]"]),
     ],
@@ -104,6 +113,17 @@ def test_what_allows_no_value_is_refused(schema: Schema) -> None:
     enforced, _ = enforceable_value(schema, LONGEST)
     with pytest.raises(RequestError, match="can't be enforced"):
         grammar([(JsonSlot(enforced), ";")])
+
+
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@given(st.lists(SCHEMAS, min_size=2, max_size=3), st.integers(0, 2**32))
+def test_whatever_is_written_is_allowed_by_all_of_several(each: list[Schema], seed: int) -> None:
+    """If there is such a value at all."""
+    parameters = {"properties": {"x": {"allOf": each}}, "required": ["x"], "$defs": DEFINITIONS}
+    enforced, ignored = enforceable(parameters, LONGEST)
+    assume(not ignored and compiles(enforced))
+    text = walk([(JsonSlot(enforced), ";")], Random(seed)).removesuffix(";")
+    Draft202012Validator(parameters).validate(json.loads(text))
 
 
 @settings(max_examples=200, suppress_health_check=list(HealthCheck))

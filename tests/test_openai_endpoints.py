@@ -10,6 +10,7 @@ import pytest
 from scripted_engine import Fails, Fills, Hangs, chatml_model, first_calls, llama31_model
 from v1_client import Serve, chunk, client, error_of, events_of, http, post, serving, without_head
 
+from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
 from function_calling.errors import EngineError, RequestError
 from function_calling.responding import MOST_BYTES
 from openai_endpoints import openai_api_app
@@ -26,6 +27,7 @@ TODAY = {"type": "function", "function": {"name": "today"}}
 TOOLS = [CONVERT, TODAY]
 NAMED = {"type": "function", "function": {"name": "convert"}}
 FOREVER = "Money " * 200
+DEEP = '{"a":' * 5_000 + "1" + "}" * 5_000
 
 
 # Whole replies
@@ -337,6 +339,11 @@ async def prompt_of(serve: Serve, *messages: dict[str, Any], **options: Any) -> 
         ({"role": "user", "content": ["a", "b"]}, "user\nab"),
         ({"role": "user", "content": {"größe": 1}}, 'user\n{"größe": 1}'),
         ({"role": "user", "name": "tool_1", "content": "131.95"}, "user\n131.95"),
+        ({"role": "assistant", "refusal": "No."}, "assistant\nNo."),
+        (
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+            "assistant\nNo.",
+        ),
         ({"role": "tool", "content": "3"}, "user\n<tool_response>\n3\n</tool_response>"),
         (
             {"role": "function", "name": "convert", "content": "3"},
@@ -380,6 +387,29 @@ async def test_messages_with_one_sensible_reading_are_read(
     assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, ""),
+        (131.95, "131.95"),
+        (True, "true"),
+        ({"größe": 1}, '{"größe": 1}'),
+        ([{"temp": 7}, {"type": "sunny"}], '[{"temp": 7}, {"type": "sunny"}]'),
+        ([{"text": 7}], '[{"text": 7}]'),
+        ([1, None], "[1, null]"),
+        ([], "[]"),
+        (["a", "b"], "ab"),
+        ([{"type": "text", "text": "7 C"}], "7 C"),
+    ],
+    ids=str,
+)
+async def test_whatever_a_tool_returned_is_told(serve: Serve, content: Any, told: str) -> None:
+    """As JSON, if it is neither text nor parts of text."""
+    turn = f"user\n<tool_response>\n{told}\n</tool_response>"
+    message = {"role": "tool", "tool_call_id": "a", "content": content}
+    assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
+
+
 async def test_results_without_ids_answer_the_calls_in_order(serve: Serve) -> None:
     """As older clients send them; here in a family that needs to know which answers which."""
     engine = serve("ok", make=llama31_model)
@@ -414,7 +444,10 @@ async def test_results_without_ids_find_the_call_of_their_name(serve: Serve) -> 
 
 
 @pytest.mark.parametrize("make", [chatml_model, llama31_model])
-@pytest.mark.parametrize("arguments", ["{", "[1]", "null", "7", "", "}{", '{"a": NaN}', "größe"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["{", "[1]", "null", "7", "", "}{", '{"a": NaN}', "größe", pytest.param(DEEP, id="deep")],
+)
 async def test_whatever_arguments_a_history_holds_they_are_shown_to_the_model(
     serve: Serve, make: Any, arguments: str
 ) -> None:
@@ -495,10 +528,38 @@ async def test_tools_are_read_in_every_spelling(
     assert '"optional"' not in engine.prompts[0]
 
 
-async def test_unknown_parameters_are_ignored(serve: Serve) -> None:
-    """As OpenAI does: clients of other servers send many."""
-    prompt = await prompt_of(serve, USER, top_k=40, user="me", store=True, metadata={}, foo=None)
-    assert prompt == "<|im_start|>user\n42 USD?<|im_end|>\n"
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, None),
+        ({"model": "x", "temperature": 0, "audio": None, "reasoning_effort": "none"}, None),
+        ({"modalities": ["text"], "frequency_penalty": 0, "foo": None}, None),
+        (
+            {"top_k": 40, "user": "me", "store": True, "metadata": {}},
+            "top_k, user, store, metadata",
+        ),
+        (
+            {
+                "verbosity": "low",
+                "prediction": {},
+                "service_tier": "flex",
+                "web_search_options": {},
+            },
+            "verbosity, prediction, service_tier, web_search_options",
+        ),
+        ({"a\r\nX-Forged: größe": 1}, r"a\r\nX-Forged: gr\u00f6\u00dfe"),
+    ],
+    ids=str,
+)
+async def test_what_a_reply_need_not_show_is_ignored_and_named(
+    serve: Serve, options: dict[str, Any], told: str | None
+) -> None:
+    """Clients of other servers send many parameters; those that ask for nothing are no matter."""
+    serve("ok", "ok")
+    for stream in (False, True):
+        response = await post({"messages": [USER], "stream": stream, **options})
+        assert response.status_code == 200
+        assert response.headers.get("x-ignored-parameters") == told
 
 
 @pytest.mark.parametrize(
@@ -511,6 +572,7 @@ async def test_unknown_parameters_are_ignored(serve: Serve) -> None:
         {"logit_bias": {}},
         {"response_format": {"type": "text"}},
         {"modalities": ["text"]},
+        {"reasoning_effort": "none"},
         {"functions": [], "function_call": "none"},
         {"functions": [], "function_call": "auto"},
         {"functions": [], "tools": [TODAY], "tool_choice": "none"},
@@ -740,8 +802,9 @@ def with_call(call: Any) -> dict[str, Any]:
         # Parameters
         ({}, "messages", "messages is missing."),
         ({"messages": []}, "messages", "messages=[]: List should have at least 1 item"),
+        ({"messages": [USER] * 4097}, "messages", "at most 4096 items after validation, not 4097"),
         ({"messages": "Hi"}, "messages", 'messages="Hi": Input should be a valid list'),
-        ({"messages": ["Hi"]}, "messages", 'messages="Hi": Input should be a valid dictionary'),
+        ({"messages": ["Hi"]}, "messages", 'messages[0]="Hi": wanted an object.'),
         ({"messages": [USER], "temperature": 2.1}, "temperature", "less than or equal to 2"),
         ({"messages": [USER], "temperature": -1}, "temperature", "temperature=-1"),
         ({"messages": [USER], "temperature": "hot"}, "temperature", 'temperature="hot"'),
@@ -774,7 +837,7 @@ def with_call(call: Any) -> dict[str, Any]:
         ({"messages": [USER], "tool_format": 1}, "tool_format", "tool_format=1"),
         # Tools
         ({"messages": [USER], "tools": {}}, "tools", "tools={}: Input should be a valid list"),
-        ({"messages": [USER], "tools": ["f"]}, "tools", 'tools="f"'),
+        ({"messages": [USER], "tools": [TODAY, "f"]}, "tools", 'tools[1]="f": wanted an object.'),
         ({"messages": [USER], "tools": [{}]}, "tools", "tools[0]: {}: wanted"),
         ({"messages": [USER], "tools": [{"type": "custom", "function": {}}]}, "tools", "custom"),
         ({"messages": [USER], "tools": [TODAY] * 2}, "tools", "[1]: 'today' is offered twice."),
@@ -784,6 +847,11 @@ def with_call(call: Any) -> dict[str, Any]:
         (with_tool(name="a\nb"), "tools", "wanted a name without quotes and controls"),
         (with_tool(name="f", parameters=[1]), "tools", "tools[0].function.parameters=[1]"),
         (with_tool(name="f", parameters={"type": "array"}), "tools", "Schema of an object."),
+        (
+            with_tool(name="f", parameters={"properties": {"a": {"type": "float"}}}),
+            "tools",
+            "Tool f: The JSON Schema can't be enforced: they are no JSON Schema: a: type=",
+        ),
         (with_tool(name="f", parameters={"properties": 1}), "tools", "arguments: properties=1"),
         (with_tool(name="f", strict="yes"), "tools", 'tools[0].function.strict="yes"'),
         ({"messages": [USER], "tools": [{"name": 3}]}, "tools", "tools[0].name=3: wanted a name"),
@@ -819,6 +887,11 @@ def with_call(call: Any) -> dict[str, Any]:
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
             "messages",
             "wanted text, or parts of type text",
+        ),
+        (
+            {"messages": [USER, {"role": "tool", "content": [{"type": "image_url"}]}]},
+            "messages",
+            'messages[1].content=[{"type": "image_url"}]: wanted text, or parts of type text.',
         ),
         ({"messages": [{"role": "assistant", "tool_calls": "f"}]}, "messages", "wanted a list"),
         (with_call("f"), "messages", 'messages[1].tool_calls[0]="f": wanted a function'),
@@ -857,11 +930,8 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
         ("frequency_penalty", 0.5),
         ("modalities", ["audio"]),
         ("moderation", {"model": "x"}),
-        ("prediction", {}),
         ("presence_penalty", 0.5),
         ("reasoning_effort", "low"),
-        ("verbosity", "low"),
-        ("web_search_options", {}),
     ],
 )
 async def test_a_parameter_that_is_not_supported_is_refused_by_name(
@@ -872,6 +942,25 @@ async def test_a_parameter_that_is_not_supported_is_refused_by_name(
     status, error = await error_of({"messages": [USER], name: value})
     assert (status, error["param"], error["code"]) == (400, name, "unsupported_parameter")
     assert error["message"] == f"{name}={json.dumps(value)}: this parameter is not supported."
+
+
+@pytest.mark.parametrize(
+    ("path", "of"),
+    [
+        ("/chat/completions", lambda text: {"messages": [{"role": "user", "content": text}]}),
+        ("/completions", lambda text: {"prompt": text}),
+    ],
+)
+async def test_a_prompt_that_can_not_fit_is_refused_before_it_waits(
+    serve: Serve, path: str, of: Any
+) -> None:
+    """By its characters, whatever its tokens are; the scripted context holds 200."""
+    engine = serve("ok")
+    status, error = await error_of(of(" " * (200 * CHARACTERS_OF_A_TOKEN + 1)), path)
+    assert (status, error["code"]) == (400, "context_length_exceeded")
+    assert error["param"] in of("")
+    assert engine.prompts == []
+    assert (await post(of(" " * 200 * (CHARACTERS_OF_A_TOKEN - 1)), path)).status_code == 200
 
 
 async def test_the_sdk_raises_its_own_errors(serve: Serve) -> None:

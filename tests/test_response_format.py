@@ -47,6 +47,17 @@ async def test_json_object_is_any_object(serve: Serve) -> None:
     assert engine.samplings[0].constraint
 
 
+async def test_a_schema_beside_json_object_is_obeyed(serve: Serve) -> None:
+    """As other servers take it; what it can't be held to is named."""
+    engine = serve(Fills())
+    schema = {key: value for key, value in TEAM.items() if key != "type"} | {"not": {}}
+    body = {"messages": [USER], "response_format": {"type": "json_object", "schema": schema}}
+    response = await post(body)
+    assert json.loads(response.json()["choices"][0]["message"]["content"]) == {"goals": 3}
+    assert response.headers["x-unenforced-keywords"] == "response_format: content: not"
+    assert engine.samplings[0].constraint
+
+
 async def test_text_is_free(serve: Serve) -> None:
     """The default, said."""
     engine = serve("Hello")
@@ -103,10 +114,12 @@ async def test_the_sdk_parses_content_into_its_model(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("response_format", "told"),
     [
-        ("json", 'response_format="json": Input should be a valid dictionary'),
+        ("json", 'response_format="json": wanted an object.'),
         ({}, 'response_format={}: wanted type "text", "json_object" or "json_schema".'),
         ({"type": "xml"}, "wanted type"),
         ({"type": ["text"]}, "wanted type"),
+        ({"type": "json_object", "schema": [1]}, 'wanted "schema" to be a JSON Schema of an'),
+        ({"type": "json_object", "schema": {"type": "array"}}, 'wanted "schema" to be a JSON'),
         ({"type": "json_schema"}, 'wanted "json_schema": {"name": …, "schema": {…}}.'),
         ({"type": "json_schema", "json_schema": [1]}, 'wanted "json_schema"'),
         ({"type": "json_schema", "json_schema": {"name": "x"}}, 'wanted "json_schema"'),

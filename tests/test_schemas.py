@@ -1,5 +1,7 @@
 """What a tool's arguments are held to: never more than its schema allows, and never without end."""
 
+import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from llguidance import LLMatcher
+from walking_engine import walk
 
 from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
@@ -196,14 +199,17 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
     [
         ({"type": "string", "not": {"const": "x"}}, "x: not"),
         ({"type": "string", "format": "uri"}, "x: format"),
+        ({"type": "string", "pattern": "^(?!a)b$"}, "x: pattern"),
+        ({"type": "string", "pattern": r"(a)\1"}, "x: pattern"),
+        ({"patternProperties": {"(?=a)": {}, "^b": {}}}, "x: patternProperties"),
         ({"type": "array", "uniqueItems": True}, "x: uniqueItems"),
         ({"type": "array", "items": {"type": "array", "contains": {}}}, "x: contains"),
         ({"type": "object", "properties": {"y": {"if": {}, "type": "null"}}}, "y: if"),
-        ({"allOf": [{"minimum": 1}, {"maximum": 2}], "type": "integer"}, "x: allOf"),
+        ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "x: pattern"),
+        ({"type": "string", "format": "date", "allOf": [{"format": "time"}]}, "x: format"),
         ({"$ref": "https://example.com/schema.json"}, "x: $ref"),
         ({"properties": {"y": {"type": "null"}}, "minProperties": 1}, "x: minProperties"),
         ({"type": "integer", "minimum": 1, "exclusiveMinimum": True}, "x: exclusiveMinimum"),
-        ({"type": "integer", "minimum": 5, "allOf": [{"minimum": 1}]}, "x: minimum"),
     ],
     ids=str,
 )
@@ -263,6 +269,27 @@ def test_references_are_kept_with_their_targets() -> None:
     assert compiles(result)
 
 
+@pytest.mark.parametrize("anchor", [{"$anchor": "flag"}, {"$id": "#flag"}], ids=str)
+def test_an_anchor_is_found(anchor: Schema) -> None:
+    """Wherever it stands; the older drafts' `$id` too."""
+    parameters = {
+        "properties": {"x": {"$ref": "#flag"}},
+        "$defs": {"A": {"properties": {"b": {**anchor, "type": "boolean"}}}},
+    }
+    result, ignored = enforceable(parameters, LONGEST)
+    assert ignored == []
+    text = walk([(JsonSlot({**result, "required": ["x"]}),)], Random(1))
+    assert json.loads(text)["x"] in (True, False)
+    with pytest.raises(RequestError, match='"#flog" names nothing in them'):
+        enforceable({**parameters, "properties": {"x": {"$ref": "#flog"}}}, LONGEST)
+
+
+def test_a_whole_number_with_a_point_is_one() -> None:
+    """As JSON Schema has it."""
+    schema = {"type": "string", "minLength": 1.0, "maxLength": 5.0}
+    assert str(enforced(schema)) == "{'type': 'string', 'minLength': 1, 'maxLength': 5}"
+
+
 def test_branches_take_in_what_stands_beside_them() -> None:
     """One of two arguments is required: a usual pattern, which engines refuse as it stands."""
     parameters = {
@@ -291,6 +318,91 @@ def test_a_single_allof_is_taken_in() -> None:
         "type": "string",
         "maxLength": 5,
     }
+
+
+REQUIRES_A = {"properties": {"a": {"type": "integer"}}, "required": ["a"]}
+FEW, NONE = {"minimum": 0, "maximum": 9}, {"type": "null"}
+SHORT = {"type": "string", "maxLength": 2}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "whole"),
+    [
+        ({**FEW, "type": "integer"}, {"minimum": 1}, {**FEW, "type": "integer", "minimum": 1}),
+        ({**FEW, "type": ["integer", "null"]}, {"type": "number"}, {**FEW, "type": "integer"}),
+        (
+            {**FEW, "type": "integer", "multipleOf": 4},
+            {"multipleOf": 6},
+            {**FEW, "type": "integer", "multipleOf": 12},
+        ),
+        ({"enum": ["a", 1, True]}, {"enum": ["b", True, "a"]}, {"enum": ["a", True]}),
+        ({"enum": ["a", "b"]}, {"const": "b"}, {"enum": ["b"]}),
+        ({"const": 1}, {"const": True}, {"enum": []}),
+        (SHORT, NONE, {**SHORT, "enum": []}),
+        (NONE, True, NONE),
+        (SHORT, False, None),
+        (
+            REQUIRES_A,
+            {"properties": {"a": FEW, "b": NONE}, "required": ["b"]},
+            {
+                "type": "object",
+                "properties": {"a": {**FEW, "type": "integer"}, "b": NONE},
+                "required": ["a", "b"],
+                "additionalProperties": False,
+            },
+        ),
+        (
+            {"properties": {"b": NONE}, "additionalProperties": False},
+            {"properties": {"c": NONE}},
+            {
+                "type": "object",
+                "properties": {"b": NONE, "c": {"enum": []}},
+                "additionalProperties": False,
+            },
+        ),
+        (
+            {"prefixItems": [NONE], "items": SHORT, "maxItems": 3},
+            {"items": {"type": ["null", "string"]}},
+            {"type": "array", "prefixItems": [NONE], "items": SHORT, "maxItems": 3},
+        ),
+        ({"anyOf": [NONE, SHORT]}, {"anyOf": [{"type": "boolean"}, {"minLength": 1}]}, None),
+        ({"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}, None),
+    ],
+    ids=str,
+)
+def test_schemas_that_hold_together_become_one(one: Schema, other: Any, whole: Any) -> None:
+    """In an `allOf`, or beside one."""
+    definitions = {"A": REQUIRES_A, "B": {"properties": {"b": NONE}, "required": ["b"]}}
+    for told in ({"allOf": [one, other]}, {**one, "allOf": [other]}):
+        parameters = {"properties": {"x": told}, "required": ["x"], "$defs": definitions}
+        result, ignored = enforceable(parameters, LONGEST)
+        assert ignored == []
+        assert whole is None or result["properties"]["x"] == whole
+        if result["properties"]["x"].get("enum") != []:
+            text = walk([(JsonSlot(result), ";")], Random(1)).removesuffix(";")
+            Draft202012Validator(parameters).validate(json.loads(text))
+
+
+def test_inherited_arguments_are_all_asked_for() -> None:
+    """A tool's own `allOf`, by references; once they were left out and `{}` alone was allowed."""
+    base = {"type": "object", "properties": {"id": {"type": "null"}}, "required": ["id"]}
+    parameters = {"type": "object", "allOf": [{"$ref": "#/$defs/Base"}, needing("title")]}
+    result, ignored = enforceable({**parameters, "$defs": {"Base": base}}, LONGEST)
+    assert ignored == []
+    assert set(result["required"]) == set(result["properties"]) == {"id", "title"}
+
+
+@pytest.mark.parametrize("keyword", ["oneOf", "anyOf"])
+def test_a_discriminator_is_required(keyword: str) -> None:
+    """Also where it has a default, which generators don't list as required."""
+    branches = {tag: {"type": "object", "properties": {"kind": {"const": tag}}} for tag in "ab"}
+    union = {
+        "discriminator": {"propertyName": "kind", "mapping": {"a": "#/$defs/a"}},
+        keyword: [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}],
+    }
+    result, ignored = enforceable({"properties": {"x": union}, "$defs": branches}, LONGEST)
+    assert ignored == []
+    assert [each["required"] for each in result["properties"]["x"]["anyOf"]] == [["kind"]] * 2
 
 
 def tagged(tag: str, **properties: Schema) -> Schema:
@@ -379,6 +491,9 @@ def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
     assert enforced(schema)["prefixItems"] == [{"type": "null"}, {"type": "boolean"}]
 
 
+KINDS = "array, boolean, integer, null, number, object, string, or a list of these"
+
+
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
@@ -386,6 +501,11 @@ def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
         ({"properties": {"a": {"minLength": "1"}}}, 'a: minLength="1"'),
         ({"properties": {"a": {"type": "integer", "maximum": "9"}}}, 'a: maximum="9"'),
         ({"properties": {"a": {"enum": "EUR"}}}, 'a: enum="EUR"'),
+        ({"properties": {"a": {"minLength": 1.5}}}, "a: minLength=1.5"),
+        ({"properties": {"a": {"pattern": 1}}}, "a: pattern=1"),
+        ({"properties": {"a": {"type": "float"}}}, f'a: type="float"; wanted {KINDS}'),
+        ({"properties": {"a": {"type": ["null", {}]}}}, f'a: type=["null", {{}}]; wanted {KINDS}'),
+        ({"properties": {"a": {"type": []}}}, f"a: type=[]; wanted {KINDS}"),
         ({"properties": {"a": {"anyOf": {"type": "null"}}}}, 'a: anyOf={"type": "null"}'),
         ({"properties": {"a": {"allOf": 1}}}, "a: allOf=1"),
         ({"properties": {}, "required": True}, "arguments: required=true"),
@@ -420,8 +540,8 @@ def test_what_an_engine_lacks_is_told_and_left_out() -> None:
 @pytest.mark.parametrize(
     "schema",
     [
-        {"type": "string", "pattern": "^(?=x)"},
-        {"type": "money"},
+        {"type": "integer", "minimum": 3, "maximum": 2},
+        {"properties": {"a": {}}, "required": ["b"], "additionalProperties": False},
         {"$ref": "#/$defs/Missing"},
     ],
     ids=str,

@@ -16,12 +16,15 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from llguidance import LLMatcher
+
 from function_calling.engines.json_rules import json_rule
-from function_calling.errors import RequestError
+from function_calling.errors import SCHEMA_REFUSED, RequestError, naming
 from function_calling.messages import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
 MOST_CHARACTERS = 1_000_000
@@ -42,7 +45,11 @@ def grammar(constraint: Sequence[Alternative]) -> str:
         RequestError: It is too large or can't be compiled. llama.cpp would go on without any.
     """
     text = grammar_text(constraint)
-    _check(text)
+    try:
+        _check(text)
+    except RequestError:
+        _check_each(constraint)
+        raise
     return text
 
 
@@ -119,6 +126,45 @@ class _Writer:
         return text
 
 
+@lru_cache(maxsize=256)
+def pattern_compiles(pattern: str) -> bool:
+    """Whether LLGuidance's regular expressions know all that is in the pattern of a string.
+
+    Look-around and back references, say, they don't. This takes about a millisecond.
+    """
+    schema = json.dumps({"type": "string", "pattern": pattern})
+    return not LLMatcher.validate_grammar(f"%llguidance {{}}\nstart: %json {schema}")
+
+
+def _check_each(constraint: Sequence[Alternative]) -> None:
+    """Look for the slot for which the grammar was refused; not for long.
+
+    Raises:
+        RequestError: Names whose schema it is, and the parameter.
+    """
+    ends = time.monotonic() + LONGEST_CHECK
+    for slot in _json_slots(part for alternative in constraint for part in alternative):
+        if time.monotonic() > ends:
+            return
+        if slot.thing:
+            param = slot.thing if slot.thing == "response_format" else "tools"
+            with naming(slot.thing, param):
+                _check(grammar_text([(slot,)]))
+
+
+def _json_slots(parts: Iterable[Part]) -> Iterator[JsonSlot]:
+    """The slots of JSON in parts of a constraint."""
+    for part in parts:
+        match part:
+            case JsonSlot():
+                yield part
+            case OneOf():
+                for each in part.alternatives:
+                    yield from _json_slots(each)
+            case Repeat():
+                yield from _json_slots(part.part)
+
+
 @lru_cache(maxsize=64)
 def _check(text: str) -> None:
     """Compile the grammar in a process of its own; what was found good is remembered."""
@@ -143,7 +189,7 @@ def refused(reason: str) -> RequestError:
     return RequestError(
         f"The JSON Schema can't be enforced: {reason}",
         param="tools",
-        code="invalid_function_parameters",
+        code=SCHEMA_REFUSED,
     )
 
 
@@ -151,5 +197,5 @@ def _one_line(problem: str) -> str:
     """LLGuidance's message without its excerpt of the grammar, and without places in that."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
     told = " ".join(line for line in lines if not line[0].isdigit() and line not in _MARKS)
-    told = _PLACE.sub("", told)
+    told = _PLACE.sub("", told).removeprefix("failed to compile JSON schema: ")
     return told if len(told) <= LONGEST_PROBLEM else told[: LONGEST_PROBLEM - 1] + "…"

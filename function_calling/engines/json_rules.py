@@ -14,6 +14,7 @@ stands in becomes rules with it; all else is left to `%json`.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -132,14 +133,24 @@ class _Values:
         return self._rules.rule("NAME", f": {_NAME}" + (f" & ~({others})" if others else ""))
 
     def _array(self, schema: Schema) -> str:
+        """Items with a place of their own, each only behind those before it, then others."""
         least, most = schema.get("minItems", 0), schema["maxItems"]
-        first = schema.get("prefixItems", [])[:most]
-        items = schema.get("items", False)
-        other = self.value(items) if items is not False and self._possible(items) else ""
+        places = schema.get("prefixItems", [])[:most]
+        first = list(takewhile(self._possible, places))
+        items, other = schema.get("items", False), ""
+        if first == places and items is not False and self._possible(items):
+            other = self.value(items)
         if least > len(first) and not other:
-            return self._json(schema)
-        members = [(self.value(each), place < least) for place, each in enumerate(first)]
-        return self._listed("[", members, (other, least - len(first), most - len(first)), "]")
+            return self._json(schema)  # which refuses what can't be
+        if not first:
+            return self._listed("[", [], (other, least, most), "]")
+        times = max(least - len(first), 0), most - len(first)
+        behind = _times(f"{_COMMA} {other}", *times) if other else '""'
+        for place, each in reversed(list(enumerate(first))):
+            follows = self._rules.rule("behind", f": {behind}")
+            behind = f"{_COMMA if place else ''} {self.value(each)} {follows}"
+            behind = behind if place < least else f"({behind})?"
+        return self._rules.rule("list", f": {_literal('[')} {behind} {_literal(']')}")
 
     def _listed(
         self, opening: str, members: list[tuple[str, bool]], others: tuple[str, int, int], end: str

@@ -6,7 +6,6 @@ no TCP port is opened; closing a response aborts its generation, also while it r
 """
 
 import asyncio
-import json
 import os
 import secrets
 import tempfile
@@ -29,6 +28,7 @@ from function_calling.engines.llamacpp_words import completion_request, read_err
 from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, WeightsError
+from function_calling.line_reader import LineReader
 from function_calling.messages import Piece, Sampling
 from function_calling.settings import Settings
 from function_calling.weights import resolve
@@ -76,7 +76,7 @@ class LlamaCpp:
         parameters.hostnames = [socket]
         parameters.api_keys = [key]
         parameters.n_threads_http = 2 * parallel_slots + 4
-        parameters.endpoint_slots = True
+        parameters.endpoint_slots = True  # tests see there what llama.cpp still does
         parameters.ui = False
         parameters.verbosity = 0
         try:
@@ -123,26 +123,33 @@ class LlamaCpp:
                 async with self._response("POST", "/completion", body) as response:
                     if response.status_code != httpx2.codes.OK:
                         raise read_error(await response.aread())
-                    async for line in response.aiter_lines():
-                        if line.startswith("data: "):
-                            piece = read_piece(line.removeprefix("data: "), logprobs)
-                            guard.read(piece)
-                            yield piece
-                        elif line.startswith("error: "):
-                            raise read_error(line.removeprefix("error: ").encode())
+                    async for piece in _pieces(response, logprobs):
+                        guard.read(piece)
+                        yield piece
             except httpx2.HTTPError as error:
                 raise EngineError(f"The engine broke off: {error}") from error
 
     async def busy(self) -> int:
-        """See `Engine.busy`."""
-        async with self._response("GET", "/slots") as response:
-            slots = json.loads(await response.aread())
-        return sum(slot["is_processing"] for slot in slots)
+        """See `Engine.busy`; llama.cpp itself answers between two batches alone."""
+        return self._slots.running
 
     def close(self) -> None:
         """See `Engine.close`."""
         del self._server
         self._folder.cleanup()
+
+
+async def _pieces(
+    response: httpx2.Response, logprobs: TokenLogprobs
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of a streamed completion."""
+    lines = LineReader()
+    async for part in response.aiter_bytes():
+        for line in lines.feed(part):
+            if line.startswith("data: "):
+                yield read_piece(line.removeprefix("data: "), logprobs)
+            elif line.startswith("error: "):
+                raise read_error(line.removeprefix("error: ").encode())
 
 
 def load(settings: Settings) -> LoadedModel:

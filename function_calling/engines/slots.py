@@ -16,12 +16,16 @@ class Slots:
     Args:
         count: Generations that run at once.
         queue_length: Generations that wait at most.
+
+    Attributes:
+        running: Generations that run now.
     """
 
     def __init__(self, count: int, queue_length: int) -> None:
         self._count = count
         self._queue_length = queue_length
         self._waiting = 0
+        self.running = 0
         self._free = Semaphore(count)
 
     @asynccontextmanager
@@ -47,7 +51,9 @@ class Slots:
             await self._free.acquire()
         finally:
             self._waiting -= 1
+        self.running += 1
         try:
             yield
         finally:
+            self.running -= 1
             self._free.release()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from function_calling.errors import RequestError
+from function_calling.errors import SCHEMA_REFUSED, RequestError
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -311,7 +311,7 @@ def _branches(schema: Schema) -> list[Schema]:
             "A tool's parameters can't be written in this tool format: wanted an object with "
             "declared properties.",
             param="tools",
-            code="invalid_function_parameters",
+            code=SCHEMA_REFUSED,
         )
     return [schema]
 
@@ -343,9 +343,28 @@ def _first_json(text: str, start: int) -> tuple[Any, int]:
     """The JSON that begins at `start`, or behind white space there, and where it ends.
 
     Raises:
-        ValueError: No JSON begins here.
+        ValueError: No JSON begins here, or it is nested too deeply.
     """
-    return _JSON.raw_decode(text, _past_space(text, start))
+    try:
+        return _JSON.raw_decode(text, _past_space(text, start))
+    except RecursionError:
+        raise ValueError(f"nested too deeply: {text[start : start + 80]!r}") from None
+
+
+def each_name_once(text: str) -> str:
+    """The JSON with each name of an object once, with its last value.
+
+    A grammar can't forbid a name that it doesn't know to come again.
+    """
+    repeated = False
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal repeated
+        repeated |= len(dict(pairs)) < len(pairs)
+        return dict(pairs)
+
+    value = json.loads(text, object_pairs_hook=members)
+    return _to_json(value) if repeated else text
 
 
 def _past_space(text: str, start: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from function_calling.formats.arguments import JsonArguments, Schema, Spelling
-from function_calling.messages import Alternative, Tool
+from function_calling.messages import Alternative, Tool, with_thing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,8 @@ class Format:
         Raises:
             RequestError: The schema allows nothing that this format can spell.
         """
-        rest = (*self.arguments.slots(schema), self.call_close)
+        slots = with_thing(self.arguments.slots(schema), f"Tool {name}")
+        rest = (*slots, self.call_close)
         return rest if len(names) == 1 else (name + self.before_arguments, *rest)
 
     def with_answer_tool(self, tools: Sequence[Tool]) -> list[Tool]:

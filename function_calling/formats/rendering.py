@@ -7,6 +7,7 @@ knows nothing of tools can still be offered some.
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 from pydantic_core import from_json
@@ -104,11 +105,10 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         for call in calls:
             turns.append({**message, "content": content, "tool_calls": [call]})
             content = ""
-            # The nearest that is left: some clients use the same ids in every turn.
             result = next(
                 (
                     later
-                    for later in messages[index + 1 :]
+                    for later in takewhile(_is_result, islice(messages, index + 1, None))
                     if later.get("tool_call_id") == call["id"] and id(later) not in told
                 ),
                 None,
@@ -119,3 +119,7 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         if not calls and id(message) not in told:
             turns.append(message)
     return turns
+
+
+def _is_result(message: Message) -> bool:
+    return bool(message["role"] == "tool")

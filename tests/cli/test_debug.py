@@ -218,7 +218,13 @@ def test_the_template_tells_the_format(
         {
             "messages": [USER],
             "tools": [
-                {"name": "f", "parameters": {"properties": {"a": {"pattern": "(?=x)"}}}},
+                {
+                    "name": "f",
+                    "parameters": {
+                        "required": ["a"],
+                        "properties": {"a": {"type": "integer", "minimum": 3, "maximum": 2}},
+                    },
+                },
             ],
             "tool_choice": "required",
         },
@@ -444,7 +450,7 @@ def test_bytes_that_are_no_text_are_shown_as_such(
         ("nothing", '"nothing": wanted a list of tools'),
         ("42", "42: wanted a list of tools"),
         ('{"messages": []}', '{"messages": []}: wanted a list of tools'),
-        ("[7]", "tools=7"),
+        ("[7]", "tools[0]=7"),
         ('[{"name": ""}]', 'tools[0].name="": wanted a name'),
         ('[{"name": "f", "parameters": {"properties": 7}}]', "Tool f: "),
     ],
