@@ -130,7 +130,7 @@ async def test_the_rate_is_of_the_day_that_is_asked_for(more: dict[str, str], to
     arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 3, **more}
     result = await TOOLBOXES[1].call("convert_currency", json.dumps(arguments))
     assert result.told.endswith(told)
-    assert not result.ok or result.value["rate_date"] == more.get("on", "2024-01-01")
+    assert not result.ok or json.loads(result.content)["rate_date"] == more.get("on", "2024-01-01")
 
 
 async def test_the_set_also_computes_and_turns_away() -> None:

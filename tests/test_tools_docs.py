@@ -64,7 +64,7 @@ async def test_the_object_and_the_set_shown_are_found(my_tools: ModuleType) -> N
     """By the names that the text gives; the set has no way out, as it needs none."""
     toolbox = Toolbox(load_tool_sets("my_tools:shelf", {}).functions)
     assert (await toolbox.call("put", '{"title": "Emma"}')).content == "Emma is on the shelf."
-    assert (await toolbox.call("look", "")).value == ["Emma"]
+    assert (await toolbox.call("look", "")).content == '["Emma"]'
     shop = load_tool_sets("my_tools:shop", {})
     assert shop.system_prompt.startswith("You take orders for a shop.")
     assert list(shop.functions) == [my_tools.order, my_tools.opening_hours]
