@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from function_calling.errors import ToolError
+from function_calling.exchange import ecb
 from function_calling.exchange.currencies import find_currency
 from function_calling.exchange.ecb import EcbRates
 from function_calling.exchange.rates import convert
@@ -39,7 +40,9 @@ class Bank:
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
     """It knows nothing but what the package brings along."""
-    return Bank(EcbRates("", tmp_path_factory.mktemp("rates")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ecb, "user_cache_path", lambda _: tmp_path_factory.mktemp("rates"))
+        return Bank(EcbRates())
 
 
 def test_a_hundred_dollars_are_what_the_bank_published(bank: Bank) -> None:
