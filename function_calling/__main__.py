@@ -14,8 +14,6 @@ from function_calling.formats import FORMATS
 from function_calling.workbench import commands
 from function_calling.workbench.inputs import STDIN
 
-__all__ = ["EXAMPLE", "main"]
-
 _CHAT = """\
 Talk with a model that calls the chosen tools, in the terminal. The model is that of OPENAI_BASE_URL
 (with OPENAI_API_KEY, and OPENAI_MODEL_NAME or else the first that is listed there), else that of

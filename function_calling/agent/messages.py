@@ -52,11 +52,7 @@ def prompted(messages: Iterable[dict[str, Any]], system_prompt: str) -> list[dic
 
 
 def read_query(query: str, most: int) -> list[dict[str, Any]]:
-    """The conversation that a question alone is.
-
-    Args:
-        query: What a client sent.
-        most: Characters at most.
+    """The conversation that a question of `most` characters at most is, alone.
 
     Raises:
         RequestError: It is empty or too long.
@@ -69,7 +65,6 @@ def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[d
     """The conversation, its contents as plain text.
 
     Args:
-        messages: What a client sent.
         most_asked: Characters of the last message at most.
         most_in_all: Characters of all messages together at most.
 

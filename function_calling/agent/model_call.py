@@ -133,7 +133,6 @@ async def complete(
     One that is cut at `max_tokens` is asked for once more with double.
 
     Args:
-        client: Knows the server.
         request: The fields of a chat completion request, with `max_tokens`, without `stream`.
 
     Raises:

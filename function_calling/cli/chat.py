@@ -52,12 +52,7 @@ _TOO_LONG_WORDS = re.compile(r"context (length|size|window)|too (long|many token
 def chat(options: argparse.Namespace) -> int:
     """Talk, or answer one question: the one given, or all of standard input if it is no terminal.
 
-    Returns:
-        The exit status: 1 where one question was asked that has no answer.
-
-    Raises:
-        FunctionCallingError: A setting is wrong, or a tool set or the model can't be had.
-        KeyboardInterrupt: The process was told to end.
+    The exit status is 1 where one question was asked that has no answer.
     """
     # What went wrong in a tool is shown beside its call; a trace would break into the dialogue.
     logging.getLogger("function_calling").addHandler(logging.NullHandler())

@@ -96,9 +96,7 @@ def serving(
     """Start the servers, fetching the weights first; stop them at the end.
 
     Args:
-        host: Address to listen on.
         port: The assistant's; the model's is the next one.
-        environ: Holds the settings.
         log: File descriptor for the servers' output; None lets them write to the terminal.
         assistant: Whether the assistant is started too, or the model alone.
 

@@ -80,7 +80,6 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
     will do where it is enough ("Canadian").
 
     Args:
-        text: What the model wrote.
         on: The day on which it must have been legal tender somewhere; None means today.
         also: Codes that will do although they are no tender, such as those with a known rate.
 

@@ -47,11 +47,7 @@ class ToolSet:
 
 
 def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
-    """The tool sets that `TOOLS` names, joined.
-
-    Args:
-        chosen: The setting: names divided by commas.
-        known: Our own sets by name, made only when they are chosen.
+    """The tool sets that `TOOLS`, the text `chosen`, names, joined; ours are made when chosen.
 
     Raises:
         SettingsError: A name means no tool set, or its functions can't be tools.

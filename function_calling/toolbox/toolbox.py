@@ -154,8 +154,6 @@ class Toolbox:
         A function that overruns, and can't be stopped, goes on alone; its result is dropped.
 
         Args:
-            name: As the model wrote it.
-            arguments_json: The same.
             time_limit: Seconds that the tool may take.
             trace: Looks for the arguments that are marked as `Said`; without it none is.
             approve: Asked before a tool runs that needs a yes, without a time limit; what it
