@@ -47,7 +47,9 @@ class ToolSet:
 
 
 def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
-    """The tool sets that `TOOLS`, the text `chosen`, names, joined; ours are made when chosen.
+    """The tool sets that `chosen`, the setting `TOOLS`, names, joined into one.
+
+    Of `known`, our own by name, only those are made.
 
     Raises:
         SettingsError: A name means no tool set, or its functions can't be tools.
