@@ -18,11 +18,11 @@ from typing import Any
 import httpx2
 import pytest
 from scripted_server import ScriptedServer, Turn, calls, says
-from served import Served, assistant_app
+from served import Served, assistant_app, chat
 from starlette.testclient import TestClient
 
 from benchmarks.exchange_rates import PairRates, pair_rate
-from function_calling.agent.events import DoneEvent, TextEvent, read_event
+from function_calling.agent.events import DoneEvent
 from function_calling.agent.grounding import Ground
 from function_calling.agent.numbers import numbers, said
 from function_calling.exchange import arithmetic
@@ -114,10 +114,9 @@ def ask(http: TestClient, case: dict[str, Any]) -> str:
         {"role": ("user", "assistant")[at % 2], "content": text}
         for at, text in enumerate([*case["before"], case["query"]])
     ]
-    frames = http.post("/chat", json={"messages": messages}).text.strip().split("\n\n")
-    events = [read_event(frame.removeprefix("data: ")) for frame in frames]
+    text, events = chat(http, messages)
     assert isinstance(events[-1], DoneEvent)
-    return "".join(event.text for event in events if isinstance(event, TextEvent))
+    return text
 
 
 @pytest.fixture(scope="module")

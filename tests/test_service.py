@@ -8,11 +8,10 @@ from typing import Any
 import bentoml
 import pytest
 from scripted_server import COMPLETION_TOKENS, PROMPT_TOKENS, ScriptedServer, Turn, calls, says
-from served import KNOWN, Served, assistant_app
+from served import KNOWN, LEAKS, Served, assistant_app, chat
 from starlette.testclient import TestClient
 
 import service
-from function_calling.agent.events import ChatEvent, TextEvent, read_event
 from function_calling.agent.messages import MOST_MESSAGES, read_messages
 from function_calling.agent.model_call import llama_client
 from function_calling.errors import RequestError, SettingsError
@@ -23,7 +22,6 @@ ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
 ARGUMENTS = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
 RIGHT = calls(("convert_currency", ARGUMENTS))
 USER = {"role": "user", "content": QUERY}
-LEAKS = ("Traceback", 'File "', "Error:", "/function_calling/", "ISO 4217")
 
 Serve = Callable[..., TestClient]
 
@@ -52,17 +50,6 @@ def ask(client: TestClient, query: str = QUERY) -> Any:
     return response
 
 
-def chat(client: TestClient, *messages: Any) -> list[ChatEvent]:
-    """The events of a turn, each of which is one frame."""
-    response = client.post("/chat", json={"messages": messages})
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/event-stream")
-    assert not [leak for leak in LEAKS if leak in response.text]
-    *frames, rest = response.text.split("\n\n")
-    assert rest == ""
-    return [read_event(frame.removeprefix("data: ")) for frame in frames]
-
-
 def test_a_query_is_answered_in_one_sentence(served: Serve) -> None:
     """The answer is plain text; what it took, and how it was checked, are headers."""
     response = ask(served(RIGHT, says(ANSWER)))
@@ -75,12 +62,12 @@ def test_a_query_is_answered_in_one_sentence(served: Serve) -> None:
 
 def test_a_chat_is_answered_as_a_query_is(served: Serve) -> None:
     """The same loop, its text in parts or joined."""
-    events = chat(served(RIGHT, says(ANSWER)), USER)
+    text, events = chat(served(RIGHT, says(ANSWER)), [USER])
     kinds = [event.type for event in events]
+    assert text == ANSWER
     assert (kinds[:2], set(kinds[2:-1]), kinds[-1]) == (
         *(["tool_call", "tool_result"], {"text"}, "done"),
     )
-    assert "".join(each.text for each in events if isinstance(each, TextEvent)) == ANSWER
 
 
 def test_what_is_too_long_is_refused(served: Serve) -> None:
@@ -119,11 +106,10 @@ def test_a_model_that_is_away_is_503(
 def test_a_wrong_call_can_be_mended_and_else_is_told(served: Serve, wrong: tuple[str, Any]) -> None:
     """No advice for a model reaches a person, on either route."""
     assert ask(served(calls(wrong), RIGHT, says(ANSWER))).text == ANSWER
-    insists = [calls(wrong)] * 4, [says(""), says("")]
-    text = ask(served(*insists[0], *insists[1])).text
+    insists = [*[calls(wrong)] * 4, says(""), says("")]
+    text = ask(served(*insists)).text
     assert text.startswith("I can't answer that. ") or "I took 43 as the amount." in text
-    events = chat(served(*insists[0], *insists[1]), USER)
-    assert "".join(each.text for each in events if isinstance(each, TextEvent)) == text
+    assert chat(served(*insists), [USER])[0] == text
 
 
 @pytest.fixture
