@@ -151,8 +151,7 @@ def test_the_to_do_list_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        (KNOWN | {"tools": "currency,tood"}, "TOOLS names 'tood': wanted currency, todo or module"),
-        (KNOWN | {"tools": "todo", "todo_db": "/no/such/todo.db"}, "TODO_DB='/no/such/todo.db'"),
+        (KNOWN | {"tools": "tood"}, "TOOLS names 'tood': wanted currency, todo or module"),
         ({"llama_url": ""}, "start `service:ExchangeAssistant` by BentoML"),
     ],
 )
