@@ -29,7 +29,7 @@ from function_calling.agent.events import (
 from function_calling.agent.loop import Assistant
 from function_calling.agent.messages import read_query
 from function_calling.agent.model_call import llama_client
-from function_calling.cli.serve import model_server
+from function_calling.cli.serve import server_url
 from function_calling.cli.terminal import Keyboard, Screen, call_text
 from function_calling.errors import ApiError, RequestError
 from function_calling.settings import Settings
@@ -61,8 +61,8 @@ def chat(options: argparse.Namespace) -> int:
     question = options.question
     if question is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         question = sys.stdin.buffer.read().decode(errors="replace")
-    model = nullcontext(settings.llama_url)
-    with model if settings.llama_url else model_server(options.host, options.port, environ) as url:
+    own = server_url(options.host, options.port, environ, assistant=False)
+    with nullcontext(settings.llama_url) if settings.llama_url else own as url:
         try:
             return asyncio.run(_chat(replace(settings, llama_url=url), question))
         except asyncio.CancelledError:
