@@ -41,6 +41,7 @@ def test_a_rate_is_shown_as_published_or_to_six_digits(rate: Rate, shown: str) -
     [
         ("42", "The converted amount of 42 US dollars to Canadian dollars is 131.95."),
         ("1", "The converted amount of 1 US dollar to Canadian dollars is 3.14."),
+        ("0.5", "The converted amount of 0.5 US dollars to Canadian dollars is 1.57."),
         ("0", "The converted amount of 0 US dollars to Canadian dollars is 0.00."),
         ("-0.0", "The converted amount of 0 US dollars to Canadian dollars is 0.00."),
         ("5.00", "The converted amount of 5 US dollars to Canadian dollars is 15.71."),
