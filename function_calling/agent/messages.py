@@ -48,7 +48,7 @@ def prompted(messages: Sequence[dict[str, Any]], system_prompt: str) -> list[dic
 
 
 def read_query(query: str, most: int) -> list[dict[str, Any]]:
-    """The conversation that a question of `most` characters at most is, alone.
+    """A question alone, of `most` characters at most, as a conversation.
 
     Raises:
         RequestError: It is empty or too long.

@@ -54,10 +54,10 @@ def ask(options: argparse.Namespace) -> int:
 def server_url(
     host: str, port: int, environ: Mapping[str, str], *, assistant: bool = True
 ) -> Iterator[str]:
-    """The URL of the running assistant, or of the model alone, which else is served meanwhile.
+    """The URL of the assistant, or else of the model: of one that runs, or is served meanwhile.
 
     Raises:
-        EngineError: A server did not start; besides what `serving` raises.
+        EngineError: A server did not start.
     """
     url = f"http://{host}:{port if assistant else port + 1}"
     if is_ready(url):
