@@ -91,12 +91,12 @@ def replies(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str
 def test_ask_prints_the_answer_of_the_running_server(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And asks the documented example where no query is given."""
+    """It asks the documented example where no query is given; what it sends is always text."""
     asked = replies(monkeypatch, 200, "131.95 加元")
-    assert run("ask", "how much?") == 0
+    assert run("ask", "how much caf\udce9?") == 0
     assert run("ask") == 0
     assert capsys.readouterr().out == "131.95 加元\n131.95 加元\n"
-    assert asked == ["how much?", "I want to exchange 42 US dollars to Canadian dollars"]
+    assert asked == ["how much caf??", "I want to exchange 42 US dollars to Canadian dollars"]
 
 
 @pytest.mark.parametrize(
