@@ -3,7 +3,6 @@
 Wiring and nothing else: settings are read, parts are made and handed to each other.
 """
 
-import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -19,15 +18,13 @@ from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.loop import Assistant
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
-from function_calling.agent.sse import FAILED, EventStream
+from function_calling.agent.sse import EventStream, client_error
 from function_calling.chat_model import load_chat_model
 from function_calling.errors import ApiError, SettingsError
 from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights
 from tools import TOOL_SETS
-
-_log = logging.getLogger(__name__)
 
 settings = Settings.from_env(os.environ)
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
@@ -91,12 +88,8 @@ class ExchangeAssistant:
             messages = read_query(query, self.assistant.settings.max_query_length)
             agent = await self.assistant.agent()
             text, done = await agent.answer(messages)
-        except ApiError as error:
-            # BentoML reshapes errors that are raised; a response leaves as it is.
-            return JSONResponse(error.body(), error.status, error.headers)  # type: ignore[return-value]
-        except Exception:
-            _log.exception("A query failed")
-            return JSONResponse(FAILED.body(), status_code=FAILED.status)  # type: ignore[return-value]
+        except Exception as error:
+            return _refusal(error)  # type: ignore[return-value]
         return PlainTextResponse(text, headers=_told(done))  # type: ignore[return-value]
 
     @bentoml.api
@@ -117,8 +110,8 @@ class ExchangeAssistant:
                 most_asked=settings.max_query_length,
                 most_in_all=settings.max_chat_length,
             )
-        except ApiError as error:
-            return JSONResponse(error.body(), status_code=error.status)  # type: ignore[return-value]
+        except Exception as error:
+            return _refusal(error)  # type: ignore[return-value]
         return EventStream(self._turn(read))  # type: ignore[return-value]
 
     @bentoml.on_shutdown
@@ -136,6 +129,12 @@ class ExchangeAssistant:
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck, fields={"/exchange": ("query", str), "/chat": ("messages", list)}
 )
+
+
+def _refusal(error: Exception) -> JSONResponse:
+    """The error as a response: BentoML would reshape one that is raised."""
+    told = client_error(error)
+    return JSONResponse(told.body(), told.status, told.headers)
 
 
 def _told(done: DoneEvent) -> dict[str, str]:

@@ -15,8 +15,6 @@ from function_calling.cli.serve import EXAMPLE, ask, serve
 from function_calling.errors import FunctionCallingError
 from function_calling.formats import FORMATS
 
-__all__ = ["EXAMPLE", "main"]
-
 _CHAT = """\
 Talk with a model that calls the chosen tools, in the terminal. The model is that of OPENAI_BASE_URL
 (with OPENAI_API_KEY, and OPENAI_MODEL_NAME or else the first that is listed there), else that of
@@ -92,9 +90,10 @@ def _parser() -> argparse.ArgumentParser:
 
     served = command("serve", serve, "serve the assistant and the model's /v1")
     asked = command("ask", ask, "ask the assistant; serves it for the question if need be")
-    asked.add_argument("query", nargs="?", default=EXAMPLE)
+    asked.add_argument("query", nargs="?", type=_sendable, default=EXAMPLE)
     chatting = command("chat", _chat, "talk with a model that calls tools, in the terminal", _CHAT)
-    chatting.add_argument("question", nargs="?", help="asked instead of a conversation")
+    told = "asked instead of a conversation"
+    chatting.add_argument("question", nargs="?", type=_sendable, help=told)
     chatting.add_argument("--tools", metavar="NAMES", help="tool sets, as in the setting TOOLS")
     for each in (served, asked, chatting):
         each.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
@@ -118,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     for each in (render, samples):
         each.add_argument("--template", metavar="FILE", help=_TEMPLATE)
     return parser
+
+
+def _sendable(argument: str) -> str:
+    """The argument, with a question mark for each byte that is no UTF-8."""
+    return argument.encode(errors="replace").decode()
 
 
 def _add_input(command: argparse.ArgumentParser, name: str, meaning: str) -> None:

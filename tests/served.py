@@ -1,6 +1,6 @@
 """`ExchangeAssistant` in this process, once for many tests; model and settings are each one's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,10 +10,13 @@ from openai import AsyncOpenAI
 from starlette.testclient import TestClient
 
 import service
+from function_calling.agent.events import ChatEvent, TextEvent, read_event
 from function_calling.agent.loop import Assistant
 from tools import TOOL_SETS
 
 KNOWN = {"llama_url": "http://model", "llama_model": "scripted"}
+LEAKS = ("Traceback", 'File "', "Error:", "/function_calling/", "ISO 4217")
+"""What no person may read: of the code, and of what models are told."""
 
 
 class Served:
@@ -39,6 +42,18 @@ class Served:
             for name in ("settings", "model", "tools", "toolbox"):
                 patch.setattr(self.assistant, name, getattr(other, name))
         return self.http
+
+
+def chat(http: TestClient, messages: Sequence[Any]) -> tuple[str, list[ChatEvent]]:
+    """The answer of a turn, and its events, each of which is one frame."""
+    response = http.post("/chat", json={"messages": messages})
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert not [leak for leak in LEAKS if leak in response.text]
+    *frames, rest = response.text.split("\n\n")
+    assert rest == ""
+    events = [read_event(frame.removeprefix("data: ")) for frame in frames]
+    return "".join(each.text for each in events if isinstance(each, TextEvent)), events
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """What BentoML is told to pack, by engine, without a hub or a GPU."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +16,21 @@ ROOT = Path(__file__).resolve().parent.parent
 GPU = {"ENGINE": "lmdeploy"}
 
 
-@pytest.mark.parametrize("environ", [{}, {"MODEL_ID": "acme/tiny:tiny.gguf"}, {"MODEL_PATH": "/m"}])
-def test_the_embedded_engine_names_no_model_of_the_hub(environ: dict[str, str]) -> None:
-    """Neither to build nor to serve with it asks anybody."""
-    settings = Settings.from_env({"ENGINE": "llamacpp"} | environ)
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"ENGINE": "llamacpp"},
+        {"ENGINE": "llamacpp", "MODEL_ID": "acme/tiny:tiny.gguf"},
+        {"ENGINE": "llamacpp", "MODEL_PATH": "/m"},
+        GPU | {"LLAMA_MODEL_DIR": "/models/llama"},
+    ],
+)
+def test_the_hub_is_not_asked_where_weights_come_from_elsewhere(environ: dict[str, str]) -> None:
+    """Neither to build nor to serve with the embedded engine, or with a folder for LMDeploy."""
+    settings = Settings.from_env(environ)
     assert hub_weights(settings) is None
     assert with_weights(settings, None) == settings
-    assert "gpu" not in llama_resources(settings)
+    assert ("gpu" in llama_resources(settings)) == (settings.engine == "lmdeploy")
 
 
 @pytest.mark.parametrize(
@@ -39,13 +46,6 @@ def test_lmdeploys_model_is_bentomls_to_fetch(environ: dict[str, str], name: str
     fetched = with_weights(settings, "/fetched")
     assert (fetched.llama_model_dir, fetched.model_id) == ("/fetched", name)
     assert llama_resources(settings)["gpu"] == 1
-
-
-def test_a_folder_takes_the_place_of_the_hub() -> None:
-    """Nothing is fetched for it."""
-    settings = Settings.from_env(GPU | {"LLAMA_MODEL_DIR": "/models/llama"})
-    assert hub_weights(settings) is None
-    assert with_weights(settings, None) == settings
 
 
 @pytest.mark.slow
@@ -83,12 +83,3 @@ def test_python_and_packages_are_declared_once() -> None:
     declared = (ROOT / "bentofile.yaml").read_text()
     keys = {line.split(":")[0] for line in declared.splitlines() if line[:1].isalpha()}
     assert keys == {"service", "labels", "include"}
-
-
-def test_every_module_of_the_services_is_packed() -> None:
-    """Root modules and the package by pattern; what is named one by one is there."""
-    declared = (ROOT / "bentofile.yaml").read_text()
-    assert '- "*.py"' in declared
-    for name in ("requirements.txt", "README.md", "LICENSE"):
-        assert f"- {name}" in declared
-        assert os.path.exists(ROOT / name)

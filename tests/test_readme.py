@@ -8,7 +8,7 @@ from pathlib import Path
 
 import readme
 
-from function_calling.__main__ import EXAMPLE
+from function_calling.cli.serve import EXAMPLE
 from function_calling.exchange.rates import FixedRates
 from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Toolbox

@@ -11,20 +11,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from openai import AsyncOpenAI
 from scripted_server import ScriptedServer, Turn, calls, says
+from served import Served, assistant_app, chat
 from starlette.testclient import TestClient
 
-import service
 from benchmarks.exchange_rates import PairRates, pair_rate
-from function_calling.agent.events import DoneEvent, TextEvent, read_event
+from function_calling.agent.events import DoneEvent
 from function_calling.agent.grounding import Ground
 from function_calling.agent.numbers import numbers, said
 from function_calling.exchange import arithmetic
@@ -106,70 +104,38 @@ class RightModel(ScriptedServer):
         return calls(*self._made, ids=f"call_{len(messages)}_")
 
 
-class Models(httpx2.AsyncBaseTransport):
-    """One address, with another model behind it for each question."""
-
-    model: RightModel
-
-    def client(self) -> AsyncOpenAI:
-        """A client that reaches them alone."""
-        http_client = httpx2.AsyncClient(transport=self)
-        return AsyncOpenAI(base_url="http://model/v1", api_key="none", http_client=http_client)
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Hand it to the model whose turn it is."""
-        return await self.model.handle_async_request(request)
-
-
-@dataclass(frozen=True)
-class Served:
-    """The assistant, asked over HTTP."""
-
-    client: TestClient
-    models: Models
-    rates: RecordedRates
-
-    def ask(self, model: RightModel, case: dict[str, Any]) -> str:
-        """The answer: of `/exchange`, or of `/chat` where something was said before."""
-        self.models.model = model
-        self.rates.asked.clear()
-        if "before" not in case:
-            response = self.client.post("/exchange", json={"query": case["query"]})
-            assert response.status_code == 200, response.text
-            return response.text
-        messages = [
-            {"role": ("user", "assistant")[at % 2], "content": text}
-            for at, text in enumerate([*case["before"], case["query"]])
-        ]
-        frames = self.client.post("/chat", json={"messages": messages}).text.strip().split("\n\n")
-        events = [read_event(frame.removeprefix("data: ")) for frame in frames]
-        assert isinstance(events[-1], DoneEvent)
-        return "".join(event.text for event in events if isinstance(event, TextEvent))
+def ask(http: TestClient, case: dict[str, Any]) -> str:
+    """The answer: of `/exchange`, or of `/chat` where something was said before."""
+    if "before" not in case:
+        response = http.post("/exchange", json={"query": case["query"]})
+        assert response.status_code == 200, response.text
+        return response.text
+    messages = [
+        {"role": ("user", "assistant")[at % 2], "content": text}
+        for at, text in enumerate([*case["before"], case["query"]])
+    ]
+    text, events = chat(http, messages)
+    assert isinstance(events[-1], DoneEvent)
+    return text
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    """The assistant behind its own doors, at rates that are recorded."""
-    rates = RecordedRates()
-    known = {"llama_url": "http://model", "llama_model": "scripted", "tools": "currency"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "settings", replace(service.settings, **known))
-        patch.setattr(service.ExchangeAssistant.inner, "llm", None)
-        sets = {"currency": lambda settings: currency_tools(settings, rates)}
-        patch.setattr(service, "TOOL_SETS", sets)
-        models = Models()
-        patch.setattr(service, "llama_client", lambda *_: models.client())
-        with TestClient(service.ExchangeAssistant.to_asgi()) as client:
-            yield Served(client, models, rates)
+def app() -> Iterator[Served]:
+    """The service."""
+    with assistant_app() as app:
+        yield app
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["query"][:40])
-def test_what_a_right_model_calls_is_done_and_told(served: Served, case: dict[str, Any]) -> None:
+def test_what_a_right_model_calls_is_done_and_told(
+    app: Served, monkeypatch: pytest.MonkeyPatch, case: dict[str, Any]
+) -> None:
     """Exactly its conversions are carried out, and each is told, whatever its last words are."""
-    model = RightModel(case)
-    text = served.ask(model, case)
+    model, recorded = RightModel(case), RecordedRates()
+    tool_sets = {"currency": lambda settings: currency_tools(settings, recorded)}
+    text = ask(app.use(monkeypatch, model.client(), tool_sets), case)
     wanted = Counter((source, target) for source, target, _ in model.converted)
-    assert Counter(served.rates.asked) == wanted
+    assert Counter(recorded.asked) == wanted
     if "answer" in case:
         assert text.startswith(model.words)
     results = set(model.converted.values())

@@ -8,11 +8,10 @@ from typing import Any
 import bentoml
 import pytest
 from scripted_server import COMPLETION_TOKENS, PROMPT_TOKENS, ScriptedServer, Turn, calls, says
-from served import KNOWN, Served, assistant_app
+from served import KNOWN, LEAKS, Served, assistant_app, chat
 from starlette.testclient import TestClient
 
 import service
-from function_calling.agent.events import ChatEvent, TextEvent, read_event
 from function_calling.agent.messages import MOST_MESSAGES, read_messages
 from function_calling.agent.model_call import llama_client
 from function_calling.errors import RequestError, SettingsError
@@ -23,7 +22,6 @@ ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
 ARGUMENTS = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
 RIGHT = calls(("convert_currency", ARGUMENTS))
 USER = {"role": "user", "content": QUERY}
-LEAKS = ("Traceback", 'File "', "Error:", "/function_calling/", "ISO 4217")
 
 Serve = Callable[..., TestClient]
 
@@ -52,17 +50,6 @@ def ask(client: TestClient, query: str = QUERY) -> Any:
     return response
 
 
-def chat(client: TestClient, *messages: Any) -> list[ChatEvent]:
-    """The events of a turn, each of which is one frame."""
-    response = client.post("/chat", json={"messages": messages})
-    assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/event-stream")
-    assert not [leak for leak in LEAKS if leak in response.text]
-    *frames, rest = response.text.split("\n\n")
-    assert rest == ""
-    return [read_event(frame.removeprefix("data: ")) for frame in frames]
-
-
 def test_a_query_is_answered_in_one_sentence(served: Serve) -> None:
     """The answer is plain text; what it took, and how it was checked, are headers."""
     response = ask(served(RIGHT, says(ANSWER)))
@@ -75,12 +62,12 @@ def test_a_query_is_answered_in_one_sentence(served: Serve) -> None:
 
 def test_a_chat_is_answered_as_a_query_is(served: Serve) -> None:
     """The same loop, its text in parts or joined."""
-    events = chat(served(RIGHT, says(ANSWER)), USER)
+    text, events = chat(served(RIGHT, says(ANSWER)), [USER])
     kinds = [event.type for event in events]
+    assert text == ANSWER
     assert (kinds[:2], set(kinds[2:-1]), kinds[-1]) == (
         *(["tool_call", "tool_result"], {"text"}, "done"),
     )
-    assert "".join(each.text for each in events if isinstance(each, TextEvent)) == ANSWER
 
 
 def test_what_is_too_long_is_refused(served: Serve) -> None:
@@ -119,11 +106,10 @@ def test_a_model_that_is_away_is_503(
 def test_a_wrong_call_can_be_mended_and_else_is_told(served: Serve, wrong: tuple[str, Any]) -> None:
     """No advice for a model reaches a person, on either route."""
     assert ask(served(calls(wrong), RIGHT, says(ANSWER))).text == ANSWER
-    insists = [calls(wrong)] * 4, [says(""), says("")]
-    text = ask(served(*insists[0], *insists[1])).text
+    insists = [*[calls(wrong)] * 4, says(""), says("")]
+    text = ask(served(*insists)).text
     assert text.startswith("I can't answer that. ") or "I took 43 as the amount." in text
-    events = chat(served(*insists[0], *insists[1]), USER)
-    assert "".join(each.text for each in events if isinstance(each, TextEvent)) == text
+    assert chat(served(*insists), [USER])[0] == text
 
 
 @pytest.fixture
@@ -162,19 +148,10 @@ def test_the_to_do_list_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.Mo
         assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
 
 
-def test_two_sets_are_one(served: Serve) -> None:
-    """A conversion is answered as ever; one tool turns away what is for neither."""
-    assert ask(served(RIGHT, says(ANSWER), tools="currency,todo")).text == ANSWER
-    turned_away = calls(("reply_without_tool", {}))
-    response = ask(served(turned_away, tools="currency,todo"), "Write me a poem")
-    assert response.text == "I can only help with converting money or to-do tasks."
-
-
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        (KNOWN | {"tools": "currency,tood"}, "TOOLS names 'tood': wanted currency, todo or module"),
-        (KNOWN | {"tools": "todo", "todo_db": "/no/such/todo.db"}, "TODO_DB='/no/such/todo.db'"),
+        (KNOWN | {"tools": "tood"}, "TOOLS names 'tood': wanted currency, todo or module"),
         ({"llama_url": ""}, "start `service:ExchangeAssistant` by BentoML"),
     ],
 )
@@ -197,6 +174,75 @@ def test_the_page_and_the_schema_show_the_query() -> None:
     query = routes["/exchange"]["properties"]["query"]
     assert query["default"] == QUERY
     assert query["description"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "message"),
+    [
+        ("/exchange", '{"qury": "42"}', "query", 'query is missing. The body has "qury".'),
+        ("/exchange", "{}", "query", "query is missing."),
+        ("/exchange", "", None, 'The body is no JSON; wanted an object: {"query": …}.'),
+        ("/exchange", '{"query"', None, "The body is no JSON"),
+        ("/exchange", "[" * 100_000, None, "The body is no JSON"),
+        ("/exchange", b"\xff", None, "The body is no JSON"),
+        ("/exchange", "[]", None, "The body is []; wanted an object"),
+        ("/exchange", '"Hi"', None, 'The body is "Hi"; wanted an object'),
+        ("/exchange", '{"query": 42}', "query", "query is 42; wanted text."),
+        ("/exchange", '{"query": null}', "query", "query is null; wanted text."),
+        ("/exchange", '{"query": " "}', "query", "query is empty; wanted a question."),
+        ("/exchange", '{"query": "42", "n": 1}', "n", '"n" is no field of the body'),
+        ("/chat", "{}", "messages", "messages is missing."),
+        ("/chat", '{"message": []}', "messages", 'messages is missing. The body has "message".'),
+        ("/chat", '{"messages": "Hi"}', "messages", 'messages is "Hi"; wanted a list'),
+        ("/chat", '{"messages": []}', "messages", "messages is []; wanted a list of messages."),
+        ("/chat", '{"messages": [{}]}', "messages[0].role", "messages[0].role is null"),
+        ("/chat", '{"messages": [], "stream": true}', "stream", '"stream" is no field'),
+    ],
+)
+def test_a_wrong_body_is_refused(
+    *, app: Served, path: str, body: Any, param: str | None, message: str
+) -> None:
+    """The text names the field, what is there, and what was wanted."""
+    for kind in ("application/json", "multipart/form-data; boundary=x"):
+        response = app.http.post(path, content=body, headers={"content-type": kind})
+        assert response.status_code == 400, response.text
+        error = response.json()["error"]
+        assert error["message"].startswith(message)
+        assert (error["type"], error["param"], error["code"]) == (
+            *("invalid_request_error", param, None),
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (f'{{"query": "{QUERY}"}}'.encode(), "application/json; charset=utf-8"),
+        (f'{{"query": "{QUERY}"}}'.encode(), "application/x-www-form-urlencoded"),
+        (f'{{"query": "{QUERY}"}}'.encode("utf-16"), "application/json"),
+        (f'{{"query": "{QUERY} \\ud83d"}}'.encode(), "application/json"),
+    ],
+)
+def test_a_right_body_is_answered(served: Serve, body: bytes, kind: str) -> None:
+    """Whatever it says that it is, in any encoding of JSON, and with half a character in it."""
+    http = served(RIGHT, says(ANSWER))
+    response = http.post("/exchange", content=body, headers={"content-type": kind})
+    assert (response.status_code, response.text) == (200, ANSWER)
+
+
+def test_bentomls_own_client_is_answered(served: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On both routes, with what it sends."""
+    http = served(*[RIGHT, says(ANSWER)] * 2)
+    monkeypatch.setattr(bentoml.SyncHTTPClient, "client", http, raising=False)
+    client = bentoml.SyncHTTPClient("http://testserver", server_ready_timeout=0)
+    assert client.exchange(query=QUERY) == ANSWER
+    assert '"type":"done"' in "".join(client.chat(messages=[USER]))
+    client._temp_dir.cleanup()  # BentoML leaves it to the garbage collector, which complains
+
+
+def test_other_paths_and_methods_are_not_looked_at(app: Served) -> None:
+    """They are BentoML's."""
+    assert app.http.get("/livez").status_code == 200
+    assert app.http.get("/exchange").status_code == 405
 
 
 SHORT = {"role": "user", "content": "42 USD in CAD?"}

@@ -11,7 +11,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from function_calling.engines.grammar import grammar
-from function_calling.errors import ToolError
 from function_calling.exchange.rates import LARGEST_AMOUNT, FixedRates, Rate
 from function_calling.messages import JsonSlot
 from function_calling.schemas import enforceable
@@ -49,22 +48,6 @@ def test_a_conversion_tells_all_about_itself() -> None:
     assert same["converted_amount"] == "42.00"
 
 
-@pytest.mark.parametrize(
-    ("amount", "shown", "converted"),
-    [
-        ("1.00", "1 US dollar", "3.14"),
-        ("1E+6", "1000000 US dollars", "3141590.00"),
-        ("-0.0", "0 US dollars", "0.00"),
-        ("42.00000000000000000000000000", "42 US dollars", "131.95"),
-    ],
-)
-def test_numbers_are_plain(amount: str, shown: str, converted: str) -> None:
-    """Amounts come without exponents and idle zeros, results with two decimals."""
-    result = FIXED.convert_currency("USD", "CAD", Decimal(amount))
-    assert result["converted_amount"] == converted
-    assert f" of {shown} to " in result["summary"]
-
-
 @example(Decimal("0.015"))
 @example(Decimal("999999999999999.123456789012"))
 @given(st.decimals(min_value=0, max_value=LARGEST_AMOUNT, places=12))
@@ -72,23 +55,6 @@ def test_every_conversion_is_rounded_once_and_half_up(amount: Decimal) -> None:
     """Half a cent is found where dividing first would lose it: 0.015 at a third is 0.005."""
     converted = DATED.convert_currency("USD", "CAD", amount)["converted_amount"]
     assert int(Fraction(converted) * 100) == floor(Fraction(amount) / 3 * 100 + Fraction(1, 2))
-
-
-@pytest.mark.parametrize(
-    ("amount", "problem"),
-    [
-        ("-0.01", "An amount of money is from 0 to 1000000000000000, and -0.01 is not."),
-        ("sNaN", "and sNaN is not"),
-        ("Infinity", "and Infinity is not"),
-        ("1E+999999", "and 1E+999999 is not"),
-        ("1E-999999", "at most 12 decimals, and 1E-999999 has more."),
-    ],
-)
-def test_an_amount_that_no_money_has_is_refused(amount: str, problem: str) -> None:
-    """No answer is a million digits long."""
-    with pytest.raises(ToolError) as caught:
-        FIXED.convert_currency("USD", "CAD", Decimal(amount))
-    assert problem in str(caught.value)
 
 
 def test_a_day_is_one_more_argument_where_rates_know_days() -> None:
@@ -130,7 +96,7 @@ async def test_the_rate_is_of_the_day_that_is_asked_for(more: dict[str, str], to
     arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 3, **more}
     result = await TOOLBOXES[1].call("convert_currency", json.dumps(arguments))
     assert result.told.endswith(told)
-    assert not result.ok or result.value["rate_date"] == more.get("on", "2024-01-01")
+    assert not result.ok or json.loads(result.content)["rate_date"] == more.get("on", "2024-01-01")
 
 
 async def test_the_set_also_computes_and_turns_away() -> None:

@@ -64,7 +64,7 @@ async def test_the_object_and_the_set_shown_are_found(my_tools: ModuleType) -> N
     """By the names that the text gives; the set has no way out, as it needs none."""
     toolbox = Toolbox(load_tool_sets("my_tools:shelf", {}).functions)
     assert (await toolbox.call("put", '{"title": "Emma"}')).content == "Emma is on the shelf."
-    assert (await toolbox.call("look", "")).value == ["Emma"]
+    assert (await toolbox.call("look", "")).content == '["Emma"]'
     shop = load_tool_sets("my_tools:shop", {})
     assert shop.system_prompt.startswith("You take orders for a shop.")
     assert list(shop.functions) == [my_tools.order, my_tools.opening_hours]
@@ -123,26 +123,19 @@ async def test_a_made_up_value_comes_back_with_those_that_occur(
     assert added == [{"invoice": "A-2041", "quantity": 3}]
 
 
-async def test_a_made_up_value_never_reaches_a_tool_that_changes_something(
-    added: list[dict[str, Any]],
+@pytest.mark.parametrize("changes", [True, False])
+async def test_a_made_up_value_on_which_a_model_insists(
+    my_tools: ModuleType, added: list[dict[str, Any]], changes: bool
 ) -> None:
-    """Whatever the model insists on, and says; the answer says which value it is."""
+    """It never reaches a tool that changes something; of any other the answer tells it."""
+    if not changes:
+        del my_tools.add_to.changes_something
     done = says("Added 3 to invoice A-9999.")
     server = ScriptedServer(adding("A-9999"), adding("A-9999"), done, done)
     told = await answer(server, "add_to", "Add 3 to invoice A-2041")
-    assert "Which invoice do you mean? A-9999 is not in your message." in told
-    assert "Added" not in told
-    assert added == []
-
-
-async def test_any_other_tool_is_called_and_the_answer_says_what_was_assumed(
-    my_tools: ModuleType,
-) -> None:
-    """Where the model makes the same call again."""
-    my_tools.add_to.__dict__.clear()
-    server = ScriptedServer(adding("A-9999"), adding("A-9999"), says("It is added."))
-    told = await answer(server, "add_to", "Add 3 to an invoice")
-    assert told.endswith("I took A-9999 as the invoice.")
+    assert ("Which invoice do you mean? A-9999 is not in your message." in told) == changes
+    assert ("I took A-9999 as the invoice." in told) != changes
+    assert ("Added" in told, len(added)) == ((False, 0) if changes else (True, 1))
 
 
 @pytest.mark.parametrize("written", ["1500", "1,500.00", "fifteen hundred"])

@@ -5,7 +5,7 @@ question's default, and has errors of a shape of its own.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
@@ -38,14 +38,10 @@ class BodyCheck:
             body = _checked(await Request(scope, receive).body(), *field)
         except RequestError as error:
             return await JSONResponse(error.body(), error.status)(scope, receive, send)
-        read = False
+        messages: Iterator[Message] = iter([{"type": "http.request", "body": body}])
 
         async def again() -> Message:
-            nonlocal read
-            if read:
-                return await receive()
-            read = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            return next(messages, None) or await receive()
 
         return await self._app({**scope, "headers": _of_json(scope["headers"], body)}, again, send)
 
@@ -57,11 +53,7 @@ def _of_json(headers: Headers, body: bytes) -> Headers:
 
 
 def _checked(body: bytes, name: str, kind: type) -> bytes:
-    """A body that is an object with one field; half a surrogate pair in it is replaced.
-
-    Raises:
-        RequestError: It is not; says what is wrong.
-    """
+    """A body that is an object with one field; half a surrogate pair in it is replaced."""
     try:
         members: Any = json.loads(body)
         plain = json.dumps(members, ensure_ascii=False).encode(errors="replace")

@@ -6,7 +6,7 @@ Its turns are those that people keep: `system` (or `developer`) first, if at all
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from function_calling.agent.model_call import Call
@@ -40,23 +40,15 @@ def results_messages(calls: Iterable[Call], results: Iterable[str]) -> list[dict
     ]
 
 
-def prompted(messages: Iterable[dict[str, Any]], system_prompt: str) -> list[dict[str, Any]]:
+def prompted(messages: Sequence[dict[str, Any]], system_prompt: str) -> list[dict[str, Any]]:
     """The conversation behind a system prompt, to which those in it are added."""
-    prompts, turns = [system_prompt], []
-    for each in messages:
-        if each["role"] == "system":
-            prompts.append(each["content"])
-        else:
-            turns.append(each)
-    return [{"role": "system", "content": "\n\n".join(prompts)}, *turns]
+    own = [each["content"] for each in messages if each["role"] == "system"]
+    turns = [each for each in messages if each["role"] != "system"]
+    return [{"role": "system", "content": "\n\n".join([system_prompt, *own])}, *turns]
 
 
 def read_query(query: str, most: int) -> list[dict[str, Any]]:
-    """The conversation that a question alone is.
-
-    Args:
-        query: What a client sent.
-        most: Characters at most.
+    """A question alone, of `most` characters at most, as a conversation.
 
     Raises:
         RequestError: It is empty or too long.
@@ -69,7 +61,6 @@ def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[d
     """The conversation, its contents as plain text.
 
     Args:
-        messages: What a client sent.
         most_asked: Characters of the last message at most.
         most_in_all: Characters of all messages together at most.
 
@@ -141,8 +132,7 @@ def _text(message: dict[str, Any], at: str) -> str:
         if not (isinstance(part, dict) and isinstance(part.get("text"), str)):
             raise _wrong(f"{at}.content", content, "text")
         texts.append(part["text"])
-    # Half a surrogate pair, which JSON may hold, can't be sent on.
-    return "".join(texts).encode(errors="replace").decode()
+    return "".join(texts)
 
 
 def _calls(calls: Any, at: str) -> list[dict[str, Any]]:

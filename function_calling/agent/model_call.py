@@ -133,7 +133,6 @@ async def complete(
     One that is cut at `max_tokens` is asked for once more with double.
 
     Args:
-        client: Knows the server.
         request: The fields of a chat completion request, with `max_tokens`, without `stream`.
 
     Raises:
@@ -161,18 +160,16 @@ async def _repeated_if_lost(
     client: openai.AsyncOpenAI, request: dict[str, Any]
 ) -> AsyncGenerator[str | Restarted | Reply, None]:
     """A completion changes nothing, so one whose connection was lost is safe to ask for again."""
-    try:
-        async with aclosing(_streamed(client, request)) as parts:
-            async for part in parts:
-                yield part
-        return
-    except EngineError as error:
-        if error.code not in (UNREACHABLE, BROKEN):
-            raise
-    yield Restarted()
-    async with aclosing(_streamed(client, request)) as parts:
-        async for part in parts:
-            yield part
+    for again in (True, False):
+        try:
+            async with aclosing(_streamed(client, request)) as parts:
+                async for part in parts:
+                    yield part
+            return
+        except EngineError as error:
+            if not again or error.code not in (UNREACHABLE, BROKEN):
+                raise
+        yield Restarted()
 
 
 async def _streamed(

@@ -18,6 +18,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, localcontext
 from functools import cache, partial
@@ -262,15 +263,12 @@ _BARE_TEN = re.compile(r"(?<![\d{0}])[{0}]".format("".join(_IDEOGRAPH_TENS)))
 @cache
 def _languages() -> list[str]:
     """Those that text2num reads; it has no list of them."""
-    return [locale for locale in sorted(localedata.locale_identifiers()) if _is_read(locale)]
-
-
-def _is_read(locale: str) -> bool:
-    try:
-        alpha2digit("", locale, 0)
-    except ValueError:
-        return False
-    return True
+    read = []
+    for locale in sorted(localedata.locale_identifiers()):
+        with suppress(ValueError):
+            alpha2digit("", locale, 0)
+            read.append(locale)
+    return read
 
 
 def _in_digits(text: str) -> Iterator[str]:

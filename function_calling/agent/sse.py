@@ -17,8 +17,13 @@ from function_calling.errors import ApiError, EngineError
 
 _log = logging.getLogger(__name__)
 
-FAILED = EngineError("The assistant failed; its log says why.")
-"""What a client is told of an error that was not foreseen."""
+
+def client_error(error: Exception) -> ApiError:
+    """What a client is told of an error; the log has the trace of one that was not foreseen."""
+    if isinstance(error, ApiError):
+        return error
+    _log.error("A question failed", exc_info=error)
+    return EngineError("The assistant failed; its log says why.")
 
 
 class EventStream(StreamingResponse):
@@ -51,12 +56,5 @@ async def with_errors(
         async with aclosing(events) as happening:
             async for event in happening:
                 yield event
-    except ApiError as error:
-        yield _error(error)
-    except Exception:
-        _log.exception("A chat failed")
-        yield _error(FAILED)
-
-
-def _error(error: ApiError) -> ErrorEvent:
-    return ErrorEvent(error=ErrorObject(**error.body()["error"]))
+    except Exception as error:
+        yield ErrorEvent(error=ErrorObject(**client_error(error).body()["error"]))

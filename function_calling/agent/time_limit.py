@@ -1,11 +1,10 @@
 """The time that a query may take: it runs while something is awaited, and not while a person is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+from function_calling.toolbox.toolbox import Approve
 
 
 class TimeLimit:
@@ -23,15 +22,13 @@ class TimeLimit:
         """A context whose awaits end with a TimeoutError when the time is over."""
         return asyncio.timeout_at(self._end)
 
-    def pausing(
-        self, ask: Callable[_Arguments, Awaitable[_Result]]
-    ) -> Callable[_Arguments, Awaitable[_Result]]:
-        """`ask`, so that the time that it takes does not count; not for use in `running`."""
+    def pausing(self, approve: Approve) -> Approve:
+        """`approve`, so that the time that it takes does not count; not for use in `running`."""
 
-        async def paused(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        async def paused(name: str, arguments: Mapping[str, Any]) -> bool:
             began = self._now()
             try:
-                return await ask(*arguments, **named)
+                return await approve(name, arguments)
             finally:
                 self._end += self._now() - began
 

@@ -29,7 +29,7 @@ from function_calling.agent.events import (
 from function_calling.agent.loop import Assistant
 from function_calling.agent.messages import read_query
 from function_calling.agent.model_call import llama_client
-from function_calling.cli.serve import model_server
+from function_calling.cli.serve import server_url
 from function_calling.cli.terminal import Keyboard, Screen, call_text
 from function_calling.errors import ApiError, RequestError
 from function_calling.settings import Settings
@@ -52,12 +52,7 @@ _TOO_LONG_WORDS = re.compile(r"context (length|size|window)|too (long|many token
 def chat(options: argparse.Namespace) -> int:
     """Talk, or answer one question: the one given, or all of standard input if it is no terminal.
 
-    Returns:
-        The exit status: 1 where one question was asked that has no answer.
-
-    Raises:
-        FunctionCallingError: A setting is wrong, or a tool set or the model can't be had.
-        KeyboardInterrupt: The process was told to end.
+    The exit status is 1 where one question was asked that has no answer.
     """
     # What went wrong in a tool is shown beside its call; a trace would break into the dialogue.
     logging.getLogger("function_calling").addHandler(logging.NullHandler())
@@ -66,8 +61,8 @@ def chat(options: argparse.Namespace) -> int:
     question = options.question
     if question is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         question = sys.stdin.buffer.read().decode(errors="replace")
-    model = nullcontext(settings.llama_url)
-    with model if settings.llama_url else model_server(options.host, options.port, environ) as url:
+    own = server_url(options.host, options.port, environ, assistant=False)
+    with nullcontext(settings.llama_url) if settings.llama_url else own as url:
         try:
             return asyncio.run(_chat(replace(settings, llama_url=url), question))
         except asyncio.CancelledError:
@@ -103,7 +98,7 @@ async def _chat(settings: Settings, question: str | None) -> int:
 
 
 class Talk:
-    """A conversation; `turns` are its questions and answers so far, as they were shown.
+    """A conversation; `messages` are its questions and answers so far, as they were shown.
 
     Also of a turn that was stopped or that failed: the text so far, or before there is any, what
     the tools said; one that showed neither leaves nothing. Calls are left out, as in what `/chat`
@@ -114,7 +109,7 @@ class Talk:
     def __init__(
         self, assistant: Assistant, screen: Screen, approve: Approve | None = None
     ) -> None:
-        self.turns: list[tuple[str, str]] = []
+        self.messages: list[dict[str, Any]] = []
         self._assistant = assistant
         self._screen = screen
         self._approve = approve
@@ -135,13 +130,16 @@ class Talk:
             finally:
                 self._screen.pause()
                 if shown := _shown(events):
-                    self.turns.append((question, shown))
+                    self.messages += (
+                        {"role": "user", "content": question},
+                        {"role": "assistant", "content": shown},
+                    )
 
     async def _answer(self, question: str, shown: list[ChatEvent]) -> None:
         asked = read_query(question, self._assistant.settings.max_query_length)
         agent = await self._assistant.agent(approve=self._approve)
         self._screen.wait()
-        async with aclosing(agent.run([*self._memory(), *asked])) as events:
+        async with aclosing(agent.run([*self.messages, *asked])) as events:
             async for event in events:
                 shown.append(event)
                 match event:
@@ -153,20 +151,12 @@ class Talk:
                     case TextEvent():
                         self._screen.text(event.text)
 
-    def _memory(self) -> list[dict[str, Any]]:
-        """The turns as OpenAI's `messages`."""
-        return [
-            {"role": role, "content": text}
-            for turn in self.turns
-            for role, text in zip(("user", "assistant"), turn, strict=True)
-        ]
-
     def _shortened(self, error: ApiError) -> bool:
         """Whether the conversation was too long, and is shorter now: its oldest turn is gone."""
         too_long = error.code == _TOO_LONG or _TOO_LONG_WORDS.search(error.message)
-        if not (isinstance(error, RequestError) and too_long and self.turns):
+        if not (isinstance(error, RequestError) and too_long and self.messages):
             return False
-        del self.turns[0]
+        del self.messages[:2]
         return True
 
 
@@ -222,7 +212,7 @@ class Dialogue:
             known = self._assistant.toolbox.descriptions.items()
             self._screen.tell("\n".join(f"{name}: {does}" for name, does in known))
         elif command == "/new":
-            self._talk.turns.clear()
+            self._talk.messages.clear()
             self._screen.tell("A new conversation begins.")
         else:
             self._screen.complain(f"There is no command {command[:40]}: /help lists them.")

@@ -46,34 +46,29 @@ def serve(options: argparse.Namespace) -> int:
 
 def ask(options: argparse.Namespace) -> int:
     """Print the answer of the running assistant, or of one served for it; the exit status."""
-    url = f"http://{options.host}:{options.port}"
-    if is_ready(url):
+    with server_url(options.host, options.port, os.environ) as url:
         return _print_answer(url, options.query)
-    with serving(options.host, options.port, os.environ, log=subprocess.DEVNULL) as running:
-        doors, processes = running
-        if processes.wait_ready(doors):
-            return _print_answer(doors.assistant, options.query)
-    print("A server did not start; `make serve` shows why.", file=sys.stderr)
-    return 1
 
 
 @contextmanager
-def model_server(host: str, port: int, environ: Mapping[str, str]) -> Iterator[str]:
-    """The URL of the model's running server, or of one that is served meanwhile, as by `serving`.
+def server_url(
+    host: str, port: int, environ: Mapping[str, str], *, assistant: bool = True
+) -> Iterator[str]:
+    """The URL of the assistant, or else of the model: of one that runs, or is served meanwhile.
 
     Raises:
-        EngineError: The server did not start.
+        EngineError: A server did not start.
     """
-    url = f"http://{host}:{port + 1}"
+    url = f"http://{host}:{port if assistant else port + 1}"
     if is_ready(url):
         yield url
         return
-    with serving(host, port, environ, log=subprocess.DEVNULL, assistant=False) as running:
+    with serving(host, port, environ, log=subprocess.DEVNULL, assistant=assistant) as running:
         doors, processes = running
-        print(f"Starting the model at {url}.", file=sys.stderr)
+        print(f"Starting a server at {url}.", file=sys.stderr)
         if not processes.wait_ready(doors):
-            raise EngineError("The model's server did not start; `make serve` shows why.")
-        yield doors.v1
+            raise EngineError("A server did not start; `make serve` shows why.")
+        yield url
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +91,7 @@ def serving(
     """Start the servers, fetching the weights first; stop them at the end.
 
     Args:
-        host: Address to listen on.
         port: The assistant's; the model's is the next one.
-        environ: Holds the settings.
         log: File descriptor for the servers' output; None lets them write to the terminal.
         assistant: Whether the assistant is started too, or the model alone.
 

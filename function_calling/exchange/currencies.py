@@ -80,7 +80,6 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
     will do where it is enough ("Canadian").
 
     Args:
-        text: What the model wrote.
         on: The day on which it must have been legal tender somewhere; None means today.
         also: Codes that will do although they are no tender, such as those with a known rate.
 
@@ -213,7 +212,16 @@ def _index(spellings: Iterable[tuple[str, str]]) -> _Names:
 def _words(text: str) -> list[str]:
     """The words and currency signs of `text`, without case, accents, digits and punctuation."""
     apart = unicodedata.normalize("NFKD", text.replace(".", "")).casefold()
-    return unicodedata.normalize("NFC", apart.translate(_PLAIN)).split()
+    return unicodedata.normalize("NFC", "".join(map(_plain, apart))).split()
+
+
+@cache
+def _plain(char: str) -> str:
+    """What counts of a character; asked once for each, as the index is large."""
+    if unicodedata.combining(char):
+        return ""
+    kind = unicodedata.category(char)
+    return char if kind[0] in "LM" else f" {char} " if kind == "Sc" else " "
 
 
 def _key(words: list[str]) -> str:
@@ -224,16 +232,3 @@ def _key(words: list[str]) -> str:
 def _is_caseless(words: list[str]) -> bool:
     """Whether the script has no small letters; most of these put a space or none as they like."""
     return bool(words) and unicodedata.category(words[0][0]) == "Lo"
-
-
-class _Plain(dict[int, str]):
-    """What `str.translate` puts for a character; asked once for each, as the index is large."""
-
-    def __missing__(self, point: int) -> str:
-        char, kind = chr(point), unicodedata.category(chr(point))
-        plain = char if kind[0] in "LM" else f" {char} " if kind == "Sc" else " "
-        self[point] = "" if unicodedata.combining(char) else plain
-        return self[point]
-
-
-_PLAIN = _Plain()

@@ -79,20 +79,13 @@ class History:
 class EcbRates:
     """The bank's rates: the newest that are known, and those of the past.
 
-    Args:
-        url: Where the bank's zip file is fetched; "" to fetch none.
-        folder: Where it is kept for the next start (default: a per-user cache folder).
-        today: Tells the day; for tests.
-
     Attributes:
         history: It is replaced as a whole, so take it once for each question.
     """
 
-    def __init__(
-        self, url: str = "", folder: Path | None = None, today: Callable[[], date] = date.today
-    ) -> None:
-        folder = folder or user_cache_path("function-calling") / "rates"
-        self._url, self._file, self._today = url, folder / "eurofxref-hist.zip", today
+    def __init__(self, today: Callable[[], date] = date.today) -> None:
+        self._today = today
+        self._file = user_cache_path("function-calling") / "rates" / "eurofxref-hist.zip"
         self.history = History(Path(CURRENCY_FILE).read_bytes())
         self._take_kept()
 
@@ -120,28 +113,20 @@ class EcbRates:
             told += f", the last known before {on}"
         return Rate(value, day=day, per=per, told=told)
 
-    def start(self) -> None:
-        """Refresh now and every few hours, in a thread that ends with the process."""
+    def refresh(self, url: str) -> None:
+        """Take what another process has fetched of late, or the bank's zip file at `url`.
 
-        def keep_refreshing() -> None:
-            while True:
-                self.refresh()
-                time.sleep(REFRESH_SECONDS)
-
-        if self._url:
-            threading.Thread(target=keep_refreshing, name="ecb-rates", daemon=True).start()
-
-    def refresh(self) -> None:
-        """Take what another process has fetched of late, else fetch; a failure changes no rate."""
+        A failure is logged and changes no rate.
+        """
         if self._take_kept(REFRESH_SECONDS):
             return
         try:
-            content = _download(self._url)
+            content = _download(url)
             self._take(content)
         except Exception as error:  # whatever it is, the next try may go well
             _log.warning(
                 "Exchange rates stay those of %s: %s gave no newer ones: %s: %s",
-                *(self.history.last, self._url, type(error).__name__, error),
+                *(self.history.last, url, type(error).__name__, error),
             )
             return
         self._keep(content)
@@ -178,9 +163,16 @@ class EcbRates:
 
 
 def ecb_rates(settings: Settings) -> EcbRates:
-    """The bank's rates, kept fresh as `RATES_URL` says."""
-    rates = EcbRates("" if settings.rates_url == "off" else settings.rates_url)
-    rates.start()
+    """The bank's rates, fetched now and every few hours in a thread, as `RATES_URL` says."""
+    rates = EcbRates()
+
+    def keep_refreshing() -> None:
+        while True:
+            rates.refresh(settings.rates_url)
+            time.sleep(REFRESH_SECONDS)
+
+    if settings.rates_url != "off":
+        threading.Thread(target=keep_refreshing, name="ecb-rates", daemon=True).start()
     return rates
 
 

@@ -14,6 +14,7 @@ from function_calling.exchange.currencies import Currency
 
 LARGEST_AMOUNT = Decimal(10**15)
 SMALLEST_STEP = Decimal("1e-12")
+PI = Decimal("3.14159")
 
 # The largest amount in the smallest steps has 28 digits; its product with a rate needs more.
 EXACT = Context(prec=100)
@@ -62,15 +63,12 @@ class DatedRates(Protocol):
         """The rate that holds on a day, or today; a ToolError where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
 class FixedRates:
     """One fictitious rate, π, for every pair of currencies: answers can be checked offline."""
 
-    value: Decimal = Decimal("3.14159")
-
     def rate(self, source: str, target: str) -> Rate:
         """The fixed rate, or 1 from a currency to itself."""
-        return Rate(Decimal(1)) if source == target else Rate(self.value, fictitious=True)
+        return Rate(Decimal(1)) if source == target else Rate(PI, fictitious=True)
 
 
 def convert(amount: Decimal, source: Currency, target: Currency, rate: Rate) -> dict[str, str]:

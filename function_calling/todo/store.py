@@ -21,17 +21,16 @@ CREATE TABLE IF NOT EXISTS tasks (
     done INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 )"""
-_SELECT = "SELECT id, title, done, created FROM tasks"
+_SELECT = "SELECT id, title, done FROM tasks"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to do, with an id that no other task ever has; `created` is UTC, ISO 8601."""
+    """Something to do, with an id that no other task ever has."""
 
     id: int
     title: str
     done: bool
-    created: str
 
 
 class TodoStore:
@@ -138,7 +137,7 @@ def _checked(title: str) -> str:
 
 def _all(connection: sqlite3.Connection) -> list[Task]:
     rows = connection.execute(f"{_SELECT} ORDER BY done, id")
-    return [Task(id, title, bool(done), created) for id, title, done, created in rows]
+    return [Task(id, title, bool(done)) for id, title, done in rows]
 
 
 def _find(connection: sqlite3.Connection, id: int) -> Task:

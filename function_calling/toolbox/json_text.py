@@ -44,11 +44,9 @@ def json_text(value: Any) -> str:
 
 
 def result_text(value: Any, byte_limit: int) -> str:
-    """What a model reads of a result: text as it is, anything else as JSON, and not too much.
+    """What a model reads of a result: text as it is, anything else as JSON, "Done." for None.
 
-    Args:
-        value: What is told; None means that all is done.
-        byte_limit: UTF-8 bytes at most; the rest is cut off, which the text then says.
+    It has `byte_limit` bytes of UTF-8 at most; the rest is cut off, which the text then says.
     """
     text = "Done." if value is None else value if isinstance(value, str) else json_text(value)
     # A model's JSON may hold half a surrogate pair ("\ud83d"), which can't be sent on.

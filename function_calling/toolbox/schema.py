@@ -274,25 +274,19 @@ def _slips(written: Any, read: Any, where: str = "") -> Iterator[str]:
     `read` is what pydantic made of what the model has `written`.
     """
     wanted = ""
-    if isinstance(written, bool) and isinstance(read, Number) and not isinstance(read, bool):
+    if isinstance(written, dict):
+        for key, each in written.items():
+            made = read.get(key) if isinstance(read, dict) else getattr(read, key, None)
+            yield from _slips(each, made, f"{where}.{key}".lstrip("."))
+    elif isinstance(written, list) and isinstance(read, list | tuple):
+        for index, pair in enumerate(zip(written, read, strict=False)):
+            yield from _slips(*pair, f"{where}.{index}")
+    elif isinstance(written, bool) and isinstance(read, Number) and not isinstance(read, bool):
         wanted = "a number"
     elif isinstance(written, int | Decimal):
         wanted = next((text for kind, _, text in _TIMES if isinstance(read, kind)), "")
     if wanted:
         yield f"{where}={_shown(written)} is wrong: wanted {wanted}"
-    for step, inner, made in _inside(written, read):
-        yield from _slips(inner, made, f"{where}.{step}".lstrip("."))
-
-
-def _inside(written: Any, read: Any) -> list[tuple[Any, Any, Any]]:
-    """Step, value as written and value as read, for each member of an object or an array."""
-    if isinstance(written, dict) and isinstance(read, dict):
-        return [(key, each, read.get(key)) for key, each in written.items()]
-    if isinstance(written, dict):
-        return [(key, each, getattr(read, key, None)) for key, each in written.items()]
-    if isinstance(written, list) and isinstance(read, list | tuple):
-        return [(n, *pair) for n, pair in enumerate(zip(written, read, strict=False))]
-    return []
 
 
 def _shown(value: Any) -> str:

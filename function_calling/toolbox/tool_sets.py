@@ -47,11 +47,9 @@ class ToolSet:
 
 
 def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
-    """The tool sets that `TOOLS` names, joined.
+    """The tool sets that `chosen`, the setting `TOOLS`, names, joined into one.
 
-    Args:
-        chosen: The setting: names divided by commas.
-        known: Our own sets by name, made only when they are chosen.
+    Of `known`, our own by name, only those are made.
 
     Raises:
         SettingsError: A name means no tool set, or its functions can't be tools.

@@ -65,7 +65,6 @@ class ToolResult:
     Attributes:
         content: What the model reads: the result as text or JSON, or what went wrong.
         ok: Whether the tool did what it was asked.
-        value: What the function returned; None where `ok` is false.
         summary: The same in a sentence for people: the text under `summary` in a dict that the
             function returned; or what went wrong, without what is for the model alone.
         assumed: What was assumed of the arguments, as a sentence for people.
@@ -77,7 +76,6 @@ class ToolResult:
 
     content: str
     ok: bool
-    value: Any = None
     summary: str | None = None
     assumed: str = ""
     final: bool = False
@@ -156,8 +154,6 @@ class Toolbox:
         A function that overruns, and can't be stopped, goes on alone; its result is dropped.
 
         Args:
-            name: As the model wrote it.
-            arguments_json: The same.
             time_limit: Seconds that the tool may take.
             trace: Looks for the arguments that are marked as `Said`; without it none is.
             approve: Asked before a tool runs that needs a yes, without a time limit; what it
@@ -209,7 +205,7 @@ class Toolbox:
     def _returned(self, name: str, value: Any) -> ToolResult:
         """What a tool returned, for the model to read."""
         if isinstance(value, FinalAnswer):
-            return ToolResult(self._cut(value.text), True, value, final=True)
+            return ToolResult(self._cut(value.text), True, final=True)
         try:
             content = result_text(value, self._byte_limit)
         except Exception as error:
@@ -220,7 +216,7 @@ class Toolbox:
             return self._failure(problem, begun=name)
         summary = value.get("summary") if isinstance(value, dict) else None
         told = self._cut(summary) if isinstance(summary, str) else None
-        return ToolResult(content, True, value, told)
+        return ToolResult(content, True, told)
 
     def _failed(self, name: str, error: BaseException) -> ToolResult:
         """A function's error as the model reads it; the operator reads where it came from."""

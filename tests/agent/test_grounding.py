@@ -14,9 +14,8 @@ TO_CAD, TO_EUR = '{"amount": 42, "to": "CAD"}', '{"amount": 42, "to": "EUR"}'
 
 def found(content: object, summary: str | None = None) -> ToolResult:
     """What a tool returned."""
-    return ToolResult(
-        content if isinstance(content, str) else json.dumps(content), True, None, summary
-    )
+    text = content if isinstance(content, str) else json.dumps(content)
+    return ToolResult(text, True, summary=summary)
 
 
 def problems(answer: str, *results: ToolResult, query: str = QUERY, given: str = "{}") -> list[str]:

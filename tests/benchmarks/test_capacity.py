@@ -27,22 +27,13 @@ def test_servers_are_whole_and_enough(rate: str, servers: int) -> None:
     assert planned(rate).servers == servers
 
 
-def test_what_is_exact_is_not_rounded_up() -> None:
+def test_the_plan_is_exact() -> None:
     """Binary fractions would make 0.7 x 10 a little more than seven servers."""
     assert plan(Decimal("2.1"), QUERY, SERVER, Decimal("0.7"), 0).servers == 6
-
-
-def test_cost_is_of_the_servers_that_run() -> None:
-    """Ten cents an hour each, to the last digit."""
     assert planned("1").an_hour == Decimal("0.40")
     assert planned("1", spare=1).an_hour == Decimal("0.50")
     assert planned("1", spare=1).a_thousand == Decimal("0.50") * 1000 / 3600
-
-
-def test_assistants_are_two_at_least() -> None:
-    """And more where a core is not enough."""
-    assert planned("1").assistants == 2
-    assert planned("100").assistants == 7
+    assert [planned(rate).assistants for rate in ("1", "100")] == [2, 7]
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,16 @@
 """The command line where no model is needed: what it refuses, and what it says then."""
 
 import json
-import signal
 import socket
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import httpx2
 import pytest
+from command_line import run
 
 from benchmarks.run_eval import free_port
-from function_calling.__main__ import main
 from function_calling.cli import serve
 
 HOST = "127.0.0.1"
-
-
-@pytest.fixture(autouse=True)
-def own_signals() -> Iterator[None]:
-    """Give the signal back that the command line takes."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +25,7 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """The line that a command which fails leaves on stderr, after what was chosen to run."""
-    assert main(arguments) == 1
+    assert run(*arguments) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     *chosen, error = captured.err.splitlines()
@@ -83,57 +72,31 @@ def test_a_wrong_setting_is_named(
     assert told in said
 
 
-class Replies(BaseHTTPRequestHandler):
-    """Says that it is ready, and answers every query with what the class holds."""
+def replies(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str]:
+    """Let a running assistant reply so, wherever it is looked for; the queries that it gets."""
+    asked: list[str] = []
 
-    status, text = 200, ""
-    asked: list[str]
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/readyz":
+            return httpx2.Response(200)
+        asked.append(json.loads(request.content)["query"])
+        return httpx2.Response(status, text=text)
 
-    def do_GET(self) -> None:
-        """`/readyz`."""
-        self.reply(200, "")
-
-    def do_POST(self) -> None:
-        """`/exchange`."""
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.asked.append(json.loads(body)["query"])
-        self.reply(self.status, self.text)
-
-    def reply(self, status: int, text: str) -> None:
-        """Send it."""
-        self.send_response(status)
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-@pytest.fixture
-def stand_in() -> Iterator[tuple[type[Replies], str]]:
-    """A server in place of the assistant, and its port."""
-
-    class Own(Replies):
-        asked: list[str] = []  # noqa: RUF012 - one class for each test
-
-    with HTTPServer((HOST, 0), Own) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield Own, str(server.server_port)
-        server.shutdown()
-        thread.join()
+    client = httpx2.Client(transport=httpx2.MockTransport(reply))
+    monkeypatch.setattr(httpx2, "get", client.get)
+    monkeypatch.setattr(httpx2, "post", client.post)
+    return asked
 
 
 def test_ask_prints_the_answer_of_the_running_server(
-    stand_in: tuple[type[Replies], str], capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And asks the documented example where no query is given."""
-    replies, port = stand_in
-    replies.text = "131.95 加元"
-    assert main(["ask", "--port", port, "how much?"]) == 0
-    assert main(["ask", "--port", port]) == 0
+    """It asks the documented example where no query is given; what it sends is always text."""
+    asked = replies(monkeypatch, 200, "131.95 加元")
+    assert run("ask", "how much caf\udce9?") == 0
+    assert run("ask") == 0
     assert capsys.readouterr().out == "131.95 加元\n131.95 加元\n"
-    assert replies.asked == ["how much?", "I want to exchange 42 US dollars to Canadian dollars"]
+    assert asked == ["how much caf??", "I want to exchange 42 US dollars to Canadian dollars"]
 
 
 @pytest.mark.parametrize(
@@ -147,10 +110,9 @@ def test_ask_tells_what_went_wrong(
     status: int,
     text: str,
     told: str,
-    stand_in: tuple[type[Replies], str],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The error's own sentence, or what else came back."""
-    replies, port = stand_in
-    replies.status, replies.text = status, text
-    assert refused(["ask", "--port", port], capsys).strip().endswith(told)
+    replies(monkeypatch, status, text)
+    assert refused(["ask"], capsys).endswith(told)

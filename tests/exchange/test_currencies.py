@@ -140,18 +140,3 @@ def test_a_currency_of_the_past_is_known_on_its_days() -> None:
     """Or wherever somebody has a rate for it."""
     assert find_currency("kuna", date(2020, 1, 3)).code == "HRK"
     assert find_currency("Croatian kuna", also={"HRK"}).code == "HRK"
-
-
-@pytest.mark.parametrize(
-    ("code", "amount", "units"),
-    [
-        ("USD", "42", "US dollars"),
-        ("USD", "1", "US dollar"),
-        ("USD", "0.5", "US dollars"),
-        ("CAD", "0", "Canadian dollars"),
-        ("JPY", "5", "Japanese yen"),
-    ],
-)
-def test_a_currency_has_a_name_for_a_sentence(code: str, amount: str, units: str) -> None:
-    """The English name agrees with the amount in front of it."""
-    assert Currency(code).units(Decimal(amount)) == units

@@ -81,61 +81,48 @@ def bank() -> Iterator[StandInBank]:
 
 
 @pytest.fixture(autouse=True)
-def short_history(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """The package brings along one day: reading all of them takes its time."""
-    file = tmp_path_factory.mktemp("package") / "hist.zip"
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the file is kept; the package brings along one day, as to read all takes its time."""
+    file = tmp_path / "package.zip"
     file.write_bytes(KNOWN)
     monkeypatch.setattr(ecb, "CURRENCY_FILE", file)
+    monkeypatch.setattr(ecb, "user_cache_path", tmp_path.joinpath)
+    return tmp_path / "function-calling" / "rates" / "eurofxref-hist.zip"
 
 
-def test_a_refresh_brings_the_newest_rates(bank: StandInBank, tmp_path: Path) -> None:
-    """They are used at once, and kept."""
-    rates = EcbRates(bank.url, tmp_path)
+def age(file: Path, seconds: float) -> None:
+    """Let the file have been written so long ago."""
+    past = time.time() - seconds
+    os.utime(file, (past, past))
+
+
+def test_a_refresh_brings_the_newest_rates(bank: StandInBank, kept: Path) -> None:
+    """They are used at once, and kept for the next start and for other processes."""
+    rates, other = EcbRates(), EcbRates()
     assert rates.history.last == date(2024, 1, 2)
-    rates.refresh()
-    assert rates.history.last == date(2024, 1, 3)
+    rates.refresh(bank.url)
     assert rates.history.per_euro(date(2024, 1, 3))["USD"] == Decimal("1.0919")
-    assert [each.name for each in tmp_path.iterdir()] == ["eurofxref-hist.zip"]
-    assert (tmp_path / "eurofxref-hist.zip").read_bytes() == FRESH
-
-
-def test_what_was_kept_is_used_at_the_next_start(bank: StandInBank, tmp_path: Path) -> None:
-    """Also where nothing is fetched, and without asking again within the hours."""
-    EcbRates(bank.url, tmp_path).refresh()
-    assert EcbRates("", tmp_path).history.last == date(2024, 1, 3)
-    again = EcbRates(bank.url, tmp_path)
-    again.refresh()
-    assert (again.history.last, bank.asked) == (date(2024, 1, 3), 1)
-
-
-def test_what_another_process_has_fetched_is_taken(bank: StandInBank, tmp_path: Path) -> None:
-    """The bank is asked once for both."""
-    one, other = EcbRates(bank.url, tmp_path), EcbRates(bank.url, tmp_path)
-    one.refresh()
-    other.refresh()
-    assert (other.history.last, bank.asked) == (date(2024, 1, 3), 1)
-
-
-def test_a_kept_file_that_is_old_is_fetched_again(bank: StandInBank, tmp_path: Path) -> None:
-    """After three hours."""
-    EcbRates(bank.url, tmp_path).refresh()
-    past = time.time() - ecb.REFRESH_SECONDS
-    os.utime(tmp_path / "eurofxref-hist.zip", (past, past))
-    EcbRates(bank.url, tmp_path).refresh()
+    assert [each.name for each in kept.parent.iterdir()] == [kept.name]
+    assert kept.read_bytes() == FRESH
+    other.refresh(bank.url)
+    again = EcbRates()
+    assert rates.history.last == other.history.last == again.history.last == date(2024, 1, 3)
+    assert bank.asked == 1
+    age(kept, ecb.REFRESH_SECONDS)
+    again.refresh(bank.url)
     assert bank.asked == 2
 
 
 def test_a_kept_file_that_is_broken_is_fetched_again(
-    bank: StandInBank, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    bank: StandInBank, kept: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The rates at hand are used until then, and the log says why."""
-    (tmp_path / "eurofxref-hist.zip").write_bytes(FRESH[:100])
-    rates = EcbRates(bank.url, tmp_path)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(FRESH[:100])
+    rates = EcbRates()
     assert rates.history.last == date(2024, 1, 2)
     assert "are not used: no file of rates: BadZipFile" in caplog.text
-    rates.refresh()
+    rates.refresh(bank.url)
     assert (rates.history.last, bank.asked) == (date(2024, 1, 3), 1)
 
 
@@ -179,19 +166,17 @@ def down(bank: StandInBank, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_source_that_is_down_leaves_the_last_good_rates(
     bank: StandInBank,
     how: str,
-    tmp_path: Path,
+    kept: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """They stay in use and on disk; the log says so, and a stale rate says it too."""
-    EcbRates(bank.url, tmp_path).refresh()
-    file = tmp_path / "eurofxref-hist.zip"
-    past = time.time() - 2 * ecb.REFRESH_SECONDS
-    os.utime(file, (past, past))
+    EcbRates().refresh(bank.url)
+    age(kept, 2 * ecb.REFRESH_SECONDS)
     url = down(bank, how, monkeypatch)
-    rates = EcbRates(url, tmp_path, lambda: date(2024, 2, 1))
-    rates.refresh()
-    assert file.read_bytes() == FRESH
+    rates = EcbRates(lambda: date(2024, 2, 1))
+    rates.refresh(url)
+    assert kept.read_bytes() == FRESH
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"Exchange rates stay those of 2024-01-03: {url} gave no newer ones" in caplog.text
     told = rates.rate("USD", "EUR").told
@@ -205,11 +190,11 @@ def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPa
         History(KNOWN)
 
 
-def test_no_question_waits_for_a_source_that_hangs(bank: StandInBank, tmp_path: Path) -> None:
+def test_no_question_waits_for_a_source_that_hangs(bank: StandInBank) -> None:
     """It is answered from what is known, and the next one from what came meanwhile."""
     bank.gate.clear()
-    rates = EcbRates(bank.url, tmp_path)
-    fetching = threading.Thread(target=rates.refresh)
+    rates = EcbRates()
+    fetching = threading.Thread(target=rates.refresh, args=(bank.url,))
     fetching.start()
     assert bank.reached.wait(10)
     assert rates.rate("USD", "EUR").day == date(2024, 1, 2)
@@ -219,33 +204,21 @@ def test_no_question_waits_for_a_source_that_hangs(bank: StandInBank, tmp_path: 
 
 
 def test_a_folder_that_can_not_be_written_keeps_nothing_back(
-    bank: StandInBank, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    bank: StandInBank, kept: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The rates are used all the same."""
-    (tmp_path / "taken").write_text("a file")
-    rates = EcbRates(bank.url, tmp_path / "taken")
-    rates.refresh()
+    kept.parents[1].write_text("a file")
+    rates = EcbRates()
+    rates.refresh(bank.url)
     assert rates.history.last == date(2024, 1, 3)
     assert "Can't keep the exchange rates in" in caplog.text
 
 
-def test_the_settings_say_whether_rates_are_fetched(
-    bank: StandInBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_settings_say_whether_rates_are_fetched(bank: StandInBank) -> None:
     """At once, in the background."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = threading.active_count()
     ecb_rates(Settings(exchange_rates="ecb", rates_url="off"))
     assert threading.active_count() == before
     bank.status = 500  # so that the thread has nothing to write behind the test
     ecb_rates(Settings(exchange_rates="ecb", rates_url=bank.url))
     assert bank.reached.wait(10)
-
-
-def test_rates_are_kept_in_the_cache_of_the_user(
-    bank: StandInBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nothing else is said."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    EcbRates(bank.url).refresh()
-    assert (tmp_path / "function-calling" / "rates" / "eurofxref-hist.zip").read_bytes() == FRESH

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bureau import agent, results, user
 from scripted_server import ScriptedServer, calls, says
 
-from function_calling.agent.loop import Agent
 from function_calling.errors import ToolError
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import MOST_LISTED, TodoTools, todo_tools
-from function_calling.toolbox.toolbox import Toolbox
 
 
 @pytest.fixture
@@ -85,14 +84,8 @@ async def test_only_a_task_that_was_listed_is_changed(
         calls((name, {"id": 2, **more})),
         says(told),
     )
-    agent = Agent(
-        client=server.client(),
-        model="scripted",
-        toolbox=Toolbox(todo_tools(store).functions),
-        system_prompt="",
-    )
-    question = {"role": "user", "content": "Call Bob is settled, number 1 is not"}
-    assert (await agent.answer([question]))[0] == told
-    results = [each for each in server.requests[-1]["messages"] if each["role"] == "tool"]
-    assert "id=1, but no tool has returned it yet" in results[0]["content"]
+    host = agent(server, *todo_tools(store).functions)
+    question = user("Call Bob is settled, number 1 is not")
+    assert (await host.answer([question]))[0] == told
+    assert "id=1, but no tool has returned it yet" in results(server)[0]
     assert [task.title for task in store.tasks() if not task.done] == ["Buy milk"]

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import pytest
+from bureau import agent, user
 from scripted_server import ScriptedServer, Turn, calls, says
 
-from function_calling.agent.loop import Agent
 from function_calling.toolbox.schema import Said
 from function_calling.toolbox.toolbox import Approve, Toolbox, needs_approval
 
@@ -35,14 +35,7 @@ def saying(answer: bool, asked: list[int]) -> Approve:
 
 async def answer(server: ScriptedServer, approve: Approve) -> str:
     """What comes of a question."""
-    agent = Agent(
-        client=server.client(),
-        model="scripted",
-        toolbox=Toolbox([sell]),
-        system_prompt="Sell.",
-        approve=approve,
-    )
-    text, _ = await agent.answer([{"role": "user", "content": "Sell 2, or 3, or 4."}])
+    text, _ = await agent(server, sell, approve=approve).answer([user("Sell 2, or 3, or 4.")])
     return text
 
 

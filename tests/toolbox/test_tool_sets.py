@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -51,28 +51,21 @@ clock = Clock()
 forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
 '''
 
-
-OPENED = ExitStack()
-"""Closes the stores of a test."""
+Load = Callable[[str], ToolSet]
 
 
-def todo() -> ToolSet:
-    """Our own tools, which hold something."""
-    store = TodoStore()
-    OPENED.callback(store.close)
-    return todo_tools(store)
+@pytest.fixture
+def load() -> Iterator[Load]:
+    """Loads the sets chosen, of ours and of the module; what ours hold is closed in the end."""
+    with ExitStack() as opened:
 
+        def todo() -> ToolSet:
+            store = TodoStore()
+            opened.callback(store.close)
+            return todo_tools(store)
 
-def load(chosen: str) -> ToolSet:
-    """The sets chosen, of ours and of the module."""
-    return load_tool_sets(chosen, {"currency": lambda: currency_tools(Settings()), "todo": todo})
-
-
-@pytest.fixture(autouse=True)
-def closed() -> Iterator[None]:
-    """Close what was opened."""
-    with OPENED:
-        yield
+        ours = {"currency": lambda: currency_tools(Settings()), "todo": todo}
+        yield lambda chosen: load_tool_sets(chosen, ours)
 
 
 @pytest.fixture
@@ -86,7 +79,7 @@ def my_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-async def test_one_tool_turns_away_what_no_set_is_for() -> None:
+async def test_one_tool_turns_away_what_no_set_is_for(load: Load) -> None:
     """Neither set's own: what one turns away may be for the other."""
     tools = load("currency, todo")
     toolbox = Toolbox(tools.functions)
@@ -114,7 +107,7 @@ async def test_one_tool_turns_away_what_no_set_is_for() -> None:
     ],
 )
 async def test_an_operators_own_tools_are_found_by_name(
-    my_tools: str, attribute: str, names: list[str], topic: str
+    my_tools: str, load: Load, attribute: str, names: list[str], topic: str
 ) -> None:
     """A function, an object's public methods, or a set, from the working directory."""
     tools = load(f"{my_tools}:{attribute}")
@@ -127,7 +120,7 @@ async def test_an_operators_own_tools_are_found_by_name(
         assert (await toolbox.call("now", "{}")).content == "12:00"
 
 
-def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
+def test_a_set_that_need_not_call_has_no_way_out(my_tools: str, load: Load) -> None:
     """It may answer in words; beside a set that must call, all must."""
     alone = load(f"{my_tools}:forecast")
     assert (alone.first_choice, "reply_without_tool" in alone.system_prompt) == ("auto", False)
@@ -150,7 +143,7 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
         ("todo,todo", "TOOLS='todo,todo': Two tools are called list_tasks"),
     ],
 )
-def test_a_wrong_choice_ends_the_start(my_tools: str, chosen: str, wrong: str) -> None:
+def test_a_wrong_choice_ends_the_start(my_tools: str, load: Load, chosen: str, wrong: str) -> None:
     """The operator reads which name is wrong, and what was wanted."""
     with pytest.raises(SettingsError) as caught:
         load(chosen.format(my=my_tools))
@@ -173,7 +166,7 @@ def test_a_store_is_closed_where_the_choice_is_wrong(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
 
 
-def test_the_tools_fit_a_small_models_context() -> None:
+def test_the_tools_fit_a_small_models_context(load: Load) -> None:
     """All of them and the prompt, in characters; a token is about four."""
     tools = load("currency,todo")
     offered: Any = Toolbox(tools.functions).schemas
