@@ -5,6 +5,8 @@
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since; nor is one that may have changed something before it failed.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
+- A call that was not made because a tool must first return a value is put off: once one has found
+  something, the model does not read it any more, and is asked the question again.
 - Calls of one reply run side by side, or one after the other where one of them changes something
   or has a value that another one may return; results are told in the order of the calls.
 """
@@ -61,6 +63,11 @@ class Conversation:
         self._tool_timeout = tool_timeout
         self._results: dict[tuple[str, str], ToolResult] = {}
         self._failures: Counter[str] = Counter()
+        self._question = self.messages[-1]
+        self._put_off: list[
+            dict[str, Any]
+        ] = []  # messages that go when the question is asked again
+        self._resting: set[str] = set()  # tools that have found what a call was put off for
 
     @property
     def found(self) -> bool:
@@ -103,10 +110,32 @@ class Conversation:
         results = [self._told(call, new) for call in calls]
         if answers := [each.content for each in results if each.final]:
             self._settle(answers[0])
-        self.messages.append(calls_message(self.reply.text, calls))
-        self.messages += results_messages(calls, [result.content for result in results])
+        self._write_down(calls, results)
         self.ground.read()
         return results
+
+    def _write_down(self, calls: Sequence[Call], results: Sequence[ToolResult]) -> None:
+        """Add calls and results to the messages; ask again where what was put off can be done."""
+        told = list(zip(calls, results, strict=True))
+        undone = self.ground.untraced
+        put_off = [(call, each) for call, each in told if not each.ok and call.name in undone]
+        found = {call.name for call, each in told if each.ok and not each.final} - undone.keys()
+        self._resting = found if undone else set()
+        if self._resting:
+            told = [each for each in told if each not in put_off]
+            left_out = {id(each) for each in self._put_off}
+            self.messages = [each for each in self.messages if id(each) not in left_out]
+            self._put_off = []
+        written = [
+            calls_message(self.reply.text, [call for call, _ in told]),
+            *results_messages([call for call, _ in told], [each.content for _, each in told]),
+        ]
+        self.messages += written
+        if self._resting:
+            self._put_off = [dict(self._question)]
+            self.messages += self._put_off
+        elif len(put_off) == len(told):
+            self._put_off += written
 
     def ask_again(self, problems: Sequence[str]) -> None:
         """Point out to the model what is wrong with its answer."""
@@ -168,7 +197,8 @@ class Conversation:
 
     def offered(self, name: str) -> bool:
         """Whether the model may still call the tool."""
-        return not self._given_up(name) and name not in self.ground.blocked
+        rests = name in self._resting or name in self.ground.blocked
+        return not self._given_up(name) and not rests
 
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= ALLOWED

@@ -10,8 +10,8 @@ from function_calling.toolbox.toolbox import changes_something, needs_approval
 
 TODO_PROMPT = """\
 You keep the user's to-do list. For a new task call create_task, once for each task. To show the \
-list call list_tasks. To finish, change or delete a task call update_task or delete_task with its \
-id, which list_tasks returns.\
+list call list_tasks. If a task is done, or is to be ticked off, changed or deleted, call \
+update_task or delete_task with its id, which list_tasks returns.\
 """
 """How a model should use `TodoTools`."""
 
@@ -43,11 +43,16 @@ class TodoTools:
         Args:
             status: Which tasks to list
             search: A word in the title, to find one task; empty for all tasks
+
+        Returns:
+            The tasks, each with its place in the list; all of them where there are no such tasks.
         """
         wanted = {"all": (False, True), "open": (False,), "done": (True,)}[status]
-        tasks = [task for task in self._store.tasks(search) if task.done in wanted]
+        found = [task for task in self._store.tasks(search) if task.done in wanted]
+        tasks = found or self._store.tasks()
         listed, left_out = tasks[:MOST_LISTED], len(tasks) - MOST_LISTED
-        told = [
+        told = [] if found else ["There are no such tasks on the to-do list."]
+        told += [
             f"{name}: {', '.join(titles)}."
             for name, done in (("To do", False), ("Done", True))
             if (titles := [f'"{task.title}"' for task in listed if task.done == done])
@@ -55,15 +60,15 @@ class TodoTools:
         if left_out > 0:
             told.append(f"{left_out} more are not listed.")
         return {
-            "tasks": [_task(task) for task in listed],
-            "summary": " ".join(told) or "There are no such tasks on the to-do list.",
+            "tasks": [{"place": place, **_task(task)} for place, task in enumerate(listed, 1)],
+            "summary": " ".join(told),
         }
 
     @changes_something
     def update_task(
         self, id: Annotated[int, Said(by="tool")], title: str = "", done: bool | None = None
     ) -> dict[str, Any]:
-        """Mark a task as done or not done, or change its title.
+        """Tick off a task that is done, reopen one, or change its title.
 
         Args:
             id: Id of the task, from list_tasks

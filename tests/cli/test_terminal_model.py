@@ -11,10 +11,6 @@ from benchmarks.run_eval import free_port
 PATIENCE = 600
 
 
-@pytest.mark.xfail(
-    reason="behind a list, the default model answers where it should go on and change the task",
-    strict=False,
-)
 @pytest.mark.model
 @pytest.mark.timeout(1800)
 def test_a_list_is_kept_by_talking(tmp_path: Path) -> None:

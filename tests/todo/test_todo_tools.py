@@ -30,17 +30,18 @@ def todo(store: TodoStore) -> TodoTools:
 
 @pytest.mark.parametrize(
     ("status", "search", "ids"),
-    [("open", "", [2]), ("done", "", [1]), ("all", "MILK", [1]), ("all", "%", [])],
+    [("open", "", [2]), ("done", "", [1]), ("all", "MILK", [1]), ("all", "%", [2, 1])],
 )
 def test_the_list_can_be_narrowed(
     todo: TodoTools, status: Any, search: str, ids: list[int]
 ) -> None:
-    """By what is done, and by a word; what is still to do comes first, nothing is a result."""
+    """By what is done, and by a word; where nothing is found, all is listed, and it is said."""
     todo.update_task(1, done=True)
     assert todo.list_tasks()["summary"] == 'To do: "Call Bob". Done: "Buy milk".'
     result = todo.list_tasks(status, search)
     assert [task["id"] for task in result["tasks"]] == ids
-    assert ids or result["summary"] == "There are no such tasks on the to-do list."
+    none = result["summary"].startswith("There are no such tasks on the to-do list. To do: ")
+    assert none == (search == "%")
 
 
 def test_a_long_list_is_told_in_part(todo: TodoTools) -> None:
@@ -77,7 +78,10 @@ def test_a_task_is_changed_in_what_is_given(todo: TodoTools) -> None:
 async def test_only_a_task_that_was_listed_is_changed(
     store: TodoStore, name: str, more: dict[str, Any], told: str
 ) -> None:
-    """An id that the model made up changes nothing, although the person wrote that number."""
+    """An id that the model made up changes nothing, although the person wrote that number.
+
+    Once there is a list, the model reads no more of what it made up, and is asked again.
+    """
     server = ScriptedServer(
         calls((name, {"id": 1, **more})),
         calls((name, {"id": 1, **more}), ("list_tasks", {"search": "bob"})),
@@ -87,5 +91,10 @@ async def test_only_a_task_that_was_listed_is_changed(
     host = agent(server, *todo_tools(store).functions)
     question = user("Call Bob is settled, number 1 is not")
     assert (await host.answer([question]))[0] == told
-    assert "id=1, but no tool has returned it yet" in results(server)[0]
+    assert len(results(server)) == 2
+    first, second, third, _ = server.requests
+    assert "id=1, but no tool has returned it yet" in second["messages"][-1]["content"]
+    assert third["messages"][1] == third["messages"][-1] == first["messages"][-1]
+    assert "id=1" not in str(third["messages"])
+    assert "list_tasks" not in [each["function"]["name"] for each in third["tools"]]
     assert [task.title for task in store.tasks() if not task.done] == ["Buy milk"]
