@@ -36,7 +36,8 @@ chat: $(RUNTIME) ## Talk with the model in the terminal, with the tools of TOOLS
 gpu: $(GPU) ## Install LMDeploy into .venv, for Llama 3.1 on an NVIDIA GPU from 8 GB on
 
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
-	@exec $(PYTHON) -m pytest -q -m "not lmdeploy and not gpu"
+	@$(PYTHON) -m pytest -q -n auto -m "not model and not serve and not lmdeploy and not gpu"
+	@exec $(PYTHON) -m pytest -q -m "(model or serve) and not lmdeploy and not gpu"
 
 # What a client warns of is for its authors to mend.
 test-clients: $(CLIENTS) $(RUNTIME) ## Run published clients of OpenAI's API against the model's /v1
