@@ -214,8 +214,12 @@ class Ground:
         return list(dict.fromkeys(told or [each.content for each in succeeded]))
 
     def failures(self) -> list[str]:
-        """What the last calls did not do, or may have done, for people."""
-        last = takewhile(lambda each: not each.ok, reversed(self.results))
+        """What the last calls did not do, or may have done, for people.
+
+        A number that was not computed is nothing that they asked for.
+        """
+        asked = [each for each in self.results if not each.derived]
+        last = takewhile(lambda each: not each.ok, reversed(asked))
         return list(dict.fromkeys(each.told for each in reversed(list(last))))
 
     def assumptions(self) -> list[str]:

@@ -71,7 +71,7 @@ class ToolResult:
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
         refused: Whether the tool did not run because the yes it needs was not given.
-        derived: Whether it is only a value that was computed, for another call.
+        derived: Whether the tool only computes a value, for another call or the answer.
     """
 
     content: str
@@ -164,11 +164,13 @@ class Toolbox:
             problem = f'There is no tool "{name}".'
             return self._failure(f"{problem} The tools are: {offered}.", summary=problem)
         tool = self._tools[name]
+        derived = any(mark.numbers for mark in tool.said.values())
         try:
             arguments = tool.arguments(arguments_json)
             assumed = trace(name, tool.chosen(arguments)) if trace else ""
         except ToolError as error:
-            return self._failure(str(error), summary=error.problem)
+            failure = self._failure(str(error), summary=error.problem)
+            return replace(failure, derived=derived)
         needs_approval = hasattr(tool.function, "needs_approval")
         if needs_approval and (no := await self._refused(approve, name, arguments)):
             return replace(self._failure(f"{name} was not called: {no}."), refused=True)
@@ -178,7 +180,6 @@ class Toolbox:
             given = f"took longer than {round(time_limit, 2):g} seconds and was given up"
             problem = f"Tool {name} {given}; whether it did anything is unknown."
             return self._failure(problem, begun=name)
-        derived = any(mark.numbers for mark in tool.said.values())
         return replace(result, assumed=assumed if result.ok else "", derived=derived)
 
     async def _refused(

@@ -152,6 +152,14 @@ async def test_a_result_may_be_used_by_the_next_call() -> None:
     assert answer == said
 
 
+async def test_what_could_not_be_computed_is_told_to_nobody() -> None:
+    """The person asked for the conversion, which is there."""
+    made_up = ("calculate", {"expression": "131.95 * 0.125"})
+    turns = calls(to_euros(42)), calls(made_up), *[says("That is 0.125.")] * 2
+    _, answer = await asked("42 dollars in euros", *turns)
+    assert answer == "The converted amount of 42 US dollars to euros is 131.95."
+
+
 def listed(*titles: str) -> tuple[TodoStore, list[Any]]:
     """A to-do list, and its tools."""
     store = TodoStore()
