@@ -52,6 +52,7 @@ async def create_chat_completion(request: Request) -> Response:
             sampling,
             content=content,
             tool_format=chat.tool_format,
+            template_options=chat.template_options(),
         )
         for sampling in chat.samplings()
     ]

@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
@@ -30,6 +31,7 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
+from function_calling.reasoning import reasoning_marks
 from function_calling.schema_bounds import Schema
 from function_calling.schema_budget import Budget
 from function_calling.schema_keywords import refused
@@ -64,6 +66,7 @@ class ChatModel:
         self._longest_string = model.context_length
         self._longest_prompt = model.context_length * CHARACTERS_OF_A_TOKEN
         self._lacking = model.unenforced
+        self.reasoning = reasoning_marks(model.chat_template)
 
     def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
         """The keywords that can't be enforced, each by its place ("weather: unit: not").
@@ -108,6 +111,7 @@ class ChatModel:
         *,
         content: ContentFormat | None = None,
         tool_format: str | None = None,
+        template_options: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The reply, as it is generated; `Finished` comes last.
 
@@ -121,6 +125,7 @@ class ChatModel:
             sampling: How to generate.
             content: What the text must be, where it is to be JSON.
             tool_format: The format's name, where it isn't to be the model's own.
+            template_options: More variables for the chat template.
 
         Raises:
             RequestError: The messages or tools can't be used.
@@ -128,7 +133,7 @@ class ChatModel:
         """
         form = find_format(tool_format) if tool_format else self.form
         schema = self._content_schema(content) if content else None
-        turn = self._turn(form, messages, tools, choice, sampling, schema)
+        turn = self._turn(form, messages, tools, choice, sampling, schema, template_options)
         async with aclosing(turn.events()) as events:
             async for event in events:
                 yield event
@@ -141,6 +146,7 @@ class ChatModel:
         choice: ToolChoice,
         sampling: Sampling,
         content_schema: Schema | None,
+        template_options: Mapping[str, Any] | None,
     ) -> Turn:
         if not tools and not any(message["role"] == "tool" for message in messages):
             form = replace(form, steps=False)
@@ -150,12 +156,14 @@ class ChatModel:
             for tool in form.with_answer_tool(tools)
             if tool.name in choice.names or tool not in tools
         }
-        prompt = render(form, self.template, messages, tools)
+        write = partial(render, form, self.template, messages, tools, options=template_options)
+        prompt = write()
         self._check_length(prompt, "messages")
         turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
+        turn.reasoning = self.reasoning
         if choice.mode == "auto" and messages[-1]["role"] == "tool":
             turn.answered = _answered(messages)
-            turn.reminded = render(form, self.template, messages, tools, reminded=True)
+            turn.reminded = write(reminded=True)
             if form.reminds_always:
                 turn.prompt = turn.reminded
         return turn

@@ -174,10 +174,21 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as a user counts them: the prompt once, each sampled token once."""
+    """Tokens as a user counts them: the prompt once, each sampled token once.
+
+    `reasoning_tokens` are those of the `completion_tokens` that reasoning took.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what the model thinks before it replies."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +216,5 @@ class Finished:
     usage: Usage
 
 
-Event: TypeAlias = TextDelta | ToolCall | Finished
+Event: TypeAlias = ReasoningDelta | TextDelta | ToolCall | Finished
 """What a reply is made of, in the order in which it is generated; `Finished` is the last."""
