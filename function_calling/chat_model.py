@@ -55,16 +55,22 @@ class ChatModel:
     Args:
         model: The engine with its model, and the model's own chat template.
         form: The format in which this model calls tools.
+        names: What it is served as; replies have the first. None means the model's own name.
+
+    Attributes:
+        context_length: Tokens of prompt and reply together, for each request.
     """
 
-    def __init__(self, model: LoadedModel, form: Format) -> None:
-        self.name = model.name
+    def __init__(self, model: LoadedModel, form: Format, names: Sequence[str] = ()) -> None:
+        self.names = tuple(names) or (model.name,)
+        self.name = self.names[0]
+        self.context_length = model.context_length
         self.engine = model.engine
         self.form = form
         self.template = ChatTemplate(model.chat_template, model.bos_token, model.eos_token)
         # As many characters as the context has tokens: about a quarter of it.
-        self._longest_string = model.context_length
-        self._longest_prompt = model.context_length * CHARACTERS_OF_A_TOKEN
+        self._longest_string = self.context_length
+        self._longest_prompt = self.context_length * CHARACTERS_OF_A_TOKEN
         self._lacking = model.unenforced
         self.reasoning = reasoning_marks(model.chat_template)
 
@@ -222,4 +228,5 @@ def load_chat_model(settings: Settings) -> ChatModel:
         WeightsError: The model's file can't be had.
     """
     model = load_engine(settings)
-    return ChatModel(model, choose_format(settings.tool_format, model.chat_template))
+    names = [name.strip() for name in settings.model_name.split(",") if name]
+    return ChatModel(model, choose_format(settings.tool_format, model.chat_template), names)

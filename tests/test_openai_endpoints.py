@@ -7,12 +7,24 @@ from typing import Any
 
 import openai
 import pytest
-from scripted_engine import Fails, Fills, Hangs, chatml_model, first_calls, llama31_model
+from scripted_engine import (
+    CHATML,
+    Fails,
+    Fills,
+    Hangs,
+    ScriptedEngine,
+    chatml_model,
+    first_calls,
+    llama31_model,
+)
 from v1_client import Serve, chunk, client, error_of, events_of, http, post, serving, without_head
 
-from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
+from function_calling import chat_model
+from function_calling.chat_model import CHARACTERS_OF_A_TOKEN, ChatModel
+from function_calling.engines import LoadedModel
 from function_calling.errors import EngineError, RequestError
 from function_calling.responding import MOST_BYTES
+from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 
 serve = pytest.fixture(serving)
@@ -295,6 +307,26 @@ async def test_the_one_model_is_listed_and_retrieved(serve: Serve) -> None:
     assert [(model.id, model.object) for model in listed] == [("scripted", "model")]
     assert await client().models.retrieve("scripted") == listed[0]
     assert listed[0].created > 1_700_000_000
+    assert listed[0].model_dump()["max_model_len"] == 200
+
+
+async def test_a_model_has_the_names_that_are_set(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replies have the first; a client may have any of them built in."""
+
+    def make(engine: ScriptedEngine) -> ChatModel:
+        loaded = LoadedModel("file", engine, CHATML, "", "", 200)
+        monkeypatch.setattr(chat_model, "load_engine", lambda _: loaded)
+        return chat_model.load_chat_model(Settings(model_name="gpt-4o , mine/tiny"))
+
+    serve("Hello", make=make)
+    assert [each.id async for each in client().models.list()] == ["gpt-4o", "mine/tiny"]
+    assert (await client().models.retrieve("mine/tiny")).id == "mine/tiny"
+    reply = await client().chat.completions.create(model="mine/tiny", messages=[USER])
+    assert reply.model == "gpt-4o"
+    with pytest.raises(openai.NotFoundError, match="'gpt-4o', 'mine/tiny' is served"):
+        await client().models.retrieve("file")
 
 
 @pytest.mark.parametrize("name", ["gpt-4", "owner/model", "größe"])
