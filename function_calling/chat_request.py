@@ -30,7 +30,6 @@ class ChatRequest(ApiRequest):
     """
 
     unsupported: ClassVar = {
-        **ApiRequest.unsupported,
         "audio": (),
         "modalities": (["text"],),
         "moderation": (),

@@ -565,10 +565,10 @@ async def test_tools_are_read_in_every_spelling(
     [
         ({}, None),
         ({"model": "x", "temperature": 0, "audio": None, "reasoning_effort": "none"}, None),
-        ({"modalities": ["text"], "frequency_penalty": 0, "foo": None}, None),
+        ({"modalities": ["text"], "foo": None}, None),
         (
-            {"top_k": 40, "user": "me", "store": True, "metadata": {}},
-            "top_k, user, store, metadata",
+            {"mirostat": 2, "user": "me", "store": True, "metadata": {}},
+            "mirostat, user, store, metadata",
         ),
         (
             {
@@ -600,7 +600,6 @@ async def test_what_a_reply_need_not_show_is_ignored_and_named(
         {"n": 1},
         {"logprobs": False},
         {"top_logprobs": 0},
-        {"frequency_penalty": 0, "presence_penalty": 0.0},
         {"logit_bias": {}},
         {"response_format": {"type": "text"}},
         {"modalities": ["text"]},
@@ -636,6 +635,17 @@ async def test_parameters_that_ask_for_nothing_are_taken(
         ({"temperature": 0}, "temperature", 0.0),
         ({"temperature": 2}, "temperature", 2.0),
         ({"top_p": 0.1}, "top_p", 0.1),
+        ({}, "frequency_penalty", 0.0),
+        ({"frequency_penalty": -2}, "frequency_penalty", -2.0),
+        ({}, "presence_penalty", 0.0),
+        ({"presence_penalty": 2}, "presence_penalty", 2.0),
+        ({}, "repetition_penalty", 1.0),
+        ({"repetition_penalty": 1.1}, "repetition_penalty", 1.1),
+        ({}, "top_k", 0),
+        ({"top_k": 40}, "top_k", 40),
+        ({"top_k": -1}, "top_k", 0),
+        ({}, "min_p", 0.0),
+        ({"min_p": 0.05}, "min_p", 0.05),
         ({"max_tokens": 5}, "max_tokens", 5),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens", 6),
         ({"seed": 0}, "seed", 0),
@@ -842,6 +852,18 @@ def with_call(call: Any) -> dict[str, Any]:
         ({"messages": [USER], "temperature": "hot"}, "temperature", 'temperature="hot"'),
         ({"messages": [USER], "top_p": 0}, "top_p", "top_p=0: Input should be greater than 0"),
         ({"messages": [USER], "top_p": 1.1}, "top_p", "top_p=1.1"),
+        *(
+            ({"messages": [USER], name: value}, name, f"{name}={value}: Input should be {wanted}")
+            for name, value, wanted in (
+                ("frequency_penalty", 2.5, "less than or equal to 2"),
+                ("presence_penalty", -2.5, "greater than or equal to -2"),
+                ("repetition_penalty", 0, "greater than 0"),
+                ("repetition_penalty", 2.1, "less than or equal to 2"),
+                ("top_k", -2, "greater than or equal to -1"),
+                ("top_k", 0.5, "a valid integer"),
+                ("min_p", 1.5, "less than or equal to 1"),
+            )
+        ),
         ({"messages": [USER], "max_tokens": 0}, "max_tokens", "max_tokens=0"),
         ({"messages": [USER], "max_completion_tokens": -1}, "max_completion_tokens", "=-1"),
         ({"messages": [USER], "max_tokens": 1.5}, "max_tokens", "max_tokens=1.5"),
@@ -959,10 +981,8 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
     ("name", "value"),
     [
         ("audio", {"voice": "x"}),
-        ("frequency_penalty", 0.5),
         ("modalities", ["audio"]),
         ("moderation", {"model": "x"}),
-        ("presence_penalty", 0.5),
         ("reasoning_effort", "low"),
     ],
 )
@@ -999,8 +1019,8 @@ async def test_the_sdk_raises_its_own_errors(serve: Serve) -> None:
     """A program catches what it would catch with OpenAI."""
     serve()
     with pytest.raises(openai.BadRequestError) as caught:
-        await client().chat.completions.create(model="x", messages=[USER], presence_penalty=1)
-    assert (caught.value.param, caught.value.code) == ("presence_penalty", "unsupported_parameter")
+        await client().chat.completions.create(model="x", messages=[USER], reasoning_effort="low")
+    assert (caught.value.param, caught.value.code) == ("reasoning_effort", "unsupported_parameter")
 
 
 async def test_a_body_too_large_is_refused_while_it_comes(serve: Serve) -> None:
