@@ -1,7 +1,7 @@
 """One reply under way: what has been written, what must follow, and what it cost.
 
-The engine writes freely until a tool call begins. From there on the reply is a list of calls, which
-the engine writes under one grammar.
+A model that thinks does that first. Then the engine writes freely until a tool call begins; from
+there on the reply is a list of calls, which the engine writes under one grammar.
 """
 
 import json
