@@ -7,6 +7,7 @@ The app is made at import and knows no model yet: whoever serves it sets
 
 import logging
 import time
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -52,6 +53,7 @@ async def create_chat_completion(request: Request) -> Response:
             sampling,
             content=content,
             tool_format=chat.tool_format,
+            template_options=chat.template_options(),
         )
         for sampling in chat.samplings()
     ]
@@ -86,23 +88,24 @@ async def create_completion(request: Request) -> Response:
 
 @openai_api_app.get("/models")
 async def list_models(request: Request) -> Response:
-    """OpenAI's `GET /v1/models`: the one model that is served."""
-    models = [_model(_chat_model(request)).model_dump()]
+    """OpenAI's `GET /v1/models`: the one model that is served, by each of its names."""
+    model = _chat_model(request)
+    models = [_model(model, name).model_dump() for name in model.names]
     return JSONResponse({"object": "list", "data": models})
 
 
 @openai_api_app.get("/models/{name:path}")
 async def retrieve_model(request: Request, name: str) -> Response:
     """OpenAI's `GET /v1/models/{model}`."""
-    model = _model(_chat_model(request))
-    if name != model.id:
+    model = _chat_model(request)
+    if name not in model.names:
         raise RequestError(
-            f"The model {name!r} does not exist; {model.id!r} is served.",
+            f"The model {name!r} does not exist; {', '.join(map(repr, model.names))} is served.",
             param="model",
             code="model_not_found",
             status=404,
         )
-    return in_json(model)
+    return in_json(_model(model, name))
 
 
 @openai_api_app.exception_handler(ApiError)
@@ -133,8 +136,10 @@ def _chat_model(request: Request) -> ChatModel:
     return model
 
 
-def _model(model: ChatModel) -> Model:
-    return Model(id=model.name, object="model", created=_STARTED, owned_by="function-calling")
+def _model(model: ChatModel, name: str) -> Model:
+    """The model as OpenAI tells of one, with its context as vLLM does."""
+    context: dict[str, Any] = {"max_model_len": model.context_length}
+    return Model(id=name, object="model", created=_STARTED, owned_by="function-calling", **context)
 
 
 _STARTED = int(time.time())

@@ -7,7 +7,7 @@ supported is refused by name, because a client that sends it counts on it.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError
 from pydantic_core import from_json
 
 from function_calling.errors import RequestError, shown
@@ -19,8 +19,17 @@ MOST_REPLIES = 16
 MOST_BIASES = 300
 """Tokens in a `logit_bias` at most."""
 
+_SAMPLING = (
+    *("temperature", "top_p", "frequency_penalty", "presence_penalty", "repetition_penalty"),
+    *("top_k", "min_p"),
+)
+"""Parameters that have `Sampling`'s names."""
+
 # Engines read ids as 32 bits, of which one is the sign: a larger one would be another's.
 _TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+_Penalty = Annotated[float, Field(ge=-2, le=2)]
+# Below 0 it means all tokens, as 0 does.
+_TopK = Annotated[int, Field(ge=-1, lt=2**31), AfterValidator(lambda most: max(most, 0))]
 _Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
@@ -31,18 +40,23 @@ class StreamOptions(BaseModel):
 
 
 class ApiRequest(BaseModel):
-    """The parameters of every request that generates; names and ranges are OpenAI's."""
+    """The parameters of every request that generates; names and ranges are OpenAI's.
 
-    unsupported: ClassVar[Mapping[str, Sequence[Any]]] = {
-        "frequency_penalty": (0,),
-        "presence_penalty": (0,),
-    }
+    `repetition_penalty`, `top_k` and `min_p` are vLLM's.
+    """
+
+    unsupported: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """What each parameter that isn't supported may be, because it then asks for nothing."""
 
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    frequency_penalty: _Penalty | None = None
+    presence_penalty: _Penalty | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
+    top_k: _TopK | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     n: Annotated[int, Field(ge=1, le=MOST_REPLIES)] | None = None
     seed: int | None = None
@@ -96,11 +110,11 @@ class ApiRequest(BaseModel):
 
         OpenAI's defaults hold where nothing is said.
         """
+        said = {name: getattr(self, name) for name in _SAMPLING}
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         first = Sampling(
             max_tokens=max_tokens,
-            temperature=1.0 if self.temperature is None else self.temperature,
-            top_p=1.0 if self.top_p is None else self.top_p,
+            **{name: value for name, value in said.items() if value is not None},
             stop=tuple(filter(None, stop)),
             logprobs=logprobs,
             logit_bias=tuple((self.logit_bias or {}).items()),

@@ -1,11 +1,12 @@
 """The chunks of a streamed chat completion, in the order of OpenAI's own streams.
 
-Role first, then text or calls, last `{}` with the finish reason. A call is an opening with its id
-and name, then its arguments; a reply that begins with a call opens it in its first chunk.
+Role first, then reasoning, then text or calls, last `{}` with the finish reason. A call is an
+opening with its id and name, then its arguments; a reply that begins with a call opens it in its
+first chunk.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from openai.types.chat.chat_completion_chunk import (
     Choice,
@@ -17,7 +18,14 @@ from openai.types.chat.chat_completion_chunk import (
 )
 
 from function_calling.logprobs_out import chat_logprobs
-from function_calling.messages import Event, Finished, FinishReason, TextDelta, ToolCall
+from function_calling.messages import (
+    Event,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    ToolCall,
+)
 
 
 class ChoiceChunks:
@@ -56,6 +64,8 @@ class ChoiceChunks:
 
     def _deltas(self, event: Event) -> list[ChoiceDelta]:
         match event:
+            case ReasoningDelta():
+                return [ChoiceDelta(**reasoning_content(event.text))]
             case TextDelta():
                 return [ChoiceDelta(content=event.text)]
             case ToolCall():
@@ -95,6 +105,11 @@ class ChoiceChunks:
         if isinstance(event, Finished) and last:
             choice.finish_reason = finish_reason(event.reason, legacy=self._legacy)
         return choice
+
+
+def reasoning_content(text: str) -> dict[str, Any]:
+    """The field for reasoning, which OpenAI's own API doesn't tell, as others name it."""
+    return {"reasoning_content": text}
 
 
 def finish_reason(

@@ -73,6 +73,12 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
         content = message.get("refusal")
     text = _data(content, place) if role == "tool" else _text(content, place)
     result: Message = {"role": role, "content": text}
+    if role == "assistant" and (reasoning := message.get("reasoning_content")):
+        if not isinstance(reasoning, str):
+            raise RequestError(
+                f"{place}.reasoning_content={shown(reasoning)}: wanted text.", param="messages"
+            )
+        result["reasoning_content"] = reasoning
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
         unanswered |= {call["id"]: call["function"]["name"] for call in calls}

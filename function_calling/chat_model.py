@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
@@ -30,6 +31,7 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
+from function_calling.reasoning import reasoning_marks
 from function_calling.schema_bounds import Schema
 from function_calling.schema_budget import Budget
 from function_calling.schema_keywords import refused
@@ -53,17 +55,24 @@ class ChatModel:
     Args:
         model: The engine with its model, and the model's own chat template.
         form: The format in which this model calls tools.
+        names: What it is served as; replies have the first. None means the model's own name.
+
+    Attributes:
+        context_length: Tokens of prompt and reply together, for each request.
     """
 
-    def __init__(self, model: LoadedModel, form: Format) -> None:
-        self.name = model.name
+    def __init__(self, model: LoadedModel, form: Format, names: Sequence[str] = ()) -> None:
+        self.names = tuple(names) or (model.name,)
+        self.name = self.names[0]
+        self.context_length = model.context_length
         self.engine = model.engine
         self.form = form
         self.template = ChatTemplate(model.chat_template, model.bos_token, model.eos_token)
         # As many characters as the context has tokens: about a quarter of it.
-        self._longest_string = model.context_length
-        self._longest_prompt = model.context_length * CHARACTERS_OF_A_TOKEN
+        self._longest_string = self.context_length
+        self._longest_prompt = self.context_length * CHARACTERS_OF_A_TOKEN
         self._lacking = model.unenforced
+        self.reasoning = reasoning_marks(model.chat_template)
 
     def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
         """The keywords that can't be enforced, each by its place ("weather: unit: not").
@@ -108,6 +117,7 @@ class ChatModel:
         *,
         content: ContentFormat | None = None,
         tool_format: str | None = None,
+        template_options: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The reply, as it is generated; `Finished` comes last.
 
@@ -121,6 +131,7 @@ class ChatModel:
             sampling: How to generate.
             content: What the text must be, where it is to be JSON.
             tool_format: The format's name, where it isn't to be the model's own.
+            template_options: More variables for the chat template.
 
         Raises:
             RequestError: The messages or tools can't be used.
@@ -128,7 +139,7 @@ class ChatModel:
         """
         form = find_format(tool_format) if tool_format else self.form
         schema = self._content_schema(content) if content else None
-        turn = self._turn(form, messages, tools, choice, sampling, schema)
+        turn = self._turn(form, messages, tools, choice, sampling, schema, template_options)
         async with aclosing(turn.events()) as events:
             async for event in events:
                 yield event
@@ -141,6 +152,7 @@ class ChatModel:
         choice: ToolChoice,
         sampling: Sampling,
         content_schema: Schema | None,
+        template_options: Mapping[str, Any] | None,
     ) -> Turn:
         if not tools and not any(message["role"] == "tool" for message in messages):
             form = replace(form, steps=False)
@@ -150,12 +162,14 @@ class ChatModel:
             for tool in form.with_answer_tool(tools)
             if tool.name in choice.names or tool not in tools
         }
-        prompt = render(form, self.template, messages, tools)
+        write = partial(render, form, self.template, messages, tools, options=template_options)
+        prompt = write()
         self._check_length(prompt, "messages")
         turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
+        turn.reasoning = self.reasoning
         if choice.mode == "auto" and messages[-1]["role"] == "tool":
             turn.answered = _answered(messages)
-            turn.reminded = render(form, self.template, messages, tools, reminded=True)
+            turn.reminded = write(reminded=True)
             if form.reminds_always:
                 turn.prompt = turn.reminded
         return turn
@@ -214,4 +228,5 @@ def load_chat_model(settings: Settings) -> ChatModel:
         WeightsError: The model's file can't be had.
     """
     model = load_engine(settings)
-    return ChatModel(model, choose_format(settings.tool_format, model.chat_template))
+    names = [name.strip() for name in settings.model_name.split(",") if name]
+    return ChatModel(model, choose_format(settings.tool_format, model.chat_template), names)

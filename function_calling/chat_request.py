@@ -1,7 +1,7 @@
 """OpenAI's chat-completion request as the model half's own words.
 
-https://platform.openai.com/docs/api-reference/chat/create, with the older `functions` and two
-fields of our own: `tool_format` and `whole_tool_calls`.
+https://platform.openai.com/docs/api-reference/chat/create, with the older `functions`, vLLM's
+`chat_template_kwargs`, and two fields of our own: `tool_format` and `whole_tool_calls`.
 """
 
 from collections.abc import Sequence
@@ -26,10 +26,10 @@ class ChatRequest(ApiRequest):
         tool_format: The format in which the model is to call tools; None means its own.
         whole_tool_calls: Whether calls leave a stream whole, in its last delta, and no delta
             lacks what older clients read in each.
+        chat_template_kwargs: More variables for the model's chat template.
     """
 
     unsupported: ClassVar = {
-        **ApiRequest.unsupported,
         "audio": (),
         "modalities": (["text"],),
         "moderation": (),
@@ -46,6 +46,8 @@ class ChatRequest(ApiRequest):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     tool_format: str | None = None
     whole_tool_calls: bool | None = None
 
@@ -73,6 +75,11 @@ class ChatRequest(ApiRequest):
             )
         logprobs = (self.top_logprobs or 0) if self.logprobs else None
         return self.alike(self.max_completion_tokens or self.max_tokens, logprobs)
+
+    def template_options(self) -> dict[str, Any]:
+        """More variables for the chat template; no effort asks it for no reasoning."""
+        no_effort = {"enable_thinking": False} if self.reasoning_effort == "none" else {}
+        return no_effort | (self.chat_template_kwargs or {})
 
     def content(self) -> ContentFormat | None:
         """What the reply's content must be; None where it is free text."""

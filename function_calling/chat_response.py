@@ -20,7 +20,7 @@ from openai.types.chat.chat_completion_chunk import Choice as ChunkChoice
 from openai.types.chat.chat_completion_message import FunctionCall
 from openai.types.chat.chat_completion_message_function_tool_call import Function
 
-from function_calling.chat_chunks import ChoiceChunks, finish_reason
+from function_calling.chat_chunks import ChoiceChunks, finish_reason, reasoning_content
 from function_calling.logprobs_out import chat_logprobs
 from function_calling.messages import Finished, ToolCall, Usage
 from function_calling.replies import Reply, Told, collected, together
@@ -67,8 +67,11 @@ class ChatResponse:
         )
 
     def _choice(self, index: int, reply: Reply) -> Choice:
-        content = reply.text or (None if reply.calls else "")
-        message = ChatCompletionMessage(role="assistant", content=content, refusal=None)
+        content = reply.text or (None if reply.calls or reply.reasoning else "")
+        reasoning = reasoning_content(reply.reasoning) if reply.reasoning else {}
+        message = ChatCompletionMessage(
+            role="assistant", content=content, refusal=None, **reasoning
+        )
         if reply.calls and self._legacy:
             call = reply.calls[0]
             message.function_call = FunctionCall(name=call.name, arguments=call.arguments)

@@ -19,7 +19,6 @@ class CompletionRequest(ApiRequest):
     """The parameters that are supported, checked; names and ranges are OpenAI's."""
 
     unsupported: ClassVar = {
-        **ApiRequest.unsupported,
         "best_of": (1,),
         "echo": (False,),
         "suffix": ("",),

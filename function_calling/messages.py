@@ -123,6 +123,11 @@ class Sampling:
         max_tokens: Tokens at most; None means whatever the context still holds.
         temperature: 0 is greedy; OpenAI's default is 1.
         top_p: Nucleus sampling, 0 < top_p <= 1.
+        frequency_penalty: Taken from a token's logit for each time that it has come before.
+        presence_penalty: Taken once from the logit of each token that has come before.
+        repetition_penalty: What divides the logits of those; 1 changes nothing.
+        top_k: How many of the likeliest tokens to sample from; 0 means all.
+        min_p: The least probability, as a share of the likeliest token's.
         seed: The same seed, prompt and settings give the same text; None means random.
         stop: Texts that end the generation and are not part of it.
         special_tokens: Special tokens that are told as text like any other; the rest are not.
@@ -135,6 +140,11 @@ class Sampling:
     max_tokens: int | None = None
     temperature: float = 1.0
     top_p: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
     special_tokens: tuple[str, ...] = ()
@@ -174,10 +184,21 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as a user counts them: the prompt once, each sampled token once."""
+    """Tokens as a user counts them: the prompt once, each sampled token once.
+
+    `reasoning_tokens` are those of the `completion_tokens` that reasoning took.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """More of what the model thinks before it replies."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +226,5 @@ class Finished:
     usage: Usage
 
 
-Event: TypeAlias = TextDelta | ToolCall | Finished
+Event: TypeAlias = ReasoningDelta | TextDelta | ToolCall | Finished
 """What a reply is made of, in the order in which it is generated; `Finished` is the last."""

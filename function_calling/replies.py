@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from openai.types import CompletionUsage
+from openai.types.completion_usage import CompletionTokensDetails
 
 from function_calling.messages import (
     Event,
     Finished,
     FinishReason,
+    ReasoningDelta,
     TextDelta,
     TokenLogprob,
     ToolCall,
@@ -64,6 +66,7 @@ async def _tell(told: _Queue, index: int, reply: AsyncGenerator[Event, None]) ->
 class Reply:
     """All events of one reply."""
 
+    reasoning: str = ""
     text: str = ""
     logprobs: list[TokenLogprob] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
@@ -73,6 +76,8 @@ class Reply:
     def add(self, event: Event) -> None:
         """Take in the next event."""
         match event:
+            case ReasoningDelta():
+                self.reasoning += event.text
             case TextDelta():
                 self.text += event.text
                 self.logprobs += event.logprobs
@@ -95,8 +100,13 @@ def together(usages: Iterable[Usage]) -> CompletionUsage:
     each = list(usages)
     prompt_tokens = max(usage.prompt_tokens for usage in each)
     completion_tokens = sum(usage.completion_tokens for usage in each)
-    return CompletionUsage(
+    reasoning_tokens = sum(usage.reasoning_tokens for usage in each)
+    total = CompletionUsage(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
     )
+    if reasoning_tokens:
+        details = CompletionTokensDetails(reasoning_tokens=reasoning_tokens)
+        total.completion_tokens_details = details
+    return total

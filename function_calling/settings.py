@@ -50,6 +50,12 @@ class Settings:
     models_dir: str = _setting(
         "MODELS_DIR", "", "embedded: where fetched weights are kept (default: a per-user cache)"
     )
+    model_name: str = _setting(
+        "MODEL_NAME",
+        "",
+        "the model's name on `/v1`, or several: `gpt-4o,llama`; default: its file's or hub's",
+        shape=(r"[^\s,]+(\s*,\s*[^\s,]+)*", "one name or several, parted by commas"),
+    )
     tool_format: str = _setting(
         "TOOL_FORMAT",
         "auto",

@@ -1,14 +1,14 @@
 """One reply under way: what has been written, what must follow, and what it cost.
 
-The engine writes freely until a tool call begins. From there on the reply is a list of calls, which
-the engine writes under one grammar.
+A model that thinks does that first. Then the engine writes freely until a tool call begins; from
+there on the reply is a list of calls, which the engine writes under one grammar.
 """
 
 import json
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from function_calling.engines import Engine
@@ -24,6 +24,7 @@ from function_calling.messages import (
     FinishReason,
     JsonSlot,
     Piece,
+    ReasoningDelta,
     Sampling,
     TextDelta,
     TokenLogprob,
@@ -31,6 +32,7 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
+from function_calling.reasoning import ReasoningMarks, ReasoningReader
 
 Schema = Mapping[str, Any]
 
@@ -52,6 +54,7 @@ class Turn:
         content_schema: What its text is held to, if it is to be JSON.
         answered: Name and arguments of each call whose result the model has before it.
         reminded: The prompt for when it says nothing, or makes one of these calls again.
+        reasoning: Where what it thinks before it replies begins and ends, if it thinks at all.
     """
 
     engine: Engine
@@ -63,6 +66,7 @@ class Turn:
     content_schema: Schema | None = None
     answered: Sequence[tuple[str, Any]] = ()
     reminded: str | None = None
+    reasoning: ReasoningMarks | None = None
     _written: str = ""
     _begun: tuple[str, ...] = ()
     _told: bool = False
@@ -93,7 +97,13 @@ class Turn:
         self._written, self._begun = "", ()
         self._tokens.clear()
 
-    async def _reply(self) -> AsyncGenerator[TextDelta | ToolCall, None]:
+    async def _reply(self) -> AsyncGenerator[ReasoningDelta | TextDelta | ToolCall, None]:
+        if self.reasoning and not self.reasoning.closed(self.prompt):
+            async with aclosing(self._think(self.reasoning)) as reasoning:
+                async for thought in reasoning:
+                    yield thought
+            if self._reason == "length":
+                return
         if self.choice.mode == "required":
             self._begun = self.choice.names
         else:
@@ -105,10 +115,38 @@ class Turn:
                 async for event in calls:
                     yield event
 
+    async def _think(self, marks: ReasoningMarks) -> AsyncGenerator[ReasoningDelta, None]:
+        """The thought with which the reply begins, if it does; else nothing has been written."""
+        reader = ReasoningReader(marks, opened=marks.opened(self.prompt))
+        before, generated = self._usage, ""
+        sampling = self.sampling.but(
+            stop=(), logprobs=None, special_tokens=(marks.start, marks.end)
+        )
+        async with aclosing(self._generate(sampling)) as pieces:
+            async for piece in pieces:
+                generated += piece.text
+                told = reader.feed(piece.text)
+                if piece.finish_reason and not reader.over:
+                    told += reader.rest()
+                    if reader.begun and piece.finish_reason == "length":
+                        self._reason = "length"
+                if told:
+                    yield ReasoningDelta(told)
+                if reader.over:
+                    break
+        tokens = self._usage.completion_tokens - before.completion_tokens
+        if reader.begun:
+            self._written = generated.partition(marks.end)[0] + marks.end
+            spent = before.reasoning_tokens + tokens
+            self._usage = replace(self._usage, reasoning_tokens=spent)
+        else:
+            # What was written is no thought, and is sampled again as what it is.
+            self._usage = replace(self._usage, completion_tokens=before.completion_tokens)
+
     async def _text(self) -> AsyncGenerator[TextDelta, None]:
         """Free text, until it ends or a call begins."""
         detector = CallDetector(self.form, tuple(self.schemas))
-        generated = ""
+        generated, behind_thought = "", bool(self._written)
         async with aclosing(self._generate(self._free())) as pieces:
             async for piece in pieces:
                 generated += piece.text
@@ -119,9 +157,12 @@ class Turn:
                     self._reason = piece.finish_reason
                 if detector.over:
                     self._reason = "stop"
+                if behind_thought:
+                    content = content.lstrip()
+                    behind_thought = not content
                 if start is not None:
                     content = self._begin_calls(start, content)
-                    self._written = generated.removesuffix(start.space + detector.from_start())
+                    self._written += generated.removesuffix(start.space + detector.from_start())
                 if content:
                     yield TextDelta(content, self._logprobs(content))
                 if start is not None or detector.over:
@@ -204,9 +245,10 @@ class Turn:
         sampling = sampling.but(begun=self._usage != Usage())
         async with aclosing(self.engine.generate(self.prompt + self._written, sampling)) as pieces:
             async for piece in pieces:
-                self._usage = Usage(
-                    self._usage.prompt_tokens or piece.prompt_tokens,
-                    spent + piece.completion_tokens,
+                self._usage = replace(
+                    self._usage,
+                    prompt_tokens=self._usage.prompt_tokens or piece.prompt_tokens,
+                    completion_tokens=spent + piece.completion_tokens,
                 )
                 yield piece
 

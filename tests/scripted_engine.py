@@ -68,6 +68,36 @@ LLAMA31 = """\
 """
 """What is particular in Llama 3.1's template: one call a turn, results quoted, role ipython."""
 
+QWEN3 = """\
+{%- set ns = namespace(asked=0) %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}{%- set ns.asked = loop.index0 %}{%- endif %}
+{%- endfor %}
+{%- if tools %}{{- '<|im_start|>system\\n' }}
+    {%- for tool in tools %}{{- tool | tojson + '\\n' }}{%- endfor %}
+    {{- 'Call with <tool_call>.<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.role == 'assistant' and loop.index0 > ns.asked %}
+        {{- '<think>\\n' + (message.reasoning_content or '') + '\\n</think>\\n\\n' }}
+    {%- endif %}
+    {{- message.content }}
+    {%- for call in message.tool_calls or [] %}
+        {{- '\\n<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+        {{- call.function.arguments | tojson + '}\\n</tool_call>' }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}
+{%- endif %}
+"""
+"""What is particular in Qwen3's: reasoning, of replies to the last question; a switch for it."""
+
+OPENING = QWEN3 + "{% if add_generation_prompt %}{{- '<think>\\n' }}{% endif %}"
+"""As that of Qwen3's models that always think: the prompt ends with the beginning of a thought."""
+
 
 class Fills:
     """The engine obeys the constraint in the shortest way: it calls these tools, or the first."""
@@ -257,6 +287,11 @@ def chatml_model(engine: ScriptedEngine, form: Format = HERMES) -> ChatModel:
 def llama31_model(engine: ScriptedEngine) -> ChatModel:
     """A chat model with the particulars of Llama 3.1."""
     return ChatModel(_loaded(engine, LLAMA31), LLAMA3)
+
+
+def qwen3_model(engine: ScriptedEngine, template: str = QWEN3) -> ChatModel:
+    """A chat model that thinks before it replies."""
+    return ChatModel(_loaded(engine, template), HERMES)
 
 
 def _loaded(engine: ScriptedEngine, template: str) -> LoadedModel:

@@ -195,8 +195,6 @@ async def test_a_prompt_must_be_there(serve: Serve) -> None:
         ("best_of", 3),
         ("echo", True),
         ("suffix", "The end."),
-        ("frequency_penalty", 1),
-        ("presence_penalty", 1),
     ],
 )
 async def test_a_parameter_that_is_not_supported_is_refused_by_name(

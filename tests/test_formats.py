@@ -7,7 +7,7 @@ from scripted_engine import CHATML, LLAMA31
 
 from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, HERMES, JSON_LIST, LLAMA3, Format, choose_format
-from function_calling.formats.rendering import render
+from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import Message, Tool
 from function_calling.settings import TOOL_FORMATS
@@ -317,6 +317,16 @@ def test_llama3_splits_several_calls_into_pairs_of_call_and_result() -> None:
         "user: 42 USD?",
         "assistant: ",
     ]
+
+
+def test_reasoning_stands_before_the_first_of_the_turns_that_a_message_becomes() -> None:
+    """It was thought once."""
+    message = called(("a", "convert", "{}"), ("b", "today", "{}"), content="One moment.")
+    for content in ("One moment.", ""):
+        told = {**message, "content": content, "reasoning_content": "Hm."}
+        first, *others = split_turns(LLAMA3, [told])
+        assert first["reasoning_content"] == "Hm."
+        assert not any("reasoning_content" in turn for turn in others)
 
 
 def test_llama3_keeps_a_call_whose_result_is_missing() -> None:

@@ -13,6 +13,7 @@ from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
 from function_calling.chat_request import MOST_MESSAGES, ChatRequest
 from function_calling.engines.grammar import LONGEST_CHECK, MOST_CHARACTERS
 from function_calling.formats import FORMATS
+from function_calling.reasoning import REASONING_MARKS
 from function_calling.responding import MOST_BYTES
 from function_calling.response_headers import LONGEST
 from function_calling.schema_bounds import LARGEST_NUMBER, MOST_ITEMS, MOST_PROPERTIES
@@ -90,6 +91,12 @@ def test_the_formats_are_those_of_the_code() -> None:
     assert [tuple(spans(row[2])) for row in rows] == [
         form.template_marks for form in FORMATS.values()
     ]
+
+
+def test_the_marks_of_reasoning_are_those_of_the_code() -> None:
+    """In the order in which they are looked for."""
+    rows = [[spans(cell) for cell in row[:2]] for row in table("begins")]
+    assert rows == [[[marks.start], [marks.end]] for marks in REASONING_MARKS]
 
 
 def test_the_calls_shown_are_what_the_formats_write() -> None:

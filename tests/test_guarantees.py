@@ -346,8 +346,8 @@ async def test_the_model_is_not_told_of_the_schema_of_its_content(serve: Serve) 
     assert engine.prompts[0] == engine.prompts[1]
 
 
-async def test_a_reasoning_models_thoughts_are_content(serve: Serve) -> None:
-    """They are not told apart."""
+async def test_a_template_without_marks_of_reasoning_has_it_in_content(serve: Serve) -> None:
+    """Nothing says that its model thinks."""
     serve("<think>Cold?</think>Cold.")
     choice = await choice_of("hermes")
     assert choice["message"] == {

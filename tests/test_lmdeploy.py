@@ -69,14 +69,16 @@ async def text_of(engine: LMDeploy, prompt: str, sampling: Sampling) -> str:
 async def test_sampling_is_said_in_lmdeploys_words(
     engine: LMDeploy, half: native_turbomind.Model
 ) -> None:
-    """Its own samplers are switched off, and a limit beyond the context is the context's."""
+    """Unless asked for, its own samplers are off; a limit beyond the context is the context's."""
     await text_of(engine, "Hi", Sampling(max_tokens=3, temperature=0.7, top_p=0.9, seed=-1))
     await text_of(engine, "Hi", Sampling(max_tokens=10**20, temperature=0.001, stop=("",)))
-    hot, greedy = half.configs
+    await text_of(engine, "Hi", Sampling(top_k=1024, min_p=0.5, repetition_penalty=1.5))
+    hot, greedy, narrow = half.configs
     assert (hot.temperature, hot.top_p, hot.top_k, hot.min_p) == (0.7, 0.9, 0, 0.0)
     assert (hot.max_new_tokens, hot.random_seed, hot.repetition_penalty) == (3, 2**63 - 1, 1.0)
     assert hot.eos_ids == [engine.tokenizer.eos_token_id]
     assert (greedy.top_k, greedy.max_new_tokens) == (1, 512 - 2)
+    assert (narrow.top_k, narrow.min_p, narrow.repetition_penalty) == (1024, 0.5, 1.5)
 
 
 @pytest.mark.usefixtures("half")
@@ -93,6 +95,9 @@ async def test_the_first_token_stands_once(engine: LMDeploy) -> None:
     ("sampling", "param"),
     [
         (Sampling(logit_bias=((1, 5.0),)), "logit_bias"),
+        (Sampling(frequency_penalty=0.5), "frequency_penalty"),
+        (Sampling(presence_penalty=-0.5), "presence_penalty"),
+        (Sampling(top_k=1025), "top_k"),
         (Sampling(temperature=0.0, logprobs=2), "logprobs"),
     ],
 )

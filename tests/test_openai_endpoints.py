@@ -7,12 +7,24 @@ from typing import Any
 
 import openai
 import pytest
-from scripted_engine import Fails, Fills, Hangs, chatml_model, first_calls, llama31_model
+from scripted_engine import (
+    CHATML,
+    Fails,
+    Fills,
+    Hangs,
+    ScriptedEngine,
+    chatml_model,
+    first_calls,
+    llama31_model,
+)
 from v1_client import Serve, chunk, client, error_of, events_of, http, post, serving, without_head
 
-from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
+from function_calling import chat_model
+from function_calling.chat_model import CHARACTERS_OF_A_TOKEN, ChatModel
+from function_calling.engines import LoadedModel
 from function_calling.errors import EngineError, RequestError
 from function_calling.responding import MOST_BYTES
+from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 
 serve = pytest.fixture(serving)
@@ -295,6 +307,26 @@ async def test_the_one_model_is_listed_and_retrieved(serve: Serve) -> None:
     assert [(model.id, model.object) for model in listed] == [("scripted", "model")]
     assert await client().models.retrieve("scripted") == listed[0]
     assert listed[0].created > 1_700_000_000
+    assert listed[0].model_dump()["max_model_len"] == 200
+
+
+async def test_a_model_has_the_names_that_are_set(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replies have the first; a client may have any of them built in."""
+
+    def make(engine: ScriptedEngine) -> ChatModel:
+        loaded = LoadedModel("file", engine, CHATML, "", "", 200)
+        monkeypatch.setattr(chat_model, "load_engine", lambda _: loaded)
+        return chat_model.load_chat_model(Settings(model_name="gpt-4o , mine/tiny"))
+
+    serve("Hello", make=make)
+    assert [each.id async for each in client().models.list()] == ["gpt-4o", "mine/tiny"]
+    assert (await client().models.retrieve("mine/tiny")).id == "mine/tiny"
+    reply = await client().chat.completions.create(model="mine/tiny", messages=[USER])
+    assert reply.model == "gpt-4o"
+    with pytest.raises(openai.NotFoundError, match="'gpt-4o', 'mine/tiny' is served"):
+        await client().models.retrieve("file")
 
 
 @pytest.mark.parametrize("name", ["gpt-4", "owner/model", "größe"])
@@ -533,10 +565,10 @@ async def test_tools_are_read_in_every_spelling(
     [
         ({}, None),
         ({"model": "x", "temperature": 0, "audio": None, "reasoning_effort": "none"}, None),
-        ({"modalities": ["text"], "frequency_penalty": 0, "foo": None}, None),
+        ({"modalities": ["text"], "foo": None}, None),
         (
-            {"top_k": 40, "user": "me", "store": True, "metadata": {}},
-            "top_k, user, store, metadata",
+            {"mirostat": 2, "user": "me", "store": True, "metadata": {}},
+            "mirostat, user, store, metadata",
         ),
         (
             {
@@ -568,7 +600,6 @@ async def test_what_a_reply_need_not_show_is_ignored_and_named(
         {"n": 1},
         {"logprobs": False},
         {"top_logprobs": 0},
-        {"frequency_penalty": 0, "presence_penalty": 0.0},
         {"logit_bias": {}},
         {"response_format": {"type": "text"}},
         {"modalities": ["text"]},
@@ -604,6 +635,17 @@ async def test_parameters_that_ask_for_nothing_are_taken(
         ({"temperature": 0}, "temperature", 0.0),
         ({"temperature": 2}, "temperature", 2.0),
         ({"top_p": 0.1}, "top_p", 0.1),
+        ({}, "frequency_penalty", 0.0),
+        ({"frequency_penalty": -2}, "frequency_penalty", -2.0),
+        ({}, "presence_penalty", 0.0),
+        ({"presence_penalty": 2}, "presence_penalty", 2.0),
+        ({}, "repetition_penalty", 1.0),
+        ({"repetition_penalty": 1.1}, "repetition_penalty", 1.1),
+        ({}, "top_k", 0),
+        ({"top_k": 40}, "top_k", 40),
+        ({"top_k": -1}, "top_k", 0),
+        ({}, "min_p", 0.0),
+        ({"min_p": 0.05}, "min_p", 0.05),
         ({"max_tokens": 5}, "max_tokens", 5),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens", 6),
         ({"seed": 0}, "seed", 0),
@@ -810,6 +852,18 @@ def with_call(call: Any) -> dict[str, Any]:
         ({"messages": [USER], "temperature": "hot"}, "temperature", 'temperature="hot"'),
         ({"messages": [USER], "top_p": 0}, "top_p", "top_p=0: Input should be greater than 0"),
         ({"messages": [USER], "top_p": 1.1}, "top_p", "top_p=1.1"),
+        *(
+            ({"messages": [USER], name: value}, name, f"{name}={value}: Input should be {wanted}")
+            for name, value, wanted in (
+                ("frequency_penalty", 2.5, "less than or equal to 2"),
+                ("presence_penalty", -2.5, "greater than or equal to -2"),
+                ("repetition_penalty", 0, "greater than 0"),
+                ("repetition_penalty", 2.1, "less than or equal to 2"),
+                ("top_k", -2, "greater than or equal to -1"),
+                ("top_k", 0.5, "a valid integer"),
+                ("min_p", 1.5, "less than or equal to 1"),
+            )
+        ),
         ({"messages": [USER], "max_tokens": 0}, "max_tokens", "max_tokens=0"),
         ({"messages": [USER], "max_completion_tokens": -1}, "max_completion_tokens", "=-1"),
         ({"messages": [USER], "max_tokens": 1.5}, "max_tokens", "max_tokens=1.5"),
@@ -927,10 +981,8 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
     ("name", "value"),
     [
         ("audio", {"voice": "x"}),
-        ("frequency_penalty", 0.5),
         ("modalities", ["audio"]),
         ("moderation", {"model": "x"}),
-        ("presence_penalty", 0.5),
         ("reasoning_effort", "low"),
     ],
 )
@@ -967,8 +1019,8 @@ async def test_the_sdk_raises_its_own_errors(serve: Serve) -> None:
     """A program catches what it would catch with OpenAI."""
     serve()
     with pytest.raises(openai.BadRequestError) as caught:
-        await client().chat.completions.create(model="x", messages=[USER], presence_penalty=1)
-    assert (caught.value.param, caught.value.code) == ("presence_penalty", "unsupported_parameter")
+        await client().chat.completions.create(model="x", messages=[USER], reasoning_effort="low")
+    assert (caught.value.param, caught.value.code) == ("reasoning_effort", "unsupported_parameter")
 
 
 async def test_a_body_too_large_is_refused_while_it_comes(serve: Serve) -> None:

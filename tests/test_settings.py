@@ -27,6 +27,7 @@ def test_every_variable_is_read_into_its_field() -> None:
         "MODEL_PATH": "/models/tiny.gguf",
         "LLAMA_MODEL_DIR": "/models/tiny",
         "MODELS_DIR": "/models",
+        "MODEL_NAME": "gpt-4o, tiny",
         "TOOL_FORMAT": "hermes",
         "THREADS": "3",
         "CONTEXT_LENGTH": "1024",
@@ -76,6 +77,8 @@ def test_other_variables_are_left_alone() -> None:
     [
         ("ENGINE", "vllm", "one of auto, llamacpp, lmdeploy"),
         ("TOOL_FORMAT", "Hermes", f"one of auto, {', '.join(TOOL_FORMATS)}"),
+        ("MODEL_NAME", "a,,b", "one name or several, parted by commas"),
+        ("MODEL_NAME", "gpt 4o", "one name or several, parted by commas"),
         ("THREADS", "many", "a whole number"),
         ("THREADS", "1.5", "a whole number"),
         ("THREADS", "-1", "0 or more"),

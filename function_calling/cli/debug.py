@@ -47,7 +47,7 @@ def parse(options: argparse.Namespace) -> int:
     form, template = chosen(options)
     tools, text = read_input(options.tools), read_input(options.text).decode(errors="replace")
     try:
-        events, played = Bench(_with_tools(tools), form, template).play(text)
+        events, played = Bench(_with_tools(tools), form, template).play(text, thinks=True)
     except (ValueError, RequestError) as error:
         raise SettingsError(f"{options.tools}: {error}") from error
     content = "".join(each.text for each in events if isinstance(each, TextDelta))
@@ -55,7 +55,7 @@ def parse(options: argparse.Namespace) -> int:
     for each in events:
         if isinstance(each, ToolCall):
             print(f"call: {each.name} {each.arguments}")
-    if len(played.given) > 1 and (played.left.strip() or not played.whole):
+    if any(how.constraint for _, how in played.given) and (played.left.strip() or not played.whole):
         sys.stdout.flush()
         told = f"leaves the grammar of /v1 at {shown(played.left)}" if played.left else "ends early"
         print(f"The text {told}.", file=sys.stderr)
@@ -124,21 +124,33 @@ class Bench:
         self._choice = chat.choice(self._tools)
         self._sampling = chat.samplings()[0]
         self._content = chat.content()
+        self._options = chat.template_options()
         offered = self._form.with_answer_tool(self._tools)
         self._callable = [
             it.name for it in offered if it.name in self._choice.names or it not in self._tools
         ]
 
-    def _model(self, engine: Recording) -> ChatModel:
+    def _model(self, engine: Recording, *, thinks: bool = False) -> ChatModel:
         length = Settings.from_env(os.environ).context_length
         ends = self._template.tokens["bos_token"], self._template.tokens["eos_token"]
-        return ChatModel(LoadedModel("", engine, self._template.source, *ends, length), self._form)
+        loaded = LoadedModel("", engine, self._template.source, *ends, length)
+        model = ChatModel(loaded, self._form)
+        model.reasoning = model.reasoning if thinks else None
+        return model
 
-    def play(self, text: str) -> tuple[list[Event], Recording]:
-        """The reply of `/v1` where the model writes this text, and the engine that played it."""
+    def play(self, text: str, *, thinks: bool = False) -> tuple[list[Event], Recording]:
+        """The reply of `/v1` where the model writes this text, and the engine that played it.
+
+        `thinks` says whether the text may begin with reasoning, which `/v1` has written apart.
+        """
         engine = Recording(text, self._form, self._callable)
-        reply = self._model(engine).reply(
-            self._messages, self._tools, self._choice, self._sampling, content=self._content
+        reply = self._model(engine, thinks=thinks).reply(
+            self._messages,
+            self._tools,
+            self._choice,
+            self._sampling,
+            content=self._content,
+            template_options=self._options,
         )
 
         async def events() -> list[Event]:

@@ -1,8 +1,9 @@
 """An engine that plays a recorded text where `/v1` expects a model.
 
-First it writes the text as it stands. Once a call has begun, `/v1` has the engine go on under a
-grammar; then it writes what the text has there, as far as the grammar allows that, and what the
-grammar forces. White space that the grammar sets otherwise makes no difference.
+It writes the text from where the prompt ends in it, since `/v1` has reasoning written apart. Once a
+call has begun, `/v1` has the engine go on under a grammar; then it writes what the text has there,
+as far as the grammar allows that, and what the grammar forces. White space that the grammar sets
+otherwise makes no difference.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -40,9 +41,11 @@ class Recording:
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
         self.given.append((prompt, sampling))
-        text = self._text if len(self.given) == 1 else ""
+        first, text = self.given[0][0], ""
         if sampling.constraint and len(self.given) > 1:
             text = self._obeying(grammar(sampling.constraint))
+        elif prompt.startswith(first) and self._text.startswith(prompt.removeprefix(first)):
+            self._text = text = self._text.removeprefix(prompt.removeprefix(first))
         yield Piece(text)
         yield Piece("", finish_reason="length" if sampling.constraint else "stop")
 

@@ -19,7 +19,7 @@ _RANDOM_SEED = 2**32 - 1
 
 
 def completion_request(prompt: str, sampling: Sampling) -> dict[str, Any]:
-    """How to go on from the prompt, with llama.cpp's own extra samplers switched off."""
+    """How to go on from the prompt; samplers that nobody asked for are switched off."""
     return {
         "prompt": prompt,
         "stream": True,
@@ -27,8 +27,11 @@ def completion_request(prompt: str, sampling: Sampling) -> dict[str, Any]:
         "n_predict": -1 if sampling.max_tokens is None else min(sampling.max_tokens, _MOST_TOKENS),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "top_k": 0,
-        "min_p": 0.0,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "frequency_penalty": sampling.frequency_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "repeat_penalty": sampling.repetition_penalty,
         "seed": -1 if sampling.seed is None else sampling.seed % _RANDOM_SEED,
         "stop": list(sampling.stop),
         "preserved_tokens": list(sampling.special_tokens),

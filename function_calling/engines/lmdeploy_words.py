@@ -29,6 +29,8 @@ _OWN: dict[str, dict[str, Any]] = {
 # Below it the engines divide by next to nothing.
 _LEAST_TEMPERATURE = 0.01
 _SEEDS = 2**63
+# TurboMind looks for them one by one, and all requests of a batch wait for it.
+_MOST_TOP_K = 1024
 
 
 def start_engine(model: str, backend: str, **options: Any) -> AsyncEngine:
@@ -77,19 +79,26 @@ def check_supported(sampling: Sampling, backend: str) -> None:
     """
     if sampling.logit_bias:
         raise _unsupported("logit_bias", "LMDeploy's engine takes none")
+    for penalty in ("frequency_penalty", "presence_penalty"):
+        if getattr(sampling, penalty):
+            raise _unsupported(penalty, "LMDeploy's engine takes repetition_penalty alone")
+    if sampling.top_k > _MOST_TOP_K:
+        raise _unsupported("top_k", f"LMDeploy's engine takes {_MOST_TOP_K} at most")
     # TurboMind tells the probabilities that it samples by, and the likeliest token's is then 1.
     if sampling.logprobs is not None and backend == "turbomind" and _is_greedy(sampling):
         raise _unsupported("logprobs", "TurboMind tells none at temperature 0; set a higher one")
 
 
 def generation_config(sampling: Sampling, room: int) -> GenerationConfig:
-    """How to generate at most `room` tokens, with LMDeploy's own extra samplers switched off."""
+    """How to generate at most `room` tokens; samplers that nobody asked for are switched off."""
     return GenerationConfig(
         max_new_tokens=room if sampling.max_tokens is None else min(sampling.max_tokens, room),
         do_sample=not _is_greedy(sampling),
         temperature=max(sampling.temperature, _LEAST_TEMPERATURE),
         top_p=sampling.top_p,
-        top_k=0,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        repetition_penalty=sampling.repetition_penalty,
         random_seed=None if sampling.seed is None else sampling.seed % _SEEDS,
         logprobs=None if sampling.logprobs is None else max(1, sampling.logprobs),
     )

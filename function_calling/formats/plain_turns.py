@@ -45,13 +45,19 @@ def plain_turns(
         elif role == "tool" and results == "assistant":
             turns.append({"role": "user", "content": content})
         else:
-            turns.append({"role": results if role == "tool" else role, "content": content})
+            turn = {"role": results if role == "tool" else role, "content": content}
+            turns.append(turn | reasoning_of(message))
         previous = role
     if reminded:
         turns[-1]["content"] += form.after_results
     if results == "assistant" and previous == "tool" and turns[-1]["role"] == "assistant":
         return turns[:-1], turns[-1]["content"]
     return turns, ""
+
+
+def reasoning_of(message: Message) -> Message:
+    """What was thought before the message, for templates that show it."""
+    return {key: message[key] for key in ("reasoning_content",) if key in message}
 
 
 def turn_text(form: Format, message: Message, previous: str) -> str:

@@ -6,14 +6,14 @@ knows nothing of tools can still be offered some.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice, takewhile
 from typing import Any
 
 from pydantic_core import from_json
 
 from function_calling.formats.format import Format
-from function_calling.formats.plain_turns import openai_tool, plain_turns, turn_text
+from function_calling.formats.plain_turns import openai_tool, plain_turns, reasoning_of, turn_text
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import Message, Tool
 
@@ -26,6 +26,7 @@ def render(
     *,
     reminded: bool = False,
     reply: Message | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> str:
     """The prompt for `messages`, up to where the assistant's turn begins.
 
@@ -36,6 +37,7 @@ def render(
         tools: The tools that the model is told of.
         reminded: Whether the last results are followed by the format's `after_results`.
         reply: What the assistant says in that turn; the text then goes on to the turn's end.
+        options: More variables for the template.
 
     Raises:
         RequestError: The template refuses the messages.
@@ -44,12 +46,14 @@ def render(
     turns = split_turns(form, messages)
     if form.native(template.source):
         told = [_native(form, turn) for turn in (*turns, *([reply] if reply else ()))]
-        return template.render(told, [openai_tool(tool) for tool in tools], closed=bool(reply))
+        shown = [openai_tool(tool) for tool in tools]
+        return template.render(told, shown, closed=bool(reply), options=options)
     plain, written = plain_turns(form, template, turns, tools, reminded=reminded)
     if reply is None:
-        return template.render(plain) + written
+        return template.render(plain, options=options) + written
     said = written + turn_text(form, reply, turns[-1]["role"] if turns else "")
-    return template.render([*plain, {"role": "assistant", "content": said}], closed=True)
+    turn = {"role": "assistant", "content": said, **reasoning_of(reply)}
+    return template.render([*plain, turn], closed=True, options=options)
 
 
 def _native(form: Format, message: Message) -> Message:
@@ -100,11 +104,11 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         content = message["content"]
         if calls and content and not form.steps:
             # Templates ask whether there is a key "tool_calls".
-            turns.append({key: it for key, it in message.items() if key != "tool_calls"})
-            content = ""
+            turns.append(_without("tool_calls", message))
+            message, content = _without("reasoning_content", message), ""
         for call in calls:
             turns.append({**message, "content": content, "tool_calls": [call]})
-            content = ""
+            message, content = _without("reasoning_content", message), ""
             result = next(
                 (
                     later
@@ -119,6 +123,10 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         if not calls and id(message) not in told:
             turns.append(message)
     return turns
+
+
+def _without(key: str, message: Message) -> Message:
+    return {each: value for each, value in message.items() if each != key}
 
 
 def _is_result(message: Message) -> bool:

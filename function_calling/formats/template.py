@@ -6,7 +6,7 @@ are trimmed. The template is somebody else's program, so it runs in Jinja's sand
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -60,19 +60,34 @@ class ChatTemplate:
         tools: Sequence[dict[str, Any]] | None = None,
         *,
         closed: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> str:
         """The prompt, up to where the assistant's turn begins; if `closed`, all turns and no more.
 
+        Args:
+            messages: The conversation.
+            tools: What the template is told of tools.
+            closed: Whether the last turn is over.
+            options: More variables for the template, such as `enable_thinking`.
+
         Raises:
-            RequestError: The template refuses these messages, or can't be carried out on them.
+            RequestError: The template refuses these messages, or can't be carried out on them; or
+                an option has the name of a variable that is set here.
         """
-        try:
-            return self._template.render(
-                messages=messages,
-                tools=tools or None,
-                add_generation_prompt=not closed,
-                **self.tokens,
+        values: dict[str, Any] = {
+            "messages": messages,
+            "tools": tools or None,
+            "add_generation_prompt": not closed,
+            **self.tokens,
+        }
+        options = options or {}
+        if taken := ", ".join(name for name in options if name in values):
+            raise RequestError(
+                f"chat_template_kwargs holds {taken}: wanted no variable that the server sets.",
+                param="chat_template_kwargs",
             )
+        try:
+            return self._template.render(values | dict(options))
         except _FAILURES as error:
             raise RequestError(
                 f"The model's chat template can't write these messages: {error}.", param="messages"

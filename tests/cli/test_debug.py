@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from command_line import run, standard_input
-from scripted_engine import CHATML, LLAMA31, Fills, ScriptedEngine
+from scripted_engine import CHATML, LLAMA31, QWEN3, Fills, ScriptedEngine
 from v1_client import Serve, error_of, post, serving
 
 from function_calling.chat_model import ChatModel
@@ -342,6 +342,41 @@ def test_content_and_calls_of_the_tools_are_told(
     """On lines of their own; of a request its tools alone count."""
     assert parsed(TEXT, tools, "hermes", tmp_path, monkeypatch) == 0
     assert capsys.readouterr() == (TOLD, "")
+
+
+@pytest.mark.parametrize("text", ["Sunny.", TEXT, TEXT.removeprefix("我查一下。\n")])
+@pytest.mark.parametrize("thought", ["", f"<think>\n{TEXT}?\n</think>\n\n"])
+def test_reasoning_is_neither_content_nor_a_call(
+    text: str,
+    thought: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the template's marks stand around it; behind it the text is read as ever."""
+    template = tmp_path / "template.jinja"
+    template.write_text(QWEN3)
+    assert parsed(text, [WEATHER], "hermes", tmp_path, monkeypatch) == 0
+    told = capsys.readouterr()
+    monkeypatch.setenv("MODEL_PATH", str(template))
+    assert parsed(thought + text, [WEATHER], "hermes", tmp_path, monkeypatch) == 0
+    assert capsys.readouterr() == told
+
+
+def test_the_prompt_of_a_model_that_thinks_has_the_requests_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The constraint is that behind the reasoning, or without any."""
+    template = tmp_path / "template.jinja"
+    template.write_text(QWEN3)
+    body = {**TOOLS, "tool_choice": "required"}
+    for effort, end in ((None, "assistant\n"), ("none", "</think>\n\n")):
+        body["reasoning_effort"] = effort
+        assert rendered(body, monkeypatch, "--template", str(template)) == 0
+        told = sections(capsys.readouterr().out)
+        prompt, constraint = list(told)
+        assert told[prompt].endswith(end + '<tool_call>\n{"name": "\n')
+        assert constraint.endswith("a call")
 
 
 @pytest.mark.parametrize(

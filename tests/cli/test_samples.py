@@ -11,7 +11,7 @@ import pytest
 from command_line import PYTHON_M, run, standard_input
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_engine import LLAMA31
+from scripted_engine import LLAMA31, QWEN3
 
 from function_calling.chat_messages import conversation
 from function_calling.cli.debug import Bench
@@ -48,35 +48,10 @@ MISTRAL_NATIVE = """\
 """
 """What is particular in Mistral's: tools before the last question, calls without other text."""
 
-THINKING = """\
-{%- set ns = namespace(asked=0) %}
-{%- for message in messages %}
-    {%- if message.role == 'user' %}{%- set ns.asked = loop.index0 %}{%- endif %}
-{%- endfor %}
-{%- if tools %}{{- '<|im_start|>system\\n' }}
-    {%- for tool in tools %}{{- tool | tojson + '\\n' }}{%- endfor %}
-    {{- 'Call with <tool_call>.<|im_end|>\\n' }}
-{%- endif %}
-{%- for message in messages %}
-    {{- '<|im_start|>' + message.role + '\\n' }}
-    {%- if message.role == 'assistant' and loop.index0 > ns.asked %}
-        {{- '<think>\\n\\n</think>\\n\\n' }}
-    {%- endif %}
-    {{- message.content }}
-    {%- for call in message.tool_calls or [] %}
-        {{- '\\n<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
-        {{- call.function.arguments | tojson + '}\\n</tool_call>' }}
-    {%- endfor %}
-    {{- '<|im_end|>\\n' }}
-{%- endfor %}
-{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}
-"""
-"""What is particular in Qwen3's: thoughts stand before the replies to the last question alone."""
-
 OWN_TEMPLATES = {
     "llama3": ChatTemplate(LLAMA31, "<s>"),
     "mistral": ChatTemplate(MISTRAL_NATIVE, "<s>", "</s>"),
-    "hermes": ChatTemplate(THINKING),
+    "hermes": ChatTemplate(QWEN3),
 }
 CASES = [
     *(pytest.param(form, template_file("", name), id=name) for name, form in FORMATS.items()),

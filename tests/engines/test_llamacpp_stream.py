@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from function_calling.engines.llamacpp import LlamaCpp
+from function_calling.engines.llamacpp_words import completion_request
 from function_calling.engines.slots import Slots
 from function_calling.line_reader import LineReader
 from function_calling.messages import Sampling
@@ -68,3 +69,13 @@ def test_a_line_that_is_not_complete_is_kept() -> None:
         ["ab", "c", ""],
         [],
     ]
+
+
+def test_sampling_is_said_in_llamacpps_words() -> None:
+    """Unless asked for, its own samplers are off."""
+    plain = completion_request("Hi", Sampling())
+    words = {"top_k": 0, "min_p": 0.0, "frequency_penalty": 0.0, "presence_penalty": 0.0}
+    assert plain.items() >= (words | {"repeat_penalty": 1.0}).items()
+    values = {"top_k": 40, "min_p": 0.1, "frequency_penalty": 0.5, "presence_penalty": -0.5}
+    told = completion_request("Hi", Sampling(**values, repetition_penalty=1.1))
+    assert told == plain | values | {"repeat_penalty": 1.1}
