@@ -12,8 +12,6 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
-from pydantic_core import from_json
-
 from function_calling.engines import LoadedModel, load_engine
 from function_calling.errors import RequestError, naming, one_line
 from function_calling.formats import Format, choose_format, find_format
@@ -150,15 +148,10 @@ class ChatModel:
             for tool in form.with_answer_tool(tools)
             if tool.name in choice.names or tool not in tools
         }
-        prompt = render(form, self.template, messages, tools)
+        reminded = choice.mode == "auto" and messages[-1]["role"] == "tool"
+        prompt = render(form, self.template, messages, tools, reminded=reminded)
         self._check_length(prompt, "messages")
-        turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
-        if choice.mode == "auto" and messages[-1]["role"] == "tool":
-            turn.answered = _answered(messages)
-            turn.reminded = render(form, self.template, messages, tools, reminded=True)
-            if form.reminds_always:
-                turn.prompt = turn.reminded
-        return turn
+        return Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """The text that continues a prompt; `Finished` comes last.
@@ -184,19 +177,6 @@ class ChatModel:
                 param=param,
                 code="context_length_exceeded",
             )
-
-
-def _answered(messages: Sequence[Message]) -> list[tuple[str, Any]]:
-    """Name and arguments of the calls since the user last spoke; no JSON, no call."""
-    calls: list[tuple[str, Any]] = []
-    for message in messages:
-        if message["role"] == "user":
-            calls.clear()
-        for call in message.get("tool_calls") or ():
-            with suppress(ValueError):
-                function = call["function"]
-                calls.append((function["name"], from_json(function["arguments"])))
-    return calls
 
 
 def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None:

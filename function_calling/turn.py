@@ -6,7 +6,7 @@ the engine writes under one grammar.
 
 import json
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,8 +50,6 @@ class Turn:
         choice: Which calls it may or must make.
         sampling: How its text is generated.
         content_schema: What its text is held to, if it is to be JSON.
-        answered: Name and arguments of each call whose result the model has before it.
-        reminded: The prompt for when it says nothing, or makes one of these calls again.
     """
 
     engine: Engine
@@ -61,11 +59,8 @@ class Turn:
     choice: ToolChoice
     sampling: Sampling
     content_schema: Schema | None = None
-    answered: Sequence[tuple[str, Any]] = ()
-    reminded: str | None = None
     _written: str = ""
     _begun: tuple[str, ...] = ()
-    _told: bool = False
     _thought: str = ""
     _usage: Usage = field(default_factory=Usage)
     _reason: FinishReason = "stop"
@@ -73,27 +68,6 @@ class Turn:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Text, then calls, until the model ends or a limit is met."""
-        while True:
-            async with aclosing(self._reply()) as reply:
-                async for event in reply:
-                    self._told = True
-                    yield event
-            if self._told or self._reason != "stop" or not self._may_remind():
-                break
-            self._begin_again()
-        yield Finished(self._reason, self._usage)
-
-    def _may_remind(self) -> bool:
-        return self.reminded not in (None, self.prompt)
-
-    def _begin_again(self) -> None:
-        """Forget the reply, of which nothing was told, and remind the model of the results."""
-        assert self.reminded is not None
-        self.prompt, self.reminded = self.reminded, None
-        self._written, self._begun = "", ()
-        self._tokens.clear()
-
-    async def _reply(self) -> AsyncGenerator[TextDelta | ToolCall, None]:
         if self.choice.mode == "required":
             self._begun = self.choice.names
         else:
@@ -104,6 +78,7 @@ class Turn:
             async with aclosing(self._calls()) as calls:
                 async for event in calls:
                     yield event
+        yield Finished(self._reason, self._usage)
 
     async def _text(self) -> AsyncGenerator[TextDelta, None]:
         """Free text, until it ends or a call begins."""
@@ -163,10 +138,6 @@ class Turn:
                 if self._is_answer(name):
                     self._reason = "stop"
                     yield TextDelta(self.form.answer(values, self._thought))
-                    return
-                again = (name, values) in self.answered
-                if again and not self._told and self._may_remind():
-                    self._reason = "stop"
                     return
                 arguments = each_name_once(arguments)
                 yield ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)

@@ -18,6 +18,7 @@ from scripted_engine import (
 
 from function_calling.chat_model import ChatModel
 from function_calling.errors import EngineError, RequestError
+from function_calling.formats import FORMATS
 from function_calling.messages import (
     Event,
     Finished,
@@ -402,56 +403,33 @@ RESULT_AT_HAND = [
 ]
 
 
-async def with_result(engine: ScriptedEngine, choice: ToolChoice = AUTO) -> list[Event]:
-    """All events of the reply to a result."""
-    model = chatml_model(engine)
-    return [event async for event in model.reply(RESULT_AT_HAND, TOOLS, choice, Sampling())]
-
-
-@pytest.mark.parametrize("silent", [(BEGUN, Fills("today")), ("",)], ids=["again", "nothing"])
-async def test_a_model_that_does_not_use_a_result_is_reminded_of_it(
-    silent: tuple[str | Fills, ...],
-) -> None:
-    """The same call, or no word, is not handed on but asked once more; its tokens count."""
-    engine = ScriptedEngine(*silent, "It is Monday.")
-    events = await with_result(engine)
-    assert (text_of(events), calls_of(events)) == ("It is Monday.", [])
-    assert engine.prompts[-1] == engine.prompts[0].replace(
-        "</tool_response>", "</tool_response>\nNow answer my question."
-    )
-    assert end_of(events).usage == Usage(
-        len(engine.prompts[0].split()), sum(-(-len(said) // 3) for said in engine.said)
-    )
-
-
-async def test_a_call_made_again_for_all_reminding_is_handed_on() -> None:
-    """A state may have changed since."""
-    events = await with_result(ScriptedEngine(BEGUN, Fills("today"), BEGUN, Fills("today")))
-    assert calls_of(events) == [CALL_TODAY]
-
-
-async def test_a_model_that_says_nothing_even_when_reminded_has_said_nothing() -> None:
-    """It is asked once more, not for ever."""
-    events = await with_result(ScriptedEngine("", ""))
-    assert (text_of(events), end_of(events).reason) == ("", "stop")
-
-
 @pytest.mark.parametrize(
-    ("turns", "choice"),
-    [
-        ((BEGUN.replace("today", "convert"), Fills("convert")), AUTO),
-        (("Let me see. " + BEGUN, Fills("today")), AUTO),
-        ((Fills("today"),), NAMED),
-    ],
-    ids=["another call", "text before it", "forced"],
+    ("turns", "calls"),
+    [((BEGUN, Fills("today")), [CALL_TODAY]), (("",), [])],
+    ids=["again", "none"],
 )
-async def test_other_calls_behind_a_result_are_handed_on(
-    turns: tuple[str | Fills, ...], choice: ToolChoice
+async def test_a_reply_to_a_result_is_told_as_the_model_wrote_it(
+    turns: tuple[str | Fills, ...], calls: list[tuple[str, object]]
 ) -> None:
-    """What was told can't be taken back, and what a client forces is its own affair."""
+    """Also one that makes the same call, since a state may have changed, or that has no word."""
     engine = ScriptedEngine(*turns)
-    assert calls_of(await with_result(engine, choice))
-    assert "Now answer" not in "".join(engine.prompts)
+    reply = chatml_model(engine).reply(RESULT_AT_HAND, TOOLS, AUTO, Sampling())
+    events = [event async for event in reply]
+    assert (text_of(events), calls_of(events)) == ("", calls)
+    assert len(engine.prompts) == len(turns)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("choice", [AUTO, NONE, NAMED], ids=lambda choice: choice.mode)
+async def test_behind_results_a_format_may_ask_for_the_answer(
+    form: str, choice: ToolChoice
+) -> None:
+    """Where the model may answer or call, and in a format whose models would call again."""
+    engine = ScriptedEngine(Fills() if choice is NAMED else "Monday.")
+    reply = chatml_model(engine).reply(RESULT_AT_HAND, TOOLS, choice, Sampling(), tool_format=form)
+    assert [event async for event in reply]
+    asked = "</tool_response>\nNow answer my question.<" in engine.prompts[0]
+    assert asked == (form == "json_list" and choice is AUTO)
 
 
 # What goes wrong
