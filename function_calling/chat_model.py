@@ -109,8 +109,9 @@ class ChatModel:
     ) -> AsyncGenerator[Event, None]:
         """The reply, as it is generated; `Finished` comes last.
 
-        A call leaves when it is complete, so no client ever sees half of one. A reply that calls
-        ends with its last call: what a model writes behind is its guess at the result.
+        A call's arguments leave as they are written, and the whole call once it is complete. A
+        reply that calls ends with its last call: what a model writes behind is its guess at the
+        result.
 
         Args:
             messages: The conversation; `content` is text.

@@ -5,7 +5,6 @@ the engine writes under one grammar.
 """
 
 import json
-import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from typing import Any
 from function_calling.engines import Engine
 from function_calling.errors import EngineError
 from function_calling.formats import Format
-from function_calling.formats.arguments import each_name_once
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
 from function_calling.messages import (
@@ -28,6 +26,7 @@ from function_calling.messages import (
     TextDelta,
     TokenLogprob,
     ToolCall,
+    ToolCallDelta,
     ToolChoice,
     Usage,
 )
@@ -127,40 +126,38 @@ class Turn:
         """Whether this is the format's own tool, which no client offered."""
         return name is not None and name not in self.choice.names
 
-    async def _calls(self) -> AsyncGenerator[ToolCall | TextDelta, None]:
-        """The list of calls of which the first has begun, each as soon as it is complete."""
+    async def _calls(self) -> AsyncGenerator[ToolCallDelta | ToolCall | TextDelta, None]:
+        """The list of calls of which the first has begun."""
         most = MOST_CALLS if self.choice.parallel and self.choice.names else 1
         calls = CallList(self.form, self._begun, self.choice.names, self.schemas, most)
         self._written += self.form.before_call(self._written) + self.form.call_head(self._begun)
         async with aclosing(self._read(calls)) as read:
-            async for name, arguments in read:
-                values = json.loads(arguments)
-                if self._is_answer(name):
+            async for event in read:
+                if not self._is_answer(event.name):
+                    yield event
+                elif isinstance(event, ToolCall):
                     self._reason = "stop"
-                    yield TextDelta(self.form.answer(values, self._thought))
+                    yield TextDelta(self.form.answer(json.loads(event.arguments), self._thought))
                     return
-                arguments = each_name_once(arguments)
-                yield ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
 
-    async def _read(self, calls: CallList) -> AsyncGenerator[tuple[str, str], None]:
-        """Name and arguments of each call that the engine writes; sets how the list ended."""
+    async def _read(self, calls: CallList) -> AsyncGenerator[ToolCallDelta | ToolCall, None]:
+        """The calls as the engine writes them; sets how the list ended."""
         text, self._reason = "", "tool_calls"
         sampling = self.sampling.but(stop=(), constraint=calls.constraint(), logprobs=None)
         async with aclosing(self._generate(sampling)) as pieces:
             async for piece in pieces:
                 text += piece.text
-                for call in calls.feed(piece.text):
-                    yield call
+                for event in calls.feed(piece.text):
+                    yield event
                 if calls.full:
                     return
-                if piece.finish_reason:
-                    for call in calls.finish():
-                        yield call
-                    if calls.complete:
-                        return
-                    if piece.finish_reason == "length":
-                        self._reason = "length"
-                        return
+                if calls.broken:
+                    break
+                if piece.finish_reason and calls.complete:
+                    return
+                if piece.finish_reason == "length":
+                    self._reason = "length"
+                    return
         raise EngineError(f"The engine broke the constraint on {self._begun}: {text[:200]!r}")
 
     async def _generate(self, sampling: Sampling) -> AsyncGenerator[Piece, None]:

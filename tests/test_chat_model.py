@@ -28,6 +28,7 @@ from function_calling.messages import (
     TextDelta,
     Tool,
     ToolCall,
+    ToolCallDelta,
     ToolChoice,
     Usage,
 )
@@ -219,9 +220,29 @@ async def test_a_call_leaves_while_the_next_one_is_written() -> None:
     written = 'today", "arguments": {}}\n</tool_call>\n<tool_call>\n{"name": "con'
     reply = chatml_model(ScriptedEngine(Hangs(written))).reply(USER, TOOLS, REQUIRED, Sampling())
     async with aclosing(reply) as events:
-        call = await anext(events)
+        told = [await anext(events) for _ in range(3)]
+    assert calls_of(told) == [CALL_TODAY]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_a_long_argument_leaves_as_it_is_written(form: str) -> None:
+    """Piece by piece, behind the opening of its call, and in the call when it is complete."""
+    text = {"type": "string", "maxLength": 300}
+    tool = Tool("note", "", {"type": "object", "properties": {"text": text}, "required": ["text"]})
+    written = 'The "quick" brown fox:\t' * 13
+    behind = FORMATS[form].calls([("note", json.dumps({"text": written}))])
+    head = FORMATS[form].calls_open + FORMATS[form].call_head(("note",))
+    engine = ScriptedEngine(behind.removeprefix(head), piece_length=5)
+    choice = ToolChoice("required", ("note",))
+    reply = chatml_model(engine).reply(USER, [tool], choice, Sampling(), tool_format=form)
+    *deltas, call, _ = [event async for event in reply]
     assert isinstance(call, ToolCall)
-    assert (call.name, call.arguments) == ("today", "{}")
+    assert json.loads(call.arguments) == {"text": written}
+    assert len(deltas) > 20
+    assert deltas[0] == ToolCallDelta(call.id, "note", "")
+    assert "".join(each.arguments for each in deltas if isinstance(each, ToolCallDelta)) == (
+        call.arguments
+    )
 
 
 async def test_stop_strings_cannot_cut_a_forced_call() -> None:
@@ -233,12 +254,10 @@ async def test_stop_strings_cannot_cut_a_forced_call() -> None:
 
 
 async def test_tokens_that_run_out_in_a_call_are_length_and_no_half_call() -> None:
-    """A client could do nothing with the half."""
+    """A client could do nothing with the half; of a cut name nothing is told."""
     engine = ScriptedEngine(Fills())
     events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=2))
-    assert calls_of(events) == []
-    assert end_of(events) == Finished("length", Usage(len(engine.prompts[0].split()), 2))
-    assert text_of(events) == ""
+    assert events == [Finished("length", Usage(len(engine.prompts[0].split()), 2))]
 
 
 async def test_a_tool_without_arguments_can_only_be_called_with_none() -> None:
@@ -451,6 +470,18 @@ async def test_an_engine_that_breaks_the_constraint_is_found_out(
     """A client relies on every call's being whole and offered."""
     with pytest.raises(EngineError, match="broke the constraint on"):
         await events_of(chatml_model(ScriptedEngine(text)), choice)
+
+
+async def test_what_left_before_the_constraint_was_broken_is_no_call() -> None:
+    """The rest of the text is not waited for."""
+    engine = ScriptedEngine(' {"amount": x,' + "1" * 1000)
+    choice = ToolChoice("required", ("convert",))
+    reply = chatml_model(engine).reply(USER, TOOLS, choice, Sampling())
+    told = [await anext(reply) for _ in range(2)]
+    assert [each.arguments for each in told if isinstance(each, ToolCallDelta)] == ["", "{"]
+    with pytest.raises(EngineError, match="broke the constraint on"):
+        await anext(reply)
+    assert engine.aborted == 1
 
 
 @pytest.mark.parametrize("error", [EngineError("It broke."), RequestError("Too long.")])
