@@ -43,7 +43,11 @@ class Spelling(Protocol):
         ...
 
     def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
-        """The arguments as an object of JSON, taken from a text that `slots(schema)` led to."""
+        """The arguments as an object of JSON, taken from a text that `slots(schema)` led to.
+
+        Raises:
+            ValueError: The text is not of such arguments.
+        """
         ...
 
 

@@ -3,8 +3,9 @@
 A reader is a generator over a `GrowingText`. It yields JSON as soon as nothing that may follow can
 change it, and None where it has to see more of the text; whoever runs it then feeds the text.
 
-Raises `ValueError` where the text is not what the reader reads. What is inside of a string is not
-looked at, so JSON that was read piece by piece must be checked as a whole.
+A reader raises `ValueError` where the text is not what it reads, and `RecursionError` where JSON is
+nested too deeply. Commas, colons and what is inside of a string are not looked at, so JSON that was
+read piece by piece must be checked as a whole.
 """
 
 import json
