@@ -1,7 +1,8 @@
 """The chunks of a streamed chat completion, in the order of OpenAI's own streams.
 
 Role first, then reasoning, then text or calls, last `{}` with the finish reason. A call is an
-opening with its id and name, then its arguments; a reply that begins with a call opens it in its
+opening with its id and name, then its arguments as they are written; a reply that begins with a
+call opens it in its
 first chunk.
 """
 
@@ -25,6 +26,7 @@ from function_calling.messages import (
     ReasoningDelta,
     TextDelta,
     ToolCall,
+    ToolCallDelta,
 )
 
 
@@ -47,13 +49,15 @@ class ChoiceChunks:
         self._whole_calls = whole_calls
         self._started = False
         self._calls: list[ToolCall] = []
+        self._open = ""
+        self._opened = 0
 
     def choices(self, event: Event) -> Iterator[Choice]:
         """What the event becomes: a choice for each chunk."""
         deltas = self._deltas(event)
         if not self._started:
             self._started = True
-            if isinstance(event, ToolCall) and not self._whole_calls:
+            if isinstance(event, ToolCallDelta) and not self._whole_calls:
                 deltas[0].content = None  # set, so that it is sent as null
             else:
                 deltas.insert(0, ChoiceDelta(content=""))
@@ -68,31 +72,35 @@ class ChoiceChunks:
                 return [ChoiceDelta(**reasoning_content(event.text))]
             case TextDelta():
                 return [ChoiceDelta(content=event.text)]
+            case ToolCallDelta():
+                return [] if self._whole_calls else [self._more(event)]
             case ToolCall():
                 self._calls.append(event)
-                return [] if self._whole_calls else self._in_parts(event)
+                return []
             case Finished():
                 return [self._held_calls() if self._whole_calls else ChoiceDelta()]
 
-    def _in_parts(self, call: ToolCall) -> list[ChoiceDelta]:
-        """The opening of a call, and its arguments."""
+    def _more(self, call: ToolCallDelta) -> ChoiceDelta:
+        """The opening of a call, or more of its arguments."""
+        opens = call.id != self._open
+        self._open = call.id
+        self._opened += opens
         if self._legacy:
-            named = ChoiceDeltaFunctionCall(name=call.name, arguments="")
-            rest = ChoiceDeltaFunctionCall(arguments=call.arguments)
-            return [ChoiceDelta(function_call=named), ChoiceDelta(function_call=rest)]
-        index = len(self._calls) - 1
+            name = {"name": call.name} if opens else {}
+            function_call = ChoiceDeltaFunctionCall(**name, arguments=call.arguments)
+            return ChoiceDelta(function_call=function_call)
+        index = self._opened - 1
+        if opens:
+            return ChoiceDelta(tool_calls=[_opening(index, call)])
         arguments = ChoiceDeltaToolCallFunction(arguments=call.arguments)
-        return [
-            ChoiceDelta(tool_calls=[_opening(index, call)]),
-            ChoiceDelta(tool_calls=[ChoiceDeltaToolCall(index=index, function=arguments)]),
-        ]
+        return ChoiceDelta(tool_calls=[ChoiceDeltaToolCall(index=index, function=arguments)])
 
     def _held_calls(self) -> ChoiceDelta:
         if self._legacy and self._calls:
             call = self._calls[0]
             whole = ChoiceDeltaFunctionCall(name=call.name, arguments=call.arguments)
             return ChoiceDelta(function_call=whole)
-        calls = [_opening(index, call, call.arguments) for index, call in enumerate(self._calls)]
+        calls = [_opening(index, call) for index, call in enumerate(self._calls)]
         return ChoiceDelta(tool_calls=calls)
 
     def _choice(self, delta: ChoiceDelta, event: Event, *, last: bool) -> Choice:
@@ -119,6 +127,6 @@ def finish_reason(
     return "function_call" if legacy and reason == "tool_calls" else reason
 
 
-def _opening(index: int, call: ToolCall, arguments: str = "") -> ChoiceDeltaToolCall:
-    function = ChoiceDeltaToolCallFunction(name=call.name, arguments=arguments)
+def _opening(index: int, call: ToolCallDelta | ToolCall) -> ChoiceDeltaToolCall:
+    function = ChoiceDeltaToolCallFunction(name=call.name, arguments=call.arguments)
     return ChoiceDeltaToolCall(index=index, id=call.id, type="function", function=function)

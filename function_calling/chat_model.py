@@ -10,10 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
-
-from pydantic_core import from_json
 
 from function_calling.engines import LoadedModel, load_engine
 from function_calling.errors import RequestError, naming, one_line
@@ -121,8 +118,9 @@ class ChatModel:
     ) -> AsyncGenerator[Event, None]:
         """The reply, as it is generated; `Finished` comes last.
 
-        A call leaves when it is complete, so no client ever sees half of one. A reply that calls
-        ends with its last call: what a model writes behind is its guess at the result.
+        A call's arguments leave as they are written, and the whole call once it is complete. A
+        reply that calls ends with its last call: what a model writes behind is its guess at the
+        result.
 
         Args:
             messages: The conversation; `content` is text.
@@ -162,16 +160,13 @@ class ChatModel:
             for tool in form.with_answer_tool(tools)
             if tool.name in choice.names or tool not in tools
         }
-        write = partial(render, form, self.template, messages, tools, options=template_options)
-        prompt = write()
+        reminded = choice.mode == "auto" and messages[-1]["role"] == "tool"
+        prompt = render(
+            *(form, self.template, messages, tools), reminded=reminded, options=template_options
+        )
         self._check_length(prompt, "messages")
         turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
         turn.reasoning = self.reasoning
-        if choice.mode == "auto" and messages[-1]["role"] == "tool":
-            turn.answered = _answered(messages)
-            turn.reminded = write(reminded=True)
-            if form.reminds_always:
-                turn.prompt = turn.reminded
         return turn
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
@@ -198,19 +193,6 @@ class ChatModel:
                 param=param,
                 code="context_length_exceeded",
             )
-
-
-def _answered(messages: Sequence[Message]) -> list[tuple[str, Any]]:
-    """Name and arguments of the calls since the user last spoke; no JSON, no call."""
-    calls: list[tuple[str, Any]] = []
-    for message in messages:
-        if message["role"] == "user":
-            calls.clear()
-        for call in message.get("tool_calls") or ():
-            with suppress(ValueError):
-                function = call["function"]
-                calls.append((function["name"], from_json(function["arguments"])))
-    return calls
 
 
 def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None:

@@ -210,8 +210,20 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of a call's arguments, as JSON text; the first of a call has none, and opens it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A complete call: an offered tool, and arguments as JSON text that its schema allows."""
+    """A complete call: an offered tool, and arguments as JSON text that its schema allows.
+
+    It follows its deltas, whose arguments joined are its own.
+    """
 
     id: str
     name: str
@@ -226,5 +238,5 @@ class Finished:
     usage: Usage
 
 
-Event: TypeAlias = ReasoningDelta | TextDelta | ToolCall | Finished
+Event: TypeAlias = ReasoningDelta | TextDelta | ToolCallDelta | ToolCall | Finished
 """What a reply is made of, in the order in which it is generated; `Finished` is the last."""

@@ -5,8 +5,7 @@ there on the reply is a list of calls, which the engine writes under one grammar
 """
 
 import json
-import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 from function_calling.engines import Engine
 from function_calling.errors import EngineError
 from function_calling.formats import Format
-from function_calling.formats.arguments import each_name_once
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
 from function_calling.messages import (
@@ -29,6 +27,7 @@ from function_calling.messages import (
     TextDelta,
     TokenLogprob,
     ToolCall,
+    ToolCallDelta,
     ToolChoice,
     Usage,
 )
@@ -52,8 +51,6 @@ class Turn:
         choice: Which calls it may or must make.
         sampling: How its text is generated.
         content_schema: What its text is held to, if it is to be JSON.
-        answered: Name and arguments of each call whose result the model has before it.
-        reminded: The prompt for when it says nothing, or makes one of these calls again.
         reasoning: Where what it thinks before it replies begins and ends, if it thinks at all.
     """
 
@@ -64,40 +61,22 @@ class Turn:
     choice: ToolChoice
     sampling: Sampling
     content_schema: Schema | None = None
-    answered: Sequence[tuple[str, Any]] = ()
-    reminded: str | None = None
     reasoning: ReasoningMarks | None = None
     _written: str = ""
     _begun: tuple[str, ...] = ()
-    _told: bool = False
     _thought: str = ""
     _usage: Usage = field(default_factory=Usage)
     _reason: FinishReason = "stop"
     _tokens: list[TokenLogprob] = field(default_factory=list)
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Text, then calls, until the model ends or a limit is met."""
-        while True:
-            async with aclosing(self._reply()) as reply:
-                async for event in reply:
-                    self._told = True
-                    yield event
-            if self._told or self._reason != "stop" or not self._may_remind():
-                break
-            self._begin_again()
+        """Reasoning, text, then calls, until the model ends or a limit is met."""
+        async with aclosing(self._reply()) as reply:
+            async for event in reply:
+                yield event
         yield Finished(self._reason, self._usage)
 
-    def _may_remind(self) -> bool:
-        return self.reminded not in (None, self.prompt)
-
-    def _begin_again(self) -> None:
-        """Forget the reply, of which nothing was told, and remind the model of the results."""
-        assert self.reminded is not None
-        self.prompt, self.reminded = self.reminded, None
-        self._written, self._begun = "", ()
-        self._tokens.clear()
-
-    async def _reply(self) -> AsyncGenerator[ReasoningDelta | TextDelta | ToolCall, None]:
+    async def _reply(self) -> AsyncGenerator[Event, None]:
         if self.reasoning and not self.reasoning.closed(self.prompt):
             async with aclosing(self._think(self.reasoning)) as reasoning:
                 async for thought in reasoning:
@@ -193,44 +172,38 @@ class Turn:
         """Whether this is the format's own tool, which no client offered."""
         return name is not None and name not in self.choice.names
 
-    async def _calls(self) -> AsyncGenerator[ToolCall | TextDelta, None]:
-        """The list of calls of which the first has begun, each as soon as it is complete."""
+    async def _calls(self) -> AsyncGenerator[ToolCallDelta | ToolCall | TextDelta, None]:
+        """The list of calls of which the first has begun."""
         most = MOST_CALLS if self.choice.parallel and self.choice.names else 1
         calls = CallList(self.form, self._begun, self.choice.names, self.schemas, most)
         self._written += self.form.before_call(self._written) + self.form.call_head(self._begun)
         async with aclosing(self._read(calls)) as read:
-            async for name, arguments in read:
-                values = json.loads(arguments)
-                if self._is_answer(name):
+            async for event in read:
+                if not self._is_answer(event.name):
+                    yield event
+                elif isinstance(event, ToolCall):
                     self._reason = "stop"
-                    yield TextDelta(self.form.answer(values, self._thought))
+                    yield TextDelta(self.form.answer(json.loads(event.arguments), self._thought))
                     return
-                again = (name, values) in self.answered
-                if again and not self._told and self._may_remind():
-                    self._reason = "stop"
-                    return
-                arguments = each_name_once(arguments)
-                yield ToolCall(id=f"call_{secrets.token_hex(12)}", name=name, arguments=arguments)
 
-    async def _read(self, calls: CallList) -> AsyncGenerator[tuple[str, str], None]:
-        """Name and arguments of each call that the engine writes; sets how the list ended."""
+    async def _read(self, calls: CallList) -> AsyncGenerator[ToolCallDelta | ToolCall, None]:
+        """The calls as the engine writes them; sets how the list ended."""
         text, self._reason = "", "tool_calls"
         sampling = self.sampling.but(stop=(), constraint=calls.constraint(), logprobs=None)
         async with aclosing(self._generate(sampling)) as pieces:
             async for piece in pieces:
                 text += piece.text
-                for call in calls.feed(piece.text):
-                    yield call
+                for event in calls.feed(piece.text):
+                    yield event
                 if calls.full:
                     return
-                if piece.finish_reason:
-                    for call in calls.finish():
-                        yield call
-                    if calls.complete:
-                        return
-                    if piece.finish_reason == "length":
-                        self._reason = "length"
-                        return
+                if calls.broken:
+                    break
+                if piece.finish_reason and calls.complete:
+                    return
+                if piece.finish_reason == "length":
+                    self._reason = "length"
+                    return
         raise EngineError(f"The engine broke the constraint on {self._begun}: {text[:200]!r}")
 
     async def _generate(self, sampling: Sampling) -> AsyncGenerator[Piece, None]:

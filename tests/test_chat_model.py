@@ -18,6 +18,7 @@ from scripted_engine import (
 
 from function_calling.chat_model import ChatModel
 from function_calling.errors import EngineError, RequestError
+from function_calling.formats import FORMATS
 from function_calling.messages import (
     Event,
     Finished,
@@ -27,6 +28,7 @@ from function_calling.messages import (
     TextDelta,
     Tool,
     ToolCall,
+    ToolCallDelta,
     ToolChoice,
     Usage,
 )
@@ -218,9 +220,29 @@ async def test_a_call_leaves_while_the_next_one_is_written() -> None:
     written = 'today", "arguments": {}}\n</tool_call>\n<tool_call>\n{"name": "con'
     reply = chatml_model(ScriptedEngine(Hangs(written))).reply(USER, TOOLS, REQUIRED, Sampling())
     async with aclosing(reply) as events:
-        call = await anext(events)
+        told = [await anext(events) for _ in range(3)]
+    assert calls_of(told) == [CALL_TODAY]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+async def test_a_long_argument_leaves_as_it_is_written(form: str) -> None:
+    """Piece by piece, behind the opening of its call, and in the call when it is complete."""
+    text = {"type": "string", "maxLength": 300}
+    tool = Tool("note", "", {"type": "object", "properties": {"text": text}, "required": ["text"]})
+    written = 'The "quick" brown fox:\t' * 13
+    behind = FORMATS[form].calls([("note", json.dumps({"text": written}))])
+    head = FORMATS[form].calls_open + FORMATS[form].call_head(("note",))
+    engine = ScriptedEngine(behind.removeprefix(head), piece_length=5)
+    choice = ToolChoice("required", ("note",))
+    reply = chatml_model(engine).reply(USER, [tool], choice, Sampling(), tool_format=form)
+    *deltas, call, _ = [event async for event in reply]
     assert isinstance(call, ToolCall)
-    assert (call.name, call.arguments) == ("today", "{}")
+    assert json.loads(call.arguments) == {"text": written}
+    assert len(deltas) > 20
+    assert deltas[0] == ToolCallDelta(call.id, "note", "")
+    assert "".join(each.arguments for each in deltas if isinstance(each, ToolCallDelta)) == (
+        call.arguments
+    )
 
 
 async def test_stop_strings_cannot_cut_a_forced_call() -> None:
@@ -232,12 +254,10 @@ async def test_stop_strings_cannot_cut_a_forced_call() -> None:
 
 
 async def test_tokens_that_run_out_in_a_call_are_length_and_no_half_call() -> None:
-    """A client could do nothing with the half."""
+    """A client could do nothing with the half; of a cut name nothing is told."""
     engine = ScriptedEngine(Fills())
     events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=2))
-    assert calls_of(events) == []
-    assert end_of(events) == Finished("length", Usage(len(engine.prompts[0].split()), 2))
-    assert text_of(events) == ""
+    assert events == [Finished("length", Usage(len(engine.prompts[0].split()), 2))]
 
 
 async def test_a_tool_without_arguments_can_only_be_called_with_none() -> None:
@@ -402,56 +422,33 @@ RESULT_AT_HAND = [
 ]
 
 
-async def with_result(engine: ScriptedEngine, choice: ToolChoice = AUTO) -> list[Event]:
-    """All events of the reply to a result."""
-    model = chatml_model(engine)
-    return [event async for event in model.reply(RESULT_AT_HAND, TOOLS, choice, Sampling())]
-
-
-@pytest.mark.parametrize("silent", [(BEGUN, Fills("today")), ("",)], ids=["again", "nothing"])
-async def test_a_model_that_does_not_use_a_result_is_reminded_of_it(
-    silent: tuple[str | Fills, ...],
-) -> None:
-    """The same call, or no word, is not handed on but asked once more; its tokens count."""
-    engine = ScriptedEngine(*silent, "It is Monday.")
-    events = await with_result(engine)
-    assert (text_of(events), calls_of(events)) == ("It is Monday.", [])
-    assert engine.prompts[-1] == engine.prompts[0].replace(
-        "</tool_response>", "</tool_response>\nNow answer my question."
-    )
-    assert end_of(events).usage == Usage(
-        len(engine.prompts[0].split()), sum(-(-len(said) // 3) for said in engine.said)
-    )
-
-
-async def test_a_call_made_again_for_all_reminding_is_handed_on() -> None:
-    """A state may have changed since."""
-    events = await with_result(ScriptedEngine(BEGUN, Fills("today"), BEGUN, Fills("today")))
-    assert calls_of(events) == [CALL_TODAY]
-
-
-async def test_a_model_that_says_nothing_even_when_reminded_has_said_nothing() -> None:
-    """It is asked once more, not for ever."""
-    events = await with_result(ScriptedEngine("", ""))
-    assert (text_of(events), end_of(events).reason) == ("", "stop")
-
-
 @pytest.mark.parametrize(
-    ("turns", "choice"),
-    [
-        ((BEGUN.replace("today", "convert"), Fills("convert")), AUTO),
-        (("Let me see. " + BEGUN, Fills("today")), AUTO),
-        ((Fills("today"),), NAMED),
-    ],
-    ids=["another call", "text before it", "forced"],
+    ("turns", "calls"),
+    [((BEGUN, Fills("today")), [CALL_TODAY]), (("",), [])],
+    ids=["again", "none"],
 )
-async def test_other_calls_behind_a_result_are_handed_on(
-    turns: tuple[str | Fills, ...], choice: ToolChoice
+async def test_a_reply_to_a_result_is_told_as_the_model_wrote_it(
+    turns: tuple[str | Fills, ...], calls: list[tuple[str, object]]
 ) -> None:
-    """What was told can't be taken back, and what a client forces is its own affair."""
+    """Also one that makes the same call, since a state may have changed, or that has no word."""
     engine = ScriptedEngine(*turns)
-    assert calls_of(await with_result(engine, choice))
-    assert "Now answer" not in "".join(engine.prompts)
+    reply = chatml_model(engine).reply(RESULT_AT_HAND, TOOLS, AUTO, Sampling())
+    events = [event async for event in reply]
+    assert (text_of(events), calls_of(events)) == ("", calls)
+    assert len(engine.prompts) == len(turns)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("choice", [AUTO, NONE, NAMED], ids=lambda choice: choice.mode)
+async def test_behind_results_a_format_may_ask_for_the_answer(
+    form: str, choice: ToolChoice
+) -> None:
+    """Where the model may answer or call, and in a format whose models would call again."""
+    engine = ScriptedEngine(Fills() if choice is NAMED else "Monday.")
+    reply = chatml_model(engine).reply(RESULT_AT_HAND, TOOLS, choice, Sampling(), tool_format=form)
+    assert [event async for event in reply]
+    asked = "</tool_response>\nNow answer my question.<" in engine.prompts[0]
+    assert asked == (form == "json_list" and choice is AUTO)
 
 
 # What goes wrong
@@ -473,6 +470,18 @@ async def test_an_engine_that_breaks_the_constraint_is_found_out(
     """A client relies on every call's being whole and offered."""
     with pytest.raises(EngineError, match="broke the constraint on"):
         await events_of(chatml_model(ScriptedEngine(text)), choice)
+
+
+async def test_what_left_before_the_constraint_was_broken_is_no_call() -> None:
+    """The rest of the text is not waited for."""
+    engine = ScriptedEngine(' {"amount": x,' + "1" * 1000)
+    choice = ToolChoice("required", ("convert",))
+    reply = chatml_model(engine).reply(USER, TOOLS, choice, Sampling())
+    told = [await anext(reply) for _ in range(2)]
+    assert [each.arguments for each in told if isinstance(each, ToolCallDelta)] == ["", "{"]
+    with pytest.raises(EngineError, match="broke the constraint on"):
+        await anext(reply)
+    assert engine.aborted == 1
 
 
 @pytest.mark.parametrize("error", [EngineError("It broke."), RequestError("Too long.")])

@@ -27,7 +27,14 @@ from function_calling.engines import LoadedModel
 from function_calling.engines.llamacpp import LlamaCpp
 from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, HERMES
-from function_calling.messages import Finished, Sampling, Tool, ToolCall, ToolChoice
+from function_calling.messages import (
+    Finished,
+    Sampling,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+)
 from function_calling.settings import Settings
 from function_calling.weights import SMOLLM2, fetch
 from openai_endpoints import openai_api_app
@@ -48,14 +55,20 @@ async def forced(
 async def forced_list(
     model: ChatModel, form: str, tools: list[Tool], choice: ToolChoice, sampling: Sampling
 ) -> list[ToolCall]:
-    """The calls that a reply is, with nothing beside them."""
+    """The calls that a reply is, with nothing beside them; their deltas, joined, are the same."""
     message = {"role": "user", "content": "Call a tool."}
     reply = model.reply([message], tools, choice, sampling, tool_format=form)
-    *calls, finished = [event async for event in reply]
+    *events, finished = [event async for event in reply]
     assert isinstance(finished, Finished)
     assert finished.reason == "tool_calls"
-    made = [call for call in calls if isinstance(call, ToolCall)]
-    assert made == calls
+    made = [event for event in events if isinstance(event, ToolCall)]
+    streamed: dict[tuple[str, str], str] = {}
+    for event in events:
+        assert isinstance(event, ToolCall | ToolCallDelta)
+        if isinstance(event, ToolCallDelta):
+            call = event.id, event.name
+            streamed[call] = streamed.get(call, "") + event.arguments
+    assert list(streamed.items()) == [((call.id, call.name), call.arguments) for call in made]
     assert {call.name for call in made} <= set(choice.names)
     return made
 

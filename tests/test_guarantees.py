@@ -55,6 +55,24 @@ def calls_of(choice: dict[str, Any]) -> list[tuple[str, str]]:
     return [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
 
 
+async def streamed_choices(form: str, **options: Any) -> list[dict[str, Any]]:
+    """The one choice of each chunk of a streamed reply in this format."""
+    events = await events_of({"messages": [USER], "tool_format": form, **options})
+    return [dict(event["choices"][0]) for event in events]
+
+
+def streamed_calls(choices: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The names and joined arguments of the calls in a stream, which opens one after the other."""
+    joined: dict[int, list[str]] = {}
+    for part in [it for each in choices for it in each["delta"].get("tool_calls", [])]:
+        opens = part["index"] == len(joined)
+        assert opens == ("id" in part) == ("name" in part["function"])
+        assert opens or part["index"] == len(joined) - 1
+        call = joined.setdefault(part["index"], [part["function"].get("name", ""), ""])
+        call[1] += part["function"]["arguments"]
+    return [(name, arguments) for name, arguments in joined.values()]
+
+
 def written(form: str, *calls: tuple[str, str]) -> str:
     """Calls as a model of this family writes them."""
     return FORMATS[form].calls(calls)
@@ -236,17 +254,40 @@ async def test_a_streams_calls_are_those_of_the_whole_reply(serve: Serve, form: 
     choice = await choice_of(form, tools=TOOLS)
     assert len(calls_of(choice)) == 2
     serve(*turns)
-    events = await events_of({"messages": [USER], "tool_format": form, "tools": TOOLS})
-    deltas = [event["choices"][0]["delta"] for event in events]
-    joined: dict[int, list[str]] = {}
-    for part in [each for delta in deltas for each in delta.get("tool_calls", [])]:
-        call = joined.setdefault(part["index"], ["", ""])
-        call[0] += part["function"].get("name", "")
-        call[1] += part["function"]["arguments"]
-    content = "".join(delta.get("content") or "" for delta in deltas)
+    streamed = await streamed_choices(form, tools=TOOLS)
+    content = "".join(each["delta"].get("content") or "" for each in streamed)
     assert content == choice["message"]["content"] == "Let me see."
-    assert [tuple(joined[index]) for index in sorted(joined)] == calls_of(choice)
-    assert events[-1]["choices"][0]["finish_reason"] == choice["finish_reason"] == "tool_calls"
+    assert streamed_calls(streamed) == calls_of(choice)
+    assert streamed[-1]["finish_reason"] == choice["finish_reason"] == "tool_calls"
+
+
+@each_format
+async def test_a_stream_that_is_cut_ends_with_the_arguments_so_far(serve: Serve, form: str) -> None:
+    """And with the reason; calls before are whole."""
+    engine = serve(Fills("weather", "news"))
+    await choice_of(form, **FORCED)
+    tokens = engine.said[0].rindex("Oslo") // 3 + 1
+    serve(Fills("weather", "news"))
+    *streamed, last = await streamed_choices(form, **FORCED, max_tokens=tokens)
+    whole, (name, half) = streamed_calls(streamed)
+    assert (whole, name) == (("weather", OSLO), "news")
+    assert OSLO.startswith(half)
+    assert half.startswith('{"city')
+    assert (last["delta"], last["finish_reason"]) == ({}, "length")
+
+
+@each_format
+async def test_a_stream_ends_with_the_error_where_the_engine_leaves_its_grammar(
+    serve: Serve, form: str
+) -> None:
+    """Behind what had left of the call."""
+    serve(FORMATS[form].arguments.write(OSLO).removesuffix("}") + " and so on")
+    *told, last = await events_of(
+        {"messages": [USER], "tool_format": form, "tools": TOOLS, "tool_choice": NEWS}
+    )
+    ((name, half),) = streamed_calls([event["choices"][0] for event in told])
+    assert (name, half.startswith('{"city')) == ("news", True)
+    assert "broke the constraint" in last["error"]["message"]
 
 
 @each_format
@@ -432,12 +473,14 @@ async def test_a_format_that_does_not_compile_is_refused_by_its_name(serve: Serv
 
 
 async def test_a_name_that_comes_again_is_told_once(serve: Serve) -> None:
-    """A grammar can't forbid it where the schema doesn't declare the name; the last value holds."""
-    serve('{"a": 1, "b": {"c": 1, "c": 2}, "a": 3.50}}\n</tool_call>', '{"a": 3.50}}\n</tool_call>')
+    """A grammar can't forbid a name that no schema declares; the first value holds."""
+    written = '{"a": 1e2, "b": {"c": 1, "\\u0063": [2]}, "a": {"a": 3}, "d": 3.50, "b": "}"}'
+    serve(written + "}\n</tool_call>", written + "}\n</tool_call>")
     tool = {"name": "f", "parameters": {"additionalProperties": {}}}
     options = {"tools": [tool], "tool_choice": "required", "parallel_tool_calls": False}
-    assert calls_of(await choice_of("hermes", **options)) == [("f", '{"a": 3.5, "b": {"c": 2}}')]
-    assert calls_of(await choice_of("hermes", **options)) == [("f", '{"a": 3.50}')]
+    once = '{"a": 1e2, "b": {"c": 1}, "d": 3.50}'
+    assert calls_of(await choice_of("hermes", **options)) == [("f", once)]
+    assert streamed_calls(await streamed_choices("hermes", **options)) == [("f", once)]
 
 
 async def test_a_schema_that_does_not_compile_does_no_harm_uncalled(serve: Serve) -> None:

@@ -58,13 +58,13 @@ async def test_the_raw_reply_has_no_tool_calls(serve: Serve) -> None:
 
 
 async def test_a_streamed_call_has_openais_chunks(serve: Serve) -> None:
-    """Role and name first, then the arguments."""
+    """Role and name first, then the arguments as they come."""
     serve(Fills())
     body = {"messages": [USER], "functions": FUNCTIONS, "function_call": NAMED}
     opening = {"name": "convert", "arguments": ""}
     assert without_head(await events_of(body)) == [
         chunk({"role": "assistant", "content": None, "function_call": opening, "refusal": None}),
-        chunk({"function_call": {"arguments": '{"amount": 42}'}}),
+        *(chunk({"function_call": {"arguments": each}}) for each in ("{", '"amount": ', "42}")),
         chunk({}, "function_call"),
     ]
 
@@ -82,7 +82,8 @@ async def test_text_and_a_call_may_stand_in_one_reply(serve: Serve) -> None:
     assert "".join(delta.get("content") or "" for delta in deltas) == "One moment."
     assert [delta["function_call"] for delta in deltas if "function_call" in delta] == [
         {"name": "today", "arguments": ""},
-        {"arguments": "{}"},
+        {"arguments": "{"},
+        {"arguments": "}"},
     ]
 
 

@@ -165,11 +165,8 @@ class Bench:
             RequestError: `/v1` would refuse the request.
         """
         _, played = self.play("")
-        (prompt, sampling), *reminders = played.given
+        prompt, sampling = played.given[0]
         yield f"prompt: {self._form.name}, {len(prompt)} characters", prompt
-        for again, _ in reminders:
-            told = f"prompt if it says nothing or repeats a call: {len(again)} characters"
-            yield told, again
         if sampling.constraint:
             what = "a call" if self._choice.mode == "required" else "the content, or a call"
             yield f"constraint behind the prompt: {what}", grammar(sampling.constraint)

@@ -25,7 +25,7 @@ from function_calling.formats import Format, find_format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool
+from function_calling.messages import Message, Tool, ToolCall
 from function_calling.schemas import enforceable
 
 _ANY_TEXT = "\ue000"
@@ -117,7 +117,8 @@ def _check_call(
     if isinstance(recorded, dict):
         reader = CallList(form, (name,), (name,), schemas, most=1)
         behind = written.removeprefix(form.calls_open + form.call_head((name,)))
-        read = [json.loads(each) for _, each in (*reader.feed(behind), *reader.finish())]
+        calls = (each for each in reader.feed(behind) if isinstance(each, ToolCall))
+        read = [json.loads(call.arguments) for call in calls]
     if json.dumps(read) != json.dumps([recorded]):
         raise RequestError(
             f"{place}.arguments={shown(arguments)}: wanted an object as JSON that {form.name} can "

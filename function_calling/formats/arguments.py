@@ -1,23 +1,27 @@
 """How a call's arguments are spelled: as an object of JSON, as keywords, or in tags.
 
 A spelling writes arguments into a history, and says which literals and slots they are, so that an
-engine can be held to a schema in it; what the engine then wrote, it reads.
+engine can be held to a schema in it; what the engine then writes, it reads as JSON.
 """
 
 import ast
 import json
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from function_calling.errors import SCHEMA_REFUSED, RequestError
+from function_calling.formats.growing_text import (
+    GrowingText,
+    Reader,
+    json_value,
+    literal,
+    one_of,
+    text_until,
+)
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
 
 Schema: TypeAlias = Mapping[str, Any]
-
-_SPACE = re.compile(r"\s*")
-_JSON = json.JSONDecoder()
 
 
 class Spelling(Protocol):
@@ -38,16 +42,11 @@ class Spelling(Protocol):
         """
         ...
 
-    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
-        """The arguments, as JSON, that stand at `start`, and where they end.
-
-        Args:
-            text: It was written by way of `slots(schema)`, and may not be whole yet.
-            start: Where the arguments begin.
-            schema: The same.
+    def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
+        """The arguments as an object of JSON, taken from a text that `slots(schema)` led to.
 
         Raises:
-            ValueError: They are not whole, or no such arguments.
+            ValueError: The text is not of such arguments.
         """
         ...
 
@@ -63,13 +62,9 @@ class JsonArguments:
         """See `Spelling.write`."""
         return arguments
 
-    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
-        """See `Spelling.read_slots`."""
-        start = _past_space(text, start)
-        arguments, end = _first_json(text, start)
-        if not isinstance(arguments, dict):
-            raise ValueError("arguments are an object")
-        return text[start:end], end
+    def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
+        """See `Spelling.read`."""
+        yield from json_value(text)
 
 
 _COMMA = ", "
@@ -89,17 +84,17 @@ class KeywordArguments:
             return arguments
         return _COMMA.join(f"{name}={_to_json(value)}" for name, value in values.items())
 
-    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
-        """See `Spelling.read_slots`."""
-        values: dict[str, Any] = {}
+    def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
+        """See `Spelling.read`."""
         spelled = {name: f"{name}=" for name in _declared(schema)}
-        end = start
-        while found := name_at(text, start, spelled):
-            values[found[0]], end = _first_json(text, found[1])
-            if not text.startswith(_COMMA, end):
-                break
-            start = end + len(_COMMA)
-        return _to_json(values), end
+        before = ""
+        yield "{"
+        while (name := (yield from one_of(text, spelled))) is not None:
+            yield f"{before}{_to_json(name)}: "
+            yield from json_value(text)
+            before = _COMMA
+            spelled = {it: f"{before}{it}=" for it in spelled if it != name}
+        yield "}"
 
 
 _Slots: TypeAlias = list[tuple[str, JsonSlot]]
@@ -164,22 +159,21 @@ class TaggedArguments:
             for name, it in values.items()
         )
 
-    def read_slots(self, text: str, start: int, schema: Schema) -> tuple[str, int]:
-        """See `Spelling.read_slots`."""
-        values: dict[str, Any] = {}
-        texts = _texts(schema)
+    def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
+        """See `Spelling.read`."""
+        texts, before = _texts(schema), ""
         spelled = {name: _tag_open(name) for name in _declared(schema)}
-        while found := name_at(text, start, spelled):
-            name, start = found
+        yield "{"
+        while (name := (yield from one_of(text, spelled))) is not None:
+            yield f"{before}{_to_json(name)}: "
             if name in texts:
-                end = text.index(_TAG_CLOSE, start + texts[name].get("minLength", 0))
-                values[name] = text[start:end]
+                yield from text_until(text, _TAG_CLOSE, texts[name].get("minLength", 0))
             else:
-                values[name], end = _first_json(text, start)
-            if not text.startswith(_TAG_CLOSE, end):
-                raise ValueError("half a parameter")
-            start = end + len(_TAG_CLOSE)
-        return _to_json(values), start
+                yield from json_value(text)
+                yield from literal(text, _TAG_CLOSE)
+            del spelled[name]
+            before = _COMMA
+        yield "}"
 
 
 def _texts(schema: Schema) -> dict[str, Schema]:
@@ -271,24 +265,6 @@ def _declared(schema: Schema) -> dict[str, list[Schema]]:
     return found
 
 
-def name_at(text: str, start: int, spelled: Mapping[str, str]) -> tuple[str, int] | None:
-    """The name whose spelling stands at `start`, and where that ends; the longest, of several.
-
-    None where there is none.
-
-    Raises:
-        ValueError: The text ends within what may become a name.
-    """
-    rest = text[start:]
-    if any(len(rest) < len(each) and each.startswith(rest) for each in spelled.values()):
-        raise ValueError(f"half a name: {rest!r}")
-    found = [name for name, spelling in spelled.items() if text.startswith(spelling, start)]
-    if not found:
-        return None
-    name = max(found, key=len)
-    return name, start + len(spelled[name])
-
-
 def _properties(branch: Schema) -> dict[str, Schema]:
     """Those that are declared, and those that are only required."""
     other = branch.get("additionalProperties")
@@ -337,35 +313,3 @@ def _value(text: str) -> Any:
 def _to_json(value: Any) -> str:
     """The value as JSON, with its characters as they are."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def _first_json(text: str, start: int) -> tuple[Any, int]:
-    """The JSON that begins at `start`, or behind white space there, and where it ends.
-
-    Raises:
-        ValueError: No JSON begins here, or it is nested too deeply.
-    """
-    try:
-        return _JSON.raw_decode(text, _past_space(text, start))
-    except RecursionError:
-        raise ValueError(f"nested too deeply: {text[start : start + 80]!r}") from None
-
-
-def each_name_once(text: str) -> str:
-    """The JSON with each name of an object once, with its last value.
-
-    A grammar can't forbid a name that it doesn't know to come again.
-    """
-    repeated = False
-
-    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal repeated
-        repeated |= len(dict(pairs)) < len(pairs)
-        return dict(pairs)
-
-    value = json.loads(text, object_pairs_hook=members)
-    return _to_json(value) if repeated else text
-
-
-def _past_space(text: str, start: int) -> int:
-    return _SPACE.match(text, start).end()  # type: ignore[union-attr]

@@ -5,16 +5,35 @@ between the next opening and the end. Behind a call that somebody else has close
 takes the list for ended, because it writes `}},` and `}}]` as one token each.
 """
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
-from function_calling.formats.arguments import Schema, name_at
+from function_calling.formats.arguments import Schema
 from function_calling.formats.format import Format
-from function_calling.messages import Alternative, JsonSlot, OneOf, Part, Repeat
+from function_calling.formats.growing_text import (
+    GrowingText,
+    SilentReader,
+    literal,
+    matched,
+    one_of,
+)
+from function_calling.messages import (
+    Alternative,
+    JsonSlot,
+    OneOf,
+    Part,
+    Repeat,
+    ToolCall,
+    ToolCallDelta,
+)
 
 _INDEX = "{index}"
-_OVER = "\0"
-"""Stands behind a text that is over; no name and no literal holds it."""
+_NUMBER = re.compile(r" ?\d*")
+_Events: TypeAlias = Generator[ToolCallDelta | ToolCall | None, None, None]
+"""What is read, and None where more text is needed."""
 
 
 class CallList:
@@ -29,6 +48,7 @@ class CallList:
 
     Attributes:
         count: Calls read so far.
+        broken: Whether the text is no such list, however it may go on.
     """
 
     def __init__(
@@ -44,11 +64,13 @@ class CallList:
         self._names = tuple(names)
         self._schemas = schemas
         self._most = most
-        self._between = form.call_separator + form.call_head(self._names, _INDEX)
-        pattern = re.escape(self._between).replace(re.escape(_INDEX), r" ?\d+")
-        self._parts = re.compile(pattern)
-        self._held = ""
+        between = form.call_separator + form.call_head(self._names, _INDEX)
+        self._before, self._index, self._behind = between.partition(_INDEX)
+        self._text = GrowingText()
+        self._reading = self._calls()
+        self._begun = True
         self.count = 0
+        self.broken = False
 
     def constraint(self) -> tuple[Alternative, ...]:
         """The whole list, literals and slots, as one thing to generate.
@@ -69,9 +91,8 @@ class CallList:
 
     def _parting(self) -> Alternative:
         """What stands between the arguments of one call and those of the next."""
-        before, index, behind = self._between.partition(_INDEX)
         number = JsonSlot({"type": "integer", "minimum": 1, "maximum": self._most - 1})
-        return (before, number, behind) if index else (before,)
+        return (self._before, number, self._behind) if self._index else (self._before,)
 
     def _end(self) -> Iterator[Part]:
         if self._form.calls_close:
@@ -79,43 +100,66 @@ class CallList:
         if self._form.calls_end:
             yield OneOf(((), (self._form.calls_end,)))
 
-    def feed(self, text: str) -> Iterator[tuple[str, str]]:
-        """Name and arguments, as JSON, of each call that `text` completes."""
-        self._held += text
+    def feed(self, text: str) -> Iterator[ToolCallDelta | ToolCall]:
+        """What `text` settles: openings of calls, more of their arguments, whole calls."""
+        self._text.feed(text)
+        try:
+            for event in self._reading:
+                if event is None:
+                    return
+                yield event
+        except (ValueError, RecursionError):
+            self.broken = True
+
+    def _calls(self) -> _Events:
+        names = self._first
         while not self.full:
-            try:
-                name, arguments, end = self._next()
-            except ValueError:
+            if self.count and not (yield from self._parted()):
                 return
-            self._held = self._held[end:]
-            self.count += 1
-            yield name, arguments
+            name = yield from self._name(names)
+            yield from self._call(name)
+            names = self._names
 
-    def _next(self) -> tuple[str, str, int]:
-        names, start = self._first, 0
-        if self.count:
-            parted = self._parts.match(self._held)
-            if parted is None:
-                raise ValueError("no other call")
-            names, start = self._names, parted.end()
-        name = names[0]
-        if len(names) > 1:
-            found = name_at(self._held, start, self._spelled(names))
-            if found is None:
-                raise ValueError("no name")
-            name, start = found
-        schema = self._schemas[name]
-        arguments, end = self._form.arguments.read_slots(self._held, start, schema)
-        if not self._held.startswith(self._form.call_close, end):
-            raise ValueError("the call is not closed")
-        return name, arguments, end + len(self._form.call_close)
+    def _parted(self) -> SilentReader[bool]:
+        """Take what stands before another call; False if there is none."""
+        if (yield from one_of(self._text, {"": self._before})) is None:
+            return False
+        self._begun = True
+        if self._index:
+            yield from matched(self._text, _NUMBER)
+            yield from literal(self._text, self._behind)
+        return True
 
-    def _spelled(self, names: Sequence[str]) -> dict[str, str]:
-        return {name: name + self._form.before_arguments for name in names}
+    def _name(self, names: Sequence[str]) -> SilentReader[str]:
+        while not self._text.rest:  # whatever refuses to write does so before a call is opened
+            yield None
+        if len(names) == 1:
+            return names[0]
+        spelled = {name: name + self._form.before_arguments for name in names}
+        name = yield from one_of(self._text, spelled)
+        if name is None:
+            raise ValueError("no name")
+        return name
 
-    def finish(self) -> Iterator[tuple[str, str]]:
-        """The calls that are complete because the text is over."""
-        return self.feed(_OVER)
+    def _call(self, name: str) -> _Events:
+        identity = f"call_{secrets.token_hex(12)}"
+        yield ToolCallDelta(identity, name, "")
+        arguments = settled = ""
+        for part in self._form.arguments.read(self._text, self._schemas[name]):
+            settled += part or ""
+            if part is None:
+                if settled:
+                    yield ToolCallDelta(identity, name, settled)
+                arguments, settled = arguments + settled, ""
+                yield None
+        arguments += settled
+        if not isinstance(json.loads(arguments), dict):
+            raise ValueError("arguments are an object")
+        yield ToolCallDelta(identity, name, settled)
+        yield from literal(self._text, self._form.call_close)
+        self.count += 1
+        self._begun = False
+        yield ToolCall(identity, name, arguments)
 
     @property
     def full(self) -> bool:
@@ -124,6 +168,6 @@ class CallList:
 
     @property
     def complete(self) -> bool:
-        """Whether the list was ended, once `finish` has been read."""
+        """Whether the list may end here."""
         ends = {self._form.calls_close, self._form.calls_close + self._form.calls_end}
-        return self.count > 0 and self._held.removesuffix(_OVER) in ends
+        return not self._begun and self._text.rest in ends

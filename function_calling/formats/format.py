@@ -42,8 +42,7 @@ class Format:
         steps: Whether text and calls follow the scheme of thought, action and observation.
         result: How a tool's result is written; `{content}` stands for it.
         result_role: The role whose turn carries results; the assistant's own goes on behind them.
-        after_results: What is said behind results to a model that calls again for what they tell.
-        reminds_always: Whether that is said behind all results, not only to such a model.
+        after_results: What is said behind the last results where the model may answer or call.
         calls_apart: Whether a turn holds one call, so that several become a turn each.
         short_ids: Whether the template takes calls' ids of nine letters and digits alone.
         special_tokens: The texts of the model's special tokens that calls are written with.
@@ -73,7 +72,6 @@ class Format:
     result: str = "{content}"
     result_role: str
     after_results: str = ""
-    reminds_always: bool = False
     calls_apart: bool = False
     short_ids: bool = False
     special_tokens: tuple[str, ...] = ()

@@ -42,6 +42,5 @@ HERMES = Format(
     call_starts=(r"<tool_call>", BARE_CALL),
     result="<tool_response>\n{content}\n</tool_response>",
     result_role="user",
-    after_results="\nNow answer my question.",
     special_tokens=("<tool_call>", "</tool_call>"),
 )

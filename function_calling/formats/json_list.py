@@ -35,5 +35,5 @@ JSON_LIST = replace(
     call_close="}",
     call_separator=", ",
     calls_close="]",
-    reminds_always=True,
+    after_results="\nNow answer my question.",
 )

@@ -152,19 +152,6 @@ def test_only_calls_that_may_be_made_have_grammars(
         assert '"name": "today"' in prompt_in(told, form)
 
 
-def test_behind_results_the_reminder_is_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where a call that is shown was answered already."""
-    assert rendered({**TOOLS, "messages": RESULT}, monkeypatch, "--format", "hermes") == 0
-    headings = [re.split(r"[:,]", each)[0] for each in sections(capsys.readouterr().out)]
-    assert headings == [
-        "prompt",
-        "prompt if it says nothing or repeats a call",
-        "constraint once a call begins",
-    ]
-
-
 def test_keywords_that_are_not_enforced_are_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
