@@ -30,10 +30,7 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
-from function_calling.schema_bounds import Schema
-from function_calling.schema_budget import Budget
-from function_calling.schema_keywords import refused
-from function_calling.schemas import enforceable, enforceable_value
+from function_calling.schema import Budget, Schema, enforceable, enforceable_value, refused
 from function_calling.settings import Settings
 from function_calling.turn import Turn
 

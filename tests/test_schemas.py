@@ -14,13 +14,13 @@ from walking_engine import walk
 from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
 from function_calling.messages import JsonSlot
-from function_calling.schema_bounds import (
+from function_calling.schema import Schema, enforceable
+from function_calling.schema.bounds import (
     LARGEST_NUMBER,
     MOST_ITEMS,
     MOST_PROPERTIES,
     SMALLEST_STEP,
 )
-from function_calling.schemas import Schema, enforceable
 
 LONGEST = 100
 ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}

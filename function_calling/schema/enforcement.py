@@ -10,27 +10,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from function_calling.engines.grammar import pattern_compiles
-from function_calling.schema_bounds import (
+from function_calling.schema.bounds import (
     MOST_ITEMS,
     SCALARS,
-    Schema,
     any_object,
     anything,
+    bound_count,
     bound_number,
+    close,
+    only_objects,
 )
-from function_calling.schema_budget import Budget
-from function_calling.schema_choices import exclusive, properties, required
-from function_calling.schema_intersection import intersection
-from function_calling.schema_keywords import (
+from function_calling.schema.choices import exclusive, properties, required
+from function_calling.schema.intersection import intersection
+from function_calling.schema.keywords import (
     ANNOTATIONS,
     DEFINITIONS,
     KEPT,
     KEPT_FORMATS,
     TYPES,
+    Budget,
+    Schema,
     shaped,
 )
-from function_calling.schema_objects import bound_count, close, only_objects
-from function_calling.schema_references import References, local
+from function_calling.schema.references import References, local
 
 CHARACTERS_OF_A_SCHEMA = 20
 """To look at so many characters of a pattern takes about as long as to rewrite a schema."""

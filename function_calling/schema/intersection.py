@@ -13,9 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from function_calling.schema_bounds import Schema
-from function_calling.schema_budget import Budget
-from function_calling.schema_keywords import shaped
+from function_calling.schema.keywords import Budget, Schema, shaped
 
 _GREATEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _LEAST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")

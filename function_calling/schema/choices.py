@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
 from typing import Any
 
-from function_calling.schema_keywords import ANNOTATIONS, DEFINITIONS
-from function_calling.schema_references import local
+from function_calling.schema.keywords import ANNOTATIONS, DEFINITIONS
+from function_calling.schema.references import local
 
 MOST_COMPARISONS = 20_000
 """Of schemas, values and names; beyond these, branches count as if they excluded nothing."""
