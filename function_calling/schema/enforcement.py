@@ -20,7 +20,7 @@ from function_calling.schema.bounds import (
     close,
     only_objects,
 )
-from function_calling.schema.choices import exclusive, properties, required
+from function_calling.schema.disjoint import disjoint
 from function_calling.schema.intersection import intersection
 from function_calling.schema.keywords import (
     ANNOTATIONS,
@@ -151,13 +151,16 @@ class _Rewriter:
             if each is not False
         ]
         branches = [self.schema(each, place) for each in whole]
-        if key == "oneOf" and not exclusive(whole, lambda ref: self._references.target(ref, place)):
+        if key == "oneOf" and not self._disjoint(whole, place):
             self._ignore(place, key)
         result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
         for name in DEFINITIONS:
             if name in schema:
                 self._keyword(result, name, shaped(name, schema[name], place), place)
         return result
+
+    def _disjoint(self, branches: list[Any], place: str) -> bool:
+        return disjoint(branches, lambda ref: self._references.target(ref, place), self._budget)
 
     def _tagged(self, beside: Schema, branch: Any, discriminator: Any, place: str) -> Schema:
         """What stands beside a branch, with the property that tells it from the others required.
@@ -168,7 +171,7 @@ class _Rewriter:
         declared = self._resolved(branch, place)
         if not isinstance(name, str) or not isinstance(declared, Mapping):
             return beside
-        if name in required(declared) or name not in properties(declared):
+        if name not in shaped("properties", declared.get("properties", {}), place):
             return beside
         return intersection(beside, {"required": [name]}, place, self._budget)[0]
 

@@ -171,9 +171,18 @@ def _count(value: Any) -> int:
 
 def _written(value: Any) -> str:
     """The value as JSON: `true` is no number, and 1.0 is 1."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return list(map(_plain, value))
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+    return value
 
 
 _MERGES = (

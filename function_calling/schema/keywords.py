@@ -103,10 +103,18 @@ def refused(reason: str) -> RequestError:
 
 
 class Budget:
-    """What a schema, or all those of a request, have come to so far."""
+    """What a schema, or all those of a request, may come to.
 
-    def __init__(self) -> None:
-        self._schemas = 0
+    Args:
+        most: Schemas in all.
+
+    Attributes:
+        spent: Schemas so far.
+    """
+
+    def __init__(self, most: int = MOST_SCHEMAS) -> None:
+        self._most = most
+        self.spent = 0
         self._level = 0
 
     def spend(self, schemas: int) -> None:
@@ -115,10 +123,10 @@ class Budget:
         Raises:
             RequestError: There are too many.
         """
-        self._schemas += schemas
-        if self._schemas > MOST_SCHEMAS:
+        self.spent += schemas
+        if self.spent > self._most:
             raise refused(
-                f"they are too large or branch too often: they come to over {MOST_SCHEMAS} schemas"
+                f"they are too large or branch too often: they come to over {self._most} schemas"
             )
 
     @contextmanager
