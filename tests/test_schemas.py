@@ -23,6 +23,7 @@ from function_calling.schema.bounds import (
 )
 
 LONGEST = 100
+NONE = {"type": "null"}
 ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
 SCALAR = {
     "type": ["string", "number", "boolean", "null"],
@@ -208,7 +209,12 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
         ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "x: pattern"),
         ({"type": "string", "format": "date", "allOf": [{"format": "time"}]}, "x: format"),
         ({"$ref": "https://example.com/schema.json"}, "x: $ref"),
-        ({"properties": {"y": {"type": "null"}}, "minProperties": 1}, "x: minProperties"),
+        ({"properties": {"y": NONE}, "minProperties": 2}, "x: minProperties"),
+        ({"properties": {"y": NONE, "z": NONE}, "maxProperties": 1}, "x: maxProperties"),
+        (
+            {"properties": {"y": NONE}, "patternProperties": {"^z": NONE}, "minProperties": 1},
+            "x: minProperties",
+        ),
         ({"type": "integer", "minimum": 1, "exclusiveMinimum": True}, "x: exclusiveMinimum"),
     ],
     ids=str,
@@ -230,6 +236,14 @@ def test_a_count_of_names_that_may_come_twice_is_bounded_and_named() -> None:
         "minProperties": 40,
         "maxProperties": 40,
     }
+
+
+def test_a_count_that_any_value_has_is_no_constraint() -> None:
+    """Of declared properties there can't be more, nor fewer than the required ones."""
+    closed = {"type": "object", "properties": {"a": NONE, "b": NONE}, "additionalProperties": False}
+    assert enforced({**closed, "maxProperties": 2}) == closed
+    counted = {**closed, "required": ["a"], "minProperties": 1}
+    assert enforced(counted) == {**closed, "required": ["a"]}
 
 
 def test_declared_properties_may_stand_beside_others() -> None:
@@ -321,7 +335,7 @@ def test_a_single_allof_is_taken_in() -> None:
 
 
 REQUIRES_A = {"properties": {"a": {"type": "integer"}}, "required": ["a"]}
-FEW, NONE = {"minimum": 0, "maximum": 9}, {"type": "null"}
+FEW = {"minimum": 0, "maximum": 9}
 SHORT = {"type": "string", "maxLength": 2}
 
 

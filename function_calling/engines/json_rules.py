@@ -8,8 +8,9 @@ such a number is a minus sign and its opposite:
     json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
     json2: %json {"type": "number", "minimum": 0, "maximum": 9, "multipleOf": 0.5}
 
-Also, it counts the items of an array in a way that breaks with many. What such a number or array
-stands in becomes rules with it; all else is left to `%json`.
+Also, it counts the items of an array in a way that breaks with many, and no properties where some
+are optional and others may come. What such a value stands in becomes rules with it; all else is
+left to `%json`.
 """
 
 import json
@@ -123,9 +124,10 @@ class _Values:
         other = ""
         if more is not False and self._possible(more):
             other = f"{self._name(declared)} {_COLON} {self.value(more)}"
-        if most < 0 or (least > 0 and not other):
+        one = least > 0 and any(not needed for _, needed in members)
+        if most < 0 or (least > 0 and not other and not one):
             return self._json(schema)  # which refuses what can't be
-        return self._listed("{", members, (other, least, most), "}")
+        return self._listed("{", members, (other, least, most), "}", one=one)
 
     def _name(self, declared: Iterable[str]) -> str:
         """The rule of a name that is not declared."""
@@ -153,21 +155,30 @@ class _Values:
         return self._rules.rule("list", f": {_literal('[')} {behind} {_literal(']')}")
 
     def _listed(
-        self, opening: str, members: list[tuple[str, bool]], others: tuple[str, int, int], end: str
+        self,
+        opening: str,
+        members: list[tuple[str, bool]],
+        others: tuple[str, int, int],
+        end: str,
+        *,
+        one: bool = False,
     ) -> str:
-        """Members, each with whether it must be there, and between two numbers of others."""
+        """Members, each with whether it must be there, and between two numbers of others.
+
+        With `one`, the least number of others may be met by a member instead.
+        """
         other, least, most = others
         least, most = max(least, 0), max(most, 0) if other else 0
-        begun = behind = '""'
+        begun, behind = "" if one else '""', '""'
         if most:
             again = f"{_COMMA} {other}"
-            behind = _times(again, least, most)
+            behind = _times(again, 0 if one else least, most)
             begun = f"{other} {_times(again, max(least - 1, 0), most - 1)}"
             begun = begun if least else f"({begun})?"
         for member, needed in reversed(members):
             follows = self._rules.rule("behind", f": {behind}")
-            rest = self._rules.rule("begun", f": {begun}")
-            begun = f"{member} {follows}" + ("" if needed else f" | {rest}")
+            rest = begun and self._rules.rule("begun", f": {begun}")
+            begun = f"{member} {follows}" + ("" if needed or not rest else f" | {rest}")
             behind = f"{_COMMA} {member} {follows}"
             behind = behind if needed else f"({_COMMA} {member})? {follows}"
         rest = self._rules.rule("begun", f": {begun}")
@@ -201,7 +212,9 @@ def _all(schema: Any) -> Iterator[Schema]:
 
 def _beyond(schema: Schema) -> bool:
     """Whether LLGuidance's own grammar would hold a value to something else, or break."""
-    return below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
+    optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
+    counted = optional and "minProperties" in schema and schema["additionalProperties"] is not False
+    return bool(counted) or below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
 
 
 def _kinds(schema: Schema) -> list[str]:

@@ -108,16 +108,23 @@ def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Sche
 def bound_count(result: Schema) -> list[str]:
     """Bound the number of properties; the keywords to which a value may not be held.
 
-    Engines can count them only where none is optional, and count a name twice that comes twice.
+    Where some are optional, engines can hold a value to one property at least, and count no
+    further. They count a name twice that comes twice.
     """
-    required = result.get("required", ())
-    if result.get("properties", {}).keys() - set(required):
-        counts = ("minProperties", "maxProperties")
-        return [key for key in counts if result.pop(key, None) is not None]
-    least = result.get("minProperties", 0)
-    if result["additionalProperties"] is not False:
-        result.setdefault("maxProperties", max(MOST_PROPERTIES, least))
-    return ["minProperties"] if least > 1 + len(required) else []
+    required, declared = set(result.get("required", ())), result.get("properties", {})
+    least, most = result.get("minProperties", 0), result.get("maxProperties", 0)
+    closed, patterns = result["additionalProperties"] is False, "patternProperties" in result
+    if least <= len(required):
+        result.pop("minProperties", None)
+    if closed and not patterns and most >= len(declared):
+        result.pop("maxProperties", None)
+    if declared.keys() <= required:
+        if not closed:
+            result.setdefault("maxProperties", max(MOST_PROPERTIES, least))
+        return ["minProperties"] if least > 1 + len(required) else []
+    counted = {"minProperties"} if least == 1 and not patterns else set()
+    counts = ("minProperties", "maxProperties")
+    return [key for key in counts if key not in counted and result.pop(key, None) is not None]
 
 
 def only_objects(result: Schema) -> Schema:

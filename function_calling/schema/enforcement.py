@@ -182,18 +182,20 @@ class _Rewriter:
             return self._references.target(schema["$ref"], place)
         return schema
 
-    def _both(self, beside: Schema, branch: Any, place: str) -> Schema:
+    def _both(self, beside: Any, branch: Any, place: str) -> Schema:
         """What both allow; of two keywords that can't be held to both, the first holds."""
-        if branch is False:
-            return {"enum": []}
         alone = not beside.keys() - ANNOTATIONS
-        branch = branch if alone else self._resolved(branch, place)
-        if not isinstance(branch, Mapping):
-            return beside
-        branch = _without(branch, *DEFINITIONS)
+        if not alone:
+            beside, branch = (self._resolved(each, place) for each in (beside, branch))
+        if beside is False or branch is False:
+            return {"enum": []}
+        one, other = (
+            _without(each, *DEFINITIONS) if isinstance(each, Mapping) else {}
+            for each in (beside, branch)
+        )
         if alone:
-            return {**beside, **branch}
-        result, lost = intersection(beside, branch, place, self._budget)
+            return {**one, **other}
+        result, lost = intersection(one, other, place, self._budget)
         for key in lost:
             self._ignore(place, key)
         return result
