@@ -60,7 +60,7 @@ class ChatModel:
         # As many characters as the context has tokens: about a quarter of it.
         self._longest_string = model.context_length
         self._longest_prompt = model.context_length * CHARACTERS_OF_A_TOKEN
-        self._lacking = model.unenforced
+        self._unenforced = model.unenforced
 
     def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
         """The keywords that can't be enforced, each by its place ("weather: unit: not").
@@ -85,10 +85,10 @@ class ChatModel:
         return schema
 
     def _enforceable(self, tool: Tool, budget: Budget | None) -> tuple[Schema, list[str]]:
-        return enforceable(tool.parameters, self._longest_string, budget, self._lacking)
+        return enforceable(tool.parameters, self._longest_string, budget, self._unenforced)
 
     def _enforceable_content(self, content: ContentFormat) -> tuple[Schema, list[str]]:
-        return enforceable_value(content.schema, self._longest_string, self._lacking)
+        return enforceable_value(content.schema, self._longest_string, self._unenforced)
 
     def _content_schema(self, content: ContentFormat) -> Schema:
         with naming("response_format", "response_format"):

@@ -145,6 +145,11 @@ VALUES = ['"a"', '""', "0", "-1", "2.5", "-2.5", "true", "false", "null", '[1, "
         ({"type": "integer", "minimum": -30, "maximum": -20}, ["-30"], ["-31", "-19", "20"]),
         ({"prefixItems": [{"type": "string"}, TEN], "minItems": 2}, ['["a", -10]'], ['["a"]']),
         ({"prefixItems": [{"const": 1}, {"const": 2}]}, ["[]", "[1]", "[1, 2]"], ["[2]"]),
+        (
+            {"type": ["string", "integer"], "enum": ["a", 1, 1.5, None]},
+            ['"a"', "1"],
+            ["null", "1.5"],
+        ),
         ({"enum": list(map(json.loads, VALUES))}, VALUES, ["1", '"b"']),
         *(({"const": json.loads(value)}, [value], ['"b"']) for value in VALUES),
     ],

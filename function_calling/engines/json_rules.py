@@ -72,8 +72,7 @@ class _Values:
         if "$ref" in schema:
             return self._definition(schema["$ref"])
         if "anyOf" in schema:
-            possible = [each for each in schema["anyOf"] if self._possible(each)]
-            return self._any(map(self.value, possible or schema["anyOf"]))
+            return self._any(map(self.value, schema["anyOf"]))
         match _kinds(schema):
             case ["object"] if "patternProperties" not in schema:
                 return self._object(schema)
@@ -119,10 +118,10 @@ class _Values:
         members = [
             (f"{_literal(_literal(name))} {_COLON} {self.value(each)}", name in required)
             for name, each in declared.items()
-            if name in required or self._possible(each)
+            if name in required or possible(each)
         ]
         other = ""
-        if more is not False and self._possible(more):
+        if more is not False and possible(more):
             other = f"{self._name(declared)} {_COLON} {self.value(more)}"
         one = least > 0 and any(not needed for _, needed in members)
         if most < 0 or (least > 0 and not other and not one):
@@ -138,9 +137,9 @@ class _Values:
         """Items with a place of their own, each only behind those before it, then others."""
         least, most = schema.get("minItems", 0), schema["maxItems"]
         places = schema.get("prefixItems", [])[:most]
-        first = list(takewhile(self._possible, places))
+        first = list(takewhile(possible, places))
         items, other = schema.get("items", False), ""
-        if first == places and items is not False and self._possible(items):
+        if first == places and items is not False and possible(items):
             other = self.value(items)
         if least > len(first) and not other:
             return self._json(schema)  # which refuses what can't be
@@ -184,15 +183,16 @@ class _Values:
         rest = self._rules.rule("begun", f": {begun}")
         return self._rules.rule("list", f": {_literal(opening)} {rest} {_literal(end)}")
 
-    def _possible(self, schema: Schema) -> bool:
-        """Whether any value obeys the schema, as far as is seen without following references."""
-        if "anyOf" in schema:
-            return any(map(self._possible, schema["anyOf"]))
-        if schema.get("type") == "object":
-            declared = schema.get("properties", {})
-            required = (declared[name] for name in schema.get("required", ()) if name in declared)
-            return all(map(self._possible, required))
-        return bool(schema.get("enum", True))
+
+def possible(schema: Schema) -> bool:
+    """Whether any value obeys the schema, as far as is seen without following references."""
+    if "anyOf" in schema:
+        return any(map(possible, schema["anyOf"]))
+    if schema.get("type") == "object":
+        declared = schema.get("properties", {})
+        required = (declared[name] for name in schema.get("required", ()) if name in declared)
+        return all(map(possible, required))
+    return bool(schema.get("enum", True))
 
 
 def _all(schema: Any) -> Iterator[Schema]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from function_calling.schema.keywords import Schema, refused
+from function_calling.schema.keywords import Schema, kind_of, refused
 
 LARGEST_NUMBER = 10**15
 FARTHEST_NUMBER = 10**18
@@ -125,6 +125,19 @@ def bound_count(result: Schema) -> list[str]:
     counted = {"minProperties"} if least == 1 and not patterns else set()
     counts = ("minProperties", "maxProperties")
     return [key for key in counts if key not in counted and result.pop(key, None) is not None]
+
+
+def of_type(values: list[Any], kinds: str | list[str]) -> list[Any]:
+    """The values that are of the types: where both are told, engines may look at one alone."""
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    whole = "integer" in kinds and "number" not in kinds
+    numbers = {"number"} if "integer" in kinds else set()
+    return [
+        value
+        for value in values
+        if (kind := kind_of(value)) in {*kinds, *numbers}
+        and not (whole and kind == "number" and value != int(value))
+    ]
 
 
 def only_objects(result: Schema) -> Schema:

@@ -14,7 +14,7 @@ from typing import Any
 
 from function_calling.errors import RequestError
 from function_calling.schema.intersection import intersection
-from function_calling.schema.keywords import ANNOTATIONS, Budget, Schema, shaped
+from function_calling.schema.keywords import ANNOTATIONS, Budget, Schema, kind_of, shaped
 from function_calling.schema.references import local
 
 MOST_COMPARISONS = 50_000
@@ -97,7 +97,7 @@ class _Search:
         kinds = {"number" if kind == "integer" else kind for kind in kinds}
         if "const" in told or "enum" in told:
             values = [told["const"]] if "const" in told else told["enum"]
-            return not {_kind(value) for value in values}.isdisjoint(kinds)
+            return not {kind_of(value) for value in values}.isdisjoint(kinds)
         return any(self._any_of_kind(kind, told, levels - 1) for kind in kinds)
 
     def _choices(self, key: str, value: Any, beside: Schema) -> Iterable[Any]:
@@ -135,16 +135,3 @@ def _nullable(schema: Mapping[str, Any]) -> Schema:
     """The schema with `nullable` as a choice, which an intersection keeps."""
     told = {key: value for key, value in schema.items() if key != "nullable"}
     return {"anyOf": [told, {"type": "null"}]} if schema.get("nullable") is True else told
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-    return "array" if isinstance(value, list) else "object"

@@ -93,6 +93,20 @@ def _exact(value: Any) -> bool:
     return True
 
 
+def kind_of(value: Any) -> str:
+    """The type that a value has; a whole number is a number."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
 def refused(reason: str) -> RequestError:
     """What the caller is told of a schema that can't be used."""
     return RequestError(
