@@ -1,8 +1,9 @@
 """A JSON Schema as rules of LLGuidance's Lark, where its `%json` can't hold a value to it.
 
 The release that llama.cpp is built with takes no number below zero for a multiple of anything:
-under `multipleOf` none could be written, and nothing at all between two bounds below zero. Here
-such a number is a minus sign and its opposite:
+under `multipleOf` none could be written, and nothing at all between two bounds below zero. Without
+`multipleOf` decimals have no end there (`-0.333…`). Here such a number is a minus sign and its
+opposite:
 
     any0: json1 | "-" json2
     json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
@@ -19,13 +20,7 @@ from itertools import takewhile
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from function_calling.engines.signed_numbers import (
-    OF_NUMBERS,
-    Schema,
-    below_zero,
-    from_zero,
-    opposites,
-)
+Schema = Mapping[str, Any]
 
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _COMMA, _COLON = '", "', '": "'
@@ -38,6 +33,12 @@ _MOST_ITEMS = 1000
 _MAPS = ("properties", "patternProperties", "$defs", "definitions")
 _LISTS = ("anyOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties")
+
+_OF_NUMBERS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"}
+_NUMBERS = {"number", "integer"}
+_LOWER = ("minimum", "exclusiveMinimum")
+_UPPER = ("maximum", "exclusiveMaximum")
+_OPPOSITES = dict(zip((*_LOWER, *_UPPER), (*_UPPER, *_LOWER), strict=True))
 
 
 class Rules(Protocol):
@@ -78,7 +79,7 @@ class _Values:
                 return self._object(schema)
             case ["array"]:
                 return self._array(schema)
-            case ["number" | "integer"] if below_zero(schema):
+            case ["number" | "integer"] if _below_zero(schema):
                 return self._number(schema)
             case [_, _, *_] as kinds:
                 return self._any(self.value(_of_kind(schema, kind)) for kind in kinds)
@@ -95,8 +96,8 @@ class _Values:
         return self._rules.rule("json", f": %json {json.dumps(told, ensure_ascii=False)}")
 
     def _number(self, schema: Schema) -> str:
-        signs = [f'"-" {self._json(opposites(schema))}']
-        if (positive := from_zero(schema)) is not None:
+        signs = [f'"-" {self._json(_opposites(schema))}']
+        if (positive := _from_zero(schema)) is not None:
             signs.insert(0, self._json(positive))
         return self._any(signs)
 
@@ -214,7 +215,7 @@ def _beyond(schema: Schema) -> bool:
     """Whether LLGuidance's own grammar would hold a value to something else, or break."""
     optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
     counted = optional and "minProperties" in schema and schema["additionalProperties"] is not False
-    return bool(counted) or below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
+    return bool(counted) or _below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
 
 
 def _kinds(schema: Schema) -> list[str]:
@@ -225,8 +226,34 @@ def _kinds(schema: Schema) -> list[str]:
 
 def _of_kind(schema: Schema, kind: str) -> Schema:
     """What the schema says of values of one kind."""
-    foreign = set() if kind in {"number", "integer"} else OF_NUMBERS
+    foreign = set() if kind in {"number", "integer"} else _OF_NUMBERS
     return {key: value for key, value in schema.items() if key not in foreign} | {"type": kind}
+
+
+def _below_zero(schema: Schema) -> bool:
+    """Whether it allows multiples of something, and some of them below zero."""
+    if "multipleOf" not in schema or "enum" in schema or "const" in schema:
+        return False
+    kinds = schema.get("type", ())
+    numbers = _NUMBERS & ({kinds} if isinstance(kinds, str) else set(kinds))
+    bounded = any(schema[key] >= 0 for key in _LOWER if key in schema)
+    return bool(numbers) and not bounded
+
+
+def _from_zero(schema: Schema) -> Schema | None:
+    """The numbers from zero on; None if there are none."""
+    if schema.get("maximum", 0) < 0 or schema.get("exclusiveMaximum", 1) <= 0:
+        return None
+    return {key: value for key, value in schema.items() if key not in _LOWER} | {"minimum": 0}
+
+
+def _opposites(schema: Schema) -> Schema:
+    """Those below zero, each without its sign."""
+    rest = {key: value for key, value in schema.items() if key not in _OPPOSITES}
+    bounds = {_OPPOSITES[key]: -schema[key] for key in _OPPOSITES if key in schema}
+    upper = {key: bound for key, bound in bounds.items() if key in _UPPER}
+    lower = {key: bound for key, bound in bounds.items() if key in _LOWER and bound >= 0}
+    return {**rest, **upper, **(lower or {"minimum": 0})}
 
 
 def _times(what: str, least: int, most: int) -> str:
