@@ -130,14 +130,13 @@ def bound_count(result: Schema) -> list[str]:
 def of_type(values: list[Any], kinds: str | list[str]) -> list[Any]:
     """The values that are of the types: where both are told, engines may look at one alone."""
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    whole = "integer" in kinds and "number" not in kinds
-    numbers = {"number"} if "integer" in kinds else set()
     return [
-        value
-        for value in values
-        if (kind := kind_of(value)) in {*kinds, *numbers}
-        and not (whole and kind == "number" and value != int(value))
+        each for each in values if kind_of(each) in kinds or ("integer" in kinds and _whole(each))
     ]
+
+
+def _whole(value: Any) -> bool:
+    return kind_of(value) == "number" and value == int(value)
 
 
 def only_objects(result: Schema) -> Schema:
