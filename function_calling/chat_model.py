@@ -29,10 +29,7 @@ from function_calling.messages import (
     Usage,
 )
 from function_calling.reasoning import reasoning_marks
-from function_calling.schema_bounds import Schema
-from function_calling.schema_budget import Budget
-from function_calling.schema_keywords import refused
-from function_calling.schemas import enforceable, enforceable_value
+from function_calling.schema import Budget, Schema, enforceable, enforceable_value, refused
 from function_calling.settings import Settings
 from function_calling.turn import Turn
 
@@ -68,7 +65,7 @@ class ChatModel:
         # As many characters as the context has tokens: about a quarter of it.
         self._longest_string = self.context_length
         self._longest_prompt = self.context_length * CHARACTERS_OF_A_TOKEN
-        self._lacking = model.unenforced
+        self._unenforced = model.unenforced
         self.reasoning = reasoning_marks(model.chat_template)
 
     def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
@@ -94,10 +91,10 @@ class ChatModel:
         return schema
 
     def _enforceable(self, tool: Tool, budget: Budget | None) -> tuple[Schema, list[str]]:
-        return enforceable(tool.parameters, self._longest_string, budget, self._lacking)
+        return enforceable(tool.parameters, self._longest_string, budget, self._unenforced)
 
     def _enforceable_content(self, content: ContentFormat) -> tuple[Schema, list[str]]:
-        return enforceable_value(content.schema, self._longest_string, self._lacking)
+        return enforceable_value(content.schema, self._longest_string, self._unenforced)
 
     def _content_schema(self, content: ContentFormat) -> Schema:
         with naming("response_format", "response_format"):

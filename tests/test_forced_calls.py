@@ -211,6 +211,11 @@ PARTICULAR = {
         **of(a={"$ref": "#/$defs/a%20~1b", "maxLength": 3}),
         "$defs": {"a /b": {"type": "string", "minLength": 2}},
     },
+    "one of the optional ones": {
+        "type": "object",
+        "properties": {"a": {"type": "number"}, "b": TEXT, "c": {"const": True}},
+        "minProperties": 1,
+    },
     "a reference at the root": {
         "$ref": "#/definitions/It",
         "definitions": {"It": of(a=TEXT, b={"$ref": "#/definitions/It/properties/a"})},

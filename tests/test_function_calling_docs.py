@@ -16,9 +16,14 @@ from function_calling.formats import FORMATS
 from function_calling.reasoning import REASONING_MARKS
 from function_calling.responding import MOST_BYTES
 from function_calling.response_headers import LONGEST
-from function_calling.schema_bounds import LARGEST_NUMBER, MOST_ITEMS, MOST_PROPERTIES
-from function_calling.schema_budget import MOST_LEVELS, MOST_SCHEMAS
-from function_calling.schema_keywords import ANNOTATIONS, KEPT, KEPT_FORMATS
+from function_calling.schema.bounds import LARGEST_NUMBER, MOST_ITEMS, MOST_PROPERTIES
+from function_calling.schema.keywords import (
+    ANNOTATIONS,
+    KEPT,
+    KEPT_FORMATS,
+    MOST_LEVELS,
+    MOST_SCHEMAS,
+)
 from function_calling.turn import MOST_CALLS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -56,6 +56,15 @@ def test_a_text_that_does_not_obey_is_an_error(texts: list[str], told: str) -> N
     assert caught.value.message == f"The engine broke its constraint: {told}"
 
 
+def test_generations_under_one_grammar_do_not_meet() -> None:
+    """It is compiled once for them all, and each begins at its start."""
+    first, second = GrammarGuard(CALL), GrammarGuard(CALL)
+    first.read(Piece('{"city": "Os'))
+    follow(second, '{"city": "Rome"}}\n</tool_call>')
+    follow(first, 'lo"}}\n</tool_call>')
+    follow(GrammarGuard(CALL), '{"city": "Rome"}}\n</tool_call>')
+
+
 def test_a_text_that_is_cut_may_end_anywhere() -> None:
     """By its tokens, or by a stop string."""
     follow(GrammarGuard(CALL), '{"city": "Os', finish_reason="length")

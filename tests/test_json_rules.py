@@ -14,7 +14,7 @@ from walking_engine import walk
 from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
 from function_calling.messages import JsonSlot
-from function_calling.schemas import Schema, enforceable, enforceable_value
+from function_calling.schema import Schema, enforceable, enforceable_value
 
 BYTES = LLTokenizer("byte")
 LONGEST = 20
@@ -33,6 +33,7 @@ PAIR = {"type": "array", "prefixItems": [NUMBER, NUMBER], "items": False, "minIt
 PLACES = {"type": "array", "prefixItems": [NUMBER, {"type": "null"}], "items": NUMBER}
 TREE = {"$ref": "#/$defs/N", "$defs": {"N": {"type": "array", "items": {"$ref": "#/$defs/N"}}}}
 OPTIONAL = {"type": "object", "properties": {"a": NUMBER, "b": NUMBER, "c": NUMBER}}
+SOME = {"properties": {"a": {"type": "null"}, "b": {"type": "null"}}}
 LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties": NUMBER}
 
 
@@ -59,6 +60,18 @@ LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties":
         (LISTED, ["{}", '{"a": -1, "b": -2}', '{"b": -2, "": 1}'], ['{"b": -1, "a": 1}']),
         ({**LISTED, "required": ["z"]}, ['{"z": -1}', '{"z": -1, "y": 1}'], ["{}", '{"y": 1}']),
         ({**LISTED, "required": ["a"], "minProperties": 2}, ['{"a": -1, "b": 1}'], ['{"a": 1}']),
+        ({**OPTIONAL, "minProperties": 1}, ['{"a": -1}', '{"b": 1, "c": -1}', '{"c": 1}'], ["{}"]),
+        (
+            {**LISTED, "minProperties": 1},
+            ['{"a": -1}', '{"a": 1, "b": -1}', '{"b": -1}'],
+            ["{}", '{"b": -1, "a": 1}'],
+        ),
+        ({**SOME, "minProperties": 1}, ['{"a": null}', '{"b": null}'], ["{}"]),
+        (
+            {**SOME, "additionalProperties": {"type": "null"}, "minProperties": 1},
+            ['{"a": null}', '{"c": null, "d": null}', '{"b": null, "c": null}'],
+            ["{}", '{"c": null, "a": null}', '{"c": 1}'],
+        ),
         ({**LISTED, "properties": {"\n": NUMBER}}, ['{"\\n": -1}'], ['{"\n": -1}']),
         ({"properties": {"a": NUMBER, "b": False}}, ['{"a": -1}'], ['{"a": -1, "b": 1}']),
         ({**TREE, "anyOf": [NUMBER, {}]}, ["[]", "[[]]"], ["-1"]),
@@ -81,6 +94,74 @@ def test_numbers_below_zero_stand_wherever_numbers_do(
     """LLGuidance's own grammar has none that is a multiple, and every number here is one."""
     assert [text for text in allowed if not allows(schema, text)] == []
     assert [text for text in refused if allows(schema, text)] == []
+
+
+def tagged(tag: str, **properties: Schema) -> Schema:
+    """A model as pydantic writes it, with a tag."""
+    kind = {"const": tag, "default": tag, "title": "Kind", "type": "string"}
+    properties = {"kind": kind, **properties}
+    return {"properties": properties, "required": [*properties][1:], "title": tag, "type": "object"}
+
+
+MODELS = {
+    "Card": tagged("card", number={"maxLength": 4, "type": "string"}),
+    "Cash": tagged("cash"),
+    "Unit": {"enum": ["kg", "lb"], "type": "string"},
+    "Box": {"type": "object", "properties": {"unit": {"$ref": "#/$defs/Unit", "minLength": 2}}},
+}
+PAID = {
+    "discriminator": {"mapping": {"card": "#/$defs/Card", "cash": "#/$defs/Cash"}},
+    "oneOf": [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Cash"}],
+}
+PAID["discriminator"]["propertyName"] = "kind"
+CASH, CARD = '{"kind": "cash"}', '{"kind": "card", "number": "1"}'
+VALUES = ['"a"', '""', "0", "-1", "2.5", "-2.5", "true", "false", "null", '[1, "a"]', '{"a": [-1]}']
+
+
+@pytest.mark.parametrize(
+    ("schema", "allowed", "refused"),
+    [
+        (PAID, [CASH, CARD], ["{}", '{"kind": "card"}', '{"kind": "check"}', '{"number": "1"}']),
+        ({"anyOf": [PAID, {"type": "null"}]}, [CASH, "null"], ["{}"]),
+        ({"oneOf": [PAID, {"type": "null"}]}, [CARD, "null"], ["1"]),
+        (
+            {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+            ['"a"', "null"],
+            ["1"],
+        ),
+        ({"type": ["string", "null"], "minLength": 2}, ['"ab"', "null"], ['"a"', "1"]),
+        ({"type": ["string", "null"], "enum": ["a", None]}, ['"a"', "null"], ['"b"']),
+        ({"$ref": "#/$defs/Unit", "description": "Its unit.", "default": "kg"}, ['"kg"'], ['"g"']),
+        ({"$ref": "#/$defs/Unit", "enum": ["g", "kg"]}, ['"kg"'], ['"g"', '"lb"']),
+        ({"$ref": "#/$defs/Box", "minProperties": 1}, ['{"unit": "lb"}'], ["{}"]),
+        ({"allOf": [{"type": "integer", "minimum": -3}, {"maximum": 5}]}, ["-3", "5"], ["-4", "6"]),
+        (
+            {"allOf": [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Box"}, tagged("card")]},
+            [CARD, '{"kind": "card", "number": "1", "unit": "kg"}'],
+            [CASH, '{"kind": "card"}'],
+        ),
+        ({"allOf": [{"anyOf": [NUMBER, {"type": "null"}]}, NUMBER]}, ["-1"], ["null"]),
+        ({"type": "object", "minProperties": 1}, ['{"a": [1]}'], ["{}"]),
+        ({"type": "integer", "minimum": -30, "maximum": -20}, ["-30"], ["-31", "-19", "20"]),
+        ({"prefixItems": [{"type": "string"}, TEN], "minItems": 2}, ['["a", -10]'], ['["a"]']),
+        ({"prefixItems": [{"const": 1}, {"const": 2}]}, ["[]", "[1]", "[1, 2]"], ["[2]"]),
+        (
+            {"type": ["string", "integer"], "enum": ["a", 1, 1.5, None]},
+            ['"a"', "1"],
+            ["null", "1.5"],
+        ),
+        ({"enum": list(map(json.loads, VALUES))}, VALUES, ["1", '"b"']),
+        *(({"const": json.loads(value)}, [value], ['"b"']) for value in VALUES),
+    ],
+    ids=str,
+)
+def test_what_generators_write_is_held_to(
+    schema: Schema, allowed: list[str], refused: list[str]
+) -> None:
+    """Nothing of it is announced, so it may be strict."""
+    assert enforceable_value({**schema, "$defs": MODELS}, LONGEST)[1] == []
+    assert [text for text in allowed if not allows({**schema, "$defs": MODELS}, text)] == []
+    assert [text for text in refused if allows({**schema, "$defs": MODELS}, text)] == []
 
 
 def test_definitions_are_written_once_and_may_name_themselves() -> None:

@@ -39,7 +39,7 @@ from function_calling.messages import (
     Usage,
 )
 from function_calling.replies import side_by_side
-from function_calling.schemas import enforceable_value
+from function_calling.schema import enforceable_value
 from function_calling.settings import Settings
 from function_calling.weights import SMOLLM2, fetch
 

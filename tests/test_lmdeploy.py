@@ -203,7 +203,7 @@ async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
         "required": ["n"],
     }
     tools = [Tool("count", "Count.", parameters), Tool("today", "The date.", {"type": "object"})]
-    assert model.unenforced(tools) == ["count: n: multipleOf"]
+    assert model.unenforced(tools) == []
     for seed in range(5):
         choice = ToolChoice("required", ("count", "today"), parallel=False)
         messages = [{"role": "user", "content": "Count, please."}]
@@ -211,7 +211,7 @@ async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
         call, end = [event async for event in reply]
         assert isinstance(call, ToolCall)
         arguments = json.loads(call.arguments)
-        assert arguments == {} if call.name == "today" else 1 <= arguments["n"] <= 9
+        assert arguments == {} if call.name == "today" else arguments["n"] in (3, 6, 9)
         assert isinstance(end, Finished)
         assert end.reason == "tool_calls"
 

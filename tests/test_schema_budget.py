@@ -11,8 +11,8 @@ from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
 from function_calling.formats import FORMATS
 from function_calling.messages import Alternative, JsonSlot
-from function_calling.schema_budget import MOST_LEVELS, MOST_SCHEMAS, Budget
-from function_calling.schemas import Schema, enforceable
+from function_calling.schema import Budget, Schema, enforceable
+from function_calling.schema.keywords import MOST_LEVELS, MOST_SCHEMAS
 
 LONGEST = 4096
 NULL: Schema = {"type": "null"}

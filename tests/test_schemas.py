@@ -14,15 +14,16 @@ from walking_engine import walk
 from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
 from function_calling.messages import JsonSlot
-from function_calling.schema_bounds import (
+from function_calling.schema import Schema, enforceable
+from function_calling.schema.bounds import (
     LARGEST_NUMBER,
     MOST_ITEMS,
     MOST_PROPERTIES,
     SMALLEST_STEP,
 )
-from function_calling.schemas import Schema, enforceable
 
 LONGEST = 100
+NONE = {"type": "null"}
 ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
 SCALAR = {
     "type": ["string", "number", "boolean", "null"],
@@ -208,7 +209,12 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
         ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "x: pattern"),
         ({"type": "string", "format": "date", "allOf": [{"format": "time"}]}, "x: format"),
         ({"$ref": "https://example.com/schema.json"}, "x: $ref"),
-        ({"properties": {"y": {"type": "null"}}, "minProperties": 1}, "x: minProperties"),
+        ({"properties": {"y": NONE}, "minProperties": 2}, "x: minProperties"),
+        ({"properties": {"y": NONE, "z": NONE}, "maxProperties": 1}, "x: maxProperties"),
+        (
+            {"properties": {"y": NONE}, "patternProperties": {"^z": NONE}, "minProperties": 1},
+            "x: minProperties",
+        ),
         ({"type": "integer", "minimum": 1, "exclusiveMinimum": True}, "x: exclusiveMinimum"),
     ],
     ids=str,
@@ -230,6 +236,14 @@ def test_a_count_of_names_that_may_come_twice_is_bounded_and_named() -> None:
         "minProperties": 40,
         "maxProperties": 40,
     }
+
+
+def test_a_count_that_any_value_has_is_no_constraint() -> None:
+    """Of declared properties there can't be more, nor fewer than the required ones."""
+    closed = {"type": "object", "properties": {"a": NONE, "b": NONE}, "additionalProperties": False}
+    assert enforced({**closed, "maxProperties": 2}) == closed
+    counted = {**closed, "required": ["a"], "minProperties": 1}
+    assert enforced(counted) == {**closed, "required": ["a"]}
 
 
 def test_declared_properties_may_stand_beside_others() -> None:
@@ -321,7 +335,7 @@ def test_a_single_allof_is_taken_in() -> None:
 
 
 REQUIRES_A = {"properties": {"a": {"type": "integer"}}, "required": ["a"]}
-FEW, NONE = {"minimum": 0, "maximum": 9}, {"type": "null"}
+FEW = {"minimum": 0, "maximum": 9}
 SHORT = {"type": "string", "maxLength": 2}
 
 
@@ -436,6 +450,12 @@ TEXT, COUNT = {"type": "string"}, {"type": "integer"}
         [needing("a", additionalProperties=False), needing("a", "b"), False],
         [needing("a", additionalProperties=False), needing("a", "b", additionalProperties=False)],
         [{"type": "object", "properties": {"a": TEXT}, "required": ["a"]}, tagged("x", a=COUNT)],
+        [needing("a", additionalProperties=TEXT), needing("b")],
+        [{"enum": list(range(200))}, {"enum": list(range(200, 400))}],
+        [{"type": "integer", "maximum": 2}, {"type": "number", "minimum": 2.5}],
+        [{**TEXT, "maxLength": 2}, {**TEXT, "minLength": 3}],
+        [{"type": "array", "minItems": 1, "items": each} for each in (TEXT, COUNT)],
+        [{"anyOf": [needing("a"), needing("b")]}, {"$ref": "#/$defs/Cash"}],
     ],
     ids=str,
 )
@@ -458,12 +478,15 @@ def test_oneof_is_anyof_where_branches_exclude_each_other(branches: list[Any]) -
         [needing("a"), needing("a", "b")],
         [{"type": "object"}, needing("a")],
         [{"required": ["a"]}, {"required": ["b"]}],
-        [needing("a", additionalProperties=TEXT), needing("b")],
+        [needing("a", additionalProperties=NONE), needing("b")],
         [needing("a", patternProperties={"^b": TEXT}), needing("b")],
         [{"$ref": "#/$defs/Loop"}, {"$ref": "#/$defs/Loop"}],
         [{"anyOf": [TEXT, COUNT]}, {"oneOf": [COUNT, {"type": "null"}]}],
         [{**needing("a"), "anyOf": [needing("b")]}, needing("b")],
-        [{"enum": list(range(200))}, {"enum": list(range(200, 400))}],
+        [{"const": each} for each in range(300)],
+        [{"const": {"a": [1.0]}}, {"enum": [{"a": [1]}]}],
+        [{"type": "null"}, {"type": "string", "nullable": True}],
+        [{"type": "integer", "maximum": 3}, {"type": "number", "minimum": 3}],
         [True, TEXT],
     ],
     ids=str,
@@ -532,7 +555,7 @@ def test_what_an_engine_lacks_is_told_and_left_out() -> None:
     numbers = {"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 5}}}
     whole, ignored = enforceable(numbers, 40)
     assert (whole["properties"]["n"]["multipleOf"], ignored) == (5, [])
-    lacking, ignored = enforceable(numbers, 40, lacking=frozenset({"multipleOf"}))
+    lacking, ignored = enforceable(numbers, 40, unenforced=lambda _: {"multipleOf", "minLength"})
     assert "multipleOf" not in lacking["properties"]["n"]
     assert ignored == ["n: multipleOf"]
 

@@ -11,11 +11,12 @@ pytest.importorskip("xgrammar", reason="`make test-lmdeploy` has the packages fo
 import xgrammar
 from jsonschema import Draft202012Validator
 
+from function_calling.engines.schema_grammar import unenforced
 from function_calling.engines.structural_tag import structural_tag
 from function_calling.formats import FORMATS
 from function_calling.formats.call_list import CallList
 from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
-from function_calling.schemas import enforceable
+from function_calling.schema import enforceable
 
 pytestmark = pytest.mark.lmdeploy
 
@@ -111,6 +112,22 @@ def test_a_text_ends_where_its_end_first_stands() -> None:
         ),
         ({"type": "string", "pattern": "^[^a]\\s$"}, [r'"b\n"', '"b "'], ['"a "', '"b\n"', '"" "']),
         ({"enum": ["a/b", 1, None, {"x": [1, "é"]}]}, ['"a/b"', '{"x": [1, "é"]}'], ['"a"', "2"]),
+        (
+            {"type": "integer", "minimum": -10, "exclusiveMaximum": 10, "multipleOf": 5},
+            ["-10", "0", "5"],
+            ["10", "-7", "-0", "5.0"],
+        ),
+        ({"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.25}, ["0.75"], ["0.7"]),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"enum": []}, "b": {"const": 1}, "c": {"const": 2}},
+                "additionalProperties": False,
+                "minProperties": 1,
+            },
+            ['{"b": 1}', '{"c": 2}', '{"b": 1, "c": 2}'],
+            ["{}", '{"a": 1}', '{"c": 2, "b": 1}'],
+        ),
         ({"const": 'say "hi"\n'}, [r'"say \"hi\"\n"'], ['"say "hi"\n"']),
         ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
         (
@@ -137,6 +154,27 @@ def test_a_schema_allows_its_values_as_json(schema: Any, good: list[str], bad: l
         assert allows(text, (JsonSlot(schema),)), text
     for text in bad:
         assert not allows(text, (JsonSlot(schema),)), text
+
+
+def test_what_xgrammar_can_not_hold_a_value_to_is_told() -> None:
+    """As far as the schema itself says it; few multiples between bounds are listed."""
+    told = {
+        "many": {"type": "integer", "multipleOf": 5},
+        "few": {"type": "integer", "multipleOf": 5, "minimum": 0, "maximum": 100},
+        "date": {"type": "string", "format": "date"},
+        "word": {"type": "string", "pattern": "^a+$", "maxLength": 3},
+    }
+    _, ignored = enforceable({"properties": told}, 40, unenforced=unenforced)
+    assert ignored == ["many: multipleOf", "word: maxLength"]
+
+
+def test_a_branch_without_values_is_left_out() -> None:
+    """As two choices that hold together make it; XGrammar can't read a rule that writes nothing."""
+    either = {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 9}]}
+    both = {"allOf": [either, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]}
+    rewritten, _ = enforceable({"properties": {"x": both}}, 40)
+    assert allows('{"x": 7}', (JsonSlot(rewritten),))
+    assert not allows('{"x": null}', (JsonSlot(rewritten),))
 
 
 SCHEMAS: list[dict[str, Any]] = [

@@ -26,7 +26,7 @@ from function_calling.formats.call_list import CallList
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
 from function_calling.messages import Message, Tool, ToolCall
-from function_calling.schemas import enforceable
+from function_calling.schema import enforceable
 
 _ANY_TEXT = "\ue000"
 """Stands for a reply of which only the frame is asked for; nobody writes it."""

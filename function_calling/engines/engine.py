@@ -1,10 +1,13 @@
 """What an engine is: text in, pieces of text out."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from function_calling.messages import Piece, Sampling
+
+Unenforced: TypeAlias = Callable[[Mapping[str, Any]], Set[str]]
+"""Tells the keywords of one schema, without those in it, to which an engine can't hold a value."""
 
 
 class Engine(Protocol):
@@ -30,6 +33,11 @@ class Engine(Protocol):
         ...
 
 
+def nothing(schema: Mapping[str, Any]) -> Set[str]:
+    """What an engine that enforces all keywords tells of a schema."""
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """An engine with its model in it, and what the model's file says of how it chats.
@@ -41,7 +49,7 @@ class LoadedModel:
         bos_token: Text of the token that begins a prompt; "" if there is none.
         eos_token: Text of the token that ends a turn.
         context_length: Tokens of prompt and reply together, for each request.
-        unenforced: Keywords of JSON Schema to which this engine can't hold a value.
+        unenforced: What of a JSON Schema this engine can't enforce, though others can.
     """
 
     name: str
@@ -50,4 +58,4 @@ class LoadedModel:
     bos_token: str
     eos_token: str
     context_length: int
-    unenforced: frozenset[str] = frozenset()
+    unenforced: Unenforced = nothing

@@ -1,15 +1,17 @@
 """A JSON Schema as rules of LLGuidance's Lark, where its `%json` can't hold a value to it.
 
 The release that llama.cpp is built with takes no number below zero for a multiple of anything:
-under `multipleOf` none could be written, and nothing at all between two bounds below zero. Here
-such a number is a minus sign and its opposite:
+under `multipleOf` none could be written, and nothing at all between two bounds below zero. Without
+`multipleOf` decimals have no end there (`-0.333…`). Here such a number is a minus sign and its
+opposite:
 
     any0: json1 | "-" json2
     json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
     json2: %json {"type": "number", "minimum": 0, "maximum": 9, "multipleOf": 0.5}
 
-Also, it counts the items of an array in a way that breaks with many. What such a number or array
-stands in becomes rules with it; all else is left to `%json`.
+Also, it counts the items of an array in a way that breaks with many, and no properties where some
+are optional and others may come. What such a value stands in becomes rules with it; all else is
+left to `%json`.
 """
 
 import json
@@ -18,13 +20,7 @@ from itertools import takewhile
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from function_calling.engines.signed_numbers import (
-    OF_NUMBERS,
-    Schema,
-    below_zero,
-    from_zero,
-    opposites,
-)
+Schema = Mapping[str, Any]
 
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _COMMA, _COLON = '", "', '": "'
@@ -37,6 +33,12 @@ _MOST_ITEMS = 1000
 _MAPS = ("properties", "patternProperties", "$defs", "definitions")
 _LISTS = ("anyOf", "prefixItems")
 _SINGLE = ("items", "additionalProperties")
+
+_OF_NUMBERS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"}
+_NUMBERS = {"number", "integer"}
+_LOWER = ("minimum", "exclusiveMinimum")
+_UPPER = ("maximum", "exclusiveMaximum")
+_OPPOSITES = dict(zip((*_LOWER, *_UPPER), (*_UPPER, *_LOWER), strict=True))
 
 
 class Rules(Protocol):
@@ -71,14 +73,13 @@ class _Values:
         if "$ref" in schema:
             return self._definition(schema["$ref"])
         if "anyOf" in schema:
-            possible = [each for each in schema["anyOf"] if self._possible(each)]
-            return self._any(map(self.value, possible or schema["anyOf"]))
+            return self._any(map(self.value, schema["anyOf"]))
         match _kinds(schema):
             case ["object"] if "patternProperties" not in schema:
                 return self._object(schema)
             case ["array"]:
                 return self._array(schema)
-            case ["number" | "integer"] if below_zero(schema):
+            case ["number" | "integer"] if _below_zero(schema):
                 return self._number(schema)
             case [_, _, *_] as kinds:
                 return self._any(self.value(_of_kind(schema, kind)) for kind in kinds)
@@ -95,8 +96,8 @@ class _Values:
         return self._rules.rule("json", f": %json {json.dumps(told, ensure_ascii=False)}")
 
     def _number(self, schema: Schema) -> str:
-        signs = [f'"-" {self._json(opposites(schema))}']
-        if (positive := from_zero(schema)) is not None:
+        signs = [f'"-" {self._json(_opposites(schema))}']
+        if (positive := _from_zero(schema)) is not None:
             signs.insert(0, self._json(positive))
         return self._any(signs)
 
@@ -118,14 +119,15 @@ class _Values:
         members = [
             (f"{_literal(_literal(name))} {_COLON} {self.value(each)}", name in required)
             for name, each in declared.items()
-            if name in required or self._possible(each)
+            if name in required or possible(each)
         ]
         other = ""
-        if more is not False and self._possible(more):
+        if more is not False and possible(more):
             other = f"{self._name(declared)} {_COLON} {self.value(more)}"
-        if most < 0 or (least > 0 and not other):
+        one = least > 0 and any(not needed for _, needed in members)
+        if most < 0 or (least > 0 and not other and not one):
             return self._json(schema)  # which refuses what can't be
-        return self._listed("{", members, (other, least, most), "}")
+        return self._listed("{", members, (other, least, most), "}", one=one)
 
     def _name(self, declared: Iterable[str]) -> str:
         """The rule of a name that is not declared."""
@@ -136,9 +138,9 @@ class _Values:
         """Items with a place of their own, each only behind those before it, then others."""
         least, most = schema.get("minItems", 0), schema["maxItems"]
         places = schema.get("prefixItems", [])[:most]
-        first = list(takewhile(self._possible, places))
+        first = list(takewhile(possible, places))
         items, other = schema.get("items", False), ""
-        if first == places and items is not False and self._possible(items):
+        if first == places and items is not False and possible(items):
             other = self.value(items)
         if least > len(first) and not other:
             return self._json(schema)  # which refuses what can't be
@@ -153,35 +155,44 @@ class _Values:
         return self._rules.rule("list", f": {_literal('[')} {behind} {_literal(']')}")
 
     def _listed(
-        self, opening: str, members: list[tuple[str, bool]], others: tuple[str, int, int], end: str
+        self,
+        opening: str,
+        members: list[tuple[str, bool]],
+        others: tuple[str, int, int],
+        end: str,
+        *,
+        one: bool = False,
     ) -> str:
-        """Members, each with whether it must be there, and between two numbers of others."""
+        """Members, each with whether it must be there, and between two numbers of others.
+
+        With `one`, the least number of others may be met by a member instead.
+        """
         other, least, most = others
         least, most = max(least, 0), max(most, 0) if other else 0
-        begun = behind = '""'
+        begun, behind = "" if one else '""', '""'
         if most:
             again = f"{_COMMA} {other}"
-            behind = _times(again, least, most)
+            behind = _times(again, 0 if one else least, most)
             begun = f"{other} {_times(again, max(least - 1, 0), most - 1)}"
             begun = begun if least else f"({begun})?"
         for member, needed in reversed(members):
             follows = self._rules.rule("behind", f": {behind}")
-            rest = self._rules.rule("begun", f": {begun}")
-            begun = f"{member} {follows}" + ("" if needed else f" | {rest}")
+            rest = begun and self._rules.rule("begun", f": {begun}")
+            begun = f"{member} {follows}" + ("" if needed or not rest else f" | {rest}")
             behind = f"{_COMMA} {member} {follows}"
             behind = behind if needed else f"({_COMMA} {member})? {follows}"
         rest = self._rules.rule("begun", f": {begun}")
         return self._rules.rule("list", f": {_literal(opening)} {rest} {_literal(end)}")
 
-    def _possible(self, schema: Schema) -> bool:
-        """Whether any value obeys the schema, as far as is seen without following references."""
-        if "anyOf" in schema:
-            return any(map(self._possible, schema["anyOf"]))
-        if schema.get("type") == "object":
-            declared = schema.get("properties", {})
-            required = (declared[name] for name in schema.get("required", ()) if name in declared)
-            return all(map(self._possible, required))
-        return bool(schema.get("enum", True))
+
+def possible(schema: Schema) -> bool:
+    """Whether any value obeys the schema, as far as is seen without following references."""
+    if "anyOf" in schema:
+        return any(map(possible, schema["anyOf"]))
+    if schema.get("enum") == []:
+        return False
+    declared = schema.get("properties", {}) if schema.get("type") == "object" else {}
+    return all(possible(declared[name]) for name in schema.get("required", ()) if name in declared)
 
 
 def _all(schema: Any) -> Iterator[Schema]:
@@ -201,7 +212,9 @@ def _all(schema: Any) -> Iterator[Schema]:
 
 def _beyond(schema: Schema) -> bool:
     """Whether LLGuidance's own grammar would hold a value to something else, or break."""
-    return below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
+    optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
+    counted = optional and "minProperties" in schema and schema["additionalProperties"] is not False
+    return bool(counted) or _below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
 
 
 def _kinds(schema: Schema) -> list[str]:
@@ -212,8 +225,34 @@ def _kinds(schema: Schema) -> list[str]:
 
 def _of_kind(schema: Schema, kind: str) -> Schema:
     """What the schema says of values of one kind."""
-    foreign = set() if kind in {"number", "integer"} else OF_NUMBERS
+    foreign = set() if kind in {"number", "integer"} else _OF_NUMBERS
     return {key: value for key, value in schema.items() if key not in foreign} | {"type": kind}
+
+
+def _below_zero(schema: Schema) -> bool:
+    """Whether it allows multiples of something, and some of them below zero."""
+    if "multipleOf" not in schema or "enum" in schema or "const" in schema:
+        return False
+    kinds = schema.get("type", ())
+    numbers = _NUMBERS & ({kinds} if isinstance(kinds, str) else set(kinds))
+    bounded = any(schema[key] >= 0 for key in _LOWER if key in schema)
+    return bool(numbers) and not bounded
+
+
+def _from_zero(schema: Schema) -> Schema | None:
+    """The numbers from zero on; None if there are none."""
+    if schema.get("maximum", 0) < 0 or schema.get("exclusiveMaximum", 1) <= 0:
+        return None
+    return {key: value for key, value in schema.items() if key not in _LOWER} | {"minimum": 0}
+
+
+def _opposites(schema: Schema) -> Schema:
+    """Those below zero, each without its sign."""
+    rest = {key: value for key, value in schema.items() if key not in _OPPOSITES}
+    bounds = {_OPPOSITES[key]: -schema[key] for key in _OPPOSITES if key in schema}
+    upper = {key: bound for key, bound in bounds.items() if key in _UPPER}
+    lower = {key: bound for key, bound in bounds.items() if key in _LOWER and bound >= 0}
+    return {**rest, **upper, **(lower or {"minimum": 0})}
 
 
 def _times(what: str, least: int, most: int) -> str:

@@ -26,7 +26,7 @@ from function_calling.engines.lmdeploy_words import (
     grammar_compiler,
     start_engine,
 )
-from function_calling.engines.schema_grammar import UNENFORCED
+from function_calling.engines.schema_grammar import unenforced
 from function_calling.engines.slots import Slots
 from function_calling.engines.structural_tag import structural_tag
 from function_calling.engines.token_text import TokenText, Vocabulary
@@ -216,5 +216,5 @@ def load(settings: Settings) -> LoadedModel:
         bos_token=engine.tokenizer.bos_token or "",
         eos_token=engine.tokenizer.eos_token or "",
         context_length=settings.gpu_context_length,
-        unenforced=UNENFORCED,
+        unenforced=unenforced,
     )

@@ -6,7 +6,7 @@ engine can be held to a schema in it; what the engine then writes, it reads as J
 
 import ast
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -97,36 +97,36 @@ class KeywordArguments:
         yield "}"
 
 
-_Slots: TypeAlias = list[tuple[str, JsonSlot]]
+_Argument: TypeAlias = tuple[Alternative, Alternative]
+"""How an argument is written where it is the first, and how behind another."""
 
 
-def _keywords(required: dict[str, Schema], optional: dict[str, Schema]) -> Alternative:
-    always, sometimes = _slots(required), _slots(optional)
+def _keywords(required: Schema, optional: Schema, least: int) -> Alternative:
+    always, sometimes = _keyword_each(required), _keyword_each(optional)
     if always:
-        behind = (part for each in always[1:] for part in _keyword(*each, _COMMA))
-        return (*_keyword(*always[0]), *behind, *_each_or_not(sometimes))
+        behind = (part for _, each in always[1:] for part in each)
+        return (*always[0][0], *behind, *_each_or_not(sometimes))
+    if least:
+        return _some(sometimes)
     return (OneOf(((), _some(sometimes))),) if sometimes else ()
 
 
-def _slots(properties: dict[str, Schema]) -> _Slots:
-    return [(name, JsonSlot(dict(schema))) for name, schema in properties.items()]
+def _keyword_each(properties: Schema) -> list[_Argument]:
+    slots = [(f"{name}=", JsonSlot(dict(schema))) for name, schema in properties.items()]
+    return [((name, slot), (_COMMA + name, slot)) for name, slot in slots]
 
 
-def _some(optional: _Slots) -> Alternative:
-    """One or more keywords: halves, so that what is written grows little faster than they do."""
+def _some(optional: Sequence[_Argument]) -> Alternative:
+    """One or more arguments: halves, so that what is written grows little faster than they do."""
     if len(optional) == 1:
-        return _keyword(*optional[0])
+        return optional[0][0]
     first, second = optional[: len(optional) // 2], optional[len(optional) // 2 :]
     return (OneOf(((*_some(first), *_each_or_not(second)), _some(second))),)
 
 
-def _each_or_not(optional: _Slots) -> Iterator[OneOf]:
-    for each in optional:
-        yield OneOf(((), _keyword(*each, _COMMA)))
-
-
-def _keyword(name: str, slot: JsonSlot, before: str = "") -> Alternative:
-    return f"{before}{name}=", slot
+def _each_or_not(optional: Sequence[_Argument]) -> Iterator[OneOf]:
+    for _, behind in optional:
+        yield OneOf(((), behind))
 
 
 _TAG_CLOSE = "\n</parameter>\n"
@@ -212,12 +212,11 @@ def _tag_open(name: str) -> str:
     return f"<parameter={name}>\n"
 
 
-def _tags(
-    texts: Collection[str], required: dict[str, Schema], optional: dict[str, Schema]
-) -> Alternative:
+def _tags(texts: Collection[str], required: Schema, optional: Schema, least: int) -> Alternative:
     always = (part for name, each in required.items() for part in _tag(name, each, name in texts))
-    sometimes = (_tag(name, each, name in texts) for name, each in optional.items())
-    return (*always, *(OneOf(((), each)) for each in sometimes))
+    tags = (_tag(name, each, name in texts) for name, each in optional.items())
+    sometimes = [(tag, tag) for tag in tags]
+    return (*always, *(_some(sometimes) if least else _each_or_not(sometimes)))
 
 
 def _tag(name: str, schema: Schema, is_text: bool) -> Alternative:
@@ -229,7 +228,7 @@ def _tag(name: str, schema: Schema, is_text: bool) -> Alternative:
 
 
 def _properties_written(
-    schema: Schema, write: Callable[[dict[str, Schema], dict[str, Schema]], Alternative]
+    schema: Schema, write: Callable[[Schema, Schema, int], Alternative]
 ) -> Alternative:
     """What `write` makes of an object's required and optional properties.
 
@@ -238,7 +237,8 @@ def _properties_written(
 
     Args:
         schema: Of the arguments.
-        write: Is given each property's schema with the definitions that it may refer to.
+        write: Is given each property's schema with the definitions that it may refer to, and how
+            many of the optional ones must be there: 0 or 1.
 
     Raises:
         RequestError: The schema is none of an object's properties.
@@ -252,7 +252,8 @@ def _properties_written(
             for name, it in _properties(branch).items()
         }
         optional = {name: it for name, it in each.items() if name not in required}
-        written.append(write({name: each[name] for name in required}, optional))
+        least = max(branch.get("minProperties", 0) - len(required), 0)
+        written.append(write({name: each[name] for name in required}, optional, least))
     return written[0] if len(written) == 1 else (OneOf(tuple(written)),)
 
 
@@ -280,9 +281,10 @@ def _branches(schema: Schema) -> list[Schema]:
     if "anyOf" in schema:
         return [found for branch in schema["anyOf"] for found in _branches(branch)]
     whole = schema.keys() & {"const", "enum"} or schema.get("type") != "object"
-    count = len(schema.get("required", ()))
+    count, declared = len(schema.get("required", ())), schema.get("properties", {})
     least, most = schema.get("minProperties", 0), schema.get("maxProperties", count)
-    if whole or not least <= count <= most:
+    # Where a property is optional, `minProperties` is 1 if it is there at all.
+    if whole or not least <= max(count, min(len(declared), 1)) <= max(most, 1):
         raise RequestError(
             "A tool's parameters can't be written in this tool format: wanted an object with "
             "declared properties.",

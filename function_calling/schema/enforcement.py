@@ -6,34 +6,43 @@ schema into one that allows a subset of the same values, holds only keywords tha
 compile, and bounds numbers, strings, arrays and open objects.
 """
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from function_calling.engines.engine import Unenforced, nothing
 from function_calling.engines.grammar import pattern_compiles
-from function_calling.schema_bounds import (
+from function_calling.engines.json_rules import possible
+from function_calling.schema.bounds import (
     MOST_ITEMS,
     SCALARS,
-    Schema,
     any_object,
     anything,
+    bound_count,
     bound_number,
+    close,
+    of_type,
+    only_objects,
 )
-from function_calling.schema_budget import Budget
-from function_calling.schema_choices import exclusive, properties, required
-from function_calling.schema_intersection import intersection
-from function_calling.schema_keywords import (
+from function_calling.schema.disjoint import disjoint
+from function_calling.schema.intersection import intersection
+from function_calling.schema.keywords import (
     ANNOTATIONS,
     DEFINITIONS,
     KEPT,
     KEPT_FORMATS,
     TYPES,
+    Budget,
+    Schema,
     shaped,
 )
-from function_calling.schema_objects import bound_count, close, only_objects
-from function_calling.schema_references import References, local
+from function_calling.schema.references import References, local
 
 CHARACTERS_OF_A_SCHEMA = 20
 """To look at so many characters of a pattern takes about as long as to rewrite a schema."""
+LONGEST_REMEMBERED = 50_000
+"""Characters of a schema that is remembered with what was made of it."""
 LONGEST_PLACE = 4000
 """Characters of a name where it tells a place; more would not fit into a header."""
 
@@ -42,7 +51,7 @@ def enforceable(
     schema: Mapping[str, Any],
     longest_string: int,
     budget: Budget | None = None,
-    lacking: frozenset[str] = frozenset(),
+    unenforced: Unenforced = nothing,
 ) -> tuple[Schema, list[str]]:
     """A tool's `parameters` as a constraint on its arguments.
 
@@ -50,7 +59,7 @@ def enforceable(
         schema: JSON Schema of an object; a missing type or missing properties mean "no arguments".
         longest_string: Characters of a string whose schema sets no `maxLength`.
         budget: What all schemas of a request may come to; None if it is the only one.
-        lacking: Keywords that this engine can't enforce, though others can.
+        unenforced: Of a schema by itself, the keywords that this engine can't enforce.
 
     Returns:
         The schema to enforce, and the places whose keyword it leaves out ("unit: not").
@@ -59,17 +68,40 @@ def enforceable(
         RequestError: A keyword's value can't be used, or the schema is too large.
     """
     root = {"properties": {}, **schema, "type": "object"}
-    result, ignored = _Rewriter(longest_string, root, budget or Budget(), lacking).root("arguments")
+    result, ignored = _remembered(root, "arguments", longest_string, budget or Budget(), unenforced)
     return only_objects(result), ignored
 
 
 def enforceable_value(
-    schema: Mapping[str, Any], longest_string: int, lacking: frozenset[str] = frozenset()
+    schema: Mapping[str, Any], longest_string: int, unenforced: Unenforced = nothing
 ) -> tuple[Schema, list[str]]:
     """Like `enforceable`, for a value of any kind; `{"type": "object"}` alone is any object."""
     if schema.keys() - ANNOTATIONS == {"type"} and schema["type"] == "object":
         return any_object(longest_string), []
-    return _Rewriter(longest_string, schema, Budget(), lacking).root("content")
+    return _remembered(schema, "content", longest_string, Budget(), unenforced)
+
+
+def _remembered(
+    root: Mapping[str, Any], place: str, longest_string: int, budget: Budget, unenforced: Unenforced
+) -> tuple[Schema, list[str]]:
+    text = json.dumps(root)
+    rewrite = _rewrite if len(text) <= LONGEST_REMEMBERED else _rewrite.__wrapped__
+    result, ignored, spent = rewrite(text, place, longest_string, unenforced)
+    budget.spend(spent)
+    return result, list(ignored)
+
+
+@lru_cache(maxsize=64)
+def _rewrite(
+    text: str, place: str, longest_string: int, unenforced: Unenforced
+) -> tuple[Schema, list[str], int]:
+    """The rewritten schema, what it leaves out, and the schemas that it came to.
+
+    Each request has its tools looked at for its headers and for each of its replies.
+    """
+    budget = Budget()
+    rewriter = _Rewriter(longest_string, json.loads(text), budget, unenforced)
+    return *rewriter.root(place), budget.spent
 
 
 class _Rewriter:
@@ -78,7 +110,7 @@ class _Rewriter:
         longest_string: int,
         root: Mapping[str, Any],
         budget: Budget,
-        lacking: frozenset[str],
+        unenforced: Unenforced,
     ) -> None:
         self._longest_string = longest_string
         self._any = anything(longest_string)
@@ -86,7 +118,7 @@ class _Rewriter:
         self._references = References(root)
         self._ignored: list[str] = []
         self._budget = budget
-        self._kept = KEPT - lacking
+        self._unenforced = unenforced
 
     def root(self, place: str) -> tuple[Schema, list[str]]:
         """The root, with a definition for all that is referred to."""
@@ -119,7 +151,12 @@ class _Rewriter:
         result: Schema = {}
         for key, value in self._possible(schema, place).items():
             self._keyword(result, key, value, place)
+        if result.keys() >= {"enum", "type"}:
+            result["enum"] = of_type(result["enum"], result["type"])
         self._bound(result, schema, place)
+        for key in sorted(schema.keys() & self._unenforced(result)):
+            result.pop(key, None)
+            self._ignore(place, key)
         return result
 
     def _branching(self, schema: Mapping[str, Any], place: str) -> tuple[str, list[Any]] | None:
@@ -149,13 +186,17 @@ class _Rewriter:
             if each is not False
         ]
         branches = [self.schema(each, place) for each in whole]
-        if key == "oneOf" and not exclusive(whole, lambda ref: self._references.target(ref, place)):
+        if key == "oneOf" and not self._disjoint(whole, place):
             self._ignore(place, key)
+        branches = list(filter(possible, branches)) or branches
         result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
         for name in DEFINITIONS:
             if name in schema:
                 self._keyword(result, name, shaped(name, schema[name], place), place)
         return result
+
+    def _disjoint(self, branches: list[Any], place: str) -> bool:
+        return disjoint(branches, lambda ref: self._references.target(ref, place), self._budget)
 
     def _tagged(self, beside: Schema, branch: Any, discriminator: Any, place: str) -> Schema:
         """What stands beside a branch, with the property that tells it from the others required.
@@ -166,7 +207,7 @@ class _Rewriter:
         declared = self._resolved(branch, place)
         if not isinstance(name, str) or not isinstance(declared, Mapping):
             return beside
-        if name in required(declared) or name not in properties(declared):
+        if name not in shaped("properties", declared.get("properties", {}), place):
             return beside
         return intersection(beside, {"required": [name]}, place, self._budget)[0]
 
@@ -177,18 +218,20 @@ class _Rewriter:
             return self._references.target(schema["$ref"], place)
         return schema
 
-    def _both(self, beside: Schema, branch: Any, place: str) -> Schema:
+    def _both(self, beside: Any, branch: Any, place: str) -> Schema:
         """What both allow; of two keywords that can't be held to both, the first holds."""
-        if branch is False:
-            return {"enum": []}
         alone = not beside.keys() - ANNOTATIONS
-        branch = branch if alone else self._resolved(branch, place)
-        if not isinstance(branch, Mapping):
-            return beside
-        branch = _without(branch, *DEFINITIONS)
+        if not alone:
+            beside, branch = (self._resolved(each, place) for each in (beside, branch))
+        if beside is False or branch is False:
+            return {"enum": []}
+        one, other = (
+            _without(each, *DEFINITIONS) if isinstance(each, Mapping) else {}
+            for each in (beside, branch)
+        )
         if alone:
-            return {**beside, **branch}
-        result, lost = intersection(beside, branch, place, self._budget)
+            return {**one, **other}
+        result, lost = intersection(one, other, place, self._budget)
         for key in lost:
             self._ignore(place, key)
         return result
@@ -196,7 +239,7 @@ class _Rewriter:
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
         if local(key, value):
             result[key] = self._references.moved(value, place)
-        elif key in self._kept or (key, value) in KEPT_FORMATS:
+        elif key in KEPT or (key, value) in KEPT_FORMATS:
             result[key] = value
         elif key in {"properties", "patternProperties", *DEFINITIONS}:
             result[key] = {

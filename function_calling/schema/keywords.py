@@ -1,14 +1,21 @@
-"""The keywords of JSON Schema: which of them the engines compile, and what they apply to.
+"""The keywords of JSON Schema, the kinds of their values, and how much of them there may be.
 
-https://json-schema.org/draft/2020-12/json-schema-validation. Which compile was tried on the pinned
-engines.
+https://json-schema.org/draft/2020-12/json-schema-validation. Which of them the pinned engines
+compile was tried.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from function_calling.errors import SCHEMA_REFUSED, RequestError, shown
 
+Schema = dict[str, Any]
+
+MOST_SCHEMAS = 5000
+"""Schemas in one, with all that branches and references repeat of it."""
+MOST_LEVELS = 32
+"""Schemas in each other."""
 KEPT = {
     "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength",
     "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "multipleOf",
@@ -86,6 +93,20 @@ def _exact(value: Any) -> bool:
     return True
 
 
+def kind_of(value: Any) -> str:
+    """The type that a value has; a whole number is a number."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
 def refused(reason: str) -> RequestError:
     """What the caller is told of a schema that can't be used."""
     return RequestError(
@@ -93,3 +114,45 @@ def refused(reason: str) -> RequestError:
         param="tools",
         code=SCHEMA_REFUSED,
     )
+
+
+class Budget:
+    """What a schema, or all those of a request, may come to.
+
+    Args:
+        most: Schemas in all.
+
+    Attributes:
+        spent: Schemas so far.
+    """
+
+    def __init__(self, most: int = MOST_SCHEMAS) -> None:
+        self._most = most
+        self.spent = 0
+        self._level = 0
+
+    def spend(self, schemas: int) -> None:
+        """Count schemas.
+
+        Raises:
+            RequestError: There are too many.
+        """
+        self.spent += schemas
+        if self.spent > self._most:
+            raise refused(
+                f"they are too large or branch too often: they come to over {self._most} schemas"
+            )
+
+    @contextmanager
+    def level(self) -> Iterator[None]:
+        """Count a schema, and what is written meanwhile as inside it.
+
+        Raises:
+            RequestError: There are too many, or too many in each other.
+        """
+        self.spend(1)
+        if self._level == MOST_LEVELS:
+            raise refused(f"they hold more than {MOST_LEVELS} schemas in each other")
+        self._level += 1
+        yield
+        self._level -= 1

@@ -13,9 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from function_calling.schema_bounds import Schema
-from function_calling.schema_budget import Budget
-from function_calling.schema_keywords import shaped
+from function_calling.schema.keywords import Budget, Schema, shaped
 
 _GREATEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _LEAST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
@@ -173,9 +171,18 @@ def _count(value: Any) -> int:
 
 def _written(value: Any) -> str:
     """The value as JSON: `true` is no number, and 1.0 is 1."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return list(map(_plain, value))
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+    return value
 
 
 _MERGES = (
