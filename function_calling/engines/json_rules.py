@@ -189,11 +189,10 @@ def possible(schema: Schema) -> bool:
     """Whether any value obeys the schema, as far as is seen without following references."""
     if "anyOf" in schema:
         return any(map(possible, schema["anyOf"]))
-    if schema.get("type") == "object":
-        declared = schema.get("properties", {})
-        required = (declared[name] for name in schema.get("required", ()) if name in declared)
-        return all(map(possible, required))
-    return bool(schema.get("enum", True))
+    if schema.get("enum") == []:
+        return False
+    declared = schema.get("properties", {}) if schema.get("type") == "object" else {}
+    return all(possible(declared[name]) for name in schema.get("required", ()) if name in declared)
 
 
 def _all(schema: Any) -> Iterator[Schema]:

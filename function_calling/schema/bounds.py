@@ -155,5 +155,5 @@ def _objects(branches: list[Schema]) -> Iterator[Schema]:
     for branch in branches:
         if "anyOf" in branch:
             yield from _objects(branch["anyOf"])
-        elif "object" in branch.get("type", ()):
+        elif "object" in branch.get("type", ()) and branch.get("enum") != []:
             yield {**branch, "type": "object"}
