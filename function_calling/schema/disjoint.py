@@ -67,7 +67,7 @@ class _Search:
         self.budget = Budget(MOST_COMPARISONS)
 
     def closed(self, schema: Any, levels: int) -> Any:
-        """The schema of what is written for one: of an object, the declared properties alone."""
+        """The schema of what is written for one: of an object, the named properties alone."""
         if not isinstance(schema, Mapping) or not levels:
             return schema
         match {key: value for key, value in schema.items() if key not in ANNOTATIONS}:
@@ -75,10 +75,13 @@ class _Search:
                 return self.closed(self._target(reference), levels - 1)
             case {"anyOf": list(each), **beside} | {"oneOf": list(each), **beside} if not beside:
                 return {"anyOf": [self.closed(branch, levels - 1) for branch in each]}
-            case {"properties": _, **beside}:
+            case {"properties": Mapping() as declared, **beside}:
                 others = beside.get("additionalProperties")
                 if not isinstance(others, Mapping) and not beside.keys() & _OPEN:
-                    return {**schema, "additionalProperties": False}
+                    # What is required is written, also where it is not declared.
+                    required = shaped("required", beside.get("required", []), "")
+                    written = {**dict.fromkeys(required, True), **declared}
+                    return {**schema, "properties": written, "additionalProperties": False}
         return schema
 
     def any_value(self, schema: Any, levels: int) -> bool:

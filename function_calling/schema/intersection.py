@@ -15,6 +15,9 @@ from typing import Any
 
 from function_calling.schema.keywords import Budget, Schema, shaped
 
+KEYWORDS_OF_A_SCHEMA = 8
+"""So many that are compared count as one schema of the whole."""
+
 _GREATEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _LEAST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _CHOICES = ("$ref", "anyOf", "oneOf")
@@ -34,7 +37,7 @@ def intersection(
     Raises:
         RequestError: A keyword's value is of the wrong kind, or there is too much to compare.
     """
-    budget.spend(len(one) + len(other))
+    budget.spend(1 + (len(one) + len(other)) // KEYWORDS_OF_A_SCHEMA)
     one = {key: shaped(key, value, place) for key, value in one.items()}
     other = {key: shaped(key, value, place) for key, value in other.items()}
     result = {**one, **other}

@@ -70,8 +70,7 @@ def shaped(key: str, value: Any, place: str) -> Any:
         raise refused(f"they are no JSON Schema: {place}: {key}={shown(value)}")
     if key == "type":
         kinds = value if isinstance(value, list) else [value]
-        few = 0 < len(kinds) <= len(_KINDS)
-        if not few or not all(kind in _KINDS for kind in kinds):
+        if not kinds or not all(kind in _KINDS for kind in kinds):
             wrong = f"they are no JSON Schema: {place}: {key}={shown(value)}"
             raise refused(f"{wrong}; wanted {', '.join(_KINDS)}, or a list of these")
     if key in {"const", "enum"} and not _exact(value):
