@@ -149,9 +149,9 @@ class Ground:
             self.blocked.add(tool)
         told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
         told += ", but no tool has returned it yet" if listed else ", which the user did not write"
-        again = " If it follows from what the user wrote, make the same call again."
-        offered = self._offered(lacking, listed=listed)
-        advice = f"{tool} was not called: {told}.{again if assumable else ''} {offered}."
+        advice = f"{tool} was not called: {told}. {self._offered(lacking, listed=listed)}."
+        if assumable:
+            advice += " If none of that is meant, make the same call again."
         raise ToolError(problem, advice=advice)
 
     def problems(self, answer: str) -> list[str]:
@@ -264,6 +264,13 @@ class Ground:
         read = self._listed[: self._read]
         return [leaf for leaf in read if leaf.key == name] or read
 
+    def _written_numbers(self) -> Iterator[str]:
+        """The numbers that the person wrote, in digits or words; any word may be a small one."""
+        digits = numbers(self._spoken)
+        yield from map(_with_meaning, digits)
+        known = _SMALL.union(*(number.values for number in digits))
+        yield from map(_shown, sorted(said(self._spoken) - known, reverse=True))
+
     def _offered(self, lacking: Sequence[tuple[str, Any]], *, listed: bool) -> str:
         """What could be meant, as the beginning of a sentence for the model."""
         found: Iterable[str]
@@ -272,14 +279,19 @@ class Ground:
             found = (leaf.inside for leaf in self._named(name) if leaf.key == name)
             told, none = "Tools returned", "Call the tool that lists it first"
         elif all(isinstance(value, int | float | Decimal) for _, value in lacking):
-            # As it was written: what a scale or a separator means is the model's to read.
-            found = (number.text for number in numbers(self._spoken))
+            found = self._written_numbers()
             told, none = "The user wrote", "The user wrote no digits"
         else:
             found = _NUMBERED.findall(self._spoken)
             told, none = "The user wrote", "Use what the user wrote, and do not guess"
         offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
         return f"{told}: {offered}" if offered else none
+
+
+def _with_meaning(number: Number) -> str:
+    """A number as written, and what it means where that is not what it looks like."""
+    means = " or ".join(dict.fromkeys(_shown(value) for each in number.readings for value in each))
+    return number.text if means == number.text else f"{number.text} ({means})"
 
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:

@@ -135,7 +135,8 @@ def _readings(match: re.Match[str]) -> list[Reading]:
     if match["digits"]:
         wholes = _of_digits(match["digits"])
         readings = [(*first, last + fractions[0][0]) for *first, last in wholes]
-        readings += [whole + fraction for whole in wholes for fraction in fractions]
+        if len(match["fraction"]) > 1:  # 5 1/2 may be two numbers, and 5 ½ may not
+            readings += [whole + fraction for whole in wholes for fraction in fractions]
     return readings
 
 

@@ -52,18 +52,32 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
     )
     assert read[0] == (
         "Which amount do you mean? 4200 is not in your message. convert_currency was not called: "
-        "amount=4200, which the user did not write. If it follows from what the user wrote, make "
-        "the same call again. The user wrote: 42, 7."
+        "amount=4200, which the user did not write. The user wrote: 42, 7. If none of that is "
+        "meant, make the same call again."
     )
     assert '"131.95"' in read[1]
     assert answer == said
+
+
+@pytest.mark.parametrize(
+    ("query", "offered"),
+    [
+        ("1 Milliarde Dollar in Euro", "1 Milliarde (1000000000)."),
+        ("2.500 pesos en dólares, 7", "2.500 (2500 or 2.5), 7."),
+        ("mille cent dollars en euros", "1100, 1000."),
+    ],
+)
+async def test_the_model_is_told_what_the_numbers_mean(query: str, offered: str) -> None:
+    """Scales and separators as they can be read; of words, small ones may be anything."""
+    read, _ = await asked(query, calls(to_euros(58)), *[says("Which?")] * 2)
+    assert f"The user wrote: {offered} If none of that is meant" in read[0]
 
 
 async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
     """It is told so."""
     ask = *(calls(to_euros(1)), calls(("pay", {"invoice": "A-7"}))), *[says("Which?")] * 2
     read, _ = await asked("Dollars in euros?", *ask)
-    assert read[0].endswith("make the same call again. The user wrote no digits.")
+    assert "The user wrote no digits." in read[0]
     assert "Use what the user wrote, and do not guess" in read[1]
 
 
