@@ -64,10 +64,10 @@ class Conversation:
         self._results: dict[tuple[str, str], ToolResult] = {}
         self._failures: Counter[str] = Counter()
         self._question = self.messages[-1]
-        self._put_off: list[
-            dict[str, Any]
-        ] = []  # messages that go when the question is asked again
-        self._resting: set[str] = set()  # tools that have found what a call was put off for
+        # Messages that are left out when the question is asked again, and the tools that have
+        # found what a call was put off for.
+        self._put_off: list[dict[str, Any]] = []
+        self._resting: set[str] = set()
 
     @property
     def found(self) -> bool:
