@@ -208,7 +208,7 @@ async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
         choice = ToolChoice("required", ("count", "today"), parallel=False)
         messages = [{"role": "user", "content": "Count, please."}]
         reply = model.reply(messages, tools, choice, Sampling(seed=seed))
-        call, end = [event async for event in reply]
+        *_, call, end = [event async for event in reply]
         assert isinstance(call, ToolCall)
         arguments = json.loads(call.arguments)
         assert arguments == {} if call.name == "today" else arguments["n"] in (3, 6, 9)
