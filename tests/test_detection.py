@@ -341,6 +341,7 @@ def test_near_calls_are_read_the_same_however_they_are_cut(
 @given(st.text(), st.lists(st.integers(0, 20), max_size=5))
 def test_any_text_without_a_call_comes_out_as_it_went_in(text: str, places: list[int]) -> None:
     """No character of any script is lost or moved."""
+    assume("<|python_tag|>" not in text)
     assert read(LLAMA3, cut(text, places)) == (text, None)
 
 
