@@ -77,7 +77,7 @@ def scripted(_folder: Path) -> Engine:
 def llamacpp(_folder: Path) -> Engine:
     """llama.cpp with SmolLM2."""
     from function_calling.engines.llamacpp import LlamaCpp
-    from function_calling.weights import SMOLLM2, fetch
+    from function_calling.weights.catalogue import SMOLLM2, fetch
 
     folder = Settings.from_env(os.environ).models_dir
     path = fetch(SMOLLM2, Path(folder) if folder else None)

@@ -36,7 +36,7 @@ from function_calling.messages import (
     ToolChoice,
 )
 from function_calling.settings import Settings
-from function_calling.weights import SMOLLM2, fetch
+from function_calling.weights.catalogue import SMOLLM2, fetch
 from openai_endpoints import openai_api_app
 
 each_format = pytest.mark.parametrize("form", FORMATS)

@@ -41,7 +41,7 @@ from function_calling.messages import (
 from function_calling.replies import side_by_side
 from function_calling.schema import enforceable_value
 from function_calling.settings import Settings
-from function_calling.weights import SMOLLM2, fetch
+from function_calling.weights.catalogue import SMOLLM2, fetch
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 

@@ -20,7 +20,7 @@ from openai import OpenAI
 
 from benchmarks.run_eval import free_port
 from function_calling.cli.serve import is_ready
-from function_calling.weights import SMOLLM2, fetch
+from function_calling.weights.catalogue import SMOLLM2, fetch
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 

