@@ -15,12 +15,12 @@ from openai.types import Model
 from starlette.exceptions import HTTPException
 
 from function_calling.chat_messages import conversation
-from function_calling.chat_model import ChatModel
 from function_calling.chat_request import ChatRequest
 from function_calling.chat_response import ChatResponse
 from function_calling.completion_request import CompletionRequest
 from function_calling.completion_response import CompletionResponse
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
+from function_calling.model.chat_model import ChatModel
 from function_calling.replies import side_by_side
 from function_calling.responding import FAILED, in_json, read_body, respond
 from function_calling.response_headers import UNENFORCED, listing

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationEr
 from pydantic_core import from_json
 
 from function_calling.errors import RequestError, shown
-from function_calling.messages import Sampling
+from function_calling.model.words import Sampling
 from function_calling.response_headers import IGNORED, listing
 
 MOST_REPLIES = 16

@@ -19,7 +19,7 @@ from openai.types.chat.chat_completion_chunk import (
 )
 
 from function_calling.logprobs_out import chat_logprobs
-from function_calling.messages import (
+from function_calling.model.words import (
     Event,
     Finished,
     FinishReason,

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from function_calling.errors import RequestError, shown
-from function_calling.messages import Message
+from function_calling.model.words import Message
 
 _ROLES = {
     "system": "system",

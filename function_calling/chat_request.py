@@ -11,7 +11,7 @@ from pydantic import Field
 
 from function_calling.api_request import ApiRequest
 from function_calling.errors import RequestError
-from function_calling.messages import ContentFormat, Sampling, Tool, ToolChoice
+from function_calling.model.words import ContentFormat, Sampling, Tool, ToolChoice
 from function_calling.response_format import content_format
 from function_calling.tools_in import flat, function_choice, offered, tool_choice
 

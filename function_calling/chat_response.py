@@ -22,7 +22,7 @@ from openai.types.chat.chat_completion_message_function_tool_call import Functio
 
 from function_calling.chat_chunks import ChoiceChunks, finish_reason, reasoning_content
 from function_calling.logprobs_out import chat_logprobs
-from function_calling.messages import Finished, ToolCall, Usage
+from function_calling.model.words import Finished, ToolCall, Usage
 from function_calling.replies import Reply, Told, collected, together
 
 

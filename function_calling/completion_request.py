@@ -9,7 +9,7 @@ from pydantic import Field
 
 from function_calling.api_request import ApiRequest
 from function_calling.errors import RequestError
-from function_calling.messages import Sampling
+from function_calling.model.words import Sampling
 
 MOST_TOKENS = 16
 """Tokens of a completion where the request sets no `max_tokens`: OpenAI's default."""

@@ -13,7 +13,7 @@ from typing import Any
 from openai.types import Completion, CompletionChoice
 
 from function_calling.logprobs_out import text_logprobs
-from function_calling.messages import Finished, TextDelta, TokenLogprob, Usage
+from function_calling.model.words import Finished, TextDelta, TokenLogprob, Usage
 from function_calling.replies import Told, collected, together
 
 

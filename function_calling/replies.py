@@ -9,7 +9,7 @@ from typing import TypeAlias
 from openai.types import CompletionUsage
 from openai.types.completion_usage import CompletionTokensDetails
 
-from function_calling.messages import (
+from function_calling.model.words import (
     Event,
     Finished,
     FinishReason,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from function_calling.errors import RequestError, shown
-from function_calling.messages import ContentFormat
+from function_calling.model.words import ContentFormat
 
 
 def content_format(response_format: Mapping[str, Any] | None) -> ContentFormat | None:

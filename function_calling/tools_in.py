@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from function_calling.errors import RequestError, shown
-from function_calling.messages import Tool, ToolChoice
+from function_calling.model.words import Tool, ToolChoice
 
 
 def flat(tools: Sequence[Mapping[str, Any]]) -> bool:

@@ -16,10 +16,11 @@ from scripted_engine import (
     llama31_model,
 )
 
-from function_calling.chat_model import ChatModel
 from function_calling.errors import EngineError, RequestError
 from function_calling.formats import FORMATS
-from function_calling.messages import (
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.turn import MOST_CALLS
+from function_calling.model.words import (
     Event,
     Finished,
     JsonSlot,
@@ -32,7 +33,6 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
-from function_calling.turn import MOST_CALLS
 
 CONVERT = Tool(
     "convert",

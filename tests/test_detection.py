@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from function_calling.formats import FORMATS, HERMES, JSON_LIST, LLAMA3, Format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
-from function_calling.messages import ToolCall
+from function_calling.model.words import ToolCall
 
 # Those whose models also fall back to bare JSON.
 JSON_FORMATS = [HERMES, JSON_LIST, LLAMA3]

@@ -20,7 +20,7 @@ from scripted_engine import Fills, ScriptedEngine
 from function_calling.engines import Engine, grammar
 from function_calling.engines.slots import RETRY_SECONDS, Slots
 from function_calling.errors import EngineError, RequestError
-from function_calling.messages import Alternative, JsonSlot, OneOf, Piece, Sampling
+from function_calling.model.words import Alternative, JsonSlot, OneOf, Piece, Sampling
 from function_calling.settings import Settings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]

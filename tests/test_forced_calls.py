@@ -22,12 +22,12 @@ from walking_engine import walking_model
 from benchmarks.forced_calls import main
 from benchmarks.forced_requests import requests
 from benchmarks.random_schemas import MOST_ARGUMENTS, longest_text, offered, offers
-from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel
 from function_calling.engines.llamacpp import LlamaCpp
 from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, HERMES
-from function_calling.messages import (
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
     Finished,
     Sampling,
     Tool,

@@ -9,7 +9,7 @@ from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, HERMES, JSON_LIST, LLAMA3, Format, choose_format
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool
+from function_calling.model.words import Message, Tool
 from function_calling.settings import TOOL_FORMATS
 
 CONVERT = Tool("convert", "Convert money, e.g. €", {"type": "object", "properties": {"amount": {}}})

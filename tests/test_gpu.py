@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from gpu_engine import gpu_engine
 
-from function_calling.chat_model import ChatModel
 from function_calling.formats import LLAMA3, choose_format
-from function_calling.messages import (
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
     Event,
     Message,
     Sampling,

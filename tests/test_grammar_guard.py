@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.errors import EngineError, RequestError
-from function_calling.messages import JsonSlot, Piece, Sampling
+from function_calling.model.words import JsonSlot, Piece, Sampling
 
 CITY = {
     "type": "object",

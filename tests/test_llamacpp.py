@@ -17,14 +17,14 @@ import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
-from function_calling.chat_model import ChatModel
 from function_calling.chat_response import ChatResponse
 from function_calling.engines import LoadedModel
 from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.engines.llamacpp import LlamaCpp, load
 from function_calling.errors import EngineError, RequestError, WeightsError
 from function_calling.formats import HERMES, LLAMA3, Format
-from function_calling.messages import (
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
     Event,
     Finished,
     JsonSlot,

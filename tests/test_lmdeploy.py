@@ -20,13 +20,13 @@ import xgrammar
 from lmdeploy._guided_decoding import compile_response_format
 from lmdeploy_engine import lmdeploy_engine, native
 
-from function_calling.chat_model import ChatModel
 from function_calling.engines import grammar
 from function_calling.engines import lmdeploy as adapter
 from function_calling.engines.lmdeploy import LMDeploy, load
 from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
 from function_calling.formats import LLAMA3, choose_format
-from function_calling.messages import (
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
     Finished,
     JsonSlot,
     Sampling,

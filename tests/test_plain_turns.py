@@ -9,7 +9,7 @@ from scripted_engine import CHATML
 from function_calling.formats import FORMATS
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool
+from function_calling.model.words import Message, Tool
 
 CHAT = ChatTemplate(CHATML)
 USER: Message = {"role": "user", "content": "42 USD?"}

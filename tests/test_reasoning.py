@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scripted_engine import OPENING, QWEN3, Fills, chatml_model, qwen3_model
 from v1_client import Serve, client, error_of, events_of, post, serving
 
-from function_calling.reasoning import REASONING_MARKS, ReasoningReader, reasoning_marks
+from function_calling.model.reasoning import REASONING_MARKS, ReasoningReader, reasoning_marks
 
 serve = pytest.fixture(serving)
 USER = {"role": "user", "content": "How cold is it?"}

@@ -10,7 +10,7 @@ from scripted_engine import Fails, Fills, Hangs
 from v1_client import Serve, client, error_of, events_of, post, serving
 
 from function_calling.errors import EngineError
-from function_calling.messages import Event, Finished, TextDelta, Usage
+from function_calling.model.words import Event, Finished, TextDelta, Usage
 from function_calling.replies import collected, side_by_side
 
 serve = pytest.fixture(serving)

@@ -13,7 +13,7 @@ from walking_engine import walk
 
 from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
-from function_calling.messages import JsonSlot
+from function_calling.model.words import JsonSlot
 from function_calling.schema import Schema, enforceable
 from function_calling.schema.bounds import (
     LARGEST_NUMBER,

@@ -13,8 +13,8 @@ from openai.types.chat import ChatCompletionChunk
 from scripted_engine import ScriptedEngine, chatml_model
 from v1_client import Serve, events_of, post, serving, sync_client
 
-from function_calling.chat_model import ChatModel
 from function_calling.formats import FORMATS
+from function_calling.model.chat_model import ChatModel
 
 serve = pytest.fixture(serving)
 CALL = "<tool_call>"

@@ -3,7 +3,7 @@
 import math
 
 from function_calling.engines.token_text import TokenText, Vocabulary
-from function_calling.messages import Sampling, TokenLogprob
+from function_calling.model.words import Sampling, TokenLogprob
 
 VOCABULARY = Vocabulary([bytes([each]) for each in range(256)] + [b"<|tool|>"], frozenset({256}))
 

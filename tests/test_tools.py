@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from function_calling.engines.grammar import grammar
 from function_calling.exchange.rates import LARGEST_AMOUNT, FixedRates, Rate
-from function_calling.messages import JsonSlot
+from function_calling.model.words import JsonSlot
 from function_calling.schema import enforceable
 from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Toolbox

@@ -29,7 +29,7 @@ from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, WeightsError
 from function_calling.line_reader import LineReader
-from function_calling.messages import Piece, Sampling
+from function_calling.model.words import Piece, Sampling
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import resolve
 

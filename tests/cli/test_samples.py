@@ -21,7 +21,7 @@ from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, Format
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool, ToolCall
+from function_calling.model.words import Message, Tool, ToolCall
 
 MISTRAL_NATIVE = """\
 {{- bos_token }}

@@ -17,7 +17,9 @@ from function_calling.errors import RequestError, naming, one_line
 from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import (
+from function_calling.model.reasoning import reasoning_marks
+from function_calling.model.turn import Turn
+from function_calling.model.words import (
     ContentFormat,
     Event,
     Finished,
@@ -28,10 +30,8 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
-from function_calling.reasoning import reasoning_marks
 from function_calling.schema import Budget, Schema, enforceable, enforceable_value, refused
 from function_calling.settings import Settings
-from function_calling.turn import Turn
 
 _log = logging.getLogger(__name__)
 

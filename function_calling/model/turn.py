@@ -15,7 +15,8 @@ from function_calling.errors import EngineError
 from function_calling.formats import Format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
-from function_calling.messages import (
+from function_calling.model.reasoning import ReasoningMarks, ReasoningReader
+from function_calling.model.words import (
     Alternative,
     Event,
     Finished,
@@ -31,7 +32,6 @@ from function_calling.messages import (
     ToolChoice,
     Usage,
 )
-from function_calling.reasoning import ReasoningMarks, ReasoningReader
 
 Schema = Mapping[str, Any]
 
