@@ -17,7 +17,8 @@ import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
-from function_calling.chat_response import ChatResponse
+from function_calling.api.reply import ChatResponse
+from function_calling.api.stream import side_by_side
 from function_calling.engines import LoadedModel
 from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.engines.llamacpp import LlamaCpp, load
@@ -38,7 +39,6 @@ from function_calling.model.words import (
     ToolChoice,
     Usage,
 )
-from function_calling.replies import side_by_side
 from function_calling.schema import enforceable_value
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import SMOLLM2, fetch

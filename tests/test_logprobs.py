@@ -7,8 +7,8 @@ import pytest
 from scripted_engine import Fills
 from v1_client import Serve, client, events_of, post, serving
 
+from function_calling.api.reply import chat_logprobs, text_logprobs
 from function_calling.engines.token_logprobs import LEAST, TokenLogprobs
-from function_calling.logprobs_out import chat_logprobs, text_logprobs
 from function_calling.model.words import TokenLogprob
 
 serve = pytest.fixture(serving)

@@ -19,11 +19,11 @@ from scripted_engine import (
 )
 from v1_client import Serve, chunk, client, error_of, events_of, http, post, serving, without_head
 
+from function_calling.api.stream import MOST_BYTES
 from function_calling.engines import LoadedModel
 from function_calling.errors import EngineError, RequestError
 from function_calling.model import chat_model
 from function_calling.model.chat_model import CHARACTERS_OF_A_TOKEN, ChatModel
-from function_calling.responding import MOST_BYTES
 from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 

@@ -9,9 +9,10 @@ import pytest
 from scripted_engine import Fails, Fills, Hangs
 from v1_client import Serve, client, error_of, events_of, post, serving
 
+from function_calling.api.reply import collected
+from function_calling.api.stream import side_by_side
 from function_calling.errors import EngineError
 from function_calling.model.words import Event, Finished, TextDelta, Usage
-from function_calling.replies import collected, side_by_side
 
 serve = pytest.fixture(serving)
 USER = {"role": "user", "content": "42 USD?"}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from function_calling.chat_messages import conversation
-from function_calling.chat_request import ChatRequest
+from function_calling.api.messages import conversation
+from function_calling.api.request import ChatRequest
 from function_calling.cli.recording import Recording
 from function_calling.cli.template_file import template_file
 from function_calling.engines import LoadedModel

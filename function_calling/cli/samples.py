@@ -17,8 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function_calling.chat_messages import conversation
-from function_calling.chat_request import ChatRequest
+from function_calling.api.messages import conversation
+from function_calling.api.request import ChatRequest
 from function_calling.cli.debug import chosen, read_input
 from function_calling.errors import RequestError, shown
 from function_calling.formats import Format, find_format

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_engine import LLAMA31, QWEN3
 
-from function_calling.chat_messages import conversation
+from function_calling.api.messages import conversation
 from function_calling.cli.debug import Bench
 from function_calling.cli.samples import Sample, samples
 from function_calling.cli.template_file import template_file

@@ -1,4 +1,4 @@
-"""One response to one client: whole, or as server-sent events.
+"""One response to one client: replies side by side, told whole or as server-sent events.
 
 A client that goes away stops what is generated for it, and an error in mid-stream is its last
 event, in OpenAI's shape.
@@ -7,9 +7,9 @@ event, in OpenAI's shape.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
@@ -17,11 +17,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from function_calling.errors import ApiError, EngineError, RequestError
-from function_calling.replies import Told
+from function_calling.model.words import Event
 
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Told: TypeAlias = tuple[int, Event]
+"""An event, and which of the replies it belongs to."""
+_Queue: TypeAlias = asyncio.Queue[Told | Exception | None]
 
 MOST_BYTES = 8 * 1024 * 1024
 """Bytes of a request's body at most."""
@@ -61,6 +64,31 @@ async def read_body(request: Request) -> bytes:
     return body
 
 
+async def side_by_side(
+    replies: Sequence[AsyncGenerator[Event, None]],
+) -> AsyncGenerator[Told, None]:
+    """The events of all replies as they come; the first error ends all of them.
+
+    Closing it closes every reply. A reply runs ahead of the reader by two events at most.
+    """
+    told: _Queue = asyncio.Queue(maxsize=1)
+    tellers = [asyncio.create_task(_tell(told, *each)) for each in enumerate(replies)]
+    running = len(tellers)
+    try:
+        while running:
+            match await told.get():
+                case None:
+                    running -= 1
+                case Exception() as error:
+                    raise error
+                case event:
+                    yield event
+    finally:
+        for teller in tellers:
+            teller.cancel()
+        await asyncio.gather(*tellers, return_exceptions=True)
+
+
 async def respond(
     request: Request,
     telling: Telling,
@@ -85,6 +113,18 @@ def in_json(value: BaseModel, headers: Mapping[str, str] | None = None) -> Respo
     """The object as a response, without what was never set in it."""
     content = value.model_dump_json(exclude_unset=True)
     return Response(content, media_type="application/json", headers=headers)
+
+
+async def _tell(told: _Queue, index: int, reply: AsyncGenerator[Event, None]) -> None:
+    """Pass on the reply's events, and then its error, or None for its good end."""
+    try:
+        async with aclosing(reply):
+            async for event in reply:
+                await told.put((index, event))
+    except Exception as error:
+        await told.put(error)
+    else:
+        await told.put(None)
 
 
 async def _whole(telling: Telling, events: AsyncGenerator[Told, None]) -> BaseModel:
