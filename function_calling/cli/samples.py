@@ -25,8 +25,8 @@ from function_calling.formats import Format, find_format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
+from function_calling.model.schema import enforceable
 from function_calling.model.words import Message, Tool, ToolCall
-from function_calling.schema import enforceable
 
 _ANY_TEXT = "\ue000"
 """Stands for a reply of which only the frame is asked for; nobody writes it."""

@@ -18,6 +18,7 @@ from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.reasoning import reasoning_marks
+from function_calling.model.schema import Budget, Schema, enforceable, enforceable_value, refused
 from function_calling.model.turn import Turn
 from function_calling.model.words import (
     ContentFormat,
@@ -30,7 +31,6 @@ from function_calling.model.words import (
     ToolChoice,
     Usage,
 )
-from function_calling.schema import Budget, Schema, enforceable, enforceable_value, refused
 from function_calling.settings import Settings
 
 _log = logging.getLogger(__name__)

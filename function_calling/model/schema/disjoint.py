@@ -13,9 +13,9 @@ from itertools import permutations
 from typing import Any
 
 from function_calling.errors import RequestError
-from function_calling.schema.intersection import intersection
-from function_calling.schema.keywords import ANNOTATIONS, Budget, Schema, kind_of, shaped
-from function_calling.schema.references import local
+from function_calling.model.schema.intersection import intersection
+from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, kind_of, shaped
+from function_calling.model.schema.references import local
 
 MOST_COMPARISONS = 50_000
 """Keywords, values and names to look at; what takes more is not seen."""

@@ -10,9 +10,9 @@ from function_calling.engines import grammar as engine_grammar
 from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
 from function_calling.formats import FORMATS
+from function_calling.model.schema import Budget, Schema, enforceable
+from function_calling.model.schema.keywords import MOST_LEVELS, MOST_SCHEMAS
 from function_calling.model.words import Alternative, JsonSlot
-from function_calling.schema import Budget, Schema, enforceable
-from function_calling.schema.keywords import MOST_LEVELS, MOST_SCHEMAS
 
 LONGEST = 4096
 NULL: Schema = {"type": "null"}

@@ -14,7 +14,7 @@ from typing import Any
 from function_calling.engines.engine import Unenforced, nothing
 from function_calling.engines.grammar import pattern_compiles
 from function_calling.engines.json_rules import possible
-from function_calling.schema.bounds import (
+from function_calling.model.schema.bounds import (
     MOST_ITEMS,
     SCALARS,
     any_object,
@@ -25,9 +25,9 @@ from function_calling.schema.bounds import (
     of_type,
     only_objects,
 )
-from function_calling.schema.disjoint import disjoint
-from function_calling.schema.intersection import intersection
-from function_calling.schema.keywords import (
+from function_calling.model.schema.disjoint import disjoint
+from function_calling.model.schema.intersection import intersection
+from function_calling.model.schema.keywords import (
     ANNOTATIONS,
     DEFINITIONS,
     KEPT,
@@ -37,7 +37,7 @@ from function_calling.schema.keywords import (
     Schema,
     shaped,
 )
-from function_calling.schema.references import References, local
+from function_calling.model.schema.references import References, local
 
 CHARACTERS_OF_A_SCHEMA = 20
 """To look at so many characters of a pattern takes about as long as to rewrite a schema."""

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from function_calling.schema.keywords import Budget, Schema, shaped
+from function_calling.model.schema.keywords import Budget, Schema, shaped
 
 KEYWORDS_OF_A_SCHEMA = 8
 """So many that are compared count as one schema of the whole."""

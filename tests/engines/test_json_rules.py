@@ -4,17 +4,17 @@ import json
 from random import Random
 
 import pytest
+from any_schema import DEFINITIONS, PARAMETERS, SCHEMAS, compiles
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from llguidance import LLMatcher, LLTokenizer
-from test_schemas import DEFINITIONS, PARAMETERS, SCHEMAS, compiles
 from walking_engine import walk
 
 from function_calling.engines.grammar import grammar, grammar_text
 from function_calling.errors import RequestError
+from function_calling.model.schema import Schema, enforceable, enforceable_value
 from function_calling.model.words import JsonSlot
-from function_calling.schema import Schema, enforceable, enforceable_value
 
 BYTES = LLTokenizer("byte")
 LONGEST = 20

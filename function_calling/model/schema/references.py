@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from function_calling.errors import shown
-from function_calling.schema.keywords import DEFINITIONS, refused
+from function_calling.model.schema.keywords import DEFINITIONS, refused
 
 
 def local(key: str, value: Any) -> bool:

@@ -24,7 +24,7 @@ from function_calling.weights.catalogue import SMOLLM2, fetch
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CURRENCY = {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]}
 PARAMETERS = {
     "convert": {

@@ -15,8 +15,8 @@ from function_calling.engines.schema_grammar import unenforced
 from function_calling.engines.structural_tag import structural_tag
 from function_calling.formats import FORMATS
 from function_calling.formats.call_list import CallList
+from function_calling.model.schema import enforceable
 from function_calling.model.words import Alternative, JsonSlot, OneOf, TextSlot
-from function_calling.schema import enforceable
 
 pytestmark = pytest.mark.lmdeploy
 

@@ -25,6 +25,7 @@ from function_calling.engines.llamacpp import LlamaCpp, load
 from function_calling.errors import EngineError, RequestError, WeightsError
 from function_calling.formats import HERMES, LLAMA3, Format
 from function_calling.model.chat_model import ChatModel
+from function_calling.model.schema import enforceable_value
 from function_calling.model.words import (
     Event,
     Finished,
@@ -39,7 +40,6 @@ from function_calling.model.words import (
     ToolChoice,
     Usage,
 )
-from function_calling.schema import enforceable_value
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import SMOLLM2, fetch
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from function_calling.schema.keywords import Schema, kind_of, refused
+from function_calling.model.schema.keywords import Schema, kind_of, refused
 
 LARGEST_NUMBER = 10**15
 FARTHEST_NUMBER = 10**18
