@@ -13,8 +13,8 @@ LMDEPLOY := .venv-lmdeploy/.installed
 GPU := .venv/.gpu
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PYTORCH := https://download.pytorch.org/whl/cpu
-LMDEPLOY_TESTS := tests/test_engine_contract.py tests/test_lmdeploy.py tests/test_structural_tag.py \
-	tests/test_gpu_benchmark.py
+LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdeploy.py \
+	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
 .PHONY: help serve ask chat gpu test test-clients test-lmdeploy test-gpu check platforms coverage eval \
 	bento containerfile fix clean
@@ -48,7 +48,8 @@ test-lmdeploy: $(LMDEPLOY) ## Run LMDeploy's tests, without a GPU: over a native
 
 test-gpu: $(DEVELOPMENT) ## Run LMDeploy's model on this machine's GPU; after `make gpu`
 	@if PYTHONPATH=. $(PYTHON) tests/gpu_engine.py; then \
-		exec $(PYTHON) -m pytest -q -W ignore -m gpu tests/test_engine_contract.py tests/test_gpu.py; \
+		exec $(PYTHON) -m pytest -q -W ignore -m gpu \
+			tests/engines/test_engine_contract.py tests/engines/test_gpu.py; \
 	fi
 
 check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that need no model

@@ -14,16 +14,13 @@ from fastapi.responses import JSONResponse, Response
 from openai.types import Model
 from starlette.exceptions import HTTPException
 
-from function_calling.chat_messages import conversation
-from function_calling.chat_model import ChatModel
-from function_calling.chat_request import ChatRequest
-from function_calling.chat_response import ChatResponse
-from function_calling.completion_request import CompletionRequest
-from function_calling.completion_response import CompletionResponse
+from function_calling.api.headers import UNENFORCED, listing
+from function_calling.api.messages import conversation
+from function_calling.api.reply import ChatResponse, CompletionResponse
+from function_calling.api.request import ChatRequest, CompletionRequest
+from function_calling.api.stream import FAILED, in_json, read_body, respond, side_by_side
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
-from function_calling.replies import side_by_side
-from function_calling.responding import FAILED, in_json, read_body, respond
-from function_calling.response_headers import UNENFORCED, listing
+from function_calling.model.chat_model import ChatModel
 
 _log = logging.getLogger(__name__)
 

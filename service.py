@@ -19,8 +19,8 @@ from function_calling.agent.loop import Assistant
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
-from function_calling.chat_model import load_chat_model
 from function_calling.errors import ApiError, SettingsError
+from function_calling.model.chat_model import load_chat_model
 from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights

@@ -26,11 +26,11 @@ from benchmarks import gpu_checks, gpu_device, gpu_rates, random_llama
 from benchmarks.command_line import positive
 from benchmarks.gpu_report import table
 from benchmarks.gpu_timing import Bench, Prompts, WithoutLayer
-from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel, check_engine, load_engine
 from function_calling.engines.lmdeploy import LMDeploy
 from function_calling.errors import FunctionCallingError
 from function_calling.formats import choose_format
+from function_calling.model.chat_model import ChatModel
 from function_calling.settings import Settings
 
 PARTS: dict[str, Callable[[Bench], Awaitable[Any]]] = {

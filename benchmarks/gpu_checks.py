@@ -8,7 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from benchmarks.gpu_timing import Bench, replied, timed, timed_all
-from function_calling.messages import Sampling, Tool, ToolCall
+from function_calling.model.words import Sampling, Tool, ToolCall
 
 LONGEST_CALL = 512
 """Tokens; more than any call of these tools has."""

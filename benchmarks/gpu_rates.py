@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.gpu_checks import LONGEST_CALL, offered
 from benchmarks.gpu_timing import Bench, Reply, Source, Timed, middle, replied, timed, timed_all
-from function_calling.messages import Sampling
+from function_calling.model.words import Sampling
 
 _PROMPT = 128
 """Tokens before a generation whose speed is measured."""

@@ -10,10 +10,10 @@ from statistics import median
 from string import ascii_lowercase
 from typing import Any, Protocol
 
-from function_calling.chat_model import ChatModel
 from function_calling.engines.lmdeploy import LMDeploy
 from function_calling.engines.lmdeploy_words import generation_config
-from function_calling.messages import (
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
     Finished,
     Message,
     Piece,

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.command_line import positive
 from function_calling.engines import load_engine
-from function_calling.messages import Sampling
+from function_calling.model.words import Sampling
 from function_calling.settings import Settings
 
 PROMPT = "".join(f"{number} dollars are {2 * number} euros.\n" for number in range(10, 30))

@@ -13,10 +13,10 @@ from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel
 from function_calling.formats import HERMES, LLAMA3, Format
-from function_calling.messages import (
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
     Alternative,
     JsonSlot,
     OneOf,

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator
 from scripted_engine import chatml_model
 
 import service
-from function_calling.chat_model import ChatModel
-from function_calling.messages import Alternative, JsonSlot, OneOf, Piece, Sampling
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import Alternative, JsonSlot, OneOf, Piece, Sampling
 from function_calling.settings import Settings
 
 ARGUMENTS = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}

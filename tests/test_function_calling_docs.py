@@ -8,23 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from function_calling.api_request import MOST_BIASES, MOST_REPLIES
-from function_calling.chat_model import CHARACTERS_OF_A_TOKEN
-from function_calling.chat_request import MOST_MESSAGES, ChatRequest
+from function_calling.api.headers import LONGEST
+from function_calling.api.request import MOST_BIASES, MOST_MESSAGES, MOST_REPLIES, ChatRequest
+from function_calling.api.stream import MOST_BYTES
 from function_calling.engines.grammar import LONGEST_CHECK, MOST_CHARACTERS
 from function_calling.formats import FORMATS
-from function_calling.reasoning import REASONING_MARKS
-from function_calling.responding import MOST_BYTES
-from function_calling.response_headers import LONGEST
-from function_calling.schema.bounds import LARGEST_NUMBER, MOST_ITEMS, MOST_PROPERTIES
-from function_calling.schema.keywords import (
+from function_calling.model.chat_model import CHARACTERS_OF_A_TOKEN
+from function_calling.model.reasoning import REASONING_MARKS
+from function_calling.model.schema.bounds import LARGEST_NUMBER, MOST_ITEMS, MOST_PROPERTIES
+from function_calling.model.schema.keywords import (
     ANNOTATIONS,
     KEPT,
     KEPT_FORMATS,
     MOST_LEVELS,
     MOST_SCHEMAS,
 )
-from function_calling.turn import MOST_CALLS
+from function_calling.model.turn import MOST_CALLS
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs/function-calling.md").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from benchmarks.gpu_timing import Prompts, WithoutLayer, timed
 from benchmarks.random_llama import GEOMETRIES, Geometry
 from function_calling.engines import grammar
 from function_calling.formats import LLAMA3, choose_format
-from function_calling.messages import Sampling, ToolCall
+from function_calling.model.words import Sampling, ToolCall
 
 pytestmark = pytest.mark.lmdeploy
 

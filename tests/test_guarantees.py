@@ -16,7 +16,7 @@ from v1_client import Serve, error_of, events_of, http, post, serving
 from function_calling.engines.grammar import grammar
 from function_calling.formats import FORMATS
 from function_calling.formats.arguments import JsonArguments
-from function_calling.messages import Piece, Sampling
+from function_calling.model.words import Piece, Sampling
 from openai_endpoints import openai_api_app
 
 serve = pytest.fixture(serving)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from function_calling.engines.grammar import grammar
 from function_calling.exchange.rates import LARGEST_AMOUNT, FixedRates, Rate
-from function_calling.messages import JsonSlot
-from function_calling.schema import enforceable
+from function_calling.model.schema import enforceable
+from function_calling.model.words import JsonSlot
 from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Toolbox
 from tools import OUT_OF_SCOPE, CurrencyTools, DatedCurrencyTools, currency_tools

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import waiting_threads
 from function_calling.settings import Settings
-from function_calling.weights import SMOLLM2, fetch
+from function_calling.weights.catalogue import SMOLLM2, fetch
 
 
 def test_each_count_is_measured_in_turns_and_told_beside_the_first(

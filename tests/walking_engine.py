@@ -9,11 +9,11 @@ from random import Random
 
 from llguidance import LLMatcher, LLTokenizer
 
-from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel
 from function_calling.engines.grammar import grammar_text
 from function_calling.formats import HERMES
-from function_calling.messages import Alternative, Piece, Sampling
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import Alternative, Piece, Sampling
 
 BYTES = LLTokenizer("byte")
 SET_BITS = [[bit for bit in range(8) if value >> bit & 1] for value in range(256)]

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from function_calling.chat_messages import conversation
-from function_calling.chat_model import ChatModel
-from function_calling.chat_request import ChatRequest
+from function_calling.api.messages import conversation
+from function_calling.api.request import ChatRequest
 from function_calling.cli.recording import Recording
 from function_calling.cli.template_file import template_file
 from function_calling.engines import LoadedModel
@@ -24,7 +23,8 @@ from function_calling.engines.grammar import grammar
 from function_calling.errors import RequestError, SettingsError, shown
 from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Event, TextDelta, ToolCall
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import Event, TextDelta, ToolCall
 from function_calling.settings import Settings
 
 STDIN = "-"

@@ -13,7 +13,7 @@ from llguidance import LLMatcher, LLTokenizer
 from function_calling.engines.grammar import grammar
 from function_calling.formats import Format
 from function_calling.formats.detection import CallDetector
-from function_calling.messages import Piece, Sampling
+from function_calling.model.words import Piece, Sampling
 
 _BYTES = LLTokenizer("byte")
 

@@ -17,16 +17,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function_calling.chat_messages import conversation
-from function_calling.chat_request import ChatRequest
+from function_calling.api.messages import conversation
+from function_calling.api.request import ChatRequest
 from function_calling.cli.debug import chosen, read_input
 from function_calling.errors import RequestError, shown
 from function_calling.formats import Format, find_format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool, ToolCall
-from function_calling.schema import enforceable
+from function_calling.model.schema import enforceable
+from function_calling.model.words import Message, Tool, ToolCall
 
 _ANY_TEXT = "\ue000"
 """Stands for a reply of which only the frame is asked for; nobody writes it."""

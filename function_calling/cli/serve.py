@@ -23,7 +23,7 @@ import psutil
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
 from function_calling.settings import Settings
-from function_calling.weights import resolve
+from function_calling.weights.catalogue import resolve
 
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
 _ROOT = Path(__file__).resolve().parent.parent.parent

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from function_calling.messages import Piece, Sampling
+from function_calling.model.words import Piece, Sampling
 
 Unenforced: TypeAlias = Callable[[Mapping[str, Any]], Set[str]]
 """Tells the keywords of one schema, without those in it, to which an engine can't hold a value."""

@@ -25,7 +25,7 @@ from llguidance import LLMatcher
 
 from function_calling.engines.json_rules import json_rule
 from function_calling.errors import SCHEMA_REFUSED, RequestError, naming
-from function_calling.messages import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
+from function_calling.model.words import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
 MOST_CHARACTERS = 1_000_000
 """Characters of a grammar at most."""

@@ -11,7 +11,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from function_calling.engines.grammar import grammar
 from function_calling.errors import EngineError
-from function_calling.messages import Piece, Sampling
+from function_calling.model.words import Piece, Sampling
 
 _LONGEST_EXCERPT = 100
 _BYTES = LLTokenizer("byte")

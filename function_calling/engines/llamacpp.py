@@ -29,9 +29,9 @@ from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, WeightsError
 from function_calling.line_reader import LineReader
-from function_calling.messages import Piece, Sampling
+from function_calling.model.words import Piece, Sampling
 from function_calling.settings import Settings
-from function_calling.weights import resolve
+from function_calling.weights.catalogue import resolve
 
 # Prompt tokens read at a time. An abort waits for the batch under way, which on two cores takes
 # about 4 seconds for 128 tokens and over a minute for llama.cpp's own 2048; 128 reads no slower.

@@ -11,7 +11,7 @@ import httpx2
 
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, RequestError
-from function_calling.messages import Piece, Sampling
+from function_calling.model.words import Piece, Sampling
 
 # llama.cpp takes 32 bits of each number: a larger one would be another, and this seed is random.
 _MOST_TOKENS = 2**31 - 1

@@ -31,7 +31,7 @@ from function_calling.engines.slots import Slots
 from function_calling.engines.structural_tag import structural_tag
 from function_calling.engines.token_text import TokenText, Vocabulary
 from function_calling.errors import EngineError, RequestError, SettingsError
-from function_calling.messages import Alternative, Piece, Sampling
+from function_calling.model.words import Alternative, Piece, Sampling
 from function_calling.settings import Settings
 
 _MOST_TAGS = 64

@@ -13,7 +13,7 @@ from lmdeploy.serve.core.exceptions import RequestError as LMDeployError
 
 from function_calling.engines.token_text import Vocabulary
 from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
-from function_calling.messages import Sampling
+from function_calling.model.words import Sampling
 
 _KINDS = {"turbomind": TurbomindEngineConfig, "pytorch": PytorchEngineConfig}
 # The first is a share of what the weights leave: with the 70B model on 80 GB, 100,000 tokens.

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from function_calling.carriers.hub import Hub
 from function_calling.engines.gpu_memory import gpu_memory, memory_needed
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import GPU_MODEL_ID, Settings
+from function_calling.weights.hub import Hub
 
 PACKAGES = {
     "lmdeploy": ("lmdeploy", "requirements.txt, which `make gpu` installs"),

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from function_calling.engines.schema_grammar import schema_grammar
-from function_calling.messages import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
+from function_calling.model.words import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
 Format = dict[str, Any]
 

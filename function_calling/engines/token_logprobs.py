@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from function_calling.messages import TokenLogprob
+from function_calling.model.words import TokenLogprob
 
 LEAST = -9999.0
 """The logarithm of a probability that is as good as none, as in OpenAI's API."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from function_calling.engines.stop_strings import StopStrings
 from function_calling.engines.token_logprobs import LEAST
-from function_calling.messages import Sampling, TokenLogprob
+from function_calling.model.words import Sampling, TokenLogprob
 
 _Utf8 = getincrementaldecoder("utf-8")
 

@@ -19,7 +19,7 @@ from function_calling.formats.growing_text import (
     one_of,
     text_until,
 )
-from function_calling.messages import Alternative, JsonSlot, OneOf, TextSlot
+from function_calling.model.words import Alternative, JsonSlot, OneOf, TextSlot
 
 Schema: TypeAlias = Mapping[str, Any]
 

@@ -20,7 +20,7 @@ from function_calling.formats.growing_text import (
     matched,
     one_of,
 )
-from function_calling.messages import (
+from function_calling.model.words import (
     Alternative,
     JsonSlot,
     OneOf,

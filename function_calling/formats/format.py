@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from function_calling.formats.arguments import JsonArguments, Schema, Spelling
-from function_calling.messages import Alternative, Tool, with_thing
+from function_calling.model.words import Alternative, Tool, with_thing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

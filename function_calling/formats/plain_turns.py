@@ -8,7 +8,7 @@ from typing import Any
 
 from function_calling.formats.format import Format
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool
+from function_calling.model.words import Message, Tool
 
 _STEP = re.compile(r"(?im)^[ \t]*(?:thought|action|final answer)[ \t]*:")
 _OBSERVATION = re.compile(r"(?i)\s*observation:\s*\Z")

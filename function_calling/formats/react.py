@@ -18,7 +18,7 @@ as ms-swift has them (https://github.com/modelscope/ms-swift).
 from dataclasses import replace
 
 from function_calling.formats.format import Format
-from function_calling.messages import Tool
+from function_calling.model.words import Tool
 
 REACT_EN = Format(
     name="react_en",

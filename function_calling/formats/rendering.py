@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from function_calling.formats.format import Format
 from function_calling.formats.plain_turns import openai_tool, plain_turns, reasoning_of, turn_text
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool
+from function_calling.model.words import Message, Tool
 
 
 def render(

@@ -15,7 +15,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from function_calling.errors import RequestError, SettingsError
-from function_calling.messages import Message
+from function_calling.model.words import Message
 
 _FAILURES = (
     *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RuntimeError),

@@ -13,10 +13,10 @@ from command_line import run, standard_input
 from scripted_engine import CHATML, LLAMA31, QWEN3, Fills, ScriptedEngine
 from v1_client import Serve, error_of, post, serving
 
-from function_calling.chat_model import ChatModel
 from function_calling.engines import LoadedModel
 from function_calling.engines.grammar import grammar
 from function_calling.formats import FORMATS, Format
+from function_calling.model.chat_model import ChatModel
 from function_calling.settings import Settings
 
 serve = pytest.fixture(serving)

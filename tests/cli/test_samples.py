@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_engine import LLAMA31, QWEN3
 
-from function_calling.chat_messages import conversation
+from function_calling.api.messages import conversation
 from function_calling.cli.debug import Bench
 from function_calling.cli.samples import Sample, samples
 from function_calling.cli.template_file import template_file
@@ -21,7 +21,7 @@ from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, Format
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
-from function_calling.messages import Message, Tool, ToolCall
+from function_calling.model.words import Message, Tool, ToolCall
 
 MISTRAL_NATIVE = """\
 {{- bos_token }}

@@ -12,7 +12,7 @@ from function_calling.cli.template_file import template_file
 from function_calling.engines.llamacpp import LlamaCpp
 from function_calling.errors import RequestError, SettingsError
 from function_calling.formats.template import ChatTemplate
-from function_calling.weights import SMOLLM2, fetch
+from function_calling.weights.catalogue import SMOLLM2, fetch
 
 SOURCE = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}"
 HELLO = [{"role": "user", "content": "你好"}]

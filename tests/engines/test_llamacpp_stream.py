@@ -12,7 +12,7 @@ from function_calling.engines.llamacpp import LlamaCpp
 from function_calling.engines.llamacpp_words import completion_request
 from function_calling.engines.slots import Slots
 from function_calling.line_reader import LineReader
-from function_calling.messages import Sampling
+from function_calling.model.words import Sampling
 
 
 class Recorded(LlamaCpp):

@@ -1,0 +1,172 @@
+"""OpenAI's messages as the model half reads them: text, known roles, calls and results linked.
+
+Histories come from many clients, and what a client once got wrong it sends again with every
+request; so whatever has one sensible reading is read.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from pydantic_core import from_json
+
+from function_calling.errors import RequestError, shown
+from function_calling.model.words import Message
+
+_ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+_PARTS = ("text", "refusal", "image_url", "input_audio", "file")
+"""The types of OpenAI's parts of a message."""
+
+
+def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
+    """The messages with `content` as text, and with every result's `tool_call_id`.
+
+    A result follows the message of its call, in the order of the calls: most models are told no
+    ids, so the order alone says which call it answers.
+
+    Raises:
+        RequestError: Names the message, its value and what was wanted.
+    """
+    unanswered: dict[str, str] = {}
+    return _ordered(_message(message, index, unanswered) for index, message in enumerate(messages))
+
+
+def _ordered(messages: Iterable[Message]) -> list[Message]:
+    """The messages with each result behind its call; one that answers none stays where it is."""
+    parts: list[tuple[Message, list[Message]]] = []
+    called: dict[str, list[list[Message]]] = {}
+    for message in messages:
+        if message["role"] == "tool" and called.get(message["tool_call_id"]):
+            # The last call of this id: some clients use the same ids in every turn.
+            called[message["tool_call_id"]].pop().append(message)
+            continue
+        results: list[Message] = []
+        parts.append((message, results))
+        for call in message.get("tool_calls", ()):
+            called.setdefault(call["id"], []).append(results)
+    for message, results in parts:
+        places = {call["id"]: place for place, call in enumerate(message.get("tool_calls", ()))}
+        results.sort(key=lambda result: places[result["tool_call_id"]])
+    return [each for message, results in parts for each in (message, *results)]
+
+
+def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str]) -> Message:
+    """One message; `unanswered` are the calls so far without a result, ids with names."""
+    place = f"messages[{index}]"
+    role = _ROLES.get(str(message.get("role")))
+    if role is None:
+        raise RequestError(
+            f"{place}.role={shown(message.get('role'))}: wanted one of {', '.join(_ROLES)}.",
+            param="messages",
+        )
+    content = message.get("content")
+    if content is None and role == "assistant":
+        content = message.get("refusal")
+    text = _data(content, place) if role == "tool" else _text(content, place)
+    result: Message = {"role": role, "content": text}
+    if role == "assistant" and (reasoning := message.get("reasoning_content")):
+        if not isinstance(reasoning, str):
+            raise RequestError(
+                f"{place}.reasoning_content={shown(reasoning)}: wanted text.", param="messages"
+            )
+        result["reasoning_content"] = reasoning
+    if role == "assistant" and (calls := _calls(message, place)):
+        result["tool_calls"] = calls
+        unanswered |= {call["id"]: call["function"]["name"] for call in calls}
+    if role == "tool":
+        result["tool_call_id"] = _answered(message, index, unanswered)
+        unanswered.pop(result["tool_call_id"], None)
+    return result
+
+
+def _answered(message: Mapping[str, Any], index: int, unanswered: Mapping[str, str]) -> str:
+    """The id of the call that a result answers.
+
+    Older clients send no ids: their results answer the calls of their own name in order, or else
+    all calls in order.
+    """
+    if message.get("tool_call_id"):
+        return str(message["tool_call_id"])
+    name = message.get("name")
+    own = (identity for identity, called in unanswered.items() if called == name)
+    return next(chain(own, unanswered), f"call_{index}")
+
+
+def _text(content: Any, place: str) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, dict):
+        return json.dumps(content, ensure_ascii=False)
+    parts = content if isinstance(content, list) else [content]
+    texts = [_part_text(part) for part in parts]
+    if not all(isinstance(text, str) for text in texts):
+        raise RequestError(
+            f"{place}.content={shown(content)}: wanted text, or parts of type text.",
+            param="messages",
+        )
+    return "".join(map(str, texts))
+
+
+def _part_text(part: Any) -> Any:
+    """What a part says; no text if it is of another kind."""
+    if not isinstance(part, dict):
+        return part
+    return part.get("refusal" if part.get("type") == "refusal" else "text")
+
+
+def _data(content: Any, place: str) -> str:
+    """A tool's result as text; what is neither text nor parts of a message is shown as JSON."""
+    parts = content if isinstance(content, list) else [content]
+    if content and all(map(_is_part, parts)):
+        return _text(content, place)
+    return "" if content in (None, "") else json.dumps(content, ensure_ascii=False)
+
+
+def _is_part(part: Any) -> bool:
+    return isinstance(part, str) or (isinstance(part, dict) and part.get("type") in _PARTS)
+
+
+def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
+    """The calls of an assistant's message: `tool_calls`, `function_call`, or `tool_call`.
+
+    The last is a list of JSON texts, each a tool call, as some clients keep what they streamed.
+    """
+    keys = ("tool_calls", "function_call", "tool_call")
+    key = next((key for key in keys if message.get(key)), None)
+    if key is None:
+        return []
+    calls = [message[key]] if key == "function_call" else message[key]
+    if not isinstance(calls, list):
+        raise RequestError(f"{place}.{key}={shown(calls)}: wanted a list.", param="messages")
+    return [_call(call, f"{place}.{key}", index) for index, call in enumerate(calls)]
+
+
+def _call(told: Any, place: str, index: int) -> dict[str, Any]:
+    call = _read(told) if isinstance(told, str) else told
+    function = call.get("function", call) if isinstance(call, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(function, dict) or not isinstance(name, str):
+        raise RequestError(
+            f"{place}[{index}]={shown(told)}: wanted a function with a name.", param="messages"
+        )
+    arguments = function.get("arguments") or "{}"
+    if not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    identity = str(call.get("id") or f"{place}[{index}]")
+    return {"id": identity, "function": {"name": name, "arguments": arguments}}
+
+
+def _read(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError:
+        return None

@@ -1,0 +1,301 @@
+"""OpenAI's requests, for chat and for text: a body of JSON, checked, and how to generate.
+
+https://platform.openai.com/docs/api-reference/chat/create, and `completions/create` beside it, with
+the older `functions`, vLLM's `chat_template_kwargs`, `repetition_penalty`, `top_k` and `min_p`, and
+two fields of our own: `tool_format` and `whole_tool_calls`.
+
+What is unknown, or need not change a reply, is ignored and told in a header; what is known and not
+supported is refused by name, because a client that sends it counts on it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError
+from pydantic_core import from_json
+
+from function_calling.api.headers import IGNORED, listing
+from function_calling.api.tools import flat, function_choice, offered, tool_choice
+from function_calling.errors import RequestError, shown
+from function_calling.model.words import ContentFormat, Sampling, Tool, ToolChoice
+
+MOST_REPLIES = 16
+"""Replies to one request (`n`) at most."""
+MOST_BIASES = 300
+"""Tokens in a `logit_bias` at most."""
+MOST_MESSAGES = 4096
+"""Messages of a request at most."""
+MOST_TOKENS = 16
+"""Tokens of a text completion where the request sets no `max_tokens`: OpenAI's default."""
+
+_SAMPLING = (
+    *("temperature", "top_p", "frequency_penalty", "presence_penalty", "repetition_penalty"),
+    *("top_k", "min_p"),
+)
+"""Parameters that have `Sampling`'s names."""
+
+# Engines read ids as 32 bits, of which one is the sign: a larger one would be another's.
+_TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+_Penalty = Annotated[float, Field(ge=-2, le=2)]
+# Below 0 it means all tokens, as 0 does.
+_TopK = Annotated[int, Field(ge=-1, lt=2**31), AfterValidator(lambda most: max(most, 0))]
+_Bias = Annotated[float, Field(ge=-100, le=100)]
+
+
+class StreamOptions(BaseModel):
+    """How a stream is told."""
+
+    include_usage: bool = False
+
+
+class ApiRequest(BaseModel):
+    """The parameters of every request that generates, checked; names and ranges are OpenAI's."""
+
+    unsupported: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    """What each parameter that isn't supported may be, because it then asks for nothing."""
+
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    frequency_penalty: _Penalty | None = None
+    presence_penalty: _Penalty | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
+    top_k: _TopK | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_REPLIES)] | None = None
+    seed: int | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    logit_bias: Annotated[dict[_TokenId, _Bias], Field(max_length=MOST_BIASES)] | None = None
+    _ignored: list[str] = PrivateAttr(default_factory=list)
+
+    @classmethod
+    def parse(cls, body: bytes) -> Self:
+        """The request in a body of JSON.
+
+        Raises:
+            RequestError: Names the parameter, its value and what was wanted.
+        """
+        try:
+            # Unlike `json`, this refuses half surrogates and bottomless nesting as ValueErrors.
+            values = from_json(body)
+        except ValueError as error:
+            raise RequestError(f"The body is not JSON: {error}.") from error
+        if not isinstance(values, dict):
+            raise RequestError(f"The body is {shown(values)}; wanted a JSON object.")
+        for name, harmless in cls.unsupported.items():
+            if values.get(name) is not None and values[name] not in harmless:
+                raise RequestError(
+                    f"{name}={shown(values[name])}: this parameter is not supported.",
+                    param=name,
+                    code="unsupported_parameter",
+                )
+        try:
+            request = cls.model_validate(values)
+        except ValidationError as error:
+            raise _invalid(error) from error
+        known = {"model", *cls.model_fields, *cls.unsupported}
+        request._ignored = [
+            name for name, value in values.items() if value is not None and name not in known
+        ]
+        return request
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that names the parameters that had no effect, if there were some."""
+        return listing(IGNORED, self._ignored)
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with a chunk of its usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def alike(self, max_tokens: int | None, logprobs: int | None) -> list[Sampling]:
+        """How each of `n` replies is generated: alike, but each with the next seed.
+
+        OpenAI's defaults hold where nothing is said.
+        """
+        said = {name: getattr(self, name) for name in _SAMPLING}
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        first = Sampling(
+            max_tokens=max_tokens,
+            **{name: value for name, value in said.items() if value is not None},
+            stop=tuple(filter(None, stop)),
+            logprobs=logprobs,
+            logit_bias=tuple((self.logit_bias or {}).items()),
+        )
+        return [
+            first.but(seed=None if self.seed is None else self.seed + index)
+            for index in range(self.n or 1)
+        ]
+
+
+class ChatRequest(ApiRequest):
+    """A request for a chat completion.
+
+    Attributes:
+        tool_format: The format in which the model is to call tools; None means its own.
+        whole_tool_calls: Whether calls leave a stream whole, in its last delta, and no delta
+            lacks what older clients read in each.
+        chat_template_kwargs: More variables for the model's chat template.
+    """
+
+    unsupported: ClassVar = {
+        "audio": (),
+        "modalities": (["text"],),
+        "moderation": (),
+        "reasoning_effort": ("none",),
+    }
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[dict[str, Any]] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: dict[str, Any] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    tool_format: str | None = None
+    whole_tool_calls: bool | None = None
+
+    @property
+    def legacy(self) -> bool:
+        """Whether it offers functions, as clients did before there were tools."""
+        return bool(self.functions)
+
+    @property
+    def whole_calls(self) -> bool:
+        """Whether calls are streamed as older clients read them.
+
+        Unless it is said, the spelling of the tools tells: who sends ToolBench's reads them so.
+        """
+        if self.whole_tool_calls is None:
+            return flat(self.tools or [])
+        return self.whole_tool_calls
+
+    def samplings(self) -> list[Sampling]:
+        """How each of the replies is to be generated."""
+        if self.top_logprobs and not self.logprobs:
+            raise RequestError(
+                f"top_logprobs={self.top_logprobs}: wanted logprobs=true with it.",
+                param="top_logprobs",
+            )
+        logprobs = (self.top_logprobs or 0) if self.logprobs else None
+        return self.alike(self.max_completion_tokens or self.max_tokens, logprobs)
+
+    def template_options(self) -> dict[str, Any]:
+        """More variables for the chat template; no effort asks it for no reasoning."""
+        no_effort = {"enable_thinking": False} if self.reasoning_effort == "none" else {}
+        return no_effort | (self.chat_template_kwargs or {})
+
+    def content(self) -> ContentFormat | None:
+        """What the reply's content must be; None where it is free text.
+
+        Raises:
+            RequestError: `response_format` is of no known kind, or holds no schema.
+        """
+        return _content_format(self.response_format)
+
+    def offered_tools(self) -> list[Tool]:
+        """The tools that the model is told of, in whichever parameter they came."""
+        for new, old in (("tools", "functions"), ("tool_choice", "functions")):
+            self._not_both(new, old)
+        self._not_both("tools", "function_call")
+        return offered(self.functions or self.tools or [], "functions" if self.legacy else "tools")
+
+    def _not_both(self, new: str, old: str) -> None:
+        if getattr(self, new) and getattr(self, old):
+            raise RequestError(
+                f"{new} and {old}: wanted one of them. {old} is the older way; with tools go "
+                "tool_choice and tool_calls, with functions function_call.",
+                param=old,
+            )
+
+    def choice(self, tools: Sequence[Tool]) -> ToolChoice:
+        """Which calls the reply may or must make."""
+        if self.function_call is not None or self.legacy:
+            return function_choice(self.function_call, tools)
+        return tool_choice(self.tool_choice, self.parallel_tool_calls is not False, tools)
+
+
+class CompletionRequest(ApiRequest):
+    """A request for a text completion: a prompt as it is, without messages and tools."""
+
+    unsupported: ClassVar = {
+        "best_of": (1,),
+        "echo": (False,),
+        "suffix": ("",),
+    }
+
+    prompt: str | Annotated[list[str], Field(min_length=1)]
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text that is to go on.
+
+        Raises:
+            RequestError: There are several.
+        """
+        prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
+        if len(prompts) > 1:
+            raise RequestError(
+                f"prompt holds {len(prompts)} prompts: wanted one at a time; send a request for "
+                "each.",
+                param="prompt",
+            )
+        return prompts[0]
+
+    def samplings(self) -> list[Sampling]:
+        """How each of the completions is to be generated."""
+        return self.alike(self.max_tokens or MOST_TOKENS, self.logprobs)
+
+
+def _invalid(error: ValidationError) -> RequestError:
+    """Pydantic's complaint about the first wrong parameter, in a sentence."""
+    errors = error.errors(include_url=False)
+    param = str(errors[0]["loc"][0])
+    # Of several kinds that a value may be, the last is the one that holds most.
+    told = [each for each in errors if each["loc"][0] == param][-1]
+    if told["type"] == "missing":
+        return RequestError(f"{param} is missing.", param=param)
+    place = param + "".join(f"[{step}]" for step in told["loc"][1:] if isinstance(step, int))
+    wrong = "wanted an object" if told["type"] == "dict_type" else told["msg"]
+    return RequestError(f"{place}={shown(told['input'])}: {wrong}.", param=param)
+
+
+def _content_format(response_format: Mapping[str, Any] | None) -> ContentFormat | None:
+    """OpenAI's `response_format` (https://platform.openai.com/docs/guides/structured-outputs)."""
+    if response_format is None or response_format.get("type") == "text":
+        return None
+    if response_format.get("type") == "json_object":
+        return ContentFormat(_object_schema(response_format))
+    if response_format.get("type") != "json_schema":
+        raise _wrong_format(response_format, 'type "text", "json_object" or "json_schema"')
+    told = response_format.get("json_schema")
+    schema = told.get("schema") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(schema, dict):
+        raise _wrong_format(response_format, '"json_schema": {"name": …, "schema": {…}}')
+    strict = told.get("strict")
+    if not isinstance(strict, bool | None):
+        raise _wrong_format(response_format, "strict to be true or false")
+    return ContentFormat(schema, bool(strict))
+
+
+def _object_schema(response_format: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema beside "json_object", with which other servers say what the object is."""
+    schema = response_format.get("schema") or {}
+    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
+        raise _wrong_format(response_format, '"schema" to be a JSON Schema of an object')
+    return {**schema, "type": "object"}
+
+
+def _wrong_format(value: Any, wanted: str) -> RequestError:
+    return RequestError(
+        f"response_format={shown(value)}: wanted {wanted}.", param="response_format"
+    )

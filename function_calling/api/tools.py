@@ -1,0 +1,146 @@
+"""The tools of a request, and which of them the reply may or must call.
+
+Three spellings of a tool are read: OpenAI's `{"type": "function", "function": {…}}`, the flat
+`{"name": …, "description": …, "parameters": {…}}` of ToolBench, and OpenAI's older `functions`,
+which are flat too. `optional` in ToolBench's parameters only repeats what `required` says by
+leaving a name out, so it is dropped.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from function_calling.errors import RequestError, shown
+from function_calling.model.words import Tool, ToolChoice
+
+
+def flat(tools: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether these are tools as ToolBench spells them."""
+    return bool(tools) and all("function" not in tool for tool in tools)
+
+
+def offered(tools: Sequence[Mapping[str, Any]], param: str) -> list[Tool]:
+    """The tools that the model is told of; `param` is the parameter in which they came.
+
+    Raises:
+        RequestError: Names the tool, its value and what was wanted.
+    """
+    result = [_tool(tool, f"{param}[{index}]", param) for index, tool in enumerate(tools)]
+    names = [tool.name for tool in result]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise RequestError(f"{param}[{index}]: {name!r} is offered twice.", param=param)
+    return result
+
+
+def _tool(tool: Mapping[str, Any], place: str, param: str) -> Tool:
+    wrapped = "function" in tool
+    function = tool["function"] if wrapped else tool
+    known = tool.get("type", "function") == "function" and ("name" in tool or wrapped)
+    if not known or not isinstance(function, dict):
+        raise RequestError(
+            f'{place}: {shown(tool)}: wanted {{"type": "function", "function": {{…}}}}.',
+            param=param,
+        )
+    place = f"{place}.function" if wrapped else place
+    name, strict = function.get("name"), function.get("strict")
+    if not isinstance(name, str) or not name or json.dumps(name, ensure_ascii=False) != f'"{name}"':
+        raise RequestError(
+            f"{place}.name={shown(name)}: wanted a name without quotes and controls.", param=param
+        )
+    if not isinstance(strict, bool | None):
+        raise RequestError(f"{place}.strict={shown(strict)}: wanted true or false.", param=param)
+    parameters = _parameters(function.get("parameters"), f"{place}.parameters", param)
+    return Tool(name, str(function.get("description") or ""), parameters, bool(strict))
+
+
+def _parameters(parameters: Any, place: str, param: str) -> dict[str, Any]:
+    parameters = parameters or {"properties": {}}
+    if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
+        raise RequestError(
+            f"{place}={shown(parameters)}: wanted a JSON Schema of an object.", param=param
+        )
+    return {
+        "type": "object",
+        **{key: value for key, value in parameters.items() if key != "optional"},
+    }
+
+
+def tool_choice(choice: Any, parallel: bool, tools: Sequence[Tool]) -> ToolChoice:
+    """OpenAI's `tool_choice` and `parallel_tool_calls`.
+
+    A call that a named choice forces still ends with the reason "tool_calls". OpenAI says "stop"
+    there; but agents take "tool_calls" as the sign that there is something to call, and none is
+    known that needs "stop".
+
+    Raises:
+        RequestError: The choice is of no known kind, or names a tool that isn't offered.
+    """
+    names = tuple(tool.name for tool in tools)
+    choice = "auto" if choice is None else choice
+    if isinstance(choice, dict):
+        return _object_choice(choice, names, parallel)
+    if choice not in {"none", "auto", "required"}:
+        raise _wrong_choice(choice)
+    if choice == "required" and not names:
+        raise RequestError("tool_choice='required' needs tools.", param="tool_choice")
+    if choice == "none" or not names:
+        return ToolChoice()
+    return ToolChoice("required" if choice == "required" else "auto", names, parallel)
+
+
+def _object_choice(choice: Mapping[str, Any], names: Sequence[str], parallel: bool) -> ToolChoice:
+    """A named function, or OpenAI's `allowed_tools`: a mode and some of the tools."""
+    try:
+        if choice["type"] == "allowed_tools":
+            allowed = choice["allowed_tools"]
+            mode = allowed["mode"]
+            wanted = [tool["function"]["name"] for tool in allowed["tools"]]
+        else:
+            mode, parallel = "required", False
+            wanted = [choice["function"]["name"]]
+    except (KeyError, TypeError):
+        raise _wrong_choice(choice) from None
+    if mode not in ("auto", "required") or not wanted:
+        raise _wrong_choice(choice)
+    for name in wanted:
+        _check_offered(name, names, "tool_choice", "tools")
+    return ToolChoice(mode, tuple(dict.fromkeys(wanted)), parallel)
+
+
+def function_choice(choice: Any, functions: Sequence[Tool]) -> ToolChoice:
+    """OpenAI's older `function_call`: "none", "auto" or a name; a reply makes one call at most.
+
+    Raises:
+        RequestError: The choice is of no known kind, or names a function that isn't offered.
+    """
+    names = tuple(function.name for function in functions)
+    if isinstance(choice, dict) and "name" in choice:
+        _check_offered(choice["name"], names, "function_call", "functions")
+        return ToolChoice("required", (choice["name"],), parallel=False)
+    if choice not in (None, "none", "auto"):
+        raise RequestError(
+            f"function_call={shown(choice)}: wanted 'none', 'auto' or a function's name as "
+            '{"name": …}.',
+            param="function_call",
+        )
+    if choice == "none" or not names:
+        return ToolChoice()
+    return ToolChoice("auto", names, parallel=False)
+
+
+def _check_offered(name: Any, names: Sequence[str], param: str, offer: str) -> None:
+    if name not in names:
+        raise RequestError(
+            f"{param} names {shown(name)}, which is not among the {offer}: "
+            f"{', '.join(names) or 'none are given'}.",
+            param=param,
+        )
+
+
+def _wrong_choice(choice: Any) -> RequestError:
+    return RequestError(
+        f"tool_choice={shown(choice)}: wanted 'none', 'auto', 'required' or a function's name as "
+        '{"type": "function", "function": {"name": …}}.',
+        param="tool_choice",
+    )

@@ -1,0 +1,211 @@
+"""A chat model: a format and an engine.
+
+It renders the prompt, lets the engine write freely until a tool call begins, and from there on
+writes the call's literals itself and has the engine fill the slots under the tool's schema. The
+prompt cache makes each such hop cheap, and a call that is not valid can't be sampled, by any
+model, in any mode.
+"""
+
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import Any
+
+from function_calling.engines import LoadedModel, load_engine
+from function_calling.errors import RequestError, naming, one_line
+from function_calling.formats import Format, choose_format, find_format
+from function_calling.formats.rendering import render
+from function_calling.formats.template import ChatTemplate
+from function_calling.model.reasoning import reasoning_marks
+from function_calling.model.schema import Budget, Schema, enforceable, enforceable_value, refused
+from function_calling.model.turn import Turn
+from function_calling.model.words import (
+    ContentFormat,
+    Event,
+    Finished,
+    Message,
+    Sampling,
+    TextDelta,
+    Tool,
+    ToolChoice,
+    Usage,
+)
+from function_calling.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+CHARACTERS_OF_A_TOKEN = 256
+"""More than the longest token of known vocabularies has (128 spaces, in those of Llama 3 and Qwen).
+
+So a prompt of more characters than this for each token of the context can't fit, and is refused
+before it is tokenized and waits for a slot.
+"""
+
+
+class ChatModel:
+    """Replies to chat messages, with text and with tool calls.
+
+    Args:
+        model: The engine with its model, and the model's own chat template.
+        form: The format in which this model calls tools.
+        names: What it is served as; replies have the first. None means the model's own name.
+
+    Attributes:
+        context_length: Tokens of prompt and reply together, for each request.
+    """
+
+    def __init__(self, model: LoadedModel, form: Format, names: Sequence[str] = ()) -> None:
+        self.names = tuple(names) or (model.name,)
+        self.name = self.names[0]
+        self.context_length = model.context_length
+        self.engine = model.engine
+        self.form = form
+        self.template = ChatTemplate(model.chat_template, model.bos_token, model.eos_token)
+        # As many characters as the context has tokens: about a quarter of it.
+        self._longest_string = self.context_length
+        self._longest_prompt = self.context_length * CHARACTERS_OF_A_TOKEN
+        self._unenforced = model.unenforced
+        self.reasoning = reasoning_marks(model.chat_template)
+
+    def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
+        """The keywords that can't be enforced, each by its place ("weather: unit: not").
+
+        A schema that can't be used at all has none: `reply` refuses it.
+        """
+        places, budget = [], Budget()
+        with suppress(RequestError):
+            for tool in tools:
+                found = self._enforceable(tool, budget)[1]
+                places += [f"{tool.name}: {place}" for place in found]
+            if content:
+                found = self._enforceable_content(content)[1]
+                places += [f"response_format: {place}" for place in found]
+        return places
+
+    def constraint(self, tool: Tool, budget: Budget | None = None) -> Schema:
+        """What the tool's arguments are held to; keywords that can't be enforced are logged."""
+        with naming("Tool " + tool.name, "tools"):
+            schema, ignored = self._enforceable(tool, budget)
+            _check_enforced(f"Tool {tool.name}", ignored, strict=tool.strict)
+        return schema
+
+    def _enforceable(self, tool: Tool, budget: Budget | None) -> tuple[Schema, list[str]]:
+        return enforceable(tool.parameters, self._longest_string, budget, self._unenforced)
+
+    def _enforceable_content(self, content: ContentFormat) -> tuple[Schema, list[str]]:
+        return enforceable_value(content.schema, self._longest_string, self._unenforced)
+
+    def _content_schema(self, content: ContentFormat) -> Schema:
+        with naming("response_format", "response_format"):
+            schema, ignored = self._enforceable_content(content)
+            _check_enforced("response_format", ignored, strict=content.strict)
+        return schema
+
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        choice: ToolChoice,
+        sampling: Sampling,
+        *,
+        content: ContentFormat | None = None,
+        tool_format: str | None = None,
+        template_options: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """The reply, as it is generated; `Finished` comes last.
+
+        A call's arguments leave as they are written, and the whole call once it is complete. A
+        reply that calls ends with its last call: what a model writes behind is its guess at the
+        result.
+
+        Args:
+            messages: The conversation; `content` is text.
+            tools: The tools that the model is told of.
+            choice: Which of them the reply may or must call.
+            sampling: How to generate.
+            content: What the text must be, where it is to be JSON.
+            tool_format: The format's name, where it isn't to be the model's own.
+            template_options: More variables for the chat template.
+
+        Raises:
+            RequestError: The messages or tools can't be used.
+            EngineError: The engine failed.
+        """
+        form = find_format(tool_format) if tool_format else self.form
+        schema = self._content_schema(content) if content else None
+        turn = self._turn(form, messages, tools, choice, sampling, schema, template_options)
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                yield event
+
+    def _turn(
+        self,
+        form: Format,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        choice: ToolChoice,
+        sampling: Sampling,
+        content_schema: Schema | None,
+        template_options: Mapping[str, Any] | None,
+    ) -> Turn:
+        if not tools and not any(message["role"] == "tool" for message in messages):
+            form = replace(form, steps=False)
+        budget = Budget()
+        schemas: dict[str, Mapping[str, Any]] = {
+            tool.name: self.constraint(tool, budget)
+            for tool in form.with_answer_tool(tools)
+            if tool.name in choice.names or tool not in tools
+        }
+        reminded = choice.mode == "auto" and messages[-1]["role"] == "tool"
+        prompt = render(
+            *(form, self.template, messages, tools), reminded=reminded, options=template_options
+        )
+        self._check_length(prompt, "messages")
+        turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
+        turn.reasoning = self.reasoning
+        return turn
+
+    async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
+        """The text that continues a prompt; `Finished` comes last.
+
+        Raises:
+            RequestError: The prompt is too long.
+            EngineError: The engine failed.
+        """
+        self._check_length(prompt, "prompt")
+        async with aclosing(self.engine.generate(prompt, sampling)) as pieces:
+            async for piece in pieces:
+                if piece.text:
+                    yield TextDelta(piece.text, piece.logprobs)
+                if piece.finish_reason:
+                    usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                    yield Finished(piece.finish_reason, usage)
+
+    def _check_length(self, prompt: str, param: str) -> None:
+        if len(prompt) > self._longest_prompt:
+            raise RequestError(
+                f"The prompt has {len(prompt)} characters; this model's context holds at most "
+                f"{self._longest_prompt} of prompt and reply together.",
+                param=param,
+                code="context_length_exceeded",
+            )
+
+
+def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None:
+    if ignored and strict:
+        raise refused(f"it is strict, and holds {', '.join(ignored)}")
+    if ignored:
+        _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
+
+
+def load_chat_model(settings: Settings) -> ChatModel:
+    """The model of the settings, loaded, with the format that it speaks.
+
+    Raises:
+        SettingsError: The engine can't run here.
+        WeightsError: The model's file can't be had.
+    """
+    model = load_engine(settings)
+    names = [name.strip() for name in settings.model_name.split(",") if name]
+    return ChatModel(model, choose_format(settings.tool_format, model.chat_template), names)

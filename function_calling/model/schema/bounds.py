@@ -1,0 +1,159 @@
+"""Bounds for values whose schema sets none: a small model writes them without end."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from function_calling.model.schema.keywords import Schema, kind_of, refused
+
+LARGEST_NUMBER = 10**15
+FARTHEST_NUMBER = 10**18
+"""The engines can't count up to bounds of 64 bits."""
+SMALLEST_STEP = 1e-9
+MOST_ITEMS = 32
+MOST_PROPERTIES = 16
+SCALARS = ("string", "number", "boolean", "null")
+
+
+def scalar(longest_string: int) -> Schema:
+    """Any text, number, truth value or null."""
+    result: Schema = {"type": list(SCALARS), "maxLength": longest_string}
+    bound_number(result)
+    return result
+
+
+def anything(longest_string: int) -> Schema:
+    """Any scalar, or one flat level of them: deeper free JSON has no bound."""
+    return {"anyOf": [scalar(longest_string), *_filled(scalar(longest_string))]}
+
+
+def any_object(longest_string: int) -> Schema:
+    """Objects and arrays in each other, as deep as a model likes."""
+    array, inner = _filled({"$ref": "#/$defs/value"})
+    return {**inner, "$defs": {"value": {"anyOf": [scalar(longest_string), array, inner]}}}
+
+
+def _filled(value: Schema) -> tuple[Schema, Schema]:
+    """A short array and a small object of such values."""
+    array = {"type": "array", "items": value, "maxItems": MOST_ITEMS}
+    return array, {
+        "type": "object",
+        "additionalProperties": value,
+        "maxProperties": MOST_PROPERTIES,
+    }
+
+
+def bound_number(result: Schema) -> None:
+    """Set the bounds that a number lacks, and narrow those that no engine can count up to."""
+    if "number" in result["type"]:
+        result.setdefault("multipleOf", SMALLEST_STEP)
+        _include(result, *_LOWER, math.inf)
+        _include(result, *_UPPER, -math.inf)
+    least, most = -_reach(result, _UPPER), _reach(result, _LOWER)
+    for key in _LOWER:
+        if result.get(key, least) < least:
+            del result[key]
+    for key in _UPPER:
+        if result.get(key, most) > most:
+            del result[key]
+    if not result.keys() & set(_LOWER):
+        result["minimum"] = least
+    if not result.keys() & set(_UPPER):
+        result["maximum"] = most
+
+
+_LOWER = ("minimum", "exclusiveMinimum")
+_UPPER = ("maximum", "exclusiveMaximum")
+
+
+def _reach(result: Schema, ends: tuple[str, ...]) -> int:
+    """How far from zero the other end may lie."""
+    told = [1000 * abs(result[key]) for key in ends if key in result]
+    return int(min(max([LARGEST_NUMBER, *told]), FARTHEST_NUMBER))
+
+
+def _include(result: Schema, key: str, excluded: str, inward: float) -> None:
+    """Move an excluded bound inward and include it: engines let some excluded ones be written."""
+    if abs(result.get(excluded, math.inf)) > FARTHEST_NUMBER:
+        return
+    bound = result.pop(excluded)
+    farther = max if inward > 0 else min
+    moved = farther(bound + math.copysign(SMALLEST_STEP, inward), math.nextafter(bound, inward))
+    result[key] = farther(moved, result.get(key, moved))
+
+
+def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Schema]) -> None:
+    """Allow only declared properties, where any are; else a few of whatever is allowed.
+
+    Args:
+        result: The object's schema as far as it is rewritten.
+        schema: The same as it was given.
+        anything: Makes the schema of a property that may hold anything.
+    """
+    open_ended = isinstance(schema.get("additionalProperties"), Mapping)
+    if "properties" in result and not open_ended:
+        result["additionalProperties"] = False
+    elif "patternProperties" not in result or open_ended:
+        result.setdefault("additionalProperties", anything())
+    else:
+        result["additionalProperties"] = False
+    # A required property that is not declared may hold anything, where others are allowed at all.
+    if result["additionalProperties"] is False:
+        closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
+        for name in result.get("required", ()):
+            other = {"enum": []} if closed else anything()
+            result.setdefault("properties", {}).setdefault(name, other)
+
+
+def bound_count(result: Schema) -> list[str]:
+    """Bound the number of properties; the keywords to which a value may not be held.
+
+    Where some are optional, engines can hold a value to one property at least, and count no
+    further. They count a name twice that comes twice.
+    """
+    required, declared = set(result.get("required", ())), result.get("properties", {})
+    least, most = result.get("minProperties", 0), result.get("maxProperties", 0)
+    closed, patterns = result["additionalProperties"] is False, "patternProperties" in result
+    if least <= len(required):
+        result.pop("minProperties", None)
+    if closed and not patterns and most >= len(declared):
+        result.pop("maxProperties", None)
+    if declared.keys() <= required:
+        if not closed:
+            result.setdefault("maxProperties", max(MOST_PROPERTIES, least))
+        return ["minProperties"] if least > 1 + len(required) else []
+    counted = {"minProperties"} if least == 1 and not patterns else set()
+    counts = ("minProperties", "maxProperties")
+    return [key for key in counts if key not in counted and result.pop(key, None) is not None]
+
+
+def of_type(values: list[Any], kinds: str | list[str]) -> list[Any]:
+    """The values that are of the types: where both are told, engines may look at one alone."""
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return [
+        each for each in values if kind_of(each) in kinds or ("integer" in kinds and _whole(each))
+    ]
+
+
+def _whole(value: Any) -> bool:
+    return kind_of(value) == "number" and value == int(value)
+
+
+def only_objects(result: Schema) -> Schema:
+    """The schema without what is no object: arguments are nothing else.
+
+    Raises:
+        RequestError: Nothing is left of it.
+    """
+    branches = list(_objects(result.get("anyOf", [result])))
+    if not branches:
+        raise refused("they allow no object")
+    return {**result, "anyOf": branches} if "anyOf" in result else branches[0]
+
+
+def _objects(branches: list[Schema]) -> Iterator[Schema]:
+    for branch in branches:
+        if "anyOf" in branch:
+            yield from _objects(branch["anyOf"])
+        elif "object" in branch.get("type", ()) and branch.get("enum") != []:
+            yield {**branch, "type": "object"}

@@ -1,0 +1,307 @@
+"""JSON Schema as a constraint: what an engine can enforce, with every value bounded.
+
+A grammar engine refuses a keyword that it does not know, and a value without a bound lets a small
+model write digits or letters until its tokens run out. `enforceable` therefore rewrites a tool's
+schema into one that allows a subset of the same values, holds only keywords that the engines
+compile, and bounds numbers, strings, arrays and open objects.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from function_calling.engines.engine import Unenforced, nothing
+from function_calling.engines.grammar import pattern_compiles
+from function_calling.engines.json_rules import possible
+from function_calling.model.schema.bounds import (
+    MOST_ITEMS,
+    SCALARS,
+    any_object,
+    anything,
+    bound_count,
+    bound_number,
+    close,
+    of_type,
+    only_objects,
+)
+from function_calling.model.schema.disjoint import disjoint
+from function_calling.model.schema.intersection import intersection
+from function_calling.model.schema.keywords import (
+    ANNOTATIONS,
+    DEFINITIONS,
+    KEPT,
+    KEPT_FORMATS,
+    TYPES,
+    Budget,
+    Schema,
+    shaped,
+)
+from function_calling.model.schema.references import References, local
+
+CHARACTERS_OF_A_SCHEMA = 20
+"""To look at so many characters of a pattern takes about as long as to rewrite a schema."""
+LONGEST_REMEMBERED = 50_000
+"""Characters of a schema that is remembered with what was made of it."""
+LONGEST_PLACE = 4000
+"""Characters of a name where it tells a place; more would not fit into a header."""
+
+
+def enforceable(
+    schema: Mapping[str, Any],
+    longest_string: int,
+    budget: Budget | None = None,
+    unenforced: Unenforced = nothing,
+) -> tuple[Schema, list[str]]:
+    """A tool's `parameters` as a constraint on its arguments.
+
+    Args:
+        schema: JSON Schema of an object; a missing type or missing properties mean "no arguments".
+        longest_string: Characters of a string whose schema sets no `maxLength`.
+        budget: What all schemas of a request may come to; None if it is the only one.
+        unenforced: Of a schema by itself, the keywords that this engine can't enforce.
+
+    Returns:
+        The schema to enforce, and the places whose keyword it leaves out ("unit: not").
+
+    Raises:
+        RequestError: A keyword's value can't be used, or the schema is too large.
+    """
+    root = {"properties": {}, **schema, "type": "object"}
+    result, ignored = _remembered(root, "arguments", longest_string, budget or Budget(), unenforced)
+    return only_objects(result), ignored
+
+
+def enforceable_value(
+    schema: Mapping[str, Any], longest_string: int, unenforced: Unenforced = nothing
+) -> tuple[Schema, list[str]]:
+    """Like `enforceable`, for a value of any kind; `{"type": "object"}` alone is any object."""
+    if schema.keys() - ANNOTATIONS == {"type"} and schema["type"] == "object":
+        return any_object(longest_string), []
+    return _remembered(schema, "content", longest_string, Budget(), unenforced)
+
+
+def _remembered(
+    root: Mapping[str, Any], place: str, longest_string: int, budget: Budget, unenforced: Unenforced
+) -> tuple[Schema, list[str]]:
+    text = json.dumps(root)
+    rewrite = _rewrite if len(text) <= LONGEST_REMEMBERED else _rewrite.__wrapped__
+    result, ignored, spent = rewrite(text, place, longest_string, unenforced)
+    budget.spend(spent)
+    return result, list(ignored)
+
+
+@lru_cache(maxsize=64)
+def _rewrite(
+    text: str, place: str, longest_string: int, unenforced: Unenforced
+) -> tuple[Schema, list[str], int]:
+    """The rewritten schema, what it leaves out, and the schemas that it came to.
+
+    Each request has its tools looked at for its headers and for each of its replies.
+    """
+    budget = Budget()
+    rewriter = _Rewriter(longest_string, json.loads(text), budget, unenforced)
+    return *rewriter.root(place), budget.spent
+
+
+class _Rewriter:
+    def __init__(
+        self,
+        longest_string: int,
+        root: Mapping[str, Any],
+        budget: Budget,
+        unenforced: Unenforced,
+    ) -> None:
+        self._longest_string = longest_string
+        self._any = anything(longest_string)
+        self._root = root
+        self._references = References(root)
+        self._ignored: list[str] = []
+        self._budget = budget
+        self._unenforced = unenforced
+
+    def root(self, place: str) -> tuple[Schema, list[str]]:
+        """The root, with a definition for all that is referred to."""
+        result = self.schema(self._root, place)
+        named = self._references.named
+        written: Schema = {}
+        while left := named.keys() - written.keys():  # what is written may refer to more
+            for name in sorted(left):
+                written[name] = self.schema(
+                    _without(named[name], *DEFINITIONS), name[:LONGEST_PLACE]
+                )
+        if written:
+            result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
+        return result, list(dict.fromkeys(self._ignored))
+
+    def schema(self, schema: Any, place: str) -> Schema:
+        """One schema and all below it."""
+        with self._budget.level():
+            return self._rewritten(schema, place)
+
+    def _rewritten(self, schema: Any, place: str) -> Schema:
+        if schema is False:
+            return {"enum": []}
+        if not isinstance(schema, Mapping) or not schema.keys() - ANNOTATIONS:
+            return self._anything()
+        if schema.get("nullable") is True:
+            return {"anyOf": [self.schema(_without(schema, "nullable"), place), {"type": "null"}]}
+        if branching := self._branching(schema, place):
+            return self._branches(*branching, schema, place)
+        result: Schema = {}
+        for key, value in self._possible(schema, place).items():
+            self._keyword(result, key, value, place)
+        if result.keys() >= {"enum", "type"}:
+            result["enum"] = of_type(result["enum"], result["type"])
+        self._bound(result, schema, place)
+        for key in sorted(schema.keys() & self._unenforced(result)):
+            result.pop(key, None)
+            self._ignore(place, key)
+        return result
+
+    def _branching(self, schema: Mapping[str, Any], place: str) -> tuple[str, list[Any]] | None:
+        """The keyword whose schemas take in what stands beside it, and these schemas."""
+        beside = schema.keys() - ANNOTATIONS - {"$ref", *DEFINITIONS}
+        if beside and local("$ref", schema.get("$ref")):
+            return "$ref", [self._references.target(schema["$ref"], place)]
+        for key in ("anyOf", "oneOf"):
+            if key in schema:
+                return key, shaped(key, schema[key], place)
+        if "allOf" in schema:
+            whole: Schema = {}
+            for each in shaped("allOf", schema["allOf"], place):
+                whole = self._both(whole, each, place)
+            return "allOf", [whole]
+        return None
+
+    def _branches(
+        self, key: str, schemas: list[Any], schema: Mapping[str, Any], place: str
+    ) -> Schema:
+        """Each branch with the keywords that stand beside all of them."""
+        beside = _without(schema, key, *DEFINITIONS)
+        tag = schema.get("discriminator")
+        whole = [
+            self._both(self._tagged(beside, each, tag, place), each, place)
+            for each in schemas
+            if each is not False
+        ]
+        branches = [self.schema(each, place) for each in whole]
+        if key == "oneOf" and not self._disjoint(whole, place):
+            self._ignore(place, key)
+        branches = list(filter(possible, branches)) or branches
+        result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
+        for name in DEFINITIONS:
+            if name in schema:
+                self._keyword(result, name, shaped(name, schema[name], place), place)
+        return result
+
+    def _disjoint(self, branches: list[Any], place: str) -> bool:
+        return disjoint(branches, lambda ref: self._references.target(ref, place), self._budget)
+
+    def _tagged(self, beside: Schema, branch: Any, discriminator: Any, place: str) -> Schema:
+        """What stands beside a branch, with the property that tells it from the others required.
+
+        Where that has a default, generators leave it out of `required`.
+        """
+        name = discriminator.get("propertyName") if isinstance(discriminator, Mapping) else None
+        declared = self._resolved(branch, place)
+        if not isinstance(name, str) or not isinstance(declared, Mapping):
+            return beside
+        if name not in shaped("properties", declared.get("properties", {}), place):
+            return beside
+        return intersection(beside, {"required": [name]}, place, self._budget)[0]
+
+    def _resolved(self, schema: Any, place: str) -> Any:
+        """The schema that a reference alone stands for."""
+        alone = isinstance(schema, Mapping) and schema.keys() - ANNOTATIONS == {"$ref"}
+        if alone and local("$ref", schema["$ref"]):
+            return self._references.target(schema["$ref"], place)
+        return schema
+
+    def _both(self, beside: Any, branch: Any, place: str) -> Schema:
+        """What both allow; of two keywords that can't be held to both, the first holds."""
+        alone = not beside.keys() - ANNOTATIONS
+        if not alone:
+            beside, branch = (self._resolved(each, place) for each in (beside, branch))
+        if beside is False or branch is False:
+            return {"enum": []}
+        one, other = (
+            _without(each, *DEFINITIONS) if isinstance(each, Mapping) else {}
+            for each in (beside, branch)
+        )
+        if alone:
+            return {**one, **other}
+        result, lost = intersection(one, other, place, self._budget)
+        for key in lost:
+            self._ignore(place, key)
+        return result
+
+    def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
+        if local(key, value):
+            result[key] = self._references.moved(value, place)
+        elif key in KEPT or (key, value) in KEPT_FORMATS:
+            result[key] = value
+        elif key in {"properties", "patternProperties", *DEFINITIONS}:
+            result[key] = {
+                name: self.schema(each, name[:LONGEST_PLACE]) for name, each in value.items()
+            }
+        elif key == "prefixItems" or (key == "items" and isinstance(value, list)):
+            result["prefixItems"] = [self.schema(each, place) for each in value]
+        elif key in {"items", "additionalProperties"}:
+            result[key] = value if value is False else self.schema(value, place)
+        elif key not in ANNOTATIONS and not key.startswith("x-"):
+            self._ignore(place, key)
+
+    def _bound(self, result: Schema, schema: Mapping[str, Any], place: str) -> None:
+        if "$ref" in result or "enum" in result or "const" in result:
+            return
+        if "type" not in result:
+            told = (kind for kind, keys in TYPES.items() if result.keys() & set(keys))
+            result["type"] = next(told, list(SCALARS))
+        kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
+        if "string" in kinds:
+            result.setdefault("maxLength", max(self._longest_string, result.get("minLength", 0)))
+        if "number" in kinds or "integer" in kinds:
+            bound_number(result)
+        if "array" in kinds:
+            result.setdefault("items", self._anything())
+            result.setdefault("maxItems", max(MOST_ITEMS, result.get("minItems", 0)))
+        if "object" in kinds:
+            close(result, schema, self._anything)
+            for key in bound_count(result):
+                self._ignore(place, key)
+
+    def _possible(self, schema: Mapping[str, Any], place: str) -> Schema:
+        """The schema's keywords, checked, without what no grammar can have of them."""
+        result: Schema = {}
+        for key, value in schema.items():
+            value = shaped(key, value, place)
+            beyond = self._beyond(key, value)
+            if beyond:
+                self._ignore(place, key)
+            if key == "patternProperties":
+                result[key] = _without(value, *beyond)
+            elif not beyond:
+                result[key] = value
+        return result
+
+    def _beyond(self, key: str, value: Any) -> list[Any]:
+        """The parts of a keyword that no grammar can have."""
+        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
+            return [value]
+        patterns = {"pattern": [value], "patternProperties": value}.get(key, ())
+        for each in patterns:
+            self._budget.spend(len(each) // CHARACTERS_OF_A_SCHEMA)
+        return [each for each in patterns if not pattern_compiles(each)]
+
+    def _ignore(self, place: str, key: str) -> None:
+        self._budget.spend(1)
+        self._ignored.append(f"{place}: {key}")
+
+    def _anything(self) -> Schema:
+        self._budget.spend(1)
+        return dict(self._any)
+
+
+def _without(schema: Mapping[str, Any], *keys: str) -> Schema:
+    return {key: value for key, value in schema.items() if key not in keys}

@@ -1,0 +1,195 @@
+"""What two schemas allow that hold for the same value, as the branches of an `allOf` do.
+
+No engine takes `allOf` as it stands, so the two become one schema, keyword by keyword:
+
+    {"minimum": 1, "required": ["a"]} and {"minimum": 5, "required": ["b"]}
+    {"minimum": 5, "required": ["a", "b"]}
+
+What is meant for one place inside both becomes an `allOf` there.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from function_calling.model.schema.keywords import Budget, Schema, shaped
+
+KEYWORDS_OF_A_SCHEMA = 8
+"""So many that are compared count as one schema of the whole."""
+
+_GREATEST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
+_LEAST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_CHOICES = ("$ref", "anyOf", "oneOf")
+_BOUNDS = (*_GREATEST, *_LEAST, "required", "multipleOf", "pattern", "format")
+_VALUES = {"const", "enum"}
+_ARRAY = {"items", "prefixItems"}
+_OBJECT = {"properties", "patternProperties", "additionalProperties"}
+
+
+def intersection(
+    one: Schema, other: Schema, place: str, budget: Budget
+) -> tuple[Schema, list[str]]:
+    """A schema of what both allow, and the keywords of which only the one's value holds.
+
+    Annotations are the other's, where both have some.
+
+    Raises:
+        RequestError: A keyword's value is of the wrong kind, or there is too much to compare.
+    """
+    budget.spend(1 + (len(one) + len(other)) // KEYWORDS_OF_A_SCHEMA)
+    one = {key: shaped(key, value, place) for key, value in one.items()}
+    other = {key: shaped(key, value, place) for key, value in other.items()}
+    result = {**one, **other}
+    lost = _intersect_bounds(result, one, other, budget)
+    _intersect_choices(result, one, other)
+    _intersect_types(result, one, other)
+    for merge, keys in _MERGES:
+        if one.keys() & keys and other.keys() & keys:
+            merge(result, one, other, budget)
+    return result, lost
+
+
+def _intersect_bounds(result: Schema, one: Schema, other: Schema, budget: Budget) -> list[str]:
+    """Keywords that hold by themselves; of those that are returned the one's value alone holds."""
+    lost = []
+    for key in _BOUNDS:
+        if key not in one or key not in other or one[key] == other[key]:
+            continue
+        merged = _merged(key, one[key], other[key], budget)
+        result[key] = one[key] if merged is None else merged
+        if merged is None:
+            lost.append(key)
+    return lost
+
+
+def _intersect_choices(result: Schema, one: Schema, other: Schema) -> None:
+    """Of two keywords that each name several schemas, or refer to one, both hold."""
+    together = [*one.get("allOf", ()), *other.get("allOf", ())]
+    for key in _CHOICES:
+        if key in one and key in other:
+            result[key] = one[key]
+            together.append({key: other[key]})
+    if together:
+        result["allOf"] = together
+
+
+def _merged(key: str, one: Any, other: Any, budget: Budget) -> Any:
+    """The value of a keyword that says what both say; None where there is none."""
+    if isinstance(one, bool) or isinstance(other, bool):  # an exclusive bound of older drafts
+        return None
+    if key in _GREATEST:
+        return max(one, other)
+    if key in _LEAST:
+        return min(one, other)
+    if key == "required":
+        budget.spend(len(one) + len(other))
+        return list(dict.fromkeys([*one, *other]))
+    if key == "multipleOf" and isinstance(one, int) and isinstance(other, int):
+        return math.lcm(one, other)
+    return None
+
+
+def _intersect_types(result: Schema, one: Schema, other: Schema) -> None:
+    """What is left of `type` and `nullable`; no value where there is no common type."""
+    if "type" in one and "type" in other:
+        kinds = _common_types(one["type"], other["type"])
+        result["type"] = kinds[0] if len(kinds) == 1 else kinds or one["type"]
+        if not kinds:
+            result["enum"] = []
+    if one.get("nullable") or other.get("nullable"):
+        result["nullable"] = all(
+            each.get("nullable") or not each.keys() & {"type", *_VALUES} for each in (one, other)
+        )
+
+
+def _common_types(one: Any, other: Any) -> list[Any]:
+    """The types that both have; an integer is a number."""
+    ones, others = (told if isinstance(told, list) else [told] for told in (one, other))
+    common = [each for each in ones if each in others]
+    if "integer" not in common and "integer" in ones + others and "number" in ones + others:
+        common.append("integer")
+    return common
+
+
+def _intersect_values(result: Schema, one: Schema, other: Schema, budget: Budget) -> None:
+    """The values that both list."""
+    ones, others = ([each["const"]] if "const" in each else each["enum"] for each in (one, other))
+    budget.spend(_count(ones) + _count(others))
+    written = set(map(_written, others))
+    result.pop("const", None)
+    result["enum"] = [each for each in ones if _written(each) in written]
+
+
+def _intersect_arrays(result: Schema, one: Schema, other: Schema, budget: Budget) -> None:
+    """Each place is held to what both say of it."""
+    (first, rest), (others, other_rest) = _places(one), _places(other)
+    count = max(len(first), len(others))
+    budget.spend(count)
+    first += [rest] * (count - len(first))
+    others += [other_rest] * (count - len(others))
+    result["items"] = _all((rest, other_rest))
+    if count:
+        result["prefixItems"] = [_all(pair) for pair in zip(first, others, strict=True)]
+
+
+def _places(schema: Schema) -> tuple[list[Any], Any]:
+    """The schemas of the first items, and that of all behind them."""
+    items = schema.get("items", True)
+    if isinstance(items, list):  # as in older drafts
+        return list(items), True
+    return list(schema.get("prefixItems", ())), items
+
+
+def _intersect_objects(result: Schema, one: Schema, other: Schema, budget: Budget) -> None:
+    """Each property is held to what both say of it; where one is silent, to its word on others."""
+    rest, other_rest = (each.get("additionalProperties", True) for each in (one, other))
+    for key in ("properties", "patternProperties"):
+        ones, others = one.get(key, {}), other.get(key, {})
+        budget.spend(len(ones) + len(others))
+        if names := [*ones, *(name for name in others if name not in ones)]:
+            result[key] = {
+                name: _all((ones.get(name, rest), others.get(name, other_rest))) for name in names
+            }
+    if "additionalProperties" in result:
+        result["additionalProperties"] = _all((rest, other_rest))
+
+
+def _all(schemas: Iterable[Any]) -> Any:
+    """What all of these schemas allow."""
+    told = [each for each in schemas if each is not True]
+    if any(each is False for each in told):
+        return False
+    if len(told) == 2 and told[0] != told[1]:
+        return {"allOf": told}
+    return told[0] if told else True
+
+
+def _count(value: Any) -> int:
+    """The values in a value, itself too."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return 1 + sum(map(_count, value)) if isinstance(value, list) else 1
+
+
+def _written(value: Any) -> str:
+    """The value as JSON: `true` is no number, and 1.0 is 1."""
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return list(map(_plain, value))
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+    return value
+
+
+_MERGES = (
+    (_intersect_values, _VALUES),
+    (_intersect_arrays, _ARRAY),
+    (_intersect_objects, _OBJECT),
+)

@@ -1,0 +1,93 @@
+"""References inside a schema (`$ref` with a JSON Pointer, RFC 6901, or the name of an `$anchor`).
+
+Rewriting a schema moves its parts, so a reference such as `#/properties/a/oneOf/0` would name
+nothing in the result. Whatever is referred to therefore becomes a definition of its own there.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+from function_calling.errors import shown
+from function_calling.model.schema.keywords import DEFINITIONS, refused
+
+
+def local(key: str, value: Any) -> bool:
+    """Whether this is a reference into the schema itself."""
+    return key == "$ref" and isinstance(value, str) and value.startswith("#")
+
+
+class References:
+    """The references of one schema.
+
+    Args:
+        root: The schema as it was given.
+
+    Attributes:
+        named: What is referred to and is no definition in `root`, by the name that it gets.
+    """
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._anchors: dict[str, Any] | None = None
+        self.named: dict[str, Any] = {}
+
+    def target(self, reference: str, place: str) -> Any:
+        """The schema that the reference names.
+
+        Raises:
+            RequestError: It names nothing.
+        """
+        target: Any = self._root
+        if reference != "#" and not reference.startswith("#/"):
+            return self._anchored(reference, place)
+        try:
+            for step in _steps(reference):
+                target = target[int(step) if isinstance(target, list) else step]
+        except (LookupError, TypeError, ValueError):
+            raise _nothing(reference, place) from None
+        return target
+
+    def _anchored(self, reference: str, place: str) -> Any:
+        if self._anchors is None:
+            self._anchors = dict(_anchors(self._root))
+        name = unquote(reference[1:])
+        if name not in self._anchors:
+            raise _nothing(reference, place)
+        return self._anchors[name]
+
+    def moved(self, reference: str, place: str) -> str:
+        """The reference as it must stand in the result.
+
+        Raises:
+            RequestError: It names nothing.
+        """
+        target = self.target(reference, place)
+        match _steps(reference):
+            case [kind, name] if kind in DEFINITIONS:
+                pass
+            case _:
+                kind, name = DEFINITIONS[0], reference
+                self.named[name] = target
+        return f"#/{kind}/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
+
+
+def _anchors(schema: Any) -> Iterator[tuple[str, Any]]:
+    """All anchors in a schema, each with what it names; older drafts write it as `$id`."""
+    if isinstance(schema, Mapping):
+        for name in (schema.get("$anchor"), schema.get("$id")):
+            if isinstance(name, str):
+                yield name.removeprefix("#"), schema
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _anchors(each)
+
+
+def _steps(reference: str) -> list[str]:
+    steps = unquote(reference).split("/")[1:]
+    return [step.replace("~1", "/").replace("~0", "~") for step in steps]
+
+
+def _nothing(reference: str, place: str) -> Exception:
+    return refused(f"{place}: $ref={shown(reference)} names nothing in them")

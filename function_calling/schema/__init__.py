@@ -1,6 +1,0 @@
-"""JSON Schema as a constraint: an end for every value, and the places that can't be enforced."""
-
-from function_calling.schema.enforcement import enforceable, enforceable_value
-from function_calling.schema.keywords import Budget, Schema, refused
-
-__all__ = ["Budget", "Schema", "enforceable", "enforceable_value", "refused"]

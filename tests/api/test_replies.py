@@ -1,0 +1,199 @@
+"""Several replies to one request: side by side, counted together, all ended at once."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from scripted_engine import Fails, Fills, Hangs
+from v1_client import Serve, client, error_of, events_of, post, serving
+
+from function_calling.api.reply import collected
+from function_calling.api.stream import side_by_side
+from function_calling.errors import EngineError
+from function_calling.model.words import Event, Finished, TextDelta, Usage
+
+serve = pytest.fixture(serving)
+USER = {"role": "user", "content": "42 USD?"}
+TODAY = {"type": "function", "function": {"name": "today"}}
+LATER = {"type": "function", "function": {"name": "later"}}
+FORCED = {"tools": [TODAY], "tool_choice": "required", "parallel_tool_calls": False}
+
+
+async def test_n_replies_stand_in_their_order(serve: Serve) -> None:
+    """However long each of them is."""
+    serve("The longest of them all", "Short", "")
+    reply = await client().chat.completions.create(model="x", messages=[USER], n=3)
+    told = [(choice.index, choice.message.content) for choice in reply.choices]
+    assert told == [(0, "The longest of them all"), (1, "Short"), (2, "")]
+    assert [choice.finish_reason for choice in reply.choices] == ["stop"] * 3
+
+
+@pytest.mark.parametrize(("seed", "seeds"), [(7, [7, 8, 9]), (-1, [-1, 0, 1]), (None, [None] * 3)])
+async def test_each_reply_has_the_next_seed(
+    serve: Serve, seed: int | None, seeds: list[int | None]
+) -> None:
+    """So the same request gives the same replies, which are not all the same."""
+    engine = serve("a", "b", "c")
+    await post({"messages": [USER], "n": 3, "seed": seed})
+    assert [sampling.seed for sampling in engine.samplings] == seeds
+    assert len(set(engine.prompts)) == 1
+
+
+async def test_replies_are_generated_side_by_side(serve: Serve) -> None:
+    """All are under way before any is over, and their chunks come mixed."""
+    engine = serve("abcdef" * 3, "uvwxyz" * 3)
+    events = await events_of({"messages": [USER], "n": 2})
+    indices = [event["choices"][0]["index"] for event in events]
+    assert indices != sorted(indices)
+    assert len(engine.prompts) == 2
+
+
+async def test_each_streamed_choice_is_whole_by_itself(serve: Serve) -> None:
+    """Role, content and reason, each under its own index."""
+    serve("Hello", "Good day")
+    choices = [event["choices"][0] for event in await events_of({"messages": [USER], "n": 2})]
+    for index, text in enumerate(("Hello", "Good day")):
+        own = [choice for choice in choices if choice["index"] == index]
+        assert own[0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
+        assert "".join(choice["delta"].get("content", "") for choice in own) == text
+        assert [choice["finish_reason"] for choice in own[-2:]] == [None, "stop"]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_every_reply_may_call(serve: Serve, legacy: bool) -> None:
+    """One calls, the other doesn't; each call has an id of its own."""
+    functions = {"functions": [TODAY["function"]], "function_call": {"name": "today"}}
+    body = {"messages": [USER], "n": 2, **(functions if legacy else FORCED)}
+    serve(Fills(), Fills())
+    choices = (await post(body)).json()["choices"]
+    reason = "function_call" if legacy else "tool_calls"
+    assert [choice["finish_reason"] for choice in choices] == [reason] * 2
+    if legacy:
+        called = [choice["message"]["function_call"]["name"] for choice in choices]
+        assert called == ["today", "today"]
+    else:
+        assert len({choice["message"]["tool_calls"][0]["id"] for choice in choices}) == 2
+
+
+async def test_calls_are_counted_within_their_own_choice(serve: Serve) -> None:
+    """`index` of a call starts at 0 in each reply."""
+    serve(Fills(), Fills())
+    places = set()
+    for event in await events_of({"messages": [USER], "n": 2, **FORCED}):
+        choice = event["choices"][0]
+        for call in choice["delta"].get("tool_calls", []):
+            places.add((choice["index"], call["index"]))
+    assert places == {(0, 0), (1, 0)}
+
+
+# Usage
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize(
+    ("options", "turn", "tokens"),
+    [({}, "Hello", 2), (FORCED, Fills(), None), ({"logprobs": True}, "Hello", 2)],
+    ids=["text", "call", "logprobs"],
+)
+async def test_usage_counts_the_prompt_once_and_every_reply(
+    serve: Serve, n: int, options: dict[str, Any], turn: Any, tokens: int | None
+) -> None:
+    """Whole and streamed alike; in a stream all chunks but the last have the field as null."""
+    body = {"messages": [USER], **options}
+    serve(turn)
+    alone = (await post(body)).json()["usage"]
+    assert tokens in (None, alone["completion_tokens"])
+    serve(*[turn] * n)
+    whole = (await post({**body, "n": n})).json()["usage"]
+    assert whole == {
+        "prompt_tokens": alone["prompt_tokens"],
+        "completion_tokens": n * alone["completion_tokens"],
+        "total_tokens": alone["prompt_tokens"] + n * alone["completion_tokens"],
+    }
+    serve(*[turn] * n)
+    usage = {"stream_options": {"include_usage": True}}
+    *chunks, last = await events_of({**body, **usage, "n": n})
+    assert (last["choices"], last["usage"]) == ([], whole)
+    assert all(each["choices"] and each["usage"] is None for each in chunks)
+
+
+# What goes wrong
+
+
+async def test_the_first_error_ends_all_replies(serve: Serve) -> None:
+    """The others are aborted, and the caller reads the error."""
+    engine = serve(Hangs("Hello"), Fails(EngineError("It broke."), "He"))
+    status, error = await error_of({"messages": [USER], "n": 2})
+    assert (status, error["message"]) == (500, "It broke.")
+    assert await engine.busy() == 0
+    assert engine.aborted == 1
+
+
+async def test_an_error_in_one_streamed_reply_is_the_last_event(serve: Serve) -> None:
+    """The other reply ends with it."""
+    engine = serve(Hangs("Hello"), Fails(EngineError("It broke."), "Hello"))
+    events = await events_of({"messages": [USER], "n": 2})
+    assert events[-1] == EngineError("It broke.").body()
+    assert await engine.busy() == 0
+
+
+class Replying:
+    """Replies of a test's own, which know whether they were closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+        self.told = 0
+
+    async def reply(self, *texts: str, forever: bool = False) -> AsyncGenerator[Event, None]:
+        """The texts, and then the end or nothing any more."""
+        try:
+            for text in texts:
+                self.told += 1
+                yield TextDelta(text)
+            if forever:
+                await asyncio.Event().wait()
+            yield Finished("stop", Usage(1, len(texts)))
+        finally:
+            await asyncio.sleep(0)  # as with a real engine, closing takes a while
+            self.closed += 1
+
+
+async def test_closing_closes_every_reply() -> None:
+    """The one that waits, the one that could go on, and the one that is over."""
+    replying = Replying()
+    replies = [
+        replying.reply(forever=True),
+        replying.reply(*["more"] * 100),
+        replying.reply(),
+    ]
+    async with aclosing(side_by_side(replies)) as events:
+        await anext(events)
+    assert replying.closed == 3
+
+
+async def test_what_never_began_needs_no_closing() -> None:
+    """A request that is refused at once has generated nothing."""
+    replying = Replying()
+    await side_by_side([replying.reply("Hello")]).aclose()
+    assert (replying.told, replying.closed) == (0, 0)
+
+
+async def test_a_reply_does_not_run_away_from_its_reader() -> None:
+    """A client that reads slowly holds up the generation."""
+    replying = Replying()
+    async with aclosing(side_by_side([replying.reply(*"abcdefghij")])) as events:
+        await anext(events)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert replying.told <= 3
+
+
+async def test_replies_are_collected_by_their_index() -> None:
+    """Whichever is told first."""
+    replying = Replying()
+    streams = [replying.reply("a", "b", "c"), replying.reply("x")]
+    replies = await collected(side_by_side(streams))
+    assert [reply.text for reply in replies] == ["abc", "x"]
+    assert [reply.usage.completion_tokens for reply in replies] == [3, 1]

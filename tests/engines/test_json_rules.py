@@ -1,0 +1,218 @@
+"""Values that LLGuidance's own JSON can't be held to: numbers below zero that are multiples."""
+
+import json
+from random import Random
+
+import pytest
+from any_schema import DEFINITIONS, PARAMETERS, SCHEMAS, compiles
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from llguidance import LLMatcher, LLTokenizer
+from walking_engine import walk
+
+from function_calling.engines.grammar import grammar, grammar_text
+from function_calling.errors import RequestError
+from function_calling.model.schema import Schema, enforceable, enforceable_value
+from function_calling.model.words import JsonSlot
+
+BYTES = LLTokenizer("byte")
+LONGEST = 20
+
+
+def allows(schema: Schema, text: str) -> bool:
+    """Whether the grammar of a value lets the whole text be written."""
+    enforced, _ = enforceable_value(schema, LONGEST)
+    matcher = LLMatcher(BYTES, grammar_text([(JsonSlot(enforced), ";")]), log_level=0)
+    written = f"{text};".encode()
+    return matcher.try_consume_tokens(list(written)) == len(written)
+
+
+NUMBER, TEN = {"type": "number"}, {"type": "integer", "multipleOf": 10}
+PAIR = {"type": "array", "prefixItems": [NUMBER, NUMBER], "items": False, "minItems": 1}
+PLACES = {"type": "array", "prefixItems": [NUMBER, {"type": "null"}], "items": NUMBER}
+TREE = {"$ref": "#/$defs/N", "$defs": {"N": {"type": "array", "items": {"$ref": "#/$defs/N"}}}}
+OPTIONAL = {"type": "object", "properties": {"a": NUMBER, "b": NUMBER, "c": NUMBER}}
+SOME = {"properties": {"a": {"type": "null"}, "b": {"type": "null"}}}
+LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties": NUMBER}
+
+
+@pytest.mark.parametrize(
+    ("schema", "allowed", "refused"),
+    [
+        (NUMBER, ["-5", "-0.5", "-0.123456789", "3", "0"], ["--5", "-", "-0.1234567891", "-05"]),
+        ({**NUMBER, "minimum": -5, "maximum": -1}, ["-5", "-1.5", "-1"], ["-0.5", "-5.1", "0"]),
+        ({**NUMBER, "exclusiveMaximum": -1}, ["-1.000000001", "-7"], ["-1", "1"]),
+        ({**NUMBER, "exclusiveMinimum": -2, "exclusiveMaximum": 0}, ["-1.8"], ["-2", "1"]),
+        ({**NUMBER, "minimum": -2, "maximum": 3}, ["-2", "3", "0"], ["-3", "4"]),
+        (TEN, ["-20", "0", "10"], ["-25", "5"]),
+        ({**TEN, "minimum": -30, "maximum": -20}, ["-30", "-20"], ["-10", "20"]),
+        ({"anyOf": [TEN, {"type": "integer", "enum": [-5]}]}, ["-20", "-5"], ["5"]),
+        ({"type": ["integer", "null"], "multipleOf": 3}, ["-3", "null"], ["-4", "true"]),
+        ({"anyOf": [NUMBER, {"const": "a"}]}, ["-1.5", '"a"'], ['"b"']),
+        ({"type": "array", "items": NUMBER, "maxItems": 2}, ["[]", "[-1, -2]"], ["[-1, -2, -3]"]),
+        ({"type": "array", "items": TEN, "minItems": 2}, ["[-10, 10]"], ["[]", "[-10]"]),
+        ({"type": "array", "items": TEN, "maxItems": 10**6}, ["[]", "[-10, 10]"], ["[1]"]),
+        (PAIR, ["[-1]", "[-1, -0.5]"], ["[]", "[-1, 2, 3]"]),
+        ({**PAIR, "items": TEN, "minItems": 3}, ["[-1, 2, -30]"], ["[-1, 2]", "[-1, 2, -3]"]),
+        (OPTIONAL, ["{}", '{"b": -1}', '{"a": -1, "c": 2}'], ['{"d": 1}', '{"b": 1, "a": 1}']),
+        ({**OPTIONAL, "required": ["b"]}, ['{"b": -1, "c": 1}'], ["{}", '{"a": -1}']),
+        (LISTED, ["{}", '{"a": -1, "b": -2}', '{"b": -2, "": 1}'], ['{"b": -1, "a": 1}']),
+        ({**LISTED, "required": ["z"]}, ['{"z": -1}', '{"z": -1, "y": 1}'], ["{}", '{"y": 1}']),
+        ({**LISTED, "required": ["a"], "minProperties": 2}, ['{"a": -1, "b": 1}'], ['{"a": 1}']),
+        ({**OPTIONAL, "minProperties": 1}, ['{"a": -1}', '{"b": 1, "c": -1}', '{"c": 1}'], ["{}"]),
+        (
+            {**LISTED, "minProperties": 1},
+            ['{"a": -1}', '{"a": 1, "b": -1}', '{"b": -1}'],
+            ["{}", '{"b": -1, "a": 1}'],
+        ),
+        ({**SOME, "minProperties": 1}, ['{"a": null}', '{"b": null}'], ["{}"]),
+        (
+            {**SOME, "additionalProperties": {"type": "null"}, "minProperties": 1},
+            ['{"a": null}', '{"c": null, "d": null}', '{"b": null, "c": null}'],
+            ["{}", '{"c": null, "a": null}', '{"c": 1}'],
+        ),
+        ({**LISTED, "properties": {"\n": NUMBER}}, ['{"\\n": -1}'], ['{"\n": -1}']),
+        ({"properties": {"a": NUMBER, "b": False}}, ['{"a": -1}'], ['{"a": -1, "b": 1}']),
+        ({**TREE, "anyOf": [NUMBER, {}]}, ["[]", "[[]]"], ["-1"]),
+        (
+            PLACES,
+            ["[]", "[-1]", "[-1, null]", "[-1, null, -2]"],
+            ["[null]", "[-1, -2]", "[, null]"],
+        ),
+        ({**PLACES, "items": False}, ["[]", "[-1, null]"], ["[-1, null, -2]"]),
+        ({**PLACES, "minItems": 1}, ["[-1]"], ["[]", "[null]"]),
+        ({"prefixItems": [NUMBER, False, NUMBER]}, ["[]", "[-1]"], ["[-1, -1]"]),
+        ({"type": "object"}, ['{"a": {"b": [-0.5, {}]}}'], ["-1"]),
+        ({}, ["-1", "[-1]", '{"a": -1}'], ["[[-1]]"]),
+    ],
+    ids=str,
+)
+def test_numbers_below_zero_stand_wherever_numbers_do(
+    schema: Schema, allowed: list[str], refused: list[str]
+) -> None:
+    """LLGuidance's own grammar has none that is a multiple, and every number here is one."""
+    assert [text for text in allowed if not allows(schema, text)] == []
+    assert [text for text in refused if allows(schema, text)] == []
+
+
+def tagged(tag: str, **properties: Schema) -> Schema:
+    """A model as pydantic writes it, with a tag."""
+    kind = {"const": tag, "default": tag, "title": "Kind", "type": "string"}
+    properties = {"kind": kind, **properties}
+    return {"properties": properties, "required": [*properties][1:], "title": tag, "type": "object"}
+
+
+MODELS = {
+    "Card": tagged("card", number={"maxLength": 4, "type": "string"}),
+    "Cash": tagged("cash"),
+    "Unit": {"enum": ["kg", "lb"], "type": "string"},
+    "Box": {"type": "object", "properties": {"unit": {"$ref": "#/$defs/Unit", "minLength": 2}}},
+}
+PAID = {
+    "discriminator": {"mapping": {"card": "#/$defs/Card", "cash": "#/$defs/Cash"}},
+    "oneOf": [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Cash"}],
+}
+PAID["discriminator"]["propertyName"] = "kind"
+CASH, CARD = '{"kind": "cash"}', '{"kind": "card", "number": "1"}'
+VALUES = ['"a"', '""', "0", "-1", "2.5", "-2.5", "true", "false", "null", '[1, "a"]', '{"a": [-1]}']
+
+
+@pytest.mark.parametrize(
+    ("schema", "allowed", "refused"),
+    [
+        (PAID, [CASH, CARD], ["{}", '{"kind": "card"}', '{"kind": "check"}', '{"number": "1"}']),
+        ({"anyOf": [PAID, {"type": "null"}]}, [CASH, "null"], ["{}"]),
+        ({"oneOf": [PAID, {"type": "null"}]}, [CARD, "null"], ["1"]),
+        (
+            {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+            ['"a"', "null"],
+            ["1"],
+        ),
+        ({"type": ["string", "null"], "minLength": 2}, ['"ab"', "null"], ['"a"', "1"]),
+        ({"type": ["string", "null"], "enum": ["a", None]}, ['"a"', "null"], ['"b"']),
+        ({"$ref": "#/$defs/Unit", "description": "Its unit.", "default": "kg"}, ['"kg"'], ['"g"']),
+        ({"$ref": "#/$defs/Unit", "enum": ["g", "kg"]}, ['"kg"'], ['"g"', '"lb"']),
+        ({"$ref": "#/$defs/Box", "minProperties": 1}, ['{"unit": "lb"}'], ["{}"]),
+        ({"allOf": [{"type": "integer", "minimum": -3}, {"maximum": 5}]}, ["-3", "5"], ["-4", "6"]),
+        (
+            {"allOf": [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Box"}, tagged("card")]},
+            [CARD, '{"kind": "card", "number": "1", "unit": "kg"}'],
+            [CASH, '{"kind": "card"}'],
+        ),
+        ({"allOf": [{"anyOf": [NUMBER, {"type": "null"}]}, NUMBER]}, ["-1"], ["null"]),
+        ({"type": "object", "minProperties": 1}, ['{"a": [1]}'], ["{}"]),
+        ({"type": "integer", "minimum": -30, "maximum": -20}, ["-30"], ["-31", "-19", "20"]),
+        ({"prefixItems": [{"type": "string"}, TEN], "minItems": 2}, ['["a", -10]'], ['["a"]']),
+        ({"prefixItems": [{"const": 1}, {"const": 2}]}, ["[]", "[1]", "[1, 2]"], ["[2]"]),
+        (
+            {"type": ["string", "integer"], "enum": ["a", 1, 1.5, None]},
+            ['"a"', "1"],
+            ["null", "1.5"],
+        ),
+        ({"enum": list(map(json.loads, VALUES))}, VALUES, ["1", '"b"']),
+        *(({"const": json.loads(value)}, [value], ['"b"']) for value in VALUES),
+    ],
+    ids=str,
+)
+def test_what_generators_write_is_held_to(
+    schema: Schema, allowed: list[str], refused: list[str]
+) -> None:
+    """Nothing of it is announced, so it may be strict."""
+    assert enforceable_value({**schema, "$defs": MODELS}, LONGEST)[1] == []
+    assert [text for text in allowed if not allows({**schema, "$defs": MODELS}, text)] == []
+    assert [text for text in refused if allows({**schema, "$defs": MODELS}, text)] == []
+
+
+def test_definitions_are_written_once_and_may_name_themselves() -> None:
+    """A reference is a rule's name."""
+    node = {"type": "object", "properties": {"v": NUMBER, "next": {"$ref": "#/$defs/N~1 %"}}}
+    schema = {"properties": {"a": {"$ref": "#/$defs/N~1 %"}}, "$defs": {"N/ %": node}}
+    assert allows(schema, '{"a": {"v": -1, "next": {"next": {"v": -0.5}}}}')
+    assert not allows(schema, '{"a": {"v": -1, "next": -1}}')
+
+
+def test_what_can_not_be_is_left_out() -> None:
+    """As LLGuidance does in its own grammars."""
+    impossible = {"type": "object", "properties": {"a": False, "n": NUMBER}, "required": ["a"]}
+    assert allows({"anyOf": [impossible, NUMBER]}, "-1")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {**LISTED, "required": ["a"], "properties": {"a": False, "n": NUMBER}},
+        {**LISTED, "additionalProperties": False, "required": ["a"], "minProperties": 2},
+        {**LISTED, "required": ["a"], "maxProperties": 0},
+        {**PAIR, "minItems": 3},
+        {**NUMBER, "minimum": -0.4, "maximum": -0.3, "multipleOf": 0.5},
+    ],
+    ids=str,
+)
+def test_what_allows_no_value_is_refused(schema: Schema) -> None:
+    """A shorter list or another number would be invalid."""
+    enforced, _ = enforceable_value(schema, LONGEST)
+    with pytest.raises(RequestError, match="can't be enforced"):
+        grammar([(JsonSlot(enforced), ";")])
+
+
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@given(st.lists(SCHEMAS, min_size=2, max_size=3), st.integers(0, 2**32))
+def test_whatever_is_written_is_allowed_by_all_of_several(each: list[Schema], seed: int) -> None:
+    """If there is such a value at all."""
+    parameters = {"properties": {"x": {"allOf": each}}, "required": ["x"], "$defs": DEFINITIONS}
+    enforced, ignored = enforceable(parameters, LONGEST)
+    assume(not ignored and compiles(enforced))
+    text = walk([(JsonSlot(enforced), ";")], Random(seed)).removesuffix(";")
+    Draft202012Validator(parameters).validate(json.loads(text))
+
+
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+@given(PARAMETERS, st.integers(0, 2**32))
+def test_whatever_is_written_is_allowed(parameters: Schema, seed: int) -> None:
+    """Texts of random bytes under the grammar, held against the tool's own schema."""
+    enforced, ignored = enforceable(parameters, LONGEST)
+    assume(not ignored)
+    constraint = [(JsonSlot(enforced), ";")]
+    text = walk(constraint, Random(seed)).removesuffix(";")
+    Draft202012Validator(parameters).validate(json.loads(text))

@@ -1,0 +1,449 @@
+"""A forced call is valid: whatever its constraint allows is read as a call that the tool takes.
+
+Without a model, texts of random bytes are written under the constraint; each is the worst that a
+model could do. The benchmark `forced_calls.py` does the same with a real one.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from starlette.testclient import TestClient
+from walking_engine import walking_model
+
+from benchmarks.forced_calls import main
+from benchmarks.forced_requests import requests
+from benchmarks.random_schemas import MOST_ARGUMENTS, longest_text, offered, offers
+from function_calling.engines import LoadedModel
+from function_calling.engines.llamacpp import LlamaCpp
+from function_calling.errors import RequestError
+from function_calling.formats import FORMATS, HERMES
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
+    Finished,
+    Sampling,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+)
+from function_calling.settings import Settings
+from function_calling.weights.catalogue import SMOLLM2, fetch
+from openai_endpoints import openai_api_app
+
+each_format = pytest.mark.parametrize("form", FORMATS)
+MODEL = walking_model()
+TEXT, CLOSE = {"type": "string", "maxLength": 30}, "\n</parameter>\n"
+
+
+async def forced(
+    model: ChatModel, form: str, tools: list[Tool], names: tuple[str, ...], sampling: Sampling
+) -> ToolCall:
+    """The call that a reply is, with nothing beside it."""
+    (call,) = await forced_list(model, form, tools, ToolChoice("required", names, False), sampling)
+    return call
+
+
+async def forced_list(
+    model: ChatModel, form: str, tools: list[Tool], choice: ToolChoice, sampling: Sampling
+) -> list[ToolCall]:
+    """The calls that a reply is, with nothing beside them; their deltas, joined, are the same."""
+    message = {"role": "user", "content": "Call a tool."}
+    reply = model.reply([message], tools, choice, sampling, tool_format=form)
+    *events, finished = [event async for event in reply]
+    assert isinstance(finished, Finished)
+    assert finished.reason == "tool_calls"
+    made = [event for event in events if isinstance(event, ToolCall)]
+    streamed: dict[tuple[str, str], str] = {}
+    for event in events:
+        assert isinstance(event, ToolCall | ToolCallDelta)
+        if isinstance(event, ToolCallDelta):
+            call = event.id, event.name
+            streamed[call] = streamed.get(call, "") + event.arguments
+    assert list(streamed.items()) == [((call.id, call.name), call.arguments) for call in made]
+    assert {call.name for call in made} <= set(choice.names)
+    return made
+
+
+def forced_by_walk(form: str, tools: list[Tool], names: tuple[str, ...], seed: int) -> ToolCall:
+    """The call in a text of random bytes."""
+    return asyncio.run(forced(MODEL, form, tools, names, Sampling(seed=seed)))
+
+
+def check(call: ToolCall, tools: list[Tool]) -> None:
+    """Hold a call's arguments against the tool's schema, as the client sent it."""
+    schema = next(tool.parameters for tool in tools if tool.name == call.name)
+    Draft202012Validator(schema).validate(json.loads(call.arguments))
+
+
+def tools_of(offer: list[dict[str, Any]]) -> list[Tool]:
+    """The tools of an offer."""
+    functions = [tool["function"] for tool in offer]
+    return [
+        Tool(each["name"], each.get("description", ""), each["parameters"]) for each in functions
+    ]
+
+
+@pytest.mark.slow
+@each_format
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@given(offer=offered(1, 2), seed=st.integers(0, 2**32))
+def test_whatever_is_written_under_the_constraint_is_a_valid_call(
+    form: str, offer: list[dict[str, Any]], seed: int
+) -> None:
+    """In every format, for any tools, of which one or each may be called."""
+    tools = tools_of(offer)
+    names = tuple(tool.name for tool in tools)
+    for index, callable_ in enumerate((names, names, names[-1:])):
+        call = forced_by_walk(form, tools, callable_, seed + index)
+        check(call, tools)
+        assert len(call.arguments.encode()) <= MOST_ARGUMENTS
+
+
+@pytest.mark.slow
+@each_format
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@given(offer=offered(1, 2), seed=st.integers(0, 2**32))
+def test_whatever_list_is_written_is_valid_calls_however_it_is_cut(
+    form: str, offer: list[dict[str, Any]], seed: int
+) -> None:
+    """Byte by byte as in one piece."""
+    tools = tools_of(offer)
+    choice = ToolChoice("required", tuple(tool.name for tool in tools))
+    told = []
+    for model in MODEL, walking_model(piece_length=1):
+        sampling = Sampling(seed=seed)
+        calls = asyncio.run(forced_list(model, form, tools, choice, sampling))
+        told.append([(call.name, call.arguments) for call in calls])
+        for call in calls:
+            check(call, tools)
+    assert told[0] == told[1]
+
+
+def of(**properties: Any) -> dict[str, Any]:
+    """Parameters of which every property is required."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+PARTICULAR = {
+    "names that are no words": of(
+        **{"a b": TEXT, "a=b": TEXT, ")": {}, "x, y": {}, "a>": TEXT, "": {}}
+    ),
+    "names that begin another": of(
+        **{"a": {"type": "boolean"}, "a=": {"type": "boolean"}, "ab": {}}
+    ),
+    "names with controls": of(
+        **{"a\nb": TEXT, "\u0001": {"type": "null"}, "\u2028": TEXT, '"': TEXT}
+    ),
+    "no names": {"type": "object"},
+    "text that reads as JSON": of(a={"type": "string", "enum": ["null", "1", "true", "[]", '"']}),
+    "text that holds the closing tag": of(
+        a={"type": "string", "enum": [f"x{CLOSE}y", "x\n</parameter>", CLOSE]}, b=TEXT
+    ),
+    "text that may not end yet": of(a={"type": "string", "minLength": 25, "maxLength": 40}),
+    "a choice of texts and bounds": of(a={"type": "string", "enum": ["a", "abc"], "minLength": 2}),
+    "text in one branch alone": {
+        "type": "object",
+        "anyOf": [of(k={"const": "t"}, v=TEXT), of(k={"const": "n"}, v={"type": "integer"})],
+    },
+    "text of other lengths in branches": {
+        "type": "object",
+        "anyOf": [of(v={"type": "string", "minLength": 20, "maxLength": 25}), of(v=TEXT)],
+    },
+    "branches behind references": {
+        "type": "object",
+        "anyOf": [{"$ref": "#/$defs/Both"}, {"$ref": "#/$defs/Text"}],
+        "$defs": {
+            "Text": of(v={"type": "string", "enum": ["1", "null"]}),
+            "Both": {"anyOf": [{"$ref": "#/$defs/Text"}, {"$ref": "#/$defs/None"}]},
+            "None": {"type": "object"},
+        },
+    },
+    "required, not declared": {
+        "type": "object",
+        "required": ["a", "b"],
+        "additionalProperties": {"type": "string", "maxLength": 9},
+    },
+    "many that are optional": {
+        "type": "object",
+        "properties": {f"p{index}": {"type": "boolean"} for index in range(9)},
+    },
+    "numbers between excluded bounds": of(
+        a={"type": "number", "exclusiveMinimum": 0, "maximum": 1e-7},
+        b={"type": "number", "exclusiveMinimum": -1.969, "exclusiveMaximum": -1},
+        c={"type": "number", "exclusiveMinimum": 1, "exclusiveMaximum": 1.1},
+        d={"type": "number", "exclusiveMinimum": 10**7, "maximum": 10**7 + 1},
+    ),
+    "numbers of 64 bits": of(
+        a={"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+        b={"type": "number", "minimum": 0, "maximum": 1.7976931348623157e308},
+        c={"type": "integer", "minimum": -(2**63), "exclusiveMinimum": 5},
+    ),
+    "numbers told as constants": of(
+        a={"enum": [1e-7, -0.0, 1e3, 2**53]}, b={"const": {"a": [0.1]}}
+    ),
+    "more than objects at the root": {
+        "type": ["object", "null"],
+        "nullable": True,
+        "anyOf": [{"type": "null"}, {"anyOf": [{"required": ["a"]}, {"type": "string"}]}],
+        "properties": {"a": TEXT},
+    },
+    "a tree": {
+        "type": "object",
+        "properties": {"child": {"$ref": "#"}, "name": TEXT},
+        "required": ["name"],
+    },
+    "references that name no definition": of(
+        a={"type": "object", "properties": {"x": {"oneOf": [{"type": "null"}, TEXT]}}},
+        b={"$ref": "#/properties/a/properties/x/oneOf/1"},
+        c={"$ref": "#/properties/a"},
+    ),
+    "references with more beside them": {
+        "type": "object",
+        **of(a={"$ref": "#/$defs/a%20~1b", "maxLength": 3}),
+        "$defs": {"a /b": {"type": "string", "minLength": 2}},
+    },
+    "one of the optional ones": {
+        "type": "object",
+        "properties": {"a": {"type": "number"}, "b": TEXT, "c": {"const": True}},
+        "minProperties": 1,
+    },
+    "a reference at the root": {
+        "$ref": "#/definitions/It",
+        "definitions": {"It": of(a=TEXT, b={"$ref": "#/definitions/It/properties/a"})},
+    },
+}
+
+
+@pytest.mark.slow
+@each_format
+@pytest.mark.parametrize("parameters", PARTICULAR.values(), ids=PARTICULAR)
+def test_what_is_particular_in_a_schema_makes_no_call_invalid(
+    form: str, parameters: dict[str, Any]
+) -> None:
+    """Each of these was once read wrongly, refused, or written beyond its bounds."""
+    tools = [Tool("get", "", parameters)]
+    for seed in range(4):
+        check(forced_by_walk(form, tools, ("get",), seed), tools)
+
+
+def test_what_a_format_cannot_spell_is_refused() -> None:
+    """Keywords and tags name what is declared; any number of other names can't be asked for."""
+    tools = [Tool("get", "", {"type": "object", "additionalProperties": {}, "minProperties": 3})]
+    for form in ("pythonic", "qwen3coder", "chatglm3"):
+        with pytest.raises(RequestError, match="can't be written in this tool format"):
+            forced_by_walk(form, tools, ("get",), 0)
+
+
+@pytest.mark.parametrize("form", ["pythonic", "mistral_v11"])
+def test_tools_whose_names_hold_the_spelling_are_told_apart(form: str) -> None:
+    """A name may hold whatever stands between it and the arguments."""
+    tools = [Tool(name, "", of(a={"const": name})) for name in ("f", "f(x", "f[ARGS]", "f(")]
+    names = tuple(tool.name for tool in tools)
+    for seed in range(20):
+        check(forced_by_walk(form, tools, names, seed), tools)
+
+
+# The benchmark
+
+
+@pytest.mark.slow
+def test_the_drawn_tools_are_many_kinds_and_short() -> None:
+    """Every kind of schema is there, each call of one fits, and a seed draws the same again."""
+    drawn = offers(75, tools=3, seed_=1)
+    assert [len(offer) for offer in drawn] == [3] * 75
+    assert offers(9, 2, seed_=1) == offers(9, 2, seed_=1) != offers(9, 2, seed_=2)
+    schemas = [tool["function"]["parameters"] for offer in drawn for tool in offer]
+    assert max(map(longest_text, schemas)) <= MOST_ARGUMENTS
+    text = json.dumps(schemas, ensure_ascii=False)
+    told = ("array", "enum", "const", "anyOf", "null", "$ref", "minimum", "exclusiveMaximum")
+    assert all(f'"{each}"' in text for each in (*told, "minLength", "minItems", "größe", "名前"))
+    assert 5 < sum(not schema["properties"] for schema in schemas) < len(schemas) / 3
+    optional = [schema for schema in schemas if len(schema.get("required", ())) == 1]
+    assert any(len(schema["properties"]) > 1 for schema in optional)
+
+
+@pytest.fixture
+def walking_server() -> Iterator[httpx2.MockTransport]:
+    """The real `/v1` with the walking model behind it, in this process."""
+    before = getattr(openai_api_app.state, "chat_model", None)
+    openai_api_app.state.chat_model = MODEL
+    app = TestClient(openai_api_app)
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        response = app.post(request.url.path.removeprefix("/v1"), content=request.content)
+        return httpx2.Response(response.status_code, content=response.content)
+
+    yield httpx2.MockTransport(handle)
+    openai_api_app.state.chat_model = before
+
+
+def test_the_benchmark_passes_where_all_calls_are_valid(
+    walking_server: httpx2.MockTransport, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Its table has a line for each format, its file one for each call."""
+    out = tmp_path / "results.jsonl"
+    arguments = ["--calls", "6", "--out", str(out), "--seed", "3", "--concurrency", "2"]
+    assert main(arguments, walking_server) == 0
+    report = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert [line.split()[:3] for line in report] == [
+        ["format", "calls", "valid"],
+        *([form, "6", "6"] for form in FORMATS),
+    ]
+    records = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(records) == 6 * len(FORMATS)
+    assert {record["problem"] for record in records} == {""}
+
+
+def test_a_run_that_was_broken_off_goes_on(
+    walking_server: httpx2.MockTransport, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With what is not in the file yet; the file of another run is left as it is."""
+    out = tmp_path / "results.jsonl"
+    arguments = ["--formats", "hermes", "--calls", "5", "--out", str(out)]
+    assert main(arguments, walking_server) == 0
+    lines = out.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:3]))
+    capsys.readouterr()
+    assert main(arguments, walking_server) == 0
+    report = capsys.readouterr().out
+    assert report.count(" valid\n") == 2
+    assert report.splitlines()[-1].split()[:3] == ["hermes", "5", "5"]
+    assert len(out.read_text().splitlines()) == 5
+    assert main([*arguments, "--seed", "1"], walking_server) == 2
+    assert "of other options; wanted another --out." in capsys.readouterr().err
+    assert len(out.read_text().splitlines()) == 5
+
+
+def answer(request: httpx2.Request, **changes: Any) -> httpx2.Response:
+    """A reply that calls the first tool without arguments, but for what is changed."""
+    body = json.loads(request.content)
+    function = {"name": body["tools"][0]["function"]["name"], "arguments": "{}"}
+    calls = [{"function": {**function, **changes.get("function", {})}}] * changes.get("calls", 1)
+    choice = {
+        "message": {"tool_calls": calls},
+        "finish_reason": changes.get("reason", "tool_calls"),
+    }
+    return httpx2.Response(changes.get("status", 200), json={"choices": [choice]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"function": {"arguments": "[]"}}, "[] is not of type 'object'"),
+        ({"function": {"arguments": "{"}}, "the arguments are no JSON"),
+        ({"function": {"arguments": "NaN"}}, "the arguments are no JSON: NaN is no JSON"),
+        ({"function": {"name": "other"}}, "calls 'other'"),
+        ({"calls": 2}, "2 calls, finish_reason tool_calls"),
+        ({"calls": 0, "reason": "stop"}, "0 calls, finish_reason stop"),
+        ({"reason": "length"}, "1 calls, finish_reason length"),
+        ({"status": 500}, "status 500"),
+    ],
+    ids=str,
+)
+def test_the_benchmark_names_each_call_that_is_not_valid(
+    changes: dict[str, Any], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the schemas and what came, so that it can be tried again."""
+    server = httpx2.MockTransport(lambda request: answer(request, **changes))
+    assert main(["--calls", "8", "--formats", "hermes"], server) == 1
+    report = capsys.readouterr().out
+    assert f": {problem}" in report
+    assert '"schemas": {"' in report
+
+
+def test_a_server_that_breaks_off_or_is_not_there_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The one is an invalid call, the other no run at all."""
+
+    def raising(error: Exception) -> httpx2.MockTransport:
+        def handle(_: httpx2.Request) -> httpx2.Response:
+            raise error
+
+        return httpx2.MockTransport(handle)
+
+    arguments = ["--calls", "2", "--formats", "hermes"]
+    assert main(arguments, raising(httpx2.ReadError("reset"))) == 1
+    assert "hermes-1: ReadError: reset" in capsys.readouterr().out
+    assert main(arguments, raising(httpx2.ConnectError("refused"))) == 2
+    assert capsys.readouterr().err == "No server answers at http://127.0.0.1:3001 (refused).\n"
+
+
+@pytest.mark.parametrize("wrong", [["--formats", "hermes,nope"], ["--calls", "0"]])
+def test_a_wrong_option_asks_for_nothing(wrong: list[str]) -> None:
+    """A run of no calls would pass."""
+    with pytest.raises(SystemExit, match="2"):
+        main(wrong)
+
+
+def test_each_tool_of_an_offer_is_called_or_may_be() -> None:
+    """A named choice leaves one tool that may be called."""
+    asked = requests(["hermes"], calls=10, seed=5)
+    may_be_called = [list(request.schemas) for request in asked]
+    for offer in may_be_called[:4], may_be_called[4:8]:
+        every, *named = offer
+        assert [[name] for name in every[1:]] == named
+    assert [len(names) for names in may_be_called[8:]] == [4, 1]
+    tools = [request.body["tools"] for request in asked]
+    assert tools[0] == tools[3] != tools[4] == tools[7] != tools[8] == tools[9]
+
+
+def test_a_tool_may_be_called_several_times() -> None:
+    """Each time it is sampled anew; so its prompt is read once for all of them."""
+    asked = requests(["hermes"], calls=9, seed=5, each=2)
+    once = requests(["hermes"], calls=8, seed=5)
+    assert [request.body["tools"] for request in asked[:8]] == [once[0].body["tools"]] * 8
+    assert asked[8].body["tools"] == once[4].body["tools"]
+    choices = [request.body["tool_choice"] for request in asked]
+    assert choices[0] == choices[8] == "required"
+    assert choices[1:4] == choices[5:8]
+    assert choices[4]["function"]["name"] == once[0].body["tools"][0]["function"]["name"]
+    assert len({request.body["seed"] for request in asked}) == 9
+
+
+# A real, small model
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Iterator[ChatModel]:
+    """A chat model that chooses badly, in the embedded engine."""
+    folder = Settings.from_env(os.environ).models_dir
+    path = fetch(SMOLLM2, Path(folder) if folder else None)
+    engine = LlamaCpp(path, context_length=2048, parallel_slots=2, threads=1)
+    told = engine.properties
+    yield ChatModel(
+        LoadedModel(
+            name="smollm2",
+            engine=engine,
+            chat_template=told["chat_template"],
+            bos_token=told["bos_token"],
+            eos_token=told["eos_token"],
+            context_length=2048,
+        ),
+        HERMES,
+    )
+    engine.close()
+
+
+@pytest.mark.model
+@pytest.mark.asyncio(loop_scope="module")
+@each_format
+async def test_a_model_at_its_wildest_makes_valid_calls(smollm2: ChatModel, form: str) -> None:
+    """What the benchmark does, in small."""
+    for request in requests([form], calls=3, seed=sum(form.encode())):
+        tools = tools_of(request.body["tools"])
+        sampling = Sampling(
+            max_tokens=request.body["max_tokens"],
+            temperature=request.body["temperature"],
+            seed=request.body["seed"],
+        )
+        check(await forced(smollm2, form, tools, tuple(request.schemas), sampling), tools)

@@ -1,0 +1,259 @@
+"""What a model thinks is told apart from its reply, in every mode, streamed and whole."""
+
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scripted_engine import OPENING, QWEN3, Fills, chatml_model, qwen3_model
+from v1_client import Serve, client, error_of, events_of, post, serving
+
+from function_calling.model.reasoning import REASONING_MARKS, ReasoningReader, reasoning_marks
+
+serve = pytest.fixture(serving)
+USER = {"role": "user", "content": "How cold is it?"}
+TOOLS = [{"type": "function", "function": {"name": name}} for name in ("weather", "news")]
+NEWS = {"type": "function", "function": {"name": "news"}}
+THOUGHT = "Cold? <tool_call>\n\nI  guess."
+WRITTEN = f"<think>\n{THOUGHT}\n</think>"
+CALL = '\n\n<tool_call>\n{"name": "news", "arguments":'
+FORMAT = {"type": "json_object", "schema": {"properties": {}, "additionalProperties": False}}
+
+opening = partial(qwen3_model, template=OPENING)
+both_templates = pytest.mark.parametrize(
+    ("make", "written"),
+    [(qwen3_model, WRITTEN), (opening, WRITTEN.removeprefix("<think>\n"))],
+    ids=["model begins it", "template begins it"],
+)
+each_mode = pytest.mark.parametrize(
+    ("options", "behind", "content", "calls"),
+    [
+        ({}, ["\n\nIt is."], "It is.", []),
+        ({"tools": TOOLS, "tool_choice": "none"}, ["\n\nIt is."], "It is.", []),
+        ({"tools": TOOLS}, ["\n\nIt is."], "It is.", []),
+        ({"tools": TOOLS}, [CALL, Fills("news")], None, ["news"]),
+        ({"tools": TOOLS}, ["\n\nWait." + CALL, Fills("news")], "Wait.", ["news"]),
+        ({"tools": TOOLS, "tool_choice": "required"}, [Fills("news")], None, ["news"]),
+        ({"tools": TOOLS, "tool_choice": NEWS}, [Fills()], None, ["news"]),
+        ({"response_format": FORMAT, "stop": ["guess", "x"]}, [Fills()], "{}", []),
+    ],
+    ids=["free", "none", "auto", "auto calls", "text and call", "required", "named", "JSON"],
+)
+
+
+async def reply(**options: Any) -> dict[str, Any]:
+    """A whole reply's first choice, with its usage."""
+    response = await post({"messages": [USER], **options})
+    assert response.status_code == 200, response.text
+    return {**response.json()["choices"][0], "usage": response.json()["usage"]}
+
+
+async def joined(**options: Any) -> dict[str, Any]:
+    """A stream joined to the same."""
+    usage = {"include_usage": True}
+    *chunks, last = await events_of({"messages": [USER], "stream_options": usage, **options})
+    message: dict[str, Any] = {"content": "", "reasoning_content": ""}
+    calls: list[str] = []
+    for chunk in chunks:
+        delta = chunk["choices"][0]["delta"]
+        for key in message:
+            message[key] += delta.get(key) or ""
+        names = [call["function"].get("name") for call in delta.get("tool_calls", ())]
+        calls += filter(None, names)
+    message["calls"] = calls
+    reason = chunks[-1]["choices"][0]["finish_reason"]
+    return {"message": message, "finish_reason": reason, "usage": last["usage"]}
+
+
+@both_templates
+@each_mode
+@pytest.mark.parametrize("piece_length", [1, 3, 1000])
+async def test_reasoning_is_told_apart_in_every_mode(
+    serve: Serve,
+    make: Any,
+    written: str,
+    options: dict[str, Any],
+    behind: list[Any],
+    content: str | None,
+    calls: list[str],
+    piece_length: int,
+) -> None:
+    """Whole and streamed alike; the reply goes on behind it, under its grammar if it has one."""
+    turns = [written + "\n\nMore", *behind]
+    engine = serve(*turns, *turns, make=make, piece_length=piece_length)
+    whole, streamed = await reply(**options), await joined(**options)
+    message = whole["message"]
+    assert (message["reasoning_content"], message["content"]) == (THOUGHT, content)
+    told = [call["function"]["name"] for call in message.get("tool_calls", ())]
+    assert told == streamed["message"]["calls"] == calls
+    assert streamed["message"]["reasoning_content"] == THOUGHT
+    assert streamed["message"]["content"] == (content or "")
+    assert streamed["finish_reason"] == whole["finish_reason"]
+    assert streamed["usage"] == whole["usage"]
+    tokens = whole["usage"]["completion_tokens_details"]["reasoning_tokens"]
+    assert tokens == -(-len(engine.said[0]) // piece_length)
+    assert tokens < whole["usage"]["completion_tokens"]
+    assert engine.prompts[1].startswith(engine.prompts[0] + written)
+
+
+@both_templates
+@pytest.mark.parametrize("choice", ["none", "auto", "required", NEWS], ids=str)
+async def test_tokens_that_run_out_in_reasoning_are_length(
+    serve: Serve, make: Any, written: str, choice: Any
+) -> None:
+    """There is no content, and no call."""
+    serve(written, written, make=make)
+    options = {"tools": TOOLS, "tool_choice": choice, "max_tokens": 5}
+    whole, streamed = await reply(**options), await joined(**options)
+    message = whole["message"]
+    assert (message["content"], whole["finish_reason"]) == (None, "length")
+    assert "tool_calls" not in message
+    assert THOUGHT.startswith(message["reasoning_content"])
+    assert message["reasoning_content"] == streamed["message"]["reasoning_content"]
+    assert whole["usage"]["completion_tokens_details"] == {"reasoning_tokens": 5}
+
+
+async def test_a_thought_that_the_model_leaves_open_is_closed(serve: Serve) -> None:
+    """A forced call is made all the same."""
+    engine = serve("<think>\nHm", Fills(), make=qwen3_model)
+    choice = await reply(tools=TOOLS, tool_choice="required")
+    assert choice["message"]["reasoning_content"] == "Hm"
+    assert choice["message"]["tool_calls"][0]["function"]["name"] == "weather"
+    assert '<think>\nHm</think>\n<tool_call>\n{"name": "' in engine.prompts[1]
+
+
+@pytest.mark.parametrize("written", ["Hello", "<th", "<thinking>", "", "Say <think>x</think>!"])
+async def test_a_model_that_does_not_think_just_replies(serve: Serve, written: str) -> None:
+    """What it wrote first is sampled again as content, and counts once."""
+    serve(written, written, make=qwen3_model, piece_length=1)
+    choice = await reply(max_tokens=max(1, len(written)))
+    assert "reasoning_content" not in choice["message"]
+    assert choice["message"]["content"] == written
+    assert choice["usage"]["completion_tokens"] == len(written)
+    assert "completion_tokens_details" not in choice["usage"]
+
+
+async def test_an_empty_thought_is_not_told(serve: Serve) -> None:
+    """Some models write its marks alone."""
+    serve("<think>\n\n</think>\n\n", "Hello", make=qwen3_model)
+    choice = await reply()
+    assert "reasoning_content" not in choice["message"]
+    assert choice["message"]["content"] == "Hello"
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize(
+    ("options", "thinks"),
+    [
+        ({"chat_template_kwargs": {"enable_thinking": False}}, False),
+        ({"reasoning_effort": "none"}, False),
+        ({"reasoning_effort": "none", "chat_template_kwargs": {"enable_thinking": True}}, True),
+        ({"chat_template_kwargs": {"unknown": [1]}}, True),
+    ],
+    ids=str,
+)
+async def test_thinking_is_turned_off_where_the_template_can(
+    serve: Serve, options: dict[str, Any], thinks: bool, choice: str
+) -> None:
+    """The prompt ends with an empty thought; none is waited for."""
+    thought, begun = [WRITTEN] * thinks, [CALL] * (choice == "auto")
+    engine = serve(*thought, *begun, Fills(), make=qwen3_model)
+    message = (await reply(tools=TOOLS, tool_choice=choice, **options))["message"]
+    assert ("reasoning_content" in message) is thinks
+    assert len(message["tool_calls"]) == 1
+    assert ("<think>\n\n</think>\n\n" in engine.prompts[0]) is not thinks
+
+
+@pytest.mark.parametrize(
+    ("make", "shown"), [(qwen3_model, True), (chatml_model, False)], ids=["wanted", "unknown"]
+)
+async def test_reasoning_in_a_history_is_shown_where_the_template_wants_it(
+    serve: Serve, make: Any, shown: bool
+) -> None:
+    """Of the replies to the last question, in Qwen3's."""
+    call = {"id": "1", "function": {"name": "news", "arguments": "{}"}}
+    history = [
+        USER,
+        {"role": "assistant", "content": "", "reasoning_content": "Old."},
+        USER,
+        {"role": "assistant", "tool_calls": [call], "reasoning_content": "Look it up."},
+        {"role": "tool", "tool_call_id": "1", "content": "Cold."},
+    ]
+    engine = serve(WRITTEN, "Cold.", make=make)
+    await reply(messages=history)
+    assert "Old." not in engine.prompts[0]
+    assert ("<think>\nLook it up.\n</think>" in engine.prompts[0]) is shown
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "told"),
+    [
+        (
+            {"messages": [USER, {"role": "assistant", "reasoning_content": ["Hm"]}]},
+            "messages",
+            'messages[1].reasoning_content=["Hm"]: wanted text.',
+        ),
+        (
+            {"chat_template_kwargs": {"tools": [], "bos_token": ""}},
+            "chat_template_kwargs",
+            "chat_template_kwargs holds tools, bos_token: wanted no variable that the server sets.",
+        ),
+        (
+            {"chat_template_kwargs": "off"},
+            "chat_template_kwargs",
+            'chat_template_kwargs="off": wanted an object.',
+        ),
+        ({"reasoning_effort": "low"}, "reasoning_effort", 'reasoning_effort="low": this parameter'),
+    ],
+    ids=str,
+)
+async def test_what_can_not_be_asked_for_is_refused(
+    serve: Serve, body: dict[str, Any], param: str, told: str
+) -> None:
+    """A 400 that names it."""
+    serve(make=qwen3_model)
+    status, error = await error_of({"messages": [USER], **body})
+    assert (status, error["param"]) == (400, param)
+    assert told in error["message"]
+
+
+async def test_openais_client_reads_reasoning(serve: Serve) -> None:
+    """As an attribute, where other servers have it; role first, then reasoning, then content."""
+    serve(WRITTEN, "Cold.", make=qwen3_model, piece_length=1000)
+    stream = await client().chat.completions.create(model="x", messages=[USER], stream=True)
+    deltas = [each.choices[0].delta async for each in stream]
+    told = [(delta.content, getattr(delta, "reasoning_content", None)) for delta in deltas]
+    assert told == [("", None), (None, THOUGHT), ("Cold.", None), (None, None)]
+
+
+# The marks
+
+
+@pytest.mark.parametrize("marks", REASONING_MARKS, ids=lambda marks: marks.start)
+def test_the_template_tells_the_marks(marks: Any) -> None:
+    """By the one that ends reasoning, which a template drops from earlier turns."""
+    assert reasoning_marks(f"{{{{ content.split('{marks.end}')[-1] }}}}") is marks
+    assert reasoning_marks(QWEN3) is REASONING_MARKS[0]
+    assert reasoning_marks("{{ messages }}") is None
+
+
+@given(
+    st.lists(st.sampled_from(["<think>", "</think>", "</thi", "<", " ", "\n", "a"]), max_size=9),
+    st.sets(st.integers(0, 60)),
+    st.booleans(),
+)
+def test_a_thought_is_the_same_however_its_text_is_cut(
+    parts: list[str], cuts: set[int], opened: bool
+) -> None:
+    """The text between the marks, without the space around it."""
+    text, marks = "".join(parts), REASONING_MARKS[0]
+    places = [0, *sorted(cuts), len(text)]
+    reader = ReasoningReader(marks, opened=opened)
+    told = "".join(reader.feed(text[a:b]) for a, b in pairwise(places))
+    told += "" if reader.over else reader.rest()
+    begun = text if opened else text.lstrip()
+    assert reader.begun is (opened or begun.startswith(marks.start))
+    inner = begun if opened else begun.removeprefix(marks.start)
+    assert told == (inner.partition(marks.end)[0].strip() if reader.begun else "")
