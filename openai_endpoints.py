@@ -72,8 +72,9 @@ async def create_completion(request: Request) -> Response:
         model.name,
         include_usage=wanted.include_usage,
         logprobs=wanted.logprobs is not None,
+        of_a_prompt=wanted.n or 1,
     )
-    replies = [model.complete(wanted.text, sampling) for sampling in wanted.samplings()]
+    replies = [model.complete(prompt, sampling) for prompt, sampling in wanted.generations()]
     return await respond(
         request,
         response,

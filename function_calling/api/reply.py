@@ -260,9 +260,17 @@ class CompletionResponse:
         model: The name of the model that replies.
         include_usage: Whether a stream ends with its usage; every chunk then has the field.
         logprobs: Whether text carries its tokens' probabilities.
+        of_a_prompt: How many completions each prompt has.
     """
 
-    def __init__(self, model: str, *, include_usage: bool = False, logprobs: bool = False) -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        include_usage: bool = False,
+        logprobs: bool = False,
+        of_a_prompt: int = 1,
+    ) -> None:
         self._head: dict[str, Any] = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
@@ -271,6 +279,7 @@ class CompletionResponse:
         }
         self._include_usage = include_usage
         self._logprobs = logprobs
+        self._of_a_prompt = of_a_prompt
 
     async def whole(self, events: AsyncIterator[Told]) -> Completion:
         """All events in one object."""
@@ -279,12 +288,12 @@ class CompletionResponse:
             self._choice(index, reply.text, reply.logprobs, reply.reason)
             for index, reply in enumerate(replies)
         ]
-        usage = _total(reply.usage for reply in replies)
+        usage = _total([reply.usage for reply in replies], self._of_a_prompt)
         return Completion(**self._head, choices=choices, usage=usage)
 
     async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[Completion]:
         """The events as they come, and with `include_usage` last a chunk without choices."""
-        usages: list[Usage] = []
+        usages: dict[int, Usage] = {}
         offsets: Counter[int] = Counter()
         no_usage: dict[str, Any] = {"usage": None} if self._include_usage else {}
         async for index, event in events:
@@ -294,11 +303,12 @@ class CompletionResponse:
                     offsets[index] += len(event.text)
                     yield Completion(**self._head, choices=[choice], **no_usage)
                 case Finished():
-                    usages.append(event.usage)
+                    usages[index] = event.usage
                     choice = self._choice(index, "", (), event.reason)
                     yield Completion(**self._head, choices=[choice], **no_usage)
         if self._include_usage:
-            yield Completion(**self._head, choices=[], usage=_total(usages))
+            usage = _total([usages[index] for index in sorted(usages)], self._of_a_prompt)
+            yield Completion(**self._head, choices=[], usage=usage)
 
     def _choice(
         self,
@@ -352,10 +362,14 @@ def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> Logprobs:
     )
 
 
-def _total(usages: Iterable[Usage]) -> CompletionUsage:
-    """What all replies cost: the prompt, which they share, counts once."""
+def _total(usages: Iterable[Usage], of_a_prompt: int | None = None) -> CompletionUsage:
+    """What all replies cost: a prompt that several share, or else all of them, counts once."""
     each = list(usages)
-    prompt_tokens = max(usage.prompt_tokens for usage in each)
+    shared = of_a_prompt or len(each)
+    prompt_tokens = sum(
+        max(usage.prompt_tokens for usage in each[at : at + shared])
+        for at in range(0, len(each), shared)
+    )
     completion_tokens = sum(usage.completion_tokens for usage in each)
     reasoning_tokens = sum(usage.reasoning_tokens for usage in each)
     total = CompletionUsage(

@@ -235,25 +235,22 @@ class CompletionRequest(ApiRequest):
     prompt: str | Annotated[list[str], Field(min_length=1)]
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
 
-    @property
-    def text(self) -> str:
-        """The text that is to go on.
+    def generations(self) -> list[tuple[str, Sampling]]:
+        """Each completion's prompt and how it is generated: those of a prompt stand together.
 
         Raises:
-            RequestError: There are several.
+            RequestError: There are too many.
         """
         prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
-        if len(prompts) > 1:
+        samplings = self.alike(self.max_tokens or MOST_TOKENS, self.logprobs)
+        count = len(prompts) * len(samplings)
+        if count > MOST_REPLIES:
             raise RequestError(
-                f"prompt holds {len(prompts)} prompts: wanted one at a time; send a request for "
-                "each.",
+                f"prompt holds {len(prompts)} prompts, which makes {count} completions; wanted "
+                f"{MOST_REPLIES} at most.",
                 param="prompt",
             )
-        return prompts[0]
-
-    def samplings(self) -> list[Sampling]:
-        """How each of the completions is to be generated."""
-        return self.alike(self.max_tokens or MOST_TOKENS, self.logprobs)
+        return [(prompt, sampling) for prompt in prompts for sampling in samplings]
 
 
 def _invalid(error: ValidationError) -> RequestError:

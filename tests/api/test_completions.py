@@ -39,6 +39,27 @@ async def test_a_list_of_one_prompt_is_that_prompt(serve: Serve) -> None:
     assert engine.prompts == [PROMPT]
 
 
+async def test_several_prompts_have_their_completions_in_order(serve: Serve) -> None:
+    """Whole and streamed; a prompt counts once for all of its completions."""
+    serve("one", "two", "three", "four")
+    asked = {"model": "any", "prompt": ["a b", "c"], "n": 2}
+    whole = await client().completions.create(**asked)
+    assert [(each.index, each.text) for each in whole.choices] == list(
+        enumerate(("one", "two", "three", "four"))
+    )
+    serve("one", "two", "three", "four")
+    options = {"include_usage": True}
+    stream = await client().completions.create(**asked, stream=True, stream_options=options)
+    texts, usage = dict.fromkeys(range(4), ""), None
+    async for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            texts[choice.index] += choice.text
+    assert list(texts.values()) == ["one", "two", "three", "four"]
+    assert usage == whole.usage
+    assert whole.usage.prompt_tokens < sum(len(each) for each in ("a b", "a b", "c", "c"))
+
+
 @pytest.mark.parametrize(
     ("options", "field", "value"),
     [
@@ -162,7 +183,11 @@ async def test_streamed_tokens_have_the_places_of_the_whole(serve: Serve) -> Non
     [
         ({"prompt": None}, "prompt", "prompt=null"),
         ({"prompt": []}, "prompt", "prompt=[]: List should have at least 1 item"),
-        ({"prompt": ["a", "b"]}, "prompt", "prompt holds 2 prompts: wanted one at a time"),
+        (
+            {"prompt": ["a"] * 9, "n": 2},
+            "prompt",
+            "9 prompts, which makes 18 completions; wanted 16",
+        ),
         ({"prompt": [1, 2]}, "prompt", "prompt[1]=2: Input should be a valid string"),
         ({"max_tokens": 0}, "max_tokens", "max_tokens=0"),
         ({"n": 17}, "n", "n=17"),
