@@ -19,7 +19,7 @@ from function_calling.toolbox.toolbox import FinalAnswer
 CURRENCY_PROMPT = """\
 You convert money with convert_currency. If the user asks for several conversions, call it once \
 for each. If the user corrects something ("50, no wait, 60 dollars" means 60 dollars), use only \
-the corrected value. If an amount must be computed first, as a half or 15%, call calculate.\
+the corrected value.\
 """
 """How a model should use the currency tools."""
 

@@ -4,6 +4,8 @@
   value first, it is not offered any more, until one has found something.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since; nor is one that may have changed something before it failed.
+- A tool that only computes a value is offered once a call lacked one: a small model that is offered
+  a calculator first converts with rates that it makes up.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
 - A call that was not made because a tool must first return a value is put off: once one has found
   something, the model does not read it any more, and is asked the question again.
@@ -198,7 +200,8 @@ class Conversation:
     def offered(self, name: str) -> bool:
         """Whether the model may still call the tool."""
         rests = name in self._resting or name in self.ground.blocked
-        return not self._given_up(name) and not rests
+        idle = name in self._toolbox.deriving and not self.ground.computable
+        return not (self._given_up(name) or rests or idle)
 
     def _given_up(self, name: str) -> bool:
         return self._failures[name] >= ALLOWED

@@ -43,6 +43,7 @@ _QUOTED = 40  # characters of a text for the model that an answer has in common 
 _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
+_NUMERIC = int | float | Decimal
 _MOST_OFFERED = 12
 _LONGEST_OFFERED = 100  # characters
 _MOST_VALUES = 100  # of which pairs are looked at
@@ -62,12 +63,14 @@ class Ground:
         untraced: For each tool that changes something and was not called because a value does
             not occur, what people are told of it.
         blocked: The tools that need a value which another tool must return first.
+        computable: Whether a call needs a number that occurs nowhere, and may have to be computed.
     """
 
     def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
         self.results: list[ToolResult] = []
         self.untraced: dict[str, str] = {}
         self.blocked: set[str] = set()
+        self.computable = False
         self._question = str(messages[-1]["content"])
         written = [each["content"] for each in messages if each["role"] == "user"]
         told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
@@ -90,6 +93,7 @@ class Ground:
         self._given.append(_values_of(arguments))
         if result.ok:
             self.blocked.clear()
+            self.computable &= result.derived
             self._take_in(result.content)
 
     def _take_in(self, content: str) -> None:
@@ -137,6 +141,7 @@ class Ground:
         if assumable and doubts <= self._doubted:
             return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
         self._doubted |= doubts
+        self.computable |= any(isinstance(value, _NUMERIC) for _, value in lacking)
         listed = any(marked[name][0].by == "tool" for name, _ in lacking)
         source = "No list shows {}." if listed else "{} is not in your message."
         problem = " ".join(
@@ -249,7 +254,7 @@ class Ground:
 
     def _occurs(self, mark: Said, name: str, value: Any) -> bool:
         """Whether it stands in the conversation; an id must be all that a part of a result is."""
-        number = isinstance(value, int | float | Decimal) or _EXACT.fullmatch(str(value))
+        number = isinstance(value, _NUMERIC) or _EXACT.fullmatch(str(value))
         wanted = Decimal(str(value)).copy_abs() if number else _plain(str(value))
         if mark.by == "tool":
             return wanted in [leaf.value for leaf in self._named(name)]
@@ -278,7 +283,7 @@ class Ground:
             (name, _), *_ = lacking
             found = (leaf.inside for leaf in self._named(name) if leaf.key == name)
             told, none = "Tools returned", "Call the tool that lists it first"
-        elif all(isinstance(value, int | float | Decimal) for _, value in lacking):
+        elif all(isinstance(value, _NUMERIC) for _, value in lacking):
             found = self._written_numbers()
             told, none = "The user wrote", "The user wrote no digits"
         else:

@@ -140,6 +140,16 @@ class Toolbox:
         """Whether the tool is marked as one that changes something."""
         return name in self._tools and hasattr(self._tools[name].function, "changes_something")
 
+    def derives(self, name: str) -> bool:
+        """Whether the tool only computes a value: an argument is marked `Said(numbers=True)`."""
+        return name in self._tools and any(each.numbers for each in self._tools[name].said.values())
+
+    @property
+    def deriving(self) -> list[str]:
+        """The tools that only compute a value, unless all are such."""
+        names = [name for name in self._tools if self.derives(name)]
+        return names if len(names) < len(self._tools) else []
+
     async def call(
         self,
         name: str,
@@ -164,7 +174,7 @@ class Toolbox:
             problem = f'There is no tool "{name}".'
             return self._failure(f"{problem} The tools are: {offered}.", summary=problem)
         tool = self._tools[name]
-        derived = any(mark.numbers for mark in tool.said.values())
+        derived = self.derives(name)
         try:
             arguments = tool.arguments(arguments_json)
             assumed = trace(name, tool.chosen(arguments)) if trace else ""
