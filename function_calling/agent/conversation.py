@@ -54,7 +54,7 @@ class Conversation:
         tool_timeout: float,
     ) -> None:
         self.messages = prompted(messages, system_prompt)
-        self.ground = Ground(messages)
+        self.ground = Ground(messages, toolbox.deriving)
         self.settled = ""
         self.refused = False
         self.exhausted = False

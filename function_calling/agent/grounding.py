@@ -57,6 +57,7 @@ class Ground:
 
     Args:
         messages: OpenAI's messages so far; the last one is the question.
+        deriving: The tools that compute a number.
 
     Attributes:
         results: What the calls of this question came to, in order, each call once.
@@ -66,7 +67,8 @@ class Ground:
         computable: Whether a call needs a number that occurs nowhere, and may have to be computed.
     """
 
-    def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, messages: Sequence[Mapping[str, Any]], deriving: Sequence[str] = ()) -> None:
+        self._deriving = deriving
         self.results: list[ToolResult] = []
         self.untraced: dict[str, str] = {}
         self.blocked: set[str] = set()
@@ -93,7 +95,7 @@ class Ground:
         self._given.append(_values_of(arguments))
         if result.ok:
             self.blocked.clear()
-            self.computable &= result.derived
+            self.computable = False
             self._take_in(result.content)
 
     def _take_in(self, content: str) -> None:
@@ -141,8 +143,9 @@ class Ground:
         if assumable and doubts <= self._doubted:
             return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
         self._doubted |= doubts
-        self.computable |= any(isinstance(value, _NUMERIC) for _, value in lacking)
         listed = any(marked[name][0].by == "tool" for name, _ in lacking)
+        computable = not listed and any(isinstance(value, _NUMERIC) for _, value in lacking)
+        self.computable |= computable
         source = "No list shows {}." if listed else "{} is not in your message."
         problem = " ".join(
             f"Which {_spaced(name)} do you mean? {source.format(_shown(value))}"
@@ -155,6 +158,8 @@ class Ground:
         told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
         told += ", but no tool has returned it yet" if listed else ", which the user did not write"
         advice = f"{tool} was not called: {told}. {self._offered(lacking, listed=listed)}."
+        if computable and self._deriving:
+            advice += f" If it is to be computed from that, call {' or '.join(self._deriving)}."
         if assumable:
             advice += " If none of that is meant, make the same call again."
         raise ToolError(problem, advice=advice)
@@ -214,9 +219,14 @@ class Ground:
 
         A result without a sentence of its own counts only where none has one.
         """
-        succeeded = [each for each in self.results if each.ok]
-        told = [each.summary for each in succeeded if each.summary]
-        return list(dict.fromkeys(told or [each.content for each in succeeded]))
+        found = [each.content for each in self.results if each.ok]
+        return self.sentences or list(dict.fromkeys(found))
+
+    @property
+    def sentences(self) -> list[str]:
+        """The sentences in which tools tell what they found, each once."""
+        found = [each.summary for each in self.results if each.ok and each.summary]
+        return list(dict.fromkeys(found))
 
     def failures(self) -> list[str]:
         """What the last calls did not do, or may have done, for people.
