@@ -9,7 +9,6 @@ import pytest
 from scripted_engine import Fails, Fills, Hangs
 from v1_client import Serve, client, error_of, events_of, post, serving
 
-from function_calling.api.reply import collected
 from function_calling.api.stream import side_by_side
 from function_calling.errors import EngineError
 from function_calling.model.words import Event, Finished, TextDelta, Usage
@@ -188,12 +187,3 @@ async def test_a_reply_does_not_run_away_from_its_reader() -> None:
         for _ in range(100):
             await asyncio.sleep(0)
         assert replying.told <= 3
-
-
-async def test_replies_are_collected_by_their_index() -> None:
-    """Whichever is told first."""
-    replying = Replying()
-    streams = [replying.reply("a", "b", "c"), replying.reply("x")]
-    replies = await collected(side_by_side(streams))
-    assert [reply.text for reply in replies] == ["abc", "x"]
-    assert [reply.usage.completion_tokens for reply in replies] == [3, 1]
