@@ -151,7 +151,9 @@ class ChatResponse(ApiResponse):
 
     Args:
         legacy: Whether a call is told as `function_call`, for requests with `functions`.
-        whole_calls: Whether calls leave a stream whole, in its last delta; see `ChoiceChunks`.
+        whole_calls: Whether calls leave a stream whole, in its last delta, and every delta has
+            `content` as text and `tool_calls` as a list. Older clients add up `delta.content`,
+            count `delta.tool_calls`, and take the first calls for all, or the last delta for them.
     """
 
     id_prefix = "chatcmpl"
@@ -175,14 +177,18 @@ class ChatResponse(ApiResponse):
         return {
             "index": index,
             "message": message,
-            "finish_reason": _finish_reason(reply.reason, legacy=self.legacy),
+            "finish_reason": self.finish_reason(reply.reason),
             "logprobs": chat_logprobs(reply.logprobs) if self.logprobs else None,
         }
 
     def _chunk_choices(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
         if index not in self._choices:
-            self._choices[index] = ChoiceChunks(index, self.logprobs, self.legacy, self.whole_calls)
+            self._choices[index] = ChoiceChunks(self, index)
         return self._choices[index].choices(event)
+
+    def finish_reason(self, reason: FinishReason) -> str:
+        """Why a reply is over, with OpenAI's newer or older word for calls."""
+        return "function_call" if self.legacy and reason == "tool_calls" else reason
 
 
 @dataclass(slots=True)
@@ -192,20 +198,10 @@ class ChoiceChunks:
     Role first, then reasoning, then text or calls, last `{}` with the finish reason. A call is an
     opening with its id and name, then its arguments as they are written; a reply that begins with
     a call opens it in its first chunk.
-
-    Args:
-        index: The choice's index.
-        logprobs: Whether text carries its tokens' probabilities.
-        legacy: Whether the call is told as `function_call`.
-        whole_calls: Whether all calls leave whole in the last delta, and every delta has
-            `content` as text and `tool_calls` as a list. Older clients add up `delta.content`,
-            count `delta.tool_calls`, and take the first calls for all, or the last delta for them.
     """
 
+    response: ChatResponse
     index: int
-    logprobs: bool
-    legacy: bool
-    whole_calls: bool
     _started: bool = field(default=False, init=False)
     _calls: list[ToolCall] = field(default_factory=list, init=False)
     _open: str = field(default="", init=False)
@@ -216,7 +212,7 @@ class ChoiceChunks:
         deltas = self._deltas(event)
         if not self._started:
             self._started = True
-            if isinstance(event, ToolCallDelta) and not self.whole_calls:
+            if isinstance(event, ToolCallDelta) and not self.response.whole_calls:
                 deltas[0]["content"] = None
             else:
                 deltas.insert(0, {"content": ""})
@@ -231,12 +227,12 @@ class ChoiceChunks:
             case TextDelta():
                 return [{"content": event.text}]
             case ToolCallDelta():
-                return [] if self.whole_calls else [self._more(event)]
+                return [] if self.response.whole_calls else [self._more(event)]
             case ToolCall():
                 self._calls.append(event)
                 return []
             case Finished():
-                return [self._held_calls() if self.whole_calls else {}]
+                return [self._held_calls() if self.response.whole_calls else {}]
 
     def _more(self, call: ToolCallDelta) -> dict[str, Any]:
         """The opening of a call, or more of its arguments."""
@@ -244,25 +240,25 @@ class ChoiceChunks:
         self._open = call.id
         self._opened += opens
         function = _function(call) if opens else {"arguments": call.arguments}
-        if self.legacy:
+        if self.response.legacy:
             return {"function_call": function}
         told = _tool_call(call) if opens else {"function": function}
         return {"tool_calls": [{"index": self._opened - 1, **told}]}
 
     def _held_calls(self) -> dict[str, Any]:
-        if self.legacy and self._calls:
+        if self.response.legacy and self._calls:
             return {"function_call": _function(self._calls[0])}
         calls = [{"index": index, **_tool_call(call)} for index, call in enumerate(self._calls)]
         return {"tool_calls": calls}
 
     def _choice(self, delta: dict[str, Any], event: Event, *, last: bool) -> dict[str, Any]:
-        if self.whole_calls:
+        if self.response.whole_calls:
             delta = {"content": "", "tool_calls": [], **delta}
         logprobs, reason = None, None
-        if isinstance(event, TextDelta) and last and self.logprobs:
+        if isinstance(event, TextDelta) and last and self.response.logprobs:
             logprobs = chat_logprobs(event.logprobs)
         if isinstance(event, Finished) and last:
-            reason = _finish_reason(event.reason, legacy=self.legacy)
+            reason = self.response.finish_reason(event.reason)
         return {"index": self.index, "delta": delta, "finish_reason": reason, "logprobs": logprobs}
 
 
@@ -355,8 +351,3 @@ def _tool_call(call: ToolCallDelta | ToolCall) -> dict[str, Any]:
 
 def _function(call: ToolCallDelta | ToolCall) -> dict[str, str]:
     return {"name": call.name, "arguments": call.arguments}
-
-
-def _finish_reason(reason: FinishReason, *, legacy: bool) -> str:
-    """Why a reply is over, with OpenAI's newer or older word for calls."""
-    return "function_call" if legacy and reason == "tool_calls" else reason

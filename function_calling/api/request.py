@@ -11,7 +11,7 @@ supported is refused by name, because a client that sends it counts on it.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from function_calling.api.headers import IGNORED, listing
@@ -51,6 +51,8 @@ class StreamOptions(BaseModel):
 class ApiRequest(BaseModel):
     """The parameters of every request that generates, checked; names and ranges are OpenAI's."""
 
+    model_config = ConfigDict(extra="allow")
+
     unsupported: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """What each parameter that isn't supported may be, because it then asks for nothing."""
 
@@ -68,7 +70,6 @@ class ApiRequest(BaseModel):
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     logit_bias: Annotated[dict[_TokenId, _Bias], Field(max_length=MOST_BIASES)] | None = None
-    _ignored: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -92,19 +93,18 @@ class ApiRequest(BaseModel):
                     code="unsupported_parameter",
                 )
         try:
-            request = cls.model_validate(values)
+            return cls.model_validate(values)
         except ValidationError as error:
             raise _invalid(error) from error
-        known = {"model", *cls.model_fields, *cls.unsupported}
-        request._ignored = [
-            name for name, value in values.items() if value is not None and name not in known
-        ]
-        return request
 
     @property
     def headers(self) -> dict[str, str]:
         """The header that names the parameters that had no effect, if there were some."""
-        return listing(IGNORED, self._ignored)
+        harmless = {"model", *self.unsupported}
+        more = (self.model_extra or {}).items()
+        return listing(
+            IGNORED, [name for name, value in more if value is not None and name not in harmless]
+        )
 
     @property
     def include_usage(self) -> bool:
