@@ -112,16 +112,3 @@ def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
     """A chat chunk as it must be, but for its head."""
     choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
     return {"object": "chat.completion.chunk", "model": "scripted", "choices": [choice]}
-
-
-def comparable(reply: Any) -> dict[str, Any]:
-    """A reply without what is new in each, and without what the SDK adds when it joins."""
-    (choice,) = reply.choices
-    calls = choice.message.tool_calls or ()
-    return {
-        "content": choice.message.content or "",
-        "calls": [(call.function.name, call.function.arguments) for call in calls],
-        "reason": choice.finish_reason,
-        "usage": reply.usage.model_dump(exclude_none=True),
-        "model": reply.model,
-    }

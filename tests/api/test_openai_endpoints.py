@@ -26,7 +26,6 @@ from v1_client import (
     choice_of,
     chunk,
     client,
-    comparable,
     error_of,
     events_of,
     http,
@@ -242,6 +241,19 @@ async def test_a_stream_joined_is_the_whole_reply(
             joined = error.completion
     assert comparable(whole) == comparable(joined)
     assert whole.choices[0].finish_reason == "length" or "max_tokens" not in options
+
+
+def comparable(reply: Any) -> dict[str, Any]:
+    """A reply without what is new in each, and without what the SDK adds when it joins."""
+    (choice,) = reply.choices
+    calls = choice.message.tool_calls or ()
+    return {
+        "content": choice.message.content or "",
+        "calls": [(call.function.name, call.function.arguments) for call in calls],
+        "reason": choice.finish_reason,
+        "usage": reply.usage.model_dump(exclude_none=True),
+        "model": reply.model,
+    }
 
 
 # Models

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from hosts import host
 from jsonschema import validate
-from openai import LengthFinishReasonError, OpenAI
-from v1_client import comparable
+from openai import OpenAI
 
 from function_calling.weights.catalogue import SMOLLM2, fetch
 
@@ -57,12 +56,13 @@ def openai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
             yield client
 
 
-def asked(index: int, choice: Any, **fields: Any) -> dict[str, Any]:
-    """A request with two tools offered; `index` picks the question and the seed."""
+def reply(client: OpenAI, index: int, choice: Any, **fields: Any) -> Any:
+    """One completion with two tools offered; `index` picks the question and the seed."""
     messages = [{"role": "user", "content": ASKED[index % 2]}]
-    hot = {"temperature": 1.5, "seed": index, "max_tokens": 200}
-    offered = {"tools": TOOLS, "tool_choice": choice}
-    return {"model": "any", "messages": messages, **offered, **hot, **fields}
+    asked = {"messages": messages, "temperature": 1.5, "seed": index, "max_tokens": 200}
+    return client.chat.completions.create(
+        model="any", tools=TOOLS, tool_choice=choice, **asked | fields
+    )
 
 
 def valid_calls(completion: Any) -> list[tuple[str, Any]]:
@@ -81,8 +81,7 @@ def test_forced_calls_are_valid_however_hot_the_model(openai: OpenAI, named: str
 
     def one_call(index: int) -> Any:
         # A hot model does not end a list of calls before its tokens do.
-        request = asked(index, choice, parallel_tool_calls=False)
-        return openai.chat.completions.create(**request)
+        return reply(openai, index, choice, parallel_tool_calls=False)
 
     with ThreadPoolExecutor(4) as pool:
         completions = list(pool.map(one_call, range(50)))
@@ -107,8 +106,7 @@ def test_free_calls_are_valid_however_hot_the_model(openai: OpenAI) -> None:
 
     def free_reply(index: int) -> Any:
         question = {"role": "user", "content": f"Remind me of the milk at {index + 3}:00."}
-        request = asked(index, "auto", messages=[*history, question], max_tokens=120)
-        return openai.chat.completions.create(**request)
+        return reply(openai, index, "auto", messages=[*history, question], max_tokens=120)
 
     with ThreadPoolExecutor(4) as pool:
         completions = list(pool.map(free_reply, range(16)))
@@ -123,30 +121,3 @@ def test_free_calls_are_valid_however_hot_the_model(openai: OpenAI) -> None:
             assert choice.finish_reason in ("stop", "length")
             assert "<tool_call>" not in (choice.message.content or "")
     assert called
-
-
-def joined(client: OpenAI, request: dict[str, Any]) -> Any:
-    """The reply that a stream joins to, by OpenAI's own way."""
-    usage = {"include_usage": True}
-    with client.chat.completions.stream(**request, stream_options=usage) as stream:
-        try:
-            return stream.get_final_completion()
-        except LengthFinishReasonError as error:
-            return error.completion
-
-
-@pytest.mark.parametrize("choice", ["none", "auto", "required"])
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_stream_joined_is_the_whole_reply(openai: OpenAI, choice: str, index: int) -> None:
-    """At temperature 0, for words and for calls."""
-    request = asked(index, choice, temperature=0, max_tokens=60)
-    for _ in range(4):
-        whole = comparable(openai.chat.completions.create(**request))
-        told = comparable(joined(openai, request))
-        # A prompt read from the cache and one read anew differ in the last bits, which can decide
-        # between two words that are equally likely; asked again, both come from the cache.
-        if whole == told:
-            break
-    assert whole == told
-    assert (choice == "none") <= (not told["calls"])
-    assert (choice == "required") <= bool(told["calls"])
