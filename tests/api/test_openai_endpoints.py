@@ -458,7 +458,8 @@ TOOLBENCH = {"properties": {"a": TEXT, "b": TEXT}, "required": ["a"], "optional"
 @pytest.mark.parametrize(
     ("tool", "parameters"),
     [
-        ({"type": "function", "function": {"name": "天气", "parameters": {}}}, {}),
+        ({"type": "function", "function": {"name": "天气", "description": "获取今天的天气"}}, {}),
+        ({"type": "function", "function": {"name": "f", "parameters": {}}}, {}),
         ({"function": {"name": "wetter_größe", "parameters": None}}, {}),
         ({"type": "function", "name": "f", "parameters": {"properties": {}}}, {}),
         ({"name": "f", "parameters": TOOLBENCH}, {"a": ""}),
@@ -468,13 +469,15 @@ TOOLBENCH = {"properties": {"a": TEXT, "b": TEXT}, "required": ["a"], "optional"
 async def test_tools_are_read_in_every_spelling(
     serve: Serve, tool: dict[str, Any], parameters: dict[str, Any]
 ) -> None:
-    """Wrapped or flat, with parameters or without; what is required is said by `required`."""
+    """Wrapped or flat, with all or with a name alone; `required` says what is required."""
     engine = serve(Fills())
     forced = {"tool_choice": "required", "parallel_tool_calls": False}
     (call,) = (await choice_of({**ASKED, "tools": [tool], **forced}))["message"]["tool_calls"]
-    assert call["function"]["name"] == tool.get("function", tool)["name"]
+    offered = {"description": "", **tool.get("function", tool)}
+    assert call["function"]["name"] == offered["name"]
     assert json.loads(call["function"]["arguments"]) == parameters
-    assert f'"name": "{call["function"]["name"]}"' in engine.prompts[0]
+    for key in ("name", "description"):
+        assert f'"{key}": "{offered[key]}"' in engine.prompts[0]
     assert '"optional"' not in engine.prompts[0]
 
 
