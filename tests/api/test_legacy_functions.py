@@ -133,6 +133,7 @@ async def test_results_of_role_function_answer_the_calls_before_them(serve: Serv
         ({"functions": None, "function_call": NAMED}, "function_call", "none are given"),
         ({"functions": {}}, "functions", "functions={}: Input should be a valid list"),
         ({"functions": [{"name": ""}]}, "functions", 'functions[0].name="": wanted a name'),
+        ({"functions": [{"name": "f", "parameters": [1]}]}, "functions", "[0].parameters=[1]"),
         ({"functions": FUNCTIONS[:1] * 2}, "functions", "[1]: 'convert' is offered twice."),
     ],
     ids=str,
