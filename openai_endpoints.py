@@ -18,7 +18,7 @@ from function_calling.api.headers import UNENFORCED, listing
 from function_calling.api.messages import conversation
 from function_calling.api.reply import ChatResponse, CompletionResponse
 from function_calling.api.request import ChatRequest, CompletionRequest
-from function_calling.api.stream import FAILED, in_json, read_body, respond, side_by_side
+from function_calling.api.stream import FAILED, in_json, read_body, respond
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
 
@@ -57,7 +57,7 @@ async def create_chat_completion(request: Request) -> Response:
     return await respond(
         request,
         response,
-        side_by_side(replies),
+        replies,
         stream=bool(chat.stream),
         headers=chat.headers | listing(UNENFORCED, model.unenforced(callable_tools, content)),
     )
@@ -76,11 +76,7 @@ async def create_completion(request: Request) -> Response:
     )
     replies = [model.complete(prompt, sampling) for prompt, sampling in wanted.generations()]
     return await respond(
-        request,
-        response,
-        side_by_side(replies),
-        stream=bool(wanted.stream),
-        headers=wanted.headers,
+        request, response, replies, stream=bool(wanted.stream), headers=wanted.headers
     )
 
 

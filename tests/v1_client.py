@@ -12,6 +12,15 @@ from starlette.testclient import TestClient
 from openai_endpoints import openai_api_app
 
 Serve = Callable[..., ScriptedEngine]
+CHAT = "/chat/completions"
+USER = {"role": "user", "content": "42 USD?"}
+AMOUNT = {
+    "type": "object",
+    "properties": {"amount": {"type": "integer", "minimum": 42}},
+    "required": ["amount"],
+}
+CONVERT = {"type": "function", "function": {"name": "convert", "parameters": AMOUNT}}
+TODAY = {"type": "function", "function": {"name": "today"}}
 
 
 def serving() -> Iterator[Serve]:
@@ -44,14 +53,14 @@ def sync_client() -> OpenAI:
     return OpenAI(base_url="http://llama", api_key="none", max_retries=0, http_client=app)
 
 
-async def post(body: Any, path: str = "/chat/completions") -> httpx2.Response:
+async def post(body: Any, path: str = CHAT) -> httpx2.Response:
     """The response to a body, JSON or not."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     async with http() as plain:
         return await plain.post(path, content=content)
 
 
-async def error_of(body: Any, path: str = "/chat/completions") -> tuple[int, dict[str, Any]]:
+async def error_of(body: Any, path: str = CHAT) -> tuple[int, dict[str, Any]]:
     """Status and error object of a refusal."""
     response = await post(body, path)
     assert set(response.json()) == {"error"}
@@ -60,7 +69,28 @@ async def error_of(body: Any, path: str = "/chat/completions") -> tuple[int, dic
     return response.status_code, error
 
 
-async def events_of(body: dict[str, Any], path: str = "/chat/completions") -> list[Any]:
+async def is_refused(body: Any, param: str | None, told: str, path: str = CHAT) -> None:
+    """Whether it is a 400 that names the parameter, its value and what was wanted."""
+    status, error = await error_of(body, path)
+    assert (status, error["type"]) == (400, "invalid_request_error")
+    assert error["param"] == param
+    assert told in error["message"]
+
+
+async def choice_of(body: dict[str, Any], path: str = CHAT) -> dict[str, Any]:
+    """The one choice of a whole reply."""
+    response = await post(body, path)
+    assert response.status_code == 200, response.text
+    (choice,) = response.json()["choices"]
+    return dict(choice)
+
+
+async def streamed_choices(body: dict[str, Any], path: str = CHAT) -> list[dict[str, Any]]:
+    """The choice of each chunk of a stream."""
+    return [dict(event["choices"][0]) for event in await events_of(body, path)]
+
+
+async def events_of(body: dict[str, Any], path: str = CHAT) -> list[Any]:
     """The events of a stream, which must end as OpenAI's do."""
     response = await post({**body, "stream": True}, path)
     assert response.status_code == 200, response.text

@@ -64,10 +64,7 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
     place = f"messages[{index}]"
     role = _ROLES.get(str(message.get("role")))
     if role is None:
-        raise RequestError(
-            f"{place}.role={shown(message.get('role'))}: wanted one of {', '.join(_ROLES)}.",
-            param="messages",
-        )
+        raise _wrong(f"{place}.role", message.get("role"), f"one of {', '.join(_ROLES)}")
     content = message.get("content")
     if content is None and role == "assistant":
         content = message.get("refusal")
@@ -75,9 +72,7 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
     result: Message = {"role": role, "content": text}
     if role == "assistant" and (reasoning := message.get("reasoning_content")):
         if not isinstance(reasoning, str):
-            raise RequestError(
-                f"{place}.reasoning_content={shown(reasoning)}: wanted text.", param="messages"
-            )
+            raise _wrong(f"{place}.reasoning_content", reasoning, "text")
         result["reasoning_content"] = reasoning
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
@@ -109,10 +104,7 @@ def _text(content: Any, place: str) -> str:
     parts = content if isinstance(content, list) else [content]
     texts = [_part_text(part) for part in parts]
     if not all(isinstance(text, str) for text in texts):
-        raise RequestError(
-            f"{place}.content={shown(content)}: wanted text, or parts of type text.",
-            param="messages",
-        )
+        raise _wrong(f"{place}.content", content, "text, or parts of type text")
     return "".join(map(str, texts))
 
 
@@ -146,23 +138,23 @@ def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
         return []
     calls = [message[key]] if key == "function_call" else message[key]
     if not isinstance(calls, list):
-        raise RequestError(f"{place}.{key}={shown(calls)}: wanted a list.", param="messages")
-    return [_call(call, f"{place}.{key}", index) for index, call in enumerate(calls)]
+        raise _wrong(f"{place}.{key}", calls, "a list")
+    return [_call(call, f"{place}.{key}[{index}]") for index, call in enumerate(calls)]
 
 
-def _call(told: Any, place: str, index: int) -> dict[str, Any]:
+def _call(told: Any, place: str) -> dict[str, Any]:
     call = _read(told) if isinstance(told, str) else told
     function = call.get("function", call) if isinstance(call, dict) else None
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(function, dict) or not isinstance(name, str):
-        raise RequestError(
-            f"{place}[{index}]={shown(told)}: wanted a function with a name.", param="messages"
-        )
+        raise _wrong(place, told, "a function with a name")
     arguments = function.get("arguments") or "{}"
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)
-    identity = str(call.get("id") or f"{place}[{index}]")
-    return {"id": identity, "function": {"name": name, "arguments": arguments}}
+    return {
+        "id": str(call.get("id") or place),
+        "function": {"name": name, "arguments": arguments},
+    }
 
 
 def _read(text: str) -> Any:
@@ -170,3 +162,7 @@ def _read(text: str) -> Any:
         return from_json(text)
     except ValueError:
         return None
+
+
+def _wrong(place: str, value: Any, wanted: str) -> RequestError:
+    return RequestError(f"{place}={shown(value)}: wanted {wanted}.", param="messages")

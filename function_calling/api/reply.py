@@ -1,33 +1,23 @@
 """Replies as OpenAI's objects, for chat and for text: whole, or as the chunks of a stream.
 
-The shapes are the OpenAI SDK's own types. Whole replies are made of the same events as streamed
-ones, so the two can't differ.
+The OpenAI SDK's own types check each object and put its fields in order. Whole replies are made of
+the same events as streamed ones, so the two can't differ. Reasoning is told as `reasoning_content`,
+as others name it: OpenAI's own API has no field for it.
 """
 
 import secrets
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, ClassVar, TypeAlias
 
-from openai.types import Completion, CompletionChoice, CompletionUsage
-from openai.types.chat import (
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatCompletionMessage,
-    ChatCompletionMessageFunctionToolCall,
-    ChatCompletionTokenLogprob,
-)
-from openai.types.chat import chat_completion_chunk as chunk
-from openai.types.chat.chat_completion import Choice, ChoiceLogprobs
-from openai.types.chat.chat_completion_message import FunctionCall
-from openai.types.chat.chat_completion_message_function_tool_call import Function
-from openai.types.chat.chat_completion_token_logprob import TopLogprob
+from openai.types import Completion, CompletionChoice
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion_choice import Logprobs
-from openai.types.completion_usage import CompletionTokensDetails
+from pydantic import BaseModel
 
-from function_calling.api.stream import Told
 from function_calling.model.words import (
     Event,
     Finished,
@@ -39,6 +29,9 @@ from function_calling.model.words import (
     ToolCallDelta,
     Usage,
 )
+
+Told: TypeAlias = tuple[int, Event]
+"""An event, and which of the replies it belongs to."""
 
 
 @dataclass(slots=True)
@@ -66,281 +59,262 @@ class Reply:
                 self.reason, self.usage = event.reason, event.usage
 
 
-async def collected(events: AsyncIterator[Told]) -> list[Reply]:
-    """The replies, whole, in their order."""
-    replies: dict[int, Reply] = {}
-    async for index, event in events:
-        replies.setdefault(index, Reply()).add(event)
-    return [replies[index] for index in sorted(replies)]
-
-
-class ChatResponse:
-    """One chat completion under way: its id, its time, its model.
+@dataclass
+class ApiResponse(ABC):
+    """One response under way: its id, its time, its model.
 
     Args:
         model: The name of the model that replies.
         include_usage: Whether a stream ends with its usage; every chunk then has the field.
         logprobs: Whether text carries its tokens' probabilities.
-        legacy: Whether a call is told as `function_call`, for requests with `functions`.
-        whole_calls: Whether calls leave a stream whole, in its last delta; see `ChoiceChunks`.
+        of_a_prompt: How many replies each prompt has; None where all replies are of one.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        include_usage: bool = False,
-        logprobs: bool = False,
-        legacy: bool = False,
-        whole_calls: bool = False,
-    ) -> None:
+    id_prefix: ClassVar[str]
+    whole_type: ClassVar[type[BaseModel]]
+    whole_object: ClassVar[str]
+    chunk_type: ClassVar[type[BaseModel]]
+    chunk_object: ClassVar[str]
+
+    model: str
+    _: KW_ONLY
+    include_usage: bool = False
+    logprobs: bool = False
+    of_a_prompt: int | None = None
+
+    def __post_init__(self) -> None:
         self._head: dict[str, Any] = {
-            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "id": f"{self.id_prefix}-{secrets.token_hex(12)}",
             "created": int(time.time()),
-            "model": model,
+            "model": self.model,
         }
-        self._include_usage = include_usage
-        self._logprobs = logprobs
-        self._legacy = legacy
-        self._whole_calls = whole_calls
 
-    async def whole(self, events: AsyncIterator[Told]) -> ChatCompletion:
+    async def whole(self, events: AsyncIterator[Told]) -> BaseModel:
         """All events in one object."""
-        replies = await collected(events)
-        return ChatCompletion(
-            **self._head,
-            object="chat.completion",
-            choices=[self._choice(index, reply) for index, reply in enumerate(replies)],
-            usage=_total(reply.usage for reply in replies),
-        )
-
-    def _choice(self, index: int, reply: Reply) -> Choice:
-        content = reply.text or (None if reply.calls or reply.reasoning else "")
-        reasoning = _reasoning_content(reply.reasoning) if reply.reasoning else {}
-        message = ChatCompletionMessage(
-            role="assistant", content=content, refusal=None, **reasoning
-        )
-        if reply.calls and self._legacy:
-            call = reply.calls[0]
-            message.function_call = FunctionCall(name=call.name, arguments=call.arguments)
-        elif reply.calls:
-            message.tool_calls = [_call(call) for call in reply.calls]
-        logprobs = None
-        if self._logprobs:
-            logprobs = ChoiceLogprobs(content=chat_logprobs(reply.logprobs), refusal=None)
-        reason = _finish_reason(reply.reason, legacy=self._legacy)
-        return Choice(index=index, message=message, finish_reason=reason, logprobs=logprobs)
-
-    async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[ChatCompletionChunk]:
-        """The events as they come, and with `include_usage` last a chunk without choices."""
-        choices: dict[int, ChoiceChunks] = {}
-        usages: list[Usage] = []
+        replies: defaultdict[int, Reply] = defaultdict(Reply)
         async for index, event in events:
-            if index not in choices:
-                choices[index] = ChoiceChunks(
-                    index,
-                    logprobs=self._logprobs,
-                    legacy=self._legacy,
-                    whole_calls=self._whole_calls,
-                )
-            for choice in choices[index].choices(event):
-                yield self._chunk([choice], **({"usage": None} if self._include_usage else {}))
+            replies[index].add(event)
+        told = {
+            "object": self.whole_object,
+            "choices": [self._whole_choice(index, replies[index]) for index in sorted(replies)],
+            "usage": self._total({index: reply.usage for index, reply in replies.items()}),
+        }
+        return self.whole_type.model_validate(self._head | told)
+
+    async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[BaseModel]:
+        """The events as they come, and with `include_usage` last a chunk without choices."""
+        usages: dict[int, Usage] = {}
+        no_usage = {"usage": None} if self.include_usage else {}
+        async for index, event in events:
+            for choice in self._chunk_choices(index, event):
+                yield self._chunk([choice], no_usage)
             if isinstance(event, Finished):
-                usages.append(event.usage)
-        if self._include_usage:
-            yield self._chunk([], usage=_total(usages))
+                usages[index] = event.usage
+        if self.include_usage:
+            yield self._chunk([], {"usage": self._total(usages)})
 
-    def _chunk(self, choices: list[chunk.Choice], **usage: Any) -> ChatCompletionChunk:
-        return ChatCompletionChunk(
-            **self._head, object="chat.completion.chunk", choices=choices, **usage
+    def _chunk(self, choices: list[Any], usage: Mapping[str, Any]) -> BaseModel:
+        told = {"object": self.chunk_object, "choices": choices, **usage}
+        return self.chunk_type.model_validate(self._head | told)
+
+    @abstractmethod
+    def _whole_choice(self, index: int, reply: Reply) -> Any:
+        """The choice that a reply is."""
+
+    @abstractmethod
+    def _chunk_choices(self, index: int, event: Event) -> Iterator[Any]:
+        """What an event becomes: a choice for each chunk."""
+
+    def _total(self, of_replies: Mapping[int, Usage]) -> dict[str, Any]:
+        """What all replies cost: a prompt that several share counts once."""
+        usages = [of_replies[index] for index in sorted(of_replies)]
+        shared = self.of_a_prompt or len(usages)
+        prompt_tokens = sum(
+            max(usage.prompt_tokens for usage in usages[at : at + shared])
+            for at in range(0, len(usages), shared)
         )
+        completion_tokens = sum(usage.completion_tokens for usage in usages)
+        reasoning_tokens = sum(usage.reasoning_tokens for usage in usages)
+        total: dict[str, Any] = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        }
+        if reasoning_tokens:
+            total["completion_tokens_details"] = {"reasoning_tokens": reasoning_tokens}
+        return total
 
 
+@dataclass
+class ChatResponse(ApiResponse):
+    """One chat completion under way.
+
+    Args:
+        legacy: Whether a call is told as `function_call`, for requests with `functions`.
+        whole_calls: Whether calls leave a stream whole, in its last delta, and every delta has
+            `content` as text and `tool_calls` as a list. Older clients add up `delta.content`,
+            count `delta.tool_calls`, and take the first calls for all, or the last delta for them.
+    """
+
+    id_prefix = "chatcmpl"
+    whole_type, whole_object = ChatCompletion, "chat.completion"
+    chunk_type, chunk_object = ChatCompletionChunk, "chat.completion.chunk"
+
+    _: KW_ONLY
+    legacy: bool = False
+    whole_calls: bool = False
+    _choices: dict[int, "ChoiceChunks"] = field(default_factory=dict, init=False)
+
+    def _whole_choice(self, index: int, reply: Reply) -> dict[str, Any]:
+        content = reply.text or (None if reply.calls or reply.reasoning else "")
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+        if reply.reasoning:
+            message["reasoning_content"] = reply.reasoning
+        if reply.calls and self.legacy:
+            message["function_call"] = _function(reply.calls[0])
+        elif reply.calls:
+            message["tool_calls"] = [_tool_call(call) for call in reply.calls]
+        return {
+            "index": index,
+            "message": message,
+            "finish_reason": self.finish_reason(reply.reason),
+            "logprobs": chat_logprobs(reply.logprobs) if self.logprobs else None,
+        }
+
+    def _chunk_choices(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
+        if index not in self._choices:
+            self._choices[index] = ChoiceChunks(self, index)
+        return self._choices[index].choices(event)
+
+    def finish_reason(self, reason: FinishReason) -> str:
+        """Why a reply is over, with OpenAI's newer or older word for calls."""
+        return "function_call" if self.legacy and reason == "tool_calls" else reason
+
+
+@dataclass(slots=True)
 class ChoiceChunks:
     """One choice of a streamed chat completion, event by event, in the order of OpenAI's streams.
 
     Role first, then reasoning, then text or calls, last `{}` with the finish reason. A call is an
     opening with its id and name, then its arguments as they are written; a reply that begins with
     a call opens it in its first chunk.
-
-    Args:
-        index: The choice's index.
-        logprobs: Whether text carries its tokens' probabilities.
-        legacy: Whether the call is told as `function_call`.
-        whole_calls: Whether all calls leave whole in the last delta, and every delta has
-            `content` as text and `tool_calls` as a list. Older clients add up `delta.content`,
-            count `delta.tool_calls`, and take the first calls for all, or the last delta for them.
     """
 
-    def __init__(self, index: int, *, logprobs: bool, legacy: bool, whole_calls: bool) -> None:
-        self._index = index
-        self._logprobs = logprobs
-        self._legacy = legacy
-        self._whole_calls = whole_calls
-        self._started = False
-        self._calls: list[ToolCall] = []
-        self._open = ""
-        self._opened = 0
+    response: ChatResponse
+    index: int
+    _started: bool = field(default=False, init=False)
+    _calls: list[ToolCall] = field(default_factory=list, init=False)
+    _open: str = field(default="", init=False)
+    _opened: int = field(default=0, init=False)
 
-    def choices(self, event: Event) -> Iterator[chunk.Choice]:
+    def choices(self, event: Event) -> Iterator[dict[str, Any]]:
         """What the event becomes: a choice for each chunk."""
         deltas = self._deltas(event)
         if not self._started:
             self._started = True
-            if isinstance(event, ToolCallDelta) and not self._whole_calls:
-                deltas[0].content = None  # set, so that it is sent as null
+            if isinstance(event, ToolCallDelta) and not self.response.whole_calls:
+                deltas[0]["content"] = None
             else:
-                deltas.insert(0, chunk.ChoiceDelta(content=""))
-            deltas[0].role = "assistant"
-            deltas[0].refusal = None
+                deltas.insert(0, {"content": ""})
+            deltas[0] |= {"role": "assistant", "refusal": None}
         for delta in deltas:
             yield self._choice(delta, event, last=delta is deltas[-1])
 
-    def _deltas(self, event: Event) -> list[chunk.ChoiceDelta]:
+    def _deltas(self, event: Event) -> list[dict[str, Any]]:
         match event:
             case ReasoningDelta():
-                return [chunk.ChoiceDelta(**_reasoning_content(event.text))]
+                return [{"reasoning_content": event.text}]
             case TextDelta():
-                return [chunk.ChoiceDelta(content=event.text)]
+                return [{"content": event.text}]
             case ToolCallDelta():
-                return [] if self._whole_calls else [self._more(event)]
+                return [] if self.response.whole_calls else [self._more(event)]
             case ToolCall():
                 self._calls.append(event)
                 return []
             case Finished():
-                return [self._held_calls() if self._whole_calls else chunk.ChoiceDelta()]
+                return [self._held_calls() if self.response.whole_calls else {}]
 
-    def _more(self, call: ToolCallDelta) -> chunk.ChoiceDelta:
+    def _more(self, call: ToolCallDelta) -> dict[str, Any]:
         """The opening of a call, or more of its arguments."""
         opens = call.id != self._open
         self._open = call.id
         self._opened += opens
-        if self._legacy:
-            name = {"name": call.name} if opens else {}
-            function_call = chunk.ChoiceDeltaFunctionCall(**name, arguments=call.arguments)
-            return chunk.ChoiceDelta(function_call=function_call)
-        index = self._opened - 1
-        if opens:
-            return chunk.ChoiceDelta(tool_calls=[_opening(index, call)])
-        arguments = chunk.ChoiceDeltaToolCallFunction(arguments=call.arguments)
-        return chunk.ChoiceDelta(
-            tool_calls=[chunk.ChoiceDeltaToolCall(index=index, function=arguments)]
-        )
+        function = _function(call) if opens else {"arguments": call.arguments}
+        if self.response.legacy:
+            return {"function_call": function}
+        told = _tool_call(call) if opens else {"function": function}
+        return {"tool_calls": [{"index": self._opened - 1, **told}]}
 
-    def _held_calls(self) -> chunk.ChoiceDelta:
-        if self._legacy and self._calls:
-            call = self._calls[0]
-            whole = chunk.ChoiceDeltaFunctionCall(name=call.name, arguments=call.arguments)
-            return chunk.ChoiceDelta(function_call=whole)
-        calls = [_opening(index, call) for index, call in enumerate(self._calls)]
-        return chunk.ChoiceDelta(tool_calls=calls)
+    def _held_calls(self) -> dict[str, Any]:
+        if self.response.legacy and self._calls:
+            return {"function_call": _function(self._calls[0])}
+        calls = [{"index": index, **_tool_call(call)} for index, call in enumerate(self._calls)]
+        return {"tool_calls": calls}
 
-    def _choice(self, delta: chunk.ChoiceDelta, event: Event, *, last: bool) -> chunk.Choice:
-        if self._whole_calls:
-            delta.content = delta.content or ""
-            delta.tool_calls = delta.tool_calls or []
-        choice = chunk.Choice(index=self._index, delta=delta, finish_reason=None, logprobs=None)
-        if isinstance(event, TextDelta) and last and self._logprobs:
-            choice.logprobs = chunk.ChoiceLogprobs(
-                content=chat_logprobs(event.logprobs), refusal=None
-            )
+    def _choice(self, delta: dict[str, Any], event: Event, *, last: bool) -> dict[str, Any]:
+        if self.response.whole_calls:
+            delta = {"content": "", "tool_calls": [], **delta}
+        logprobs, reason = None, None
+        if isinstance(event, TextDelta) and last and self.response.logprobs:
+            logprobs = chat_logprobs(event.logprobs)
         if isinstance(event, Finished) and last:
-            choice.finish_reason = _finish_reason(event.reason, legacy=self._legacy)
-        return choice
+            reason = self.response.finish_reason(event.reason)
+        return {"index": self.index, "delta": delta, "finish_reason": reason, "logprobs": logprobs}
 
 
-class CompletionResponse:
-    """One text completion under way: its id, its time, its model.
+@dataclass
+class CompletionResponse(ApiResponse):
+    """One text completion under way.
 
     Whole or in a stream it has one shape
     (https://platform.openai.com/docs/api-reference/completions/object); in a stream the finish
     reason is null until the last chunk.
-
-    Args:
-        model: The name of the model that replies.
-        include_usage: Whether a stream ends with its usage; every chunk then has the field.
-        logprobs: Whether text carries its tokens' probabilities.
-        of_a_prompt: How many completions each prompt has.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        include_usage: bool = False,
-        logprobs: bool = False,
-        of_a_prompt: int = 1,
-    ) -> None:
-        self._head: dict[str, Any] = {
-            "id": f"cmpl-{secrets.token_hex(12)}",
-            "created": int(time.time()),
-            "model": model,
-            "object": "text_completion",
-        }
-        self._include_usage = include_usage
-        self._logprobs = logprobs
-        self._of_a_prompt = of_a_prompt
+    id_prefix = "cmpl"
+    whole_type = chunk_type = Completion
+    whole_object = chunk_object = "text_completion"
 
-    async def whole(self, events: AsyncIterator[Told]) -> Completion:
-        """All events in one object."""
-        replies = await collected(events)
-        choices = [
-            self._choice(index, reply.text, reply.logprobs, reply.reason)
-            for index, reply in enumerate(replies)
-        ]
-        usage = _total([reply.usage for reply in replies], self._of_a_prompt)
-        return Completion(**self._head, choices=choices, usage=usage)
+    _offsets: Counter[int] = field(default_factory=Counter, init=False)
 
-    async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[Completion]:
-        """The events as they come, and with `include_usage` last a chunk without choices."""
-        usages: dict[int, Usage] = {}
-        offsets: Counter[int] = Counter()
-        no_usage: dict[str, Any] = {"usage": None} if self._include_usage else {}
-        async for index, event in events:
-            match event:
-                case TextDelta():
-                    choice = self._choice(index, event.text, event.logprobs, None, offsets[index])
-                    offsets[index] += len(event.text)
-                    yield Completion(**self._head, choices=[choice], **no_usage)
-                case Finished():
-                    usages[index] = event.usage
-                    choice = self._choice(index, "", (), event.reason)
-                    yield Completion(**self._head, choices=[choice], **no_usage)
-        if self._include_usage:
-            usage = _total([usages[index] for index in sorted(usages)], self._of_a_prompt)
-            yield Completion(**self._head, choices=[], usage=usage)
+    def _whole_choice(self, index: int, reply: Reply) -> CompletionChoice:
+        return self._choice(index, reply.text, reply.logprobs, reply.reason)
+
+    def _chunk_choices(self, index: int, event: Event) -> Iterator[CompletionChoice]:
+        match event:
+            case TextDelta():
+                yield self._choice(index, event.text, event.logprobs, None)
+                self._offsets[index] += len(event.text)
+            case Finished():
+                yield self._choice(index, "", (), event.reason)
 
     def _choice(
-        self,
-        index: int,
-        text: str,
-        logprobs: Sequence[TokenLogprob],
-        reason: str | None,
-        offset: int = 0,
+        self, index: int, text: str, logprobs: Sequence[TokenLogprob], reason: str | None
     ) -> CompletionChoice:
-        told = text_logprobs(logprobs, offset) if self._logprobs and logprobs else None
+        told = None
+        if self.logprobs and logprobs:
+            told = text_logprobs(logprobs, self._offsets[index])
         # The SDK's type has no null, which stands in every chunk but the last.
         return CompletionChoice.construct(
             index=index, text=text, logprobs=told, finish_reason=reason
         )
 
 
-def chat_logprobs(tokens: Sequence[TokenLogprob]) -> list[ChatCompletionTokenLogprob]:
-    """What stands in `logprobs.content`."""
-    return [
-        ChatCompletionTokenLogprob(
-            token=_token_text(token),
-            bytes=list(_token_bytes(token)),
-            logprob=token.logprob,
-            top_logprobs=[
-                TopLogprob(
-                    token=_token_text(top), bytes=list(_token_bytes(top)), logprob=top.logprob
-                )
-                for top in token.top
-            ],
-        )
+def chat_logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
+    """What stands in a chat completion's `logprobs`."""
+    content = [
+        {**_chat_token(token), "top_logprobs": [_chat_token(top) for top in token.top]}
         for token in tokens
     ]
+    return {"content": content, "refusal": None}
+
+
+def _chat_token(token: TokenLogprob) -> dict[str, Any]:
+    return {
+        "token": _token_text(token),
+        "bytes": list(_token_bytes(token)),
+        "logprob": token.logprob,
+    }
 
 
 def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> Logprobs:
@@ -362,49 +336,6 @@ def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> Logprobs:
     )
 
 
-def _total(usages: Iterable[Usage], of_a_prompt: int | None = None) -> CompletionUsage:
-    """What all replies cost: a prompt that several share, or else all of them, counts once."""
-    each = list(usages)
-    shared = of_a_prompt or len(each)
-    prompt_tokens = sum(
-        max(usage.prompt_tokens for usage in each[at : at + shared])
-        for at in range(0, len(each), shared)
-    )
-    completion_tokens = sum(usage.completion_tokens for usage in each)
-    reasoning_tokens = sum(usage.reasoning_tokens for usage in each)
-    total = CompletionUsage(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        total_tokens=prompt_tokens + completion_tokens,
-    )
-    if reasoning_tokens:
-        details = CompletionTokensDetails(reasoning_tokens=reasoning_tokens)
-        total.completion_tokens_details = details
-    return total
-
-
-def _call(call: ToolCall) -> ChatCompletionMessageFunctionToolCall:
-    function = Function(name=call.name, arguments=call.arguments)
-    return ChatCompletionMessageFunctionToolCall(id=call.id, type="function", function=function)
-
-
-def _opening(index: int, call: ToolCallDelta | ToolCall) -> chunk.ChoiceDeltaToolCall:
-    function = chunk.ChoiceDeltaToolCallFunction(name=call.name, arguments=call.arguments)
-    return chunk.ChoiceDeltaToolCall(index=index, id=call.id, type="function", function=function)
-
-
-def _reasoning_content(text: str) -> dict[str, Any]:
-    """The field for reasoning, which OpenAI's own API doesn't tell, as others name it."""
-    return {"reasoning_content": text}
-
-
-def _finish_reason(
-    reason: FinishReason, *, legacy: bool
-) -> Literal["stop", "length", "tool_calls", "function_call"]:
-    """Why a reply is over, with OpenAI's newer or older word for calls."""
-    return "function_call" if legacy and reason == "tool_calls" else reason
-
-
 def _token_bytes(token: TokenLogprob) -> bytes:
     """A token may be a part of a character; what is no text stands as surrogate escapes in it."""
     return token.token.encode(errors="surrogateescape")
@@ -412,3 +343,11 @@ def _token_bytes(token: TokenLogprob) -> bytes:
 
 def _token_text(token: TokenLogprob) -> str:
     return _token_bytes(token).decode(errors="replace")
+
+
+def _tool_call(call: ToolCallDelta | ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": _function(call)}
+
+
+def _function(call: ToolCallDelta | ToolCall) -> dict[str, str]:
+    return {"name": call.name, "arguments": call.arguments}

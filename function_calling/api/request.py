@@ -11,11 +11,11 @@ supported is refused by name, because a client that sends it counts on it.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from function_calling.api.headers import IGNORED, listing
-from function_calling.api.tools import flat, function_choice, offered, tool_choice
+from function_calling.api.tools import flat, function_choice, offered, tool_choice, wrong
 from function_calling.errors import RequestError, shown
 from function_calling.model.words import ContentFormat, Sampling, Tool, ToolChoice
 
@@ -51,6 +51,8 @@ class StreamOptions(BaseModel):
 class ApiRequest(BaseModel):
     """The parameters of every request that generates, checked; names and ranges are OpenAI's."""
 
+    model_config = ConfigDict(extra="allow")
+
     unsupported: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """What each parameter that isn't supported may be, because it then asks for nothing."""
 
@@ -68,7 +70,6 @@ class ApiRequest(BaseModel):
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     logit_bias: Annotated[dict[_TokenId, _Bias], Field(max_length=MOST_BIASES)] | None = None
-    _ignored: list[str] = PrivateAttr(default_factory=list)
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -92,19 +93,18 @@ class ApiRequest(BaseModel):
                     code="unsupported_parameter",
                 )
         try:
-            request = cls.model_validate(values)
+            return cls.model_validate(values)
         except ValidationError as error:
             raise _invalid(error) from error
-        known = {"model", *cls.model_fields, *cls.unsupported}
-        request._ignored = [
-            name for name, value in values.items() if value is not None and name not in known
-        ]
-        return request
 
     @property
     def headers(self) -> dict[str, str]:
         """The header that names the parameters that had no effect, if there were some."""
-        return listing(IGNORED, self._ignored)
+        harmless = {"model", *self.unsupported}
+        more = (self.model_extra or {}).items()
+        return listing(
+            IGNORED, [name for name, value in more if value is not None and name not in harmless]
+        )
 
     @property
     def include_usage(self) -> bool:
@@ -199,22 +199,22 @@ class ChatRequest(ApiRequest):
         Raises:
             RequestError: `response_format` is of no known kind, or holds no schema.
         """
-        return _content_format(self.response_format)
+        return None if self.response_format is None else _content_format(self.response_format)
 
     def offered_tools(self) -> list[Tool]:
         """The tools that the model is told of, in whichever parameter they came."""
-        for new, old in (("tools", "functions"), ("tool_choice", "functions")):
-            self._not_both(new, old)
-        self._not_both("tools", "function_call")
+        for new, old in (
+            ("tools", "functions"),
+            ("tool_choice", "functions"),
+            ("tools", "function_call"),
+        ):
+            if getattr(self, new) and getattr(self, old):
+                raise RequestError(
+                    f"{new} and {old}: wanted one of them. {old} is the older way; with tools go "
+                    "tool_choice and tool_calls, with functions function_call.",
+                    param=old,
+                )
         return offered(self.functions or self.tools or [], "functions" if self.legacy else "tools")
-
-    def _not_both(self, new: str, old: str) -> None:
-        if getattr(self, new) and getattr(self, old):
-            raise RequestError(
-                f"{new} and {old}: wanted one of them. {old} is the older way; with tools go "
-                "tool_choice and tool_calls, with functions function_call.",
-                param=old,
-            )
 
     def choice(self, tools: Sequence[Tool]) -> ToolChoice:
         """Which calls the reply may or must make."""
@@ -262,37 +262,30 @@ def _invalid(error: ValidationError) -> RequestError:
     if told["type"] == "missing":
         return RequestError(f"{param} is missing.", param=param)
     place = param + "".join(f"[{step}]" for step in told["loc"][1:] if isinstance(step, int))
-    wrong = "wanted an object" if told["type"] == "dict_type" else told["msg"]
-    return RequestError(f"{place}={shown(told['input'])}: {wrong}.", param=param)
+    complaint = "wanted an object" if told["type"] == "dict_type" else told["msg"]
+    return RequestError(f"{place}={shown(told['input'])}: {complaint}.", param=param)
 
 
-def _content_format(response_format: Mapping[str, Any] | None) -> ContentFormat | None:
-    """OpenAI's `response_format` (https://platform.openai.com/docs/guides/structured-outputs)."""
-    if response_format is None or response_format.get("type") == "text":
-        return None
-    if response_format.get("type") == "json_object":
-        return ContentFormat(_object_schema(response_format))
-    if response_format.get("type") != "json_schema":
-        raise _wrong_format(response_format, 'type "text", "json_object" or "json_schema"')
-    told = response_format.get("json_schema")
-    schema = told.get("schema") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or not isinstance(schema, dict):
-        raise _wrong_format(response_format, '"json_schema": {"name": …, "schema": {…}}')
-    strict = told.get("strict")
-    if not isinstance(strict, bool | None):
-        raise _wrong_format(response_format, "strict to be true or false")
-    return ContentFormat(schema, bool(strict))
+def _content_format(told: Mapping[str, Any]) -> ContentFormat | None:
+    """OpenAI's `response_format` (https://platform.openai.com/docs/guides/structured-outputs).
 
-
-def _object_schema(response_format: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema beside "json_object", with which other servers say what the object is."""
-    schema = response_format.get("schema") or {}
-    if not isinstance(schema, dict) or schema.get("type", "object") != "object":
-        raise _wrong_format(response_format, '"schema" to be a JSON Schema of an object')
-    return {**schema, "type": "object"}
-
-
-def _wrong_format(value: Any, wanted: str) -> RequestError:
-    return RequestError(
-        f"response_format={shown(value)}: wanted {wanted}.", param="response_format"
-    )
+    Beside "json_object" may stand a schema, with which other servers say what the object is.
+    """
+    match told:
+        case {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            schema = told.get("schema") or {}
+            if isinstance(schema, dict) and schema.get("type", "object") == "object":
+                return ContentFormat({**schema, "type": "object"})
+            wanted = '"schema" to be a JSON Schema of an object'
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema, **options}}:
+            strict = options.get("strict")
+            if isinstance(strict, bool | None):
+                return ContentFormat(schema, bool(strict))
+            wanted = "strict to be true or false"
+        case {"type": "json_schema"}:
+            wanted = '"json_schema": {"name": …, "schema": {…}}'
+        case _:
+            wanted = 'type "text", "json_object" or "json_schema"'
+    raise wrong("response_format", told, wanted, "response_format")

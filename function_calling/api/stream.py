@@ -9,21 +9,20 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from function_calling.api.reply import ApiResponse, Told
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.model.words import Event
 
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Told: TypeAlias = tuple[int, Event]
-"""An event, and which of the replies it belongs to."""
 _Queue: TypeAlias = asyncio.Queue[Told | Exception | None]
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -33,18 +32,6 @@ FAILED = EngineError("The server failed; its log says why.")
 
 _AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """What keeps proxies from holding a stream back."""
-
-
-class Telling(Protocol):
-    """Makes one API's objects of replies."""
-
-    async def whole(self, events: AsyncIterator[Told]) -> BaseModel:
-        """All of it in one object."""
-        ...
-
-    def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[BaseModel]:
-        """The objects of a stream."""
-        ...
 
 
 async def read_body(request: Request) -> bytes:
@@ -91,22 +78,23 @@ async def side_by_side(
 
 async def respond(
     request: Request,
-    telling: Telling,
-    events: AsyncGenerator[Told, None],
+    response: ApiResponse,
+    replies: Sequence[AsyncGenerator[Event, None]],
     *,
     stream: bool,
     headers: Mapping[str, str],
 ) -> Response:
-    """The response that tells `events`, which are closed however it ends.
+    """The response that tells `replies`, which are closed however it ends.
 
     Raises:
         ApiError: The request can't be served, or its client went away.
     """
+    events = side_by_side(replies)
     if not stream:
-        return in_json(await _while_connected(request, _whole(telling, events)), headers)
+        return in_json(await _while_connected(request, _whole(response, events)), headers)
     # The first event tells whether the request can be served at all, while a status can be sent.
     first = await _while_connected(request, anext(events))
-    return _EventStream(telling, first, events, headers)
+    return _EventStream(response, first, events, headers)
 
 
 def in_json(value: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
@@ -127,9 +115,9 @@ async def _tell(told: _Queue, index: int, reply: AsyncGenerator[Event, None]) ->
         await told.put(None)
 
 
-async def _whole(telling: Telling, events: AsyncGenerator[Told, None]) -> BaseModel:
+async def _whole(response: ApiResponse, events: AsyncGenerator[Told, None]) -> BaseModel:
     async with aclosing(events):
-        return await telling.whole(events)
+        return await response.whole(events)
 
 
 async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
@@ -162,13 +150,13 @@ class _EventStream(StreamingResponse):
 
     def __init__(
         self,
-        telling: Telling,
+        response: ApiResponse,
         first: Told,
         events: AsyncGenerator[Told, None],
         headers: Mapping[str, str],
     ) -> None:
         self._events = events
-        self._chunks = _server_sent(telling, first, events)
+        self._chunks = _server_sent(response, first, events)
         super().__init__(
             self._chunks, media_type="text/event-stream", headers={**headers, **_AS_IT_COMES}
         )
@@ -180,7 +168,7 @@ class _EventStream(StreamingResponse):
 
 
 async def _server_sent(
-    telling: Telling, first: Told, events: AsyncIterator[Told]
+    response: ApiResponse, first: Told, events: AsyncIterator[Told]
 ) -> AsyncGenerator[str, None]:
     """The chunks as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
@@ -190,7 +178,7 @@ async def _server_sent(
             yield event
 
     try:
-        async for chunk in telling.chunks(all_events()):
+        async for chunk in response.chunks(all_events()):
             yield f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n"
     except ApiError as error:
         yield f"data: {json.dumps(error.body())}\n\n"

@@ -45,11 +45,9 @@ def _tool(tool: Mapping[str, Any], place: str, param: str) -> Tool:
     place = f"{place}.function" if wrapped else place
     name, strict = function.get("name"), function.get("strict")
     if not isinstance(name, str) or not name or json.dumps(name, ensure_ascii=False) != f'"{name}"':
-        raise RequestError(
-            f"{place}.name={shown(name)}: wanted a name without quotes and controls.", param=param
-        )
+        raise wrong(f"{place}.name", name, "a name without quotes and controls", param)
     if not isinstance(strict, bool | None):
-        raise RequestError(f"{place}.strict={shown(strict)}: wanted true or false.", param=param)
+        raise wrong(f"{place}.strict", strict, "true or false", param)
     parameters = _parameters(function.get("parameters"), f"{place}.parameters", param)
     return Tool(name, str(function.get("description") or ""), parameters, bool(strict))
 
@@ -57,13 +55,9 @@ def _tool(tool: Mapping[str, Any], place: str, param: str) -> Tool:
 def _parameters(parameters: Any, place: str, param: str) -> dict[str, Any]:
     parameters = parameters or {"properties": {}}
     if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
-        raise RequestError(
-            f"{place}={shown(parameters)}: wanted a JSON Schema of an object.", param=param
-        )
-    return {
-        "type": "object",
-        **{key: value for key, value in parameters.items() if key != "optional"},
-    }
+        raise wrong(place, parameters, "a JSON Schema of an object", param)
+    kept = {key: value for key, value in parameters.items() if key != "optional"}
+    return {"type": "object", **kept}
 
 
 def tool_choice(choice: Any, parallel: bool, tools: Sequence[Tool]) -> ToolChoice:
@@ -119,11 +113,8 @@ def function_choice(choice: Any, functions: Sequence[Tool]) -> ToolChoice:
         _check_offered(choice["name"], names, "function_call", "functions")
         return ToolChoice("required", (choice["name"],), parallel=False)
     if choice not in (None, "none", "auto"):
-        raise RequestError(
-            f"function_call={shown(choice)}: wanted 'none', 'auto' or a function's name as "
-            '{"name": …}.',
-            param="function_call",
-        )
+        wanted = """'none', 'auto' or a function's name as {"name": …}"""
+        raise wrong("function_call", choice, wanted, "function_call")
     if choice == "none" or not names:
         return ToolChoice()
     return ToolChoice("auto", names, parallel=False)
@@ -139,8 +130,11 @@ def _check_offered(name: Any, names: Sequence[str], param: str, offer: str) -> N
 
 
 def _wrong_choice(choice: Any) -> RequestError:
-    return RequestError(
-        f"tool_choice={shown(choice)}: wanted 'none', 'auto', 'required' or a function's name as "
-        '{"type": "function", "function": {"name": …}}.',
-        param="tool_choice",
-    )
+    wanted = "'none', 'auto', 'required' or a function's name as "
+    wanted += '{"type": "function", "function": {"name": …}}'
+    return wrong("tool_choice", choice, wanted, "tool_choice")
+
+
+def wrong(place: str, value: Any, wanted: str, param: str) -> RequestError:
+    """The error that the value at `place` isn't what was wanted."""
+    return RequestError(f"{place}={shown(value)}: wanted {wanted}.", param=param)

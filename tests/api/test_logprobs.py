@@ -5,15 +5,13 @@ from typing import Any
 
 import pytest
 from scripted_engine import Fills
-from v1_client import Serve, client, events_of, post, serving
+from v1_client import TODAY, USER, Serve, choice_of, serving, streamed_choices
 
 from function_calling.api.reply import chat_logprobs, text_logprobs
 from function_calling.engines.token_logprobs import LEAST, TokenLogprobs
 from function_calling.model.words import TokenLogprob
 
 serve = pytest.fixture(serving)
-USER = {"role": "user", "content": "42 USD?"}
-TODAY = {"type": "function", "function": {"name": "today"}}
 HALF = -math.log(2)
 
 
@@ -41,12 +39,9 @@ async def test_each_token_is_told_with_its_probability(
 ) -> None:
     """In whole replies, and in a stream with the text that the tokens make."""
     body = {"messages": [USER], "logprobs": True, **options}
-    serve("Grüße")
-    whole = (await post(body)).json()["choices"][0]
-    assert whole["logprobs"] == {"content": content, "refusal": None}
-    serve("Grüße")
-    choices = [event["choices"][0] for event in await events_of(body)]
-    assert [choice["logprobs"] for choice in choices] == [
+    serve("Grüße", "Grüße")
+    assert (await choice_of(body))["logprobs"] == {"content": content, "refusal": None}
+    assert [choice["logprobs"] for choice in await streamed_choices(body)] == [
         None,
         {"content": content[:1], "refusal": None},
         {"content": content[1:], "refusal": None},
@@ -54,57 +49,32 @@ async def test_each_token_is_told_with_its_probability(
     ]
 
 
-async def test_unasked_nothing_is_told(serve: Serve) -> None:
-    """And the engine is not asked."""
-    engine = serve("Hello")
-    assert (await post({"messages": [USER]})).json()["choices"][0]["logprobs"] is None
-    assert engine.samplings[0].logprobs is None
-
-
 async def test_a_calls_tokens_are_no_content(serve: Serve) -> None:
     """The text before it has its probabilities; the call has none."""
     turns = ["So, <tool_call>", Fills("today")]
     body = {"messages": [USER], "logprobs": True, "tools": [TODAY]}
-    serve(*turns)
-    choice = (await post(body)).json()["choices"][0]
+    serve(*turns, *turns)
+    choice = await choice_of(body)
     assert choice["message"]["tool_calls"]
     tokens = choice["logprobs"]["content"]
     assert "".join(each["token"] for each in tokens).startswith(choice["message"]["content"])
     assert not any("tool_call" in each["token"] for each in tokens)
-    serve(*turns)
-    streamed = [
-        each
-        for event in await events_of(body)
-        if (told := event["choices"][0]["logprobs"])
-        for each in told["content"]
-    ]
-    assert streamed == tokens
+    told = [choice["logprobs"] or {"content": []} for choice in await streamed_choices(body)]
+    assert [token for each in told for token in each["content"]] == tokens
 
 
 async def test_a_reply_of_calls_alone_has_an_empty_list(serve: Serve) -> None:
     """It was asked for, and there is no content."""
     serve(Fills("today"))
     body = {"messages": [USER], "logprobs": True, "tools": [TODAY], "tool_choice": "required"}
-    choice = (await post(body)).json()["choices"][0]
-    assert choice["logprobs"] == {"content": [], "refusal": None}
-
-
-async def test_every_reply_of_several_has_its_own(serve: Serve) -> None:
-    """Under its own index."""
-    serve("one", "two")
-    reply = await client().chat.completions.create(
-        model="x", messages=[USER], n=2, logprobs=True, top_logprobs=1
-    )
-    told = [[each.token for each in choice.logprobs.content] for choice in reply.choices]
-    assert told == [["one"], ["two"]]
+    assert (await choice_of(body))["logprobs"] == {"content": [], "refusal": None}
 
 
 def test_a_part_of_a_character_is_told_by_its_bytes() -> None:
     """Its text can only be a stand-in."""
     half = TokenLogprob("\udcc3", HALF, (TokenLogprob("\udcc3", HALF),))
-    (told,) = chat_logprobs([half])
-    assert (told.token, told.bytes) == ("�", [0xC3])
-    assert (told.top_logprobs[0].token, told.top_logprobs[0].bytes) == ("�", [0xC3])
+    told = {"token": "�", "bytes": [0xC3], "logprob": HALF}
+    assert chat_logprobs([half])["content"] == [{**told, "top_logprobs": [told]}]
     assert text_logprobs([half], 0).tokens == ["�"]
 
 
@@ -116,14 +86,10 @@ def token(identity: int, text: bytes, logprob: float = -1.0) -> dict[str, Any]:
     return {"id": identity, "bytes": list(text), "logprob": logprob}
 
 
-def piece(text: str, *entries: dict[str, Any]) -> dict[str, Any]:
-    """A chunk of llama.cpp's stream."""
-    return {"content": text, "completion_probabilities": list(entries)}
-
-
-def sampled(identity: int, sent: bytes, *top: dict[str, Any]) -> dict[str, Any]:
-    """A token that was sampled, with the text that leaves with it."""
-    return {**token(identity, sent), "top_logprobs": list(top)}
+def piece(text: str, identity: int, *top: dict[str, Any], logprob: float = -1.0) -> dict[str, Any]:
+    """A chunk of llama.cpp's stream: the text that leaves with a token that was sampled."""
+    entry = {**token(identity, text.encode(), logprob), "top_logprobs": list(top)}
+    return {"content": text, "completion_probabilities": [entry]}
 
 
 def test_nothing_is_asked_of_llamacpp_unless_it_is_wanted() -> None:
@@ -136,53 +102,43 @@ def test_nothing_is_asked_of_llamacpp_unless_it_is_wanted() -> None:
 
 def test_as_many_likeliest_are_told_as_were_wanted() -> None:
     """One that was asked for only to be told anything is left out."""
-    chunk = piece("Hi", sampled(1, b"Hi", token(1, b"Hi", -0.5), token(2, b"Ho", -2.0)))
+    chunk = piece("Hi", 1, token(1, b"Hi", -0.5), token(2, b"Ho", -2.0))
     assert TokenLogprobs(0).of(chunk) == (TokenLogprob("Hi", -1.0),)
     top = (TokenLogprob("Hi", -0.5), TokenLogprob("Ho", -2.0))
     assert TokenLogprobs(2).of(chunk) == (TokenLogprob("Hi", -1.0, top),)
 
 
-def test_tokens_held_back_for_a_stop_string_come_with_the_text() -> None:
-    """Each with its own text, once it is clear that there is no stop string."""
+@pytest.mark.parametrize(
+    ("chunks", "told"),
+    [
+        ([piece("", 1, token(1, b" Obs")), piece(" Obscure", 2, token(2, b"cure"))],
+         [[], [" Obs", "cure"]]),
+        ([piece("", 1, token(1, b" Obs")), piece("", 2, token(2, b"ervation")),
+          piece(" ", 3, token(3, b":"))],
+         [[], [], [" Obs"]]),
+        ([piece("", 2, token(2, b"")), {"content": ""}], [[], []]),
+        ([piece("😀", 9, token(9, b"\x80"))], [["😀"]]),
+        ([piece("😀", 9, token(8, b"x"))], [["😀"]]),
+    ],
+    ids=["no stop string", "stop string", "end of turn", "character", "character of unknown end"],
+)  # fmt: skip
+def test_tokens_are_told_with_their_text(chunks: list[Any], told: list[list[str]]) -> None:
+    """Those held back for a stop string once it is clear that there is none, and else never.
+
+    The end of a turn is no text. Of a character of several tokens llama.cpp tells the last alone.
+    """
     logprobs = TokenLogprobs(0)
-    assert logprobs.of(piece("", sampled(1, b"", token(1, b" Obs")))) == ()
-    told = logprobs.of(piece(" Obscure", sampled(2, b" Obscure", token(2, b"cure"))))
-    assert [each.token for each in told] == [" Obs", "cure"]
-
-
-def test_the_tokens_of_a_stop_string_are_not_told() -> None:
-    """Only those of the text before it."""
-    logprobs = TokenLogprobs(0)
-    assert logprobs.of(piece("", sampled(1, b"", token(1, b" Obs")))) == ()
-    assert logprobs.of(piece("", sampled(2, b"", token(2, b"ervation")))) == ()
-    told = logprobs.of(piece(" ", sampled(3, b" ", token(3, b":"))))
-    assert [each.token for each in told] == [" Obs"]
-
-
-def test_the_end_of_a_turn_is_no_text() -> None:
-    """So it is not told."""
-    logprobs = TokenLogprobs(1)
-    assert logprobs.of(piece("", sampled(2, b"", token(2, b"")))) == ()
-    assert logprobs.of({"content": ""}) == ()
-
-
-@pytest.mark.parametrize("known", [True, False])
-def test_a_character_of_several_tokens_is_told_as_one(known: bool) -> None:
-    """llama.cpp tells of its last token alone; the texts still join to the content."""
-    top = token(9, b"\x80") if known else token(8, b"x")
-    told = TokenLogprobs(0).of(piece("😀", sampled(9, "😀".encode(), top)))
-    assert [each.token for each in told] == ["😀"]
+    assert [[each.token for each in logprobs.of(chunk)] for chunk in chunks] == told
 
 
 def test_likeliest_tokens_may_be_parts_of_characters() -> None:
     """They keep their bytes."""
-    chunk = piece("a", sampled(1, b"a", token(1, b"a"), token(2, b"\xe4\xbd")))
-    (told,) = TokenLogprobs(2).of(chunk)
+    (told,) = TokenLogprobs(2).of(piece("a", 1, token(1, b"a"), token(2, b"\xe4\xbd")))
     assert told.top[1].token.encode(errors="surrogateescape") == b"\xe4\xbd"
 
 
 def test_what_is_as_good_as_impossible_has_a_number() -> None:
     """llama.cpp's is beyond what clients read as one."""
-    impossible = {**sampled(1, b"a", token(1, b"a", -3.4e38)), "logprob": -3.4e38}
-    (told,) = TokenLogprobs(1).of(piece("a", impossible))
+    impossible = piece("a", 1, token(1, b"a", -3.4e38), logprob=-3.4e38)
+    (told,) = TokenLogprobs(1).of(impossible)
     assert (told.logprob, told.top[0].logprob) == (LEAST, LEAST)

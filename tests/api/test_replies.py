@@ -7,27 +7,31 @@ from typing import Any
 
 import pytest
 from scripted_engine import Fails, Fills, Hangs
-from v1_client import Serve, client, error_of, events_of, post, serving
+from v1_client import TODAY, USER, Serve, error_of, events_of, post, serving, streamed_choices
 
-from function_calling.api.reply import collected
 from function_calling.api.stream import side_by_side
 from function_calling.errors import EngineError
 from function_calling.model.words import Event, Finished, TextDelta, Usage
 
 serve = pytest.fixture(serving)
-USER = {"role": "user", "content": "42 USD?"}
-TODAY = {"type": "function", "function": {"name": "today"}}
-LATER = {"type": "function", "function": {"name": "later"}}
+ASKED = {"messages": [USER]}
 FORCED = {"tools": [TODAY], "tool_choice": "required", "parallel_tool_calls": False}
+BROKE = EngineError("It broke.")
+
+
+async def choices_of(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The choices of a whole response."""
+    return list((await post({**ASKED, **body})).json()["choices"])
 
 
 async def test_n_replies_stand_in_their_order(serve: Serve) -> None:
     """However long each of them is."""
-    serve("The longest of them all", "Short", "")
-    reply = await client().chat.completions.create(model="x", messages=[USER], n=3)
-    told = [(choice.index, choice.message.content) for choice in reply.choices]
-    assert told == [(0, "The longest of them all"), (1, "Short"), (2, "")]
-    assert [choice.finish_reason for choice in reply.choices] == ["stop"] * 3
+    texts = ["The longest of them all", "Short", ""]
+    serve(*texts)
+    choices = await choices_of({"n": 3})
+    told = [(choice["index"], choice["message"]["content"]) for choice in choices]
+    assert told == list(enumerate(texts))
+    assert [choice["finish_reason"] for choice in choices] == ["stop"] * 3
 
 
 @pytest.mark.parametrize(("seed", "seeds"), [(7, [7, 8, 9]), (-1, [-1, 0, 1]), (None, [None] * 3)])
@@ -36,25 +40,19 @@ async def test_each_reply_has_the_next_seed(
 ) -> None:
     """So the same request gives the same replies, which are not all the same."""
     engine = serve("a", "b", "c")
-    await post({"messages": [USER], "n": 3, "seed": seed})
+    await post({**ASKED, "n": 3, "seed": seed})
     assert [sampling.seed for sampling in engine.samplings] == seeds
     assert len(set(engine.prompts)) == 1
 
 
-async def test_replies_are_generated_side_by_side(serve: Serve) -> None:
-    """All are under way before any is over, and their chunks come mixed."""
-    engine = serve("abcdef" * 3, "uvwxyz" * 3)
-    events = await events_of({"messages": [USER], "n": 2})
-    indices = [event["choices"][0]["index"] for event in events]
+async def test_streamed_replies_come_side_by_side_and_each_whole(serve: Serve) -> None:
+    """Their chunks come mixed; role, content and reason stand under each one's own index."""
+    texts = ["abcdef" * 3, "uvwxyz" * 3]
+    serve(*texts)
+    choices = await streamed_choices({**ASKED, "n": 2})
+    indices = [choice["index"] for choice in choices]
     assert indices != sorted(indices)
-    assert len(engine.prompts) == 2
-
-
-async def test_each_streamed_choice_is_whole_by_itself(serve: Serve) -> None:
-    """Role, content and reason, each under its own index."""
-    serve("Hello", "Good day")
-    choices = [event["choices"][0] for event in await events_of({"messages": [USER], "n": 2})]
-    for index, text in enumerate(("Hello", "Good day")):
+    for index, text in enumerate(texts):
         own = [choice for choice in choices if choice["index"] == index]
         assert own[0]["delta"] == {"role": "assistant", "content": "", "refusal": None}
         assert "".join(choice["delta"].get("content", "") for choice in own) == text
@@ -63,56 +61,43 @@ async def test_each_streamed_choice_is_whole_by_itself(serve: Serve) -> None:
 
 @pytest.mark.parametrize("legacy", [False, True])
 async def test_every_reply_may_call(serve: Serve, legacy: bool) -> None:
-    """One calls, the other doesn't; each call has an id of its own."""
-    functions = {"functions": [TODAY["function"]], "function_call": {"name": "today"}}
-    body = {"messages": [USER], "n": 2, **(functions if legacy else FORCED)}
-    serve(Fills(), Fills())
-    choices = (await post(body)).json()["choices"]
-    reason = "function_call" if legacy else "tool_calls"
-    assert [choice["finish_reason"] for choice in choices] == [reason] * 2
+    """Each call has an id of its own; in a stream, each reply counts its calls from 0."""
+    serve(*[Fills()] * 4)
     if legacy:
+        functions = {"functions": [TODAY["function"]], "function_call": {"name": "today"}}
+        choices = await choices_of({"n": 2, **functions})
         called = [choice["message"]["function_call"]["name"] for choice in choices]
         assert called == ["today", "today"]
     else:
+        choices = await choices_of({"n": 2, **FORCED})
         assert len({choice["message"]["tool_calls"][0]["id"] for choice in choices}) == 2
-
-
-async def test_calls_are_counted_within_their_own_choice(serve: Serve) -> None:
-    """`index` of a call starts at 0 in each reply."""
-    serve(Fills(), Fills())
-    places = set()
-    for event in await events_of({"messages": [USER], "n": 2, **FORCED}):
-        choice = event["choices"][0]
-        for call in choice["delta"].get("tool_calls", []):
-            places.add((choice["index"], call["index"]))
-    assert places == {(0, 0), (1, 0)}
-
-
-# Usage
+        places = {
+            (choice["index"], call["index"])
+            for choice in await streamed_choices({**ASKED, "n": 2, **FORCED})
+            for call in choice["delta"].get("tool_calls", [])
+        }
+        assert places == {(0, 0), (1, 0)}
+    reason = "function_call" if legacy else "tool_calls"
+    assert [choice["finish_reason"] for choice in choices] == [reason] * 2
 
 
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize(
-    ("options", "turn", "tokens"),
-    [({}, "Hello", 2), (FORCED, Fills(), None), ({"logprobs": True}, "Hello", 2)],
-    ids=["text", "call", "logprobs"],
+    ("options", "turn"), [({}, "Hello"), (FORCED, Fills())], ids=["text", "call"]
 )
 async def test_usage_counts_the_prompt_once_and_every_reply(
-    serve: Serve, n: int, options: dict[str, Any], turn: Any, tokens: int | None
+    serve: Serve, n: int, options: dict[str, Any], turn: Any
 ) -> None:
     """Whole and streamed alike; in a stream all chunks but the last have the field as null."""
-    body = {"messages": [USER], **options}
-    serve(turn)
+    body = {**ASKED, **options}
+    serve(*[turn] * (1 + n + n))
     alone = (await post(body)).json()["usage"]
-    assert tokens in (None, alone["completion_tokens"])
-    serve(*[turn] * n)
     whole = (await post({**body, "n": n})).json()["usage"]
     assert whole == {
         "prompt_tokens": alone["prompt_tokens"],
         "completion_tokens": n * alone["completion_tokens"],
         "total_tokens": alone["prompt_tokens"] + n * alone["completion_tokens"],
     }
-    serve(*[turn] * n)
     usage = {"stream_options": {"include_usage": True}}
     *chunks, last = await events_of({**body, **usage, "n": n})
     assert (last["choices"], last["usage"]) == ([], whole)
@@ -123,20 +108,14 @@ async def test_usage_counts_the_prompt_once_and_every_reply(
 
 
 async def test_the_first_error_ends_all_replies(serve: Serve) -> None:
-    """The others are aborted, and the caller reads the error."""
-    engine = serve(Hangs("Hello"), Fails(EngineError("It broke."), "He"))
-    status, error = await error_of({"messages": [USER], "n": 2})
+    """The others are aborted; the caller reads the error, in a stream as the last event."""
+    engine = serve(*[Hangs("Hello"), Fails(BROKE, "Hello")] * 2)
+    status, error = await error_of({**ASKED, "n": 2})
     assert (status, error["message"]) == (500, "It broke.")
-    assert await engine.busy() == 0
-    assert engine.aborted == 1
-
-
-async def test_an_error_in_one_streamed_reply_is_the_last_event(serve: Serve) -> None:
-    """The other reply ends with it."""
-    engine = serve(Hangs("Hello"), Fails(EngineError("It broke."), "Hello"))
-    events = await events_of({"messages": [USER], "n": 2})
-    assert events[-1] == EngineError("It broke.").body()
-    assert await engine.busy() == 0
+    assert (await engine.busy(), engine.aborted) == (0, 1)
+    events = await events_of({**ASKED, "n": 2})
+    assert events[-1] == BROKE.body()
+    assert (await engine.busy(), engine.aborted) == (0, 2)
 
 
 class Replying:
@@ -188,12 +167,3 @@ async def test_a_reply_does_not_run_away_from_its_reader() -> None:
         for _ in range(100):
             await asyncio.sleep(0)
         assert replying.told <= 3
-
-
-async def test_replies_are_collected_by_their_index() -> None:
-    """Whichever is told first."""
-    replying = Replying()
-    streams = [replying.reply("a", "b", "c"), replying.reply("x")]
-    replies = await collected(side_by_side(streams))
-    assert [reply.text for reply in replies] == ["abc", "x"]
-    assert [reply.usage.completion_tokens for reply in replies] == [3, 1]

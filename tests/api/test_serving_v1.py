@@ -4,27 +4,19 @@ SmolLM2 is served, which calls worse than the default model and is ten times as 
 """
 
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from conftest import SERVERS_ENVIRONMENT
+from hosts import host
 from jsonschema import validate
 from openai import OpenAI
 
-from benchmarks.run_eval import free_port
-from function_calling.cli.serve import is_ready
 from function_calling.weights.catalogue import SMOLLM2, fetch
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).resolve().parents[2]
 CURRENCY = {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]}
 PARAMETERS = {
     "convert": {
@@ -56,29 +48,12 @@ ASKED = ("What are 42 US dollars in Canadian dollars?", "Remind me of the milk a
 @pytest.fixture(scope="module")
 def openai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAI]:
     """The SDK, against a model's server of its own."""
-    log, port = tmp_path_factory.mktemp("serve") / "log", free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Llama", "--port", str(port)]
-    with log.open("wb") as output:
-        process = psutil.Popen(
-            [*command, "--host", "127.0.0.1"],
-            cwd=ROOT,
-            env=SERVERS_ENVIRONMENT | {"MODEL_PATH": str(fetch(SMOLLM2))},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        while not is_ready(url):
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.2)
-        with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=300) as client:
+    folder, weights = tmp_path_factory.mktemp("serve"), str(fetch(SMOLLM2))
+    with host(folder, "service:Llama", "127.0.0.1", MODEL_PATH=weights) as served:
+        served.wait_ready()
+        url = f"{served.url}/v1"
+        with OpenAI(base_url=url, api_key="none", max_retries=0, timeout=300) as client:
             yield client
-    finally:
-        family = [process, *process.children(recursive=True)]
-        process.terminate()
-        _, left = psutil.wait_procs(family, timeout=30)
-        for each in left:
-            each.kill()
 
 
 def reply(client: OpenAI, index: int, choice: Any, **fields: Any) -> Any:
@@ -130,8 +105,8 @@ def test_free_calls_are_valid_however_hot_the_model(openai: OpenAI) -> None:
         ]
 
     def free_reply(index: int) -> Any:
-        asked = {"role": "user", "content": f"Remind me of the milk at {index + 3}:00."}
-        return reply(openai, index, "auto", messages=[*history, asked], max_tokens=120)
+        question = {"role": "user", "content": f"Remind me of the milk at {index + 3}:00."}
+        return reply(openai, index, "auto", messages=[*history, question], max_tokens=120)
 
     with ThreadPoolExecutor(4) as pool:
         completions = list(pool.map(free_reply, range(16)))
@@ -146,46 +121,3 @@ def test_free_calls_are_valid_however_hot_the_model(openai: OpenAI) -> None:
             assert choice.finish_reason in ("stop", "length")
             assert "<tool_call>" not in (choice.message.content or "")
     assert called
-
-
-def told_whole(completion: Any) -> tuple[Any, ...]:
-    """Text, calls and finish reason of a whole reply."""
-    (choice,) = completion.choices
-    calls = [
-        (call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()
-    ]
-    return choice.message.content or "", calls, choice.finish_reason
-
-
-def told_in_parts(chunks: Any) -> tuple[Any, ...]:
-    """Those of a stream, joined."""
-    text, finish = "", None
-    calls: list[tuple[str, str]] = []
-    for chunk in chunks:
-        for each in chunk.choices:
-            text += each.delta.content or ""
-            finish = each.finish_reason or finish
-            for call in each.delta.tool_calls or ():
-                if call.index == len(calls):
-                    calls.append((call.function.name, ""))
-                name, arguments = calls[call.index]
-                calls[call.index] = name, arguments + (call.function.arguments or "")
-    return text, calls, finish
-
-
-@pytest.mark.parametrize("choice", ["none", "auto", "required"])
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_stream_joined_is_the_whole_reply(openai: OpenAI, choice: str, index: int) -> None:
-    """At temperature 0, for words and for calls."""
-    asked = {"temperature": 0, "max_tokens": 60}
-    for _ in range(4):
-        whole = told_whole(reply(openai, index, choice, **asked))
-        joined = told_in_parts(reply(openai, index, choice, **asked, stream=True))
-        # A prompt read from the cache and one read anew differ in the last bits, which can decide
-        # between two words that are equally likely; asked again, both come from the cache.
-        if whole == joined:
-            break
-    assert whole == joined
-    _, calls, _ = joined
-    assert (choice == "none") <= (not calls)
-    assert (choice == "required") <= bool(calls)

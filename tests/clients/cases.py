@@ -19,6 +19,12 @@ class Person(BaseModel):
 ADA = Person(name="Ada", age=36)
 
 
+class GetWeather(BaseModel):
+    """Get the weather in a city."""
+
+    city: str
+
+
 class Weather:
     """A tool that keeps in mind which cities it was asked for."""
 

@@ -12,11 +12,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from conftest import SERVERS_ENVIRONMENT
 from openai import OpenAI
+
+from clients.cases import MOST_TOKENS, TIMEOUT
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -63,6 +66,19 @@ def v1(tmp_path_factory: pytest.TempPathFactory) -> Iterator[V1]:
         yield V1(url, model)
     finally:
         end(process)
+
+
+@pytest.fixture
+def sdk(v1: V1) -> Iterator[OpenAI]:
+    """OpenAI's client of it."""
+    with OpenAI(base_url=v1.url, api_key="none", max_retries=0, timeout=TIMEOUT) as client:
+        yield client
+
+
+@pytest.fixture
+def settings(v1: V1) -> dict[str, Any]:
+    """What every request says."""
+    return {"model": v1.model, "temperature": 0, "max_tokens": MOST_TOKENS}
 
 
 def is_ready(url: str) -> bool:

@@ -1,6 +1,5 @@
 """Instructor: every answer is a pydantic model."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import instructor
@@ -9,14 +8,7 @@ from instructor import Mode
 from openai import OpenAI
 from pydantic import BaseModel
 
-from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, Person, Weather
-from clients.conftest import V1
-
-
-class GetWeather(BaseModel):
-    """Get the weather in a city."""
-
-    city: str
+from clients.cases import ADA, FACT, QUESTION, GetWeather, Person, Weather
 
 
 class Report(BaseModel):
@@ -26,16 +18,9 @@ class Report(BaseModel):
 
 
 @pytest.fixture
-def sdk(v1: V1) -> Iterator[OpenAI]:
-    """The client that Instructor wraps."""
-    with OpenAI(base_url=v1.url, api_key="none", max_retries=0, timeout=TIMEOUT) as client:
-        yield client
-
-
-@pytest.fixture
-def settings(v1: V1) -> dict[str, Any]:
-    """What every request says."""
-    return {"model": v1.model, "temperature": 0, "max_tokens": MOST_TOKENS, "max_retries": 0}
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """What every request says; Instructor would ask again by itself."""
+    return settings | {"max_retries": 0}
 
 
 @pytest.mark.parametrize("mode", [Mode.TOOLS, Mode.JSON, Mode.JSON_SCHEMA, Mode.MD_JSON])

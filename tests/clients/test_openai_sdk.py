@@ -1,54 +1,31 @@
 """OpenAI's SDK: what it adds to plain requests, and functions as before there were tools."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openai import OpenAI, pydantic_function_tool
-from pydantic import BaseModel
 
-from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, Person, Weather
-from clients.conftest import V1
-
-
-class GetWeather(BaseModel):
-    """Get the weather in a city."""
-
-    city: str
-
+from clients.cases import ADA, FACT, QUESTION, GetWeather, Person, Weather
 
 TOOLS = [pydantic_function_tool(GetWeather, name="get_weather")]
 ASKED: list[Any] = [{"role": "user", "content": QUESTION}]
 TOLD: list[Any] = [{"role": "user", "content": FACT}]
 
 
-@pytest.fixture
-def client(v1: V1) -> Iterator[OpenAI]:
-    """The SDK's client."""
-    with OpenAI(base_url=v1.url, api_key="none", max_retries=0, timeout=TIMEOUT) as client:
-        yield client
-
-
-@pytest.fixture
-def settings(v1: V1) -> dict[str, Any]:
-    """What every request says."""
-    return {"model": v1.model, "temperature": 0, "max_tokens": MOST_TOKENS}
-
-
-def test_an_answer_is_parsed_as_a_model(client: OpenAI, settings: dict[str, Any]) -> None:
+def test_an_answer_is_parsed_as_a_model(sdk: OpenAI, settings: dict[str, Any]) -> None:
     """`parse` with a pydantic model as the response's format."""
-    completion = client.chat.completions.parse(messages=TOLD, response_format=Person, **settings)
+    completion = sdk.chat.completions.parse(messages=TOLD, response_format=Person, **settings)
     assert completion.choices[0].message.parsed == ADA
 
 
 @pytest.mark.parametrize("choice", ["auto", "required"])
 def test_a_call_is_parsed_and_its_result_told(
-    client: OpenAI, settings: dict[str, Any], choice: str
+    sdk: OpenAI, settings: dict[str, Any], choice: str
 ) -> None:
     """`parse` with a pydantic model as a strict tool."""
     weather = Weather()
-    completions = client.chat.completions
+    completions = sdk.chat.completions
     message = (
         completions.parse(messages=ASKED, tools=TOOLS, tool_choice=choice, **settings)
         .choices[0]
@@ -67,13 +44,9 @@ def test_a_call_is_parsed_and_its_result_told(
     assert "18" in answer.choices[0].message.content
 
 
-def test_a_streams_events_tell_the_text_as_it_grows(
-    client: OpenAI, settings: dict[str, Any]
-) -> None:
+def test_a_streams_events_tell_the_text_as_it_grows(sdk: OpenAI, settings: dict[str, Any]) -> None:
     """`stream` with a response's format; the last snapshot is the whole."""
-    with client.chat.completions.stream(
-        messages=TOLD, response_format=Person, **settings
-    ) as stream:
+    with sdk.chat.completions.stream(messages=TOLD, response_format=Person, **settings) as stream:
         events = list(stream)
         completion = stream.get_final_completion()
     (done,) = [event for event in events if event.type == "content.done"]
@@ -84,9 +57,9 @@ def test_a_streams_events_tell_the_text_as_it_grows(
     assert "".join(pieces) == done.content
 
 
-def test_a_streams_events_tell_the_call(client: OpenAI, settings: dict[str, Any]) -> None:
+def test_a_streams_events_tell_the_call(sdk: OpenAI, settings: dict[str, Any]) -> None:
     """`stream` with a strict tool."""
-    with client.chat.completions.stream(
+    with sdk.chat.completions.stream(
         messages=ASKED, tools=TOOLS, tool_choice="required", **settings
     ) as stream:
         events = list(stream)
@@ -98,7 +71,7 @@ def test_a_streams_events_tell_the_call(client: OpenAI, settings: dict[str, Any]
 
 
 def test_a_function_is_called_as_before_there_were_tools(
-    client: OpenAI, settings: dict[str, Any]
+    sdk: OpenAI, settings: dict[str, Any]
 ) -> None:
     """`functions`, `function_call` and a message of the role `function`."""
     asked = {"role": "user", "content": "How much does pizza salami cost?"}
@@ -107,7 +80,7 @@ def test_a_function_is_called_as_before_there_were_tools(
         "description": "Get name and price of a pizza of the restaurant",
         "parameters": {"type": "object", "properties": {"pizza_name": {"type": "string"}}},
     }
-    completions = client.chat.completions
+    completions = sdk.chat.completions
     choice = completions.create(messages=[asked], functions=[pizza], **settings).choices[0]
     call = choice.message.function_call
     assert choice.finish_reason == "function_call"
