@@ -158,9 +158,13 @@ def _plain_turns(
     *,
     reminded: bool,
 ) -> tuple[list[Message], str]:
-    """The messages as turns of text, and the assistant's own turn if it goes on behind results."""
-    results = form.result_role if form.knows_results(template.source) else "user"
-    own = results == "assistant"
+    """The messages as turns of text, and the assistant's own turn if it goes on behind results.
+
+    Where the template doesn't know the role whose turn carries results, the user's does.
+    """
+    own = form.result_role == "assistant"
+    known = form.result_role in template.source or form.speaks(template.source)
+    result_role = form.result_role if known and not own else "user"
     turns: list[Message] = []
     previous = ""
     for message in _with_tools(form, messages, tools) if tools else messages:
@@ -172,8 +176,8 @@ def _plain_turns(
         if goes_on:
             turns[-1]["content"] = _joined(turns[-1]["content"], content)
         else:
-            shown_as = ("user" if own else results) if role == "tool" else role
-            turns.append({"role": shown_as, "content": content, **_reasoning_of(message)})
+            turn = {"role": result_role if role == "tool" else role, "content": content}
+            turns.append(turn | _reasoning_of(message))
         previous = role
     if reminded:
         turns[-1]["content"] += form.after_results
