@@ -26,7 +26,11 @@ NAMES = ("get_weather", "get", "search", "f.g-h(1)")
 # Text, what of it is content, and the name told by the start.
 CALLS = {
     "in single quotes": ("{'name': 'search', 'arguments': {}}", "", "search"),
-    "arguments first": ('{"arguments": {"a": {"b": "}"}}, "name": "get"}', "", "get"),
+    "arguments first, of a call": (
+        '{"arguments": {"a": {"name": "get", "arguments": {"b": "}"}}}, "name": "search"}',
+        "",
+        "search",
+    ),
     "a name that begins with another": (
         '{"name": "get_weather", "arguments": {',
         "",
@@ -127,7 +131,7 @@ JSON_CONTENT = [
     "{'text': '你好', 'number': 1} is a Python dict",
     '{"nested": {"name": "get_weather"}, "items": [1, 2]}',
     *('{"parameters": {}}', '{"name": "search"}'),
-    '{"name": "unknown", "arguments": {"city": "Tokyo"}}',
+    '{"name": "Search", "arguments": {"city": "Tokyo"}}',
     *('{"name": "sear", "arguments": {}}', '{"name": "searches", "arguments": {}}'),
     'Use the tool "search" with {"name": "Bob", "arguments": "none"}.',
     '```json\n{"amount": 42}\n```',
@@ -142,7 +146,7 @@ CONTENT = {
     "mistral_v11": ["[TOOL_CALLS]x[ARGS]{}", "[TOOL_CALLS]get", "[TOOL_CALLS] [{", "[ARGS]{}"],
     "pythonic": ["[1, 2]", "[unknown()]", "get()", "[get", "[gets()]", "x[0] is (get)"],
     "qwen3coder": ["<tool_call>", "<function=x>", "<function=get", "<tool_call>\n{}", "a < b"],
-    "chatglm3": ["get", "Let me get\n```python\nx\n```", "nobody\n```python\ntool_call("],
+    "chatglm3": ["get\n```python\nx\n```", "So get\n```\ntool_call(", "nobody\n```\ntool_call("],
     "groq": ["<tool_response>\n{}", '{"id": 0, "name": "x", "arguments": {}}'],
 }
 TRIED = "Try.\nAction: x\nAction Input: {}"
@@ -151,11 +155,11 @@ STEPS = [
         "Thought: I know.\r\n\r\nFinal Answer:\n- Paris: 18 °C\n- Rome: 24 °C\n",
         "- Paris: 18 °C\n- Rome: 24 °C",
     ),
-    ("thought: I know.\nfinal answer: Yes.\nobservation: No.", "Yes."),
+    ("thought: I know.\nfinal answer: Yes.\nObservation: No.", "Yes."),
     ('Final Answer: {"sky": "Action: get"}', '{"sky": "Action: get"}'),
     ("Final Answer: The Observation: of Tycho", "The Observation: of Tycho"),
-    ("Thought: I can't know that.", "I can't know that."),
-    ("Thought: Let me guess.\nObservation: made up", "Let me guess."),
+    ("Thought: I can't know that.\n", "I can't know that."),
+    ("Let me guess.\nObservation: made up", "Let me guess."),
     (f"Thought: {TRIED}", TRIED),
     (f"Thought: {TRIED}\nObservation: 1\nAction: get", TRIED),
     ("Thought: Look.\nAction: get", "Look.\nAction: get"),
@@ -165,7 +169,7 @@ STEPS = [
     ),
     ("  It rains.\n\nOr not? \n", "  It rains.\n\nOr not? \n"),
     ("**Action:** get\n**Action Input:** {}", "**Action:** get\n**Action Input:** {}"),
-    ("A Thought: is no label here.", "A Thought: is no label here."),
+    ("My Thought: My Action: get\nAction Input: {", "My Thought: My Action: get\nAction Input: {"),
 ]
 
 
