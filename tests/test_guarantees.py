@@ -195,14 +195,14 @@ async def test_the_sampling_holds_for_calls_too(serve: Serve) -> None:
 async def test_names_of_letters_and_digits_are_spelled_in_every_format(
     serve: Serve, form: str
 ) -> None:
-    """Of tools and of arguments, in any script."""
+    """Of tools and of arguments, in any script; a tool may also have none."""
     names = ("city", "home_city-2", "größe", "城市")
     schema = {"properties": {name: {"const": 7} for name in names}, "required": names}
     tools = [{"type": "function", "function": {"name": it, "parameters": schema}} for it in names]
-    serve(Fills(*names))
-    calls = calls_of(await choice_of(form, tools=tools, tool_choice="required"))
+    serve(Fills(*names, "news"))
+    calls = calls_of(await choice_of(form, tools=[*tools, NEWS], tool_choice="required"))
     told = [(name, json.loads(arguments)) for name, arguments in calls]
-    assert told == [(name, dict.fromkeys(names, 7)) for name in names]
+    assert told == [*((name, dict.fromkeys(names, 7)) for name in names), ("news", {})]
 
 
 # How a reply ends
