@@ -1,4 +1,4 @@
-"""How a call's arguments are spelled: as an object of JSON, as keywords, or in tags.
+"""How a call's arguments are spelled: as an object of JSON, or one by one, each with its name.
 
 A spelling writes arguments into a history, and says which literals and slots they are, so that an
 engine can be held to a schema in it; what the engine then writes, it reads as JSON.
@@ -6,8 +6,8 @@ engine can be held to a schema in it; what the engine then writes, it reads as J
 
 import ast
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from function_calling.errors import SCHEMA_REFUSED, RequestError
@@ -67,194 +67,147 @@ class JsonArguments:
         yield from json_value(text)
 
 
-_COMMA = ", "
+_Argument: TypeAlias = tuple[str, Alternative]
+"""The literal with which an argument begins, and what follows."""
 
 
-class KeywordArguments:
-    """As in a call in Python, with values of JSON: `city="Oslo", days=2`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedArguments:
+    """Each argument with its name, as in a call in Python: `city="Oslo", days=2`.
 
-    def slots(self, schema: Schema) -> Alternative:
-        """See `Spelling.slots`: required keywords first, each other one or not."""
-        return _properties_written(schema, _keywords)
-
-    def write(self, arguments: str) -> str:
-        """See `Spelling.write`."""
-        values = _object(arguments)
-        if values is None:
-            return arguments
-        return _COMMA.join(f"{name}={_to_json(value)}" for name, value in values.items())
-
-    def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
-        """See `Spelling.read`."""
-        spelled = {name: f"{name}=" for name in _declared(schema)}
-        before = ""
-        yield "{"
-        while (name := (yield from one_of(text, spelled))) is not None:
-            yield f"{before}{_to_json(name)}: "
-            yield from json_value(text)
-            before = _COMMA
-            spelled = {it: f"{before}{it}=" for it in spelled if it != name}
-        yield "}"
-
-
-_Argument: TypeAlias = tuple[Alternative, Alternative]
-"""How an argument is written where it is the first, and how behind another."""
-
-
-def _keywords(required: Schema, optional: Schema, least: int) -> Alternative:
-    always, sometimes = _keyword_each(required), _keyword_each(optional)
-    if always:
-        behind = (part for _, each in always[1:] for part in each)
-        return (*always[0][0], *behind, *_each_or_not(sometimes))
-    if least:
-        return _some(sometimes)
-    return (OneOf(((), _some(sometimes))),) if sometimes else ()
-
-
-def _keyword_each(properties: Schema) -> list[_Argument]:
-    slots = [(f"{name}=", JsonSlot(dict(schema))) for name, schema in properties.items()]
-    return [((name, slot), (_COMMA + name, slot)) for name, slot in slots]
-
-
-def _some(optional: Sequence[_Argument]) -> Alternative:
-    """One or more arguments: halves, so that what is written grows little faster than they do."""
-    if len(optional) == 1:
-        return optional[0][0]
-    first, second = optional[: len(optional) // 2], optional[len(optional) // 2 :]
-    return (OneOf(((*_some(first), *_each_or_not(second)), _some(second))),)
-
-
-def _each_or_not(optional: Sequence[_Argument]) -> Iterator[OneOf]:
-    for _, behind in optional:
-        yield OneOf(((), behind))
-
-
-_TAG_CLOSE = "\n</parameter>\n"
-
-
-class TaggedArguments:
-    """One tag for each argument, up to the tag that closes the function:
-
-        <parameter=city>
-        Oslo
-        </parameter>
-        <parameter=days>
-        2
-        </parameter>
-
-    Text stands there as it is; every other value is JSON.
+    Attributes:
+        before_name: Before the name of an argument.
+        before_value: Between the name and the value, which is JSON.
+        close: Behind the value; a text stands before it as it is, not as JSON.
+        separator: Between two arguments.
     """
 
+    before_name: str = ""
+    before_value: str
+    close: str = ""
+    separator: str = ""
+
     def slots(self, schema: Schema) -> Alternative:
-        """See `Spelling.slots`: required tags first, each other one or not."""
-        return _properties_written(schema, partial(_tags, _texts(schema)))
+        """See `Spelling.slots`: required arguments first, each other one or not.
+
+        A schema with branches becomes one alternative for each; properties that aren't declared
+        are left out.
+        """
+        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        texts = self._texts(schema)
+        written = []
+        for branch in _branches(schema):
+            wanted = set(branch.get("required", ()))
+            required: list[_Argument] = []
+            optional: list[_Argument] = []
+            for name, value in _properties(branch).items():
+                whole = {**value, **definitions} if '"$ref"' in _to_json(value) else value
+                argument = self._head(name), self._value(whole, name in texts)
+                (required if name in wanted else optional).append(argument)
+            written.append(self._in_order(required, optional, branch.get("minProperties", 0)))
+        return written[0] if len(written) == 1 else (OneOf(tuple(written)),)
 
     def write(self, arguments: str) -> str:
         """See `Spelling.write`."""
         values = _object(arguments)
         if values is None:
             return arguments
-        return "".join(
-            _tag_open(name) + (it if isinstance(it, str) else _to_json(it)) + _TAG_CLOSE
-            for name, it in values.items()
+        spelled = (
+            self._head(name)
+            + (value if self.close and isinstance(value, str) else _to_json(value))
+            + self.close
+            for name, value in values.items()
         )
+        return self.separator.join(spelled)
 
     def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
         """See `Spelling.read`."""
-        texts, before = _texts(schema), ""
-        spelled = {name: _tag_open(name) for name in _declared(schema)}
+        texts, before = self._texts(schema), ""
+        spelled = {name: self._head(name) for name in _declared(schema)}
         yield "{"
         while (name := (yield from one_of(text, spelled))) is not None:
             yield f"{before}{_to_json(name)}: "
             if name in texts:
-                yield from text_until(text, _TAG_CLOSE, texts[name].get("minLength", 0))
+                yield from text_until(text, self.close, texts[name].get("minLength", 0))
             else:
                 yield from json_value(text)
-                yield from literal(text, _TAG_CLOSE)
-            del spelled[name]
-            before = _COMMA
+                yield from literal(text, self.close)
+            before = ", "
+            spelled = {it: self.separator + self._head(it) for it in spelled if it != name}
         yield "}"
 
+    def _head(self, name: str) -> str:
+        return self.before_name + name + self.before_value
 
-def _texts(schema: Schema) -> dict[str, Schema]:
-    """The properties whose value stands as text, not as JSON, whichever branch is written."""
-    return {
-        name: schemas[0]
-        for name, schemas in _declared(schema).items()
-        if _is_text(schemas[0]) and all(each == schemas[0] for each in schemas)
-    }
+    def _value(self, schema: Schema, is_text: bool) -> Alternative:
+        if not is_text:
+            slot = JsonSlot(dict(schema))
+            return (slot, self.close) if self.close else (slot,)
+        if choices := _choices(schema):
+            return (OneOf(tuple((text + self.close,) for text in choices)),)
+        return (TextSlot(self.close, schema.get("minLength", 0), schema["maxLength"]),)
+
+    def _in_order(
+        self, required: Sequence[_Argument], optional: Sequence[_Argument], least: int
+    ) -> Alternative:
+        if required:
+            (head, value), *others = required
+            behind = (part for other in others for part in self._behind(other))
+            return (head, *value, *behind, *self._each_or_not(optional))
+        if least:
+            return self._some(optional)
+        if not self.separator:  # the first is written as any other
+            return tuple(self._each_or_not(optional))
+        return (OneOf(((), self._some(optional))),) if optional else ()
+
+    def _some(self, optional: Sequence[_Argument]) -> Alternative:
+        """One or more arguments: halves, so that what is written grows little faster than they."""
+        if len(optional) == 1:
+            head, value = optional[0]
+            return (head, *value)
+        first, second = optional[: len(optional) // 2], optional[len(optional) // 2 :]
+        return (OneOf(((*self._some(first), *self._each_or_not(second)), self._some(second))),)
+
+    def _each_or_not(self, optional: Sequence[_Argument]) -> Iterator[OneOf]:
+        for argument in optional:
+            yield OneOf(((), self._behind(argument)))
+
+    def _behind(self, argument: _Argument) -> Alternative:
+        """The argument where another one stands before it."""
+        head, value = argument
+        return (self.separator + head, *value)
+
+    def _texts(self, schema: Schema) -> dict[str, Schema]:
+        """The properties whose value stands as text, not as JSON, whichever branch is written."""
+        return {
+            name: first
+            for name, (first, *others) in _declared(schema).items()
+            if self.close and self._is_text(first) and all(each == first for each in others)
+        }
+
+    def _is_text(self, schema: Any) -> bool:
+        """Whether every value of this schema can stand as text."""
+        if not isinstance(schema, dict) or schema.get("type") != "string":
+            return False
+        if schema.keys() & {"pattern", "format", "nullable"}:
+            return False
+        return all(self._fits(each, schema) for each in _choices(schema))
+
+    def _fits(self, choice: Any, schema: Schema) -> bool:
+        """Whether it is a text of the right length, in which the closing tag can't be seen."""
+        return (
+            isinstance(choice, str)
+            and schema.get("minLength", 0) <= len(choice) <= schema.get("maxLength", len(choice))
+            and f"{choice}{self.close}".index(self.close) == len(choice)
+        )
 
 
-def _is_text(schema: Any) -> bool:
-    """Whether a value of this schema can stand as text."""
-    if not isinstance(schema, dict) or schema.get("type") != "string":
-        return False
-    if schema.keys() & {"pattern", "format", "nullable"}:
-        return False
-    return all(_fits(each, schema) for each in _choices(schema))
-
-
-def _fits(choice: Any, schema: Schema) -> bool:
-    """Whether it is a text of the right length, in which the closing tag can't be seen."""
-    return (
-        isinstance(choice, str)
-        and schema.get("minLength", 0) <= len(choice) <= schema.get("maxLength", len(choice))
-        and f"{choice}{_TAG_CLOSE}".index(_TAG_CLOSE) == len(choice)
-    )
+KEYWORD_ARGUMENTS = NamedArguments(before_value="=", separator=", ")
 
 
 def _choices(schema: Schema) -> list[Any]:
     """What the value is one of; nothing if it is any text."""
     return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
-
-
-def _tag_open(name: str) -> str:
-    return f"<parameter={name}>\n"
-
-
-def _tags(texts: Collection[str], required: Schema, optional: Schema, least: int) -> Alternative:
-    always = (part for name, each in required.items() for part in _tag(name, each, name in texts))
-    tags = (_tag(name, each, name in texts) for name, each in optional.items())
-    sometimes = [(tag, tag) for tag in tags]
-    return (*always, *(_some(sometimes) if least else _each_or_not(sometimes)))
-
-
-def _tag(name: str, schema: Schema, is_text: bool) -> Alternative:
-    if not is_text:
-        return _tag_open(name), JsonSlot(dict(schema)), _TAG_CLOSE
-    if choices := _choices(schema):
-        return _tag_open(name), OneOf(tuple((text + _TAG_CLOSE,) for text in choices))
-    return _tag_open(name), TextSlot(_TAG_CLOSE, schema.get("minLength", 0), schema["maxLength"])
-
-
-def _properties_written(
-    schema: Schema, write: Callable[[Schema, Schema, int], Alternative]
-) -> Alternative:
-    """What `write` makes of an object's required and optional properties.
-
-    A schema with branches becomes one alternative for each; properties that aren't declared are
-    left out.
-
-    Args:
-        schema: Of the arguments.
-        write: Is given each property's schema with the definitions that it may refer to, and how
-            many of the optional ones must be there: 0 or 1.
-
-    Raises:
-        RequestError: The schema is none of an object's properties.
-    """
-    definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-    written = []
-    for branch in _branches(schema):
-        required = dict.fromkeys(branch.get("required", ()))
-        each = {
-            name: {**it, **definitions} if '"$ref"' in _to_json(it) else it
-            for name, it in _properties(branch).items()
-        }
-        optional = {name: it for name, it in each.items() if name not in required}
-        least = max(branch.get("minProperties", 0) - len(required), 0)
-        written.append(write({name: each[name] for name in required}, optional, least))
-    return written[0] if len(written) == 1 else (OneOf(tuple(written)),)
 
 
 def _declared(schema: Schema) -> dict[str, list[Schema]]:

@@ -12,7 +12,7 @@ text is a line of Python in a fence; the result comes in a turn of role `observa
 Source: https://github.com/THUDM/ChatGLM3/blob/main/PROMPT_en.md.
 """
 
-from function_calling.formats.arguments import KeywordArguments
+from function_calling.formats.arguments import KEYWORD_ARGUMENTS
 from function_calling.formats.format import Format
 
 _START = r"(?P<name>\L<names>)[ \t]*\r?\n\s*```(?:python)?\s*tool_call\("
@@ -31,7 +31,7 @@ CHATGLM3 = Format(
     tools_margin="    ",
     tools_separator=",\n",
     before_arguments="\n```python\ntool_call(",
-    arguments=KeywordArguments(),
+    arguments=KEYWORD_ARGUMENTS,
     call_close=")\n```",
     call_starts=(rf"<\|assistant\|>\s*{_START}", rf"(?m:^)[ \t]*{_START}"),
     result_role="observation",

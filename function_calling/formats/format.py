@@ -115,11 +115,6 @@ class Format:
         """What a call of `answer_tool` says; one that gives up says why."""
         return str(arguments.get("final_answer") or thought or arguments.get("return_type", ""))
 
-    def knows_results(self, template: str) -> bool:
-        """Whether a model with this chat template knows turns of `result_role`."""
-        role = self.result_role
-        return role == "assistant" or role in template or self.speaks(template)
-
     def native(self, template: str) -> bool:
         """Whether the chat template itself writes tools and calls in this format, rightly."""
         return self.speaks(template) and not any(

@@ -1,4 +1,4 @@
-"""Groq: how the Llama 3 Groq tool-use models call tools.
+"""Groq: how the Llama 3 Groq tool-use models call tools, much as Hermes does.
 
 The system turn ends with the tools; calls carry their number, and results come in turns of role
 `tool`, where the template knows it:
@@ -18,12 +18,15 @@ Groq/Llama-3-Groq-8B-Tool-Use. Its chat template knows nothing of tools, so `TOO
 this format.
 """
 
-from function_calling.formats.detection import BARE_CALL
-from function_calling.formats.format import Format
+from dataclasses import replace
 
-GROQ = Format(
+from function_calling.formats.hermes import HERMES
+
+GROQ = replace(
+    HERMES,
     name="groq",
     template_marks=(),
+    template_faults=(),
     tools_prompt=(
         "You are a function calling AI model. The function signatures within <tools></tools> XML "
         "tags are yours to call for the user's query. Don't make assumptions about what values to "
@@ -36,11 +39,7 @@ GROQ = Format(
         "<tools>\n{tools}\n</tools>"
     ),
     tool_text="function",
-    call_open="<tool_call>\n",
     before_name='{"id": {index}, "name": "',
-    before_arguments='", "arguments":',
-    call_close="}\n</tool_call>",
-    call_starts=(r"<tool_call>", BARE_CALL),
-    result="<tool_response>\n{content}\n</tool_response>",
     result_role="tool",
+    special_tokens=(),
 )

@@ -8,7 +8,7 @@ Llama 4 may set it between `<|python_start|>` and `<|python_end|>`. Source:
 https://www.llama.com/docs/model-cards-and-prompt-formats/llama4.
 """
 
-from function_calling.formats.arguments import KeywordArguments
+from function_calling.formats.arguments import KEYWORD_ARGUMENTS
 from function_calling.formats.format import Format
 
 PYTHONIC = Format(
@@ -26,7 +26,7 @@ PYTHONIC = Format(
     tools_separator=",\n",
     calls_open="[",
     before_arguments="(",
-    arguments=KeywordArguments(),
+    arguments=KEYWORD_ARGUMENTS,
     call_close=")",
     call_separator=", ",
     calls_close="]",

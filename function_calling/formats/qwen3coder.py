@@ -14,7 +14,7 @@ Qwen/Qwen3-Coder-30B-A3B-Instruct.
 
 from dataclasses import replace
 
-from function_calling.formats.arguments import TaggedArguments
+from function_calling.formats.arguments import NamedArguments
 from function_calling.formats.hermes import HERMES
 
 QWEN3CODER = replace(
@@ -38,7 +38,9 @@ QWEN3CODER = replace(
     ),
     before_name="<function=",
     before_arguments=">\n",
-    arguments=TaggedArguments(),
+    arguments=NamedArguments(
+        before_name="<parameter=", before_value=">\n", close="\n</parameter>\n"
+    ),
     call_close="</function>\n</tool_call>",
     call_starts=(r"(?:<tool_call>\s*)?<function=\s*(?P<name>\L<names>)\s*>",),
 )

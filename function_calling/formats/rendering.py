@@ -6,16 +6,21 @@ knows nothing of tools can still be offered some.
 """
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
-from itertools import islice, takewhile
+from itertools import takewhile
+from textwrap import indent
 from typing import Any
 
 from pydantic_core import from_json
 
 from function_calling.formats.format import Format
-from function_calling.formats.plain_turns import openai_tool, plain_turns, reasoning_of, turn_text
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool
+
+_STEP = re.compile(r"(?im)^[ \t]*(?:thought|action|final answer)[ \t]*:")
+_OBSERVATION = re.compile(r"(?i)\s*observation:\s*\Z")
 
 
 def render(
@@ -46,46 +51,14 @@ def render(
     turns = split_turns(form, messages)
     if form.native(template.source):
         told = [_native(form, turn) for turn in (*turns, *([reply] if reply else ()))]
-        shown = [openai_tool(tool) for tool in tools]
+        shown = [_openai_tool(tool) for tool in tools]
         return template.render(told, shown, closed=bool(reply), options=options)
-    plain, written = plain_turns(form, template, turns, tools, reminded=reminded)
+    plain, written = _plain_turns(form, template, turns, tools, reminded=reminded)
     if reply is None:
         return template.render(plain, options=options) + written
-    said = written + turn_text(form, reply, turns[-1]["role"] if turns else "")
-    turn = {"role": "assistant", "content": said, **reasoning_of(reply)}
+    said = written + _turn_text(form, reply, turns[-1]["role"] if turns else "")
+    turn = {"role": "assistant", "content": said, **_reasoning_of(reply)}
     return template.render([*plain, turn], closed=True, options=options)
-
-
-def _native(form: Format, message: Message) -> Message:
-    """Templates write a call's arguments as JSON themselves, so they want them parsed."""
-    shown = dict(message)
-    if form.short_ids and "tool_call_id" in message:
-        shown["tool_call_id"] = _short_id(message["tool_call_id"])
-    if message.get("tool_calls"):
-        shown["tool_calls"] = [
-            {
-                "id": _short_id(call["id"]) if form.short_ids else call["id"],
-                "type": "function",
-                "function": {
-                    "name": call["function"]["name"],
-                    "arguments": _parsed(call["function"]["arguments"]),
-                },
-            }
-            for call in message["tool_calls"]
-        ]
-    return shown
-
-
-def _short_id(identity: str) -> str:
-    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
-
-
-def _parsed(arguments: str) -> Any:
-    """A history may hold arguments that are no JSON; the model is then shown their text."""
-    try:
-        return from_json(arguments)
-    except ValueError:
-        return arguments
 
 
 def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
@@ -100,28 +73,25 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
     told: set[int] = set()
     turns: list[Message] = []
     for index, message in enumerate(messages):
-        calls = message.get("tool_calls") or []
-        content = message["content"]
-        if calls and content and not form.steps:
+        calls = message.get("tool_calls")
+        if not calls:
+            if id(message) not in told:
+                turns.append(message)
+            continue
+        results = list(takewhile(lambda it: it["role"] == "tool", messages[index + 1 :]))
+        silent = {**_without("reasoning_content", message), "content": ""}
+        if message["content"] and not form.steps:
             # Templates ask whether there is a key "tool_calls".
             turns.append(_without("tool_calls", message))
-            message, content = _without("reasoning_content", message), ""
+            message = silent
         for call in calls:
-            turns.append({**message, "content": content, "tool_calls": [call]})
-            message, content = _without("reasoning_content", message), ""
-            result = next(
-                (
-                    later
-                    for later in takewhile(_is_result, islice(messages, index + 1, None))
-                    if later.get("tool_call_id") == call["id"] and id(later) not in told
-                ),
-                None,
-            )
+            turns.append({**message, "tool_calls": [call]})
+            message = silent
+            of_call = (it for it in results if it.get("tool_call_id") == call["id"])
+            result = next((it for it in of_call if id(it) not in told), None)
             if result is not None and len(calls) > 1:
                 turns.append(result)
                 told.add(id(result))
-        if not calls and id(message) not in told:
-            turns.append(message)
     return turns
 
 
@@ -129,5 +99,140 @@ def _without(key: str, message: Message) -> Message:
     return {each: value for each, value in message.items() if each != key}
 
 
-def _is_result(message: Message) -> bool:
-    return bool(message["role"] == "tool")
+# Where the template knows the format
+
+
+def _native(form: Format, message: Message) -> Message:
+    """Templates write a call's arguments as JSON themselves, so they want them parsed."""
+    shown = dict(message)
+    if "tool_call_id" in message:
+        shown["tool_call_id"] = _native_id(form, message["tool_call_id"])
+    if message.get("tool_calls"):
+        shown["tool_calls"] = [
+            {
+                "id": _native_id(form, call["id"]),
+                "type": "function",
+                "function": {
+                    "name": call["function"]["name"],
+                    "arguments": _parsed(call["function"]["arguments"]),
+                },
+            }
+            for call in message["tool_calls"]
+        ]
+    return shown
+
+
+def _native_id(form: Format, identity: str) -> str:
+    if not form.short_ids:
+        return identity
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
+
+
+def _parsed(arguments: str) -> Any:
+    """A history may hold arguments that are no JSON; the model is then shown their text."""
+    try:
+        return from_json(arguments)
+    except ValueError:
+        return arguments
+
+
+def _openai_tool(tool: Tool) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": tool.parameters,
+        },
+    }
+
+
+# Where it frames plain turns
+
+
+def _plain_turns(
+    form: Format,
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    *,
+    reminded: bool,
+) -> tuple[list[Message], str]:
+    """The messages as turns of text, and the assistant's own turn if it goes on behind results.
+
+    Where the template doesn't know the role whose turn carries results, the user's does.
+    """
+    own = form.result_role == "assistant"
+    known = form.result_role in template.source or form.speaks(template.source)
+    result_role = form.result_role if known and not own else "user"
+    turns: list[Message] = []
+    previous = ""
+    for message in _with_tools(form, messages, tools) if tools else messages:
+        role, content = message["role"], _turn_text(form, message, previous)
+        goes_on = previous == role == "tool"
+        if own and turns:
+            behind = role == "tool" or (previous, role) == ("tool", "assistant")
+            goes_on = behind and turns[-1]["role"] == "assistant"
+        if goes_on:
+            turns[-1]["content"] = _joined(turns[-1]["content"], content)
+        else:
+            turn = {"role": result_role if role == "tool" else role, "content": content}
+            turns.append(turn | _reasoning_of(message))
+        previous = role
+    if reminded:
+        turns[-1]["content"] += form.after_results
+    if own and previous == "tool" and turns[-1]["role"] == "assistant":
+        return turns[:-1], turns[-1]["content"]
+    return turns, ""
+
+
+def _with_tools(form: Format, messages: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
+    """The same messages with the tools told where the format tells them."""
+    told = form.tools_prompt.replace("{names}", ",".join(tool.name for tool in tools))
+    told = told.replace(
+        "{tools}", form.tools_separator.join(_tool_text(form, tool) for tool in tools)
+    )
+    role = "system" if form.tools_turn == "system" else "user"
+    places = [index for index, each in enumerate(messages) if each["role"] == role]
+    if not places:
+        return [{"role": role, "content": told}, *messages]
+    place = places[-1 if form.tools_turn == "last user" else 0]
+    content = messages[place]["content"]
+    parts = [content, told] if role == "system" else [told, content]
+    changed = {"role": role, "content": "\n\n".join(filter(None, parts))}
+    return [*messages[:place], changed, *messages[place + 1 :]]
+
+
+def _tool_text(form: Format, tool: Tool) -> str:
+    shape = _openai_tool(tool)
+    value = shape if form.tool_text == "object" else shape["function"]
+    text = json.dumps(value, ensure_ascii=False, indent=form.tools_indent)
+    return indent(text, form.tools_margin)
+
+
+def _turn_text(form: Format, message: Message, previous: str) -> str:
+    """What stands in the message's turn, its calls included; `previous` is the role before it."""
+    content: str = message["content"]
+    if message["role"] == "tool":
+        return form.result.replace("{content}", content)
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    if form.steps and message["role"] == "assistant" and content and not _STEP.search(content):
+        if calls:
+            content = f"Thought: {content}"
+        elif previous == "tool":
+            content = f"Final Answer: {content}"
+    if calls:
+        content += form.before_call(content).removesuffix(form.calls_open)
+        content += form.calls([(each["name"], each["arguments"]) for each in calls])
+    return content
+
+
+def _reasoning_of(message: Message) -> Message:
+    """What was thought before the message, for templates that show it."""
+    return {key: message[key] for key in ("reasoning_content",) if key in message}
+
+
+def _joined(before: str, content: str) -> str:
+    """One turn's text goes on; clients that keep a model's own text send its last marker too."""
+    before = _OBSERVATION.sub("", before)
+    return before + ("" if before.endswith("\n") else "\n") + content

@@ -1,22 +1,21 @@
-"""Messages and tools become the prompt that the model's family was trained on."""
+"""Messages and tools become the prompt that the model's family was trained on, byte for byte."""
 
 import json
 
 import pytest
 from scripted_engine import CHATML, LLAMA31
 
-from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, HERMES, JSON_LIST, LLAMA3, Format, choose_format
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool
 from function_calling.settings import TOOL_FORMATS
 
-CONVERT = Tool("convert", "Convert money, e.g. €", {"type": "object", "properties": {"amount": {}}})
+CONVERT = Tool("convert", "Convert\nmoney, e.g. €", {"type": "object", "properties": {"a": {}}})
 TODAY = Tool("today", "", {"type": "object", "properties": {}})
 CONVERT_JSON = (
-    '{"type": "function", "function": {"name": "convert", "description": "Convert money, e.g. €", '
-    '"parameters": {"type": "object", "properties": {"amount": {}}}}}'
+    '{"type": "function", "function": {"name": "convert", "description": "Convert\\nmoney, e.g. '
+    '€", "parameters": {"type": "object", "properties": {"a": {}}}}}'
 )
 TODAY_JSON = (
     '{"type": "function", "function": {"name": "today", "description": "", '
@@ -65,9 +64,19 @@ def result(id_: str, content: str) -> Message:
     return {"role": "tool", "tool_call_id": id_, "content": content}
 
 
-def prompt(form: Format, source: str, messages: list[Message], tools: tuple[Tool, ...] = ()) -> str:
+CALL_TODAY = called(("a", "today", "{}"))
+MONDAY = result("a", '"Monday"')
+
+
+def prompt(form: Format, source: str, messages: list[Message], *tools: Tool) -> str:
     """The prompt through the template of this source."""
     return render(form, ChatTemplate(source, "<s>", "</s>"), messages, tools)
+
+
+def turns(form: str, messages: list[Message], *tools: Tool) -> list[str]:
+    """The turns of the prompt through a template of plain turns, without their frames."""
+    text = prompt(FORMATS[form], CHATML, messages, *tools)
+    return [turn.removeprefix("<|im_start|>") for turn in text.split("<|im_end|>\n")]
 
 
 # Which format
@@ -88,7 +97,6 @@ def test_every_format_can_be_set() -> None:
         ("auto", LLAMA31, LLAMA3),
         ("auto", 'Respond in the format {"name": function name, "parameters": …', LLAMA3),
         ("hermes", LLAMA31, HERMES),
-        ("llama3", CHATML, LLAMA3),
     ],
 )
 def test_the_template_tells_the_format_unless_it_is_set(
@@ -98,86 +106,67 @@ def test_the_template_tells_the_format_unless_it_is_set(
     assert choose_format(name, template) is form
 
 
-def test_a_template_that_writes_the_calls_wrongly_is_not_trusted_with_them() -> None:
-    """Doubled braces in the example are copied by the model, so the example must be ours."""
-    assert not JSON_LIST.native(HERMES_FAULTY)
-    assert HERMES.native(HERMES_NATIVE)
-    assert not HERMES.native(HERMES_FAULTY)
-    assert not HERMES.native(CHATML)
-    assert LLAMA3.native(LLAMA31)
-
-
-# The spelling of a call
+# The spelling of calls
 
 
 @pytest.mark.parametrize(
-    ("form", "text"),
+    ("name", "text"),
     [
         (
-            HERMES,
+            "hermes",
             '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>\n'
             '<tool_call>\n{"name": "g", "arguments": {}}\n</tool_call>',
         ),
-        (LLAMA3, '{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}'),
-        (JSON_LIST, '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]'),
+        ("llama3", '{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}'),
+        ("json_list", '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]'),
+        ("pythonic", "[f(), g()]"),
+        (
+            "mistral",
+            '[TOOL_CALLS] [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]',
+        ),
+        ("mistral_v11", "[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]g[ARGS]{}"),
     ],
 )
-def test_calls_of_one_turn_are_parted_as_the_family_parts_them(form: Format, text: str) -> None:
-    """Several calls, byte for byte."""
+def test_calls_of_one_turn_are_parted_as_the_family_parts_them(name: str, text: str) -> None:
+    """What opens them stands there once, also behind text."""
+    form = FORMATS[name]
     assert form.calls([("f", "{}"), ("g", "{}")]) == text
+    message = called(("a", "f", "{}"), ("b", "g", "{}"), content="Let me see.")
+    if not form.calls_apart:
+        assert turns(name, [USER, message])[1] == f"assistant\nLet me see.\n{text}"
 
 
-@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
-def test_a_call_is_parted_from_what_stands_before_it(form: Format) -> None:
-    """Nothing at the beginning, a line break behind text."""
-    assert form.before_call("") == form.calls_open
-    assert form.before_call("Let me see.") == "\n" + form.calls_open
+def test_a_call_is_parted_from_what_stands_before_it() -> None:
+    """A line break behind text that doesn't end with one."""
+    for form in FORMATS.values():
+        assert form.before_call("") == form.before_call("So.\n") == form.calls_open
+        assert form.before_call("So.") == "\n" + form.calls_open
 
 
 # Plain turns: the template knows nothing of tools
 
 
-def test_without_tools_the_messages_go_through_the_template_as_they_are() -> None:
-    """No text of ours is added."""
-    assert prompt(HERMES, CHATML, [SYSTEM, USER]) == (
-        "<|im_start|>system\nBe brief.<|im_end|>\n"
-        "<|im_start|>user\n42 USD?<|im_end|>\n"
-        "<|im_start|>assistant\n"
-    )
-
-
 def test_hermes_tells_the_tools_at_the_end_of_the_system_turn() -> None:
-    """Each tool on a line of its own, and the call shown with single braces."""
-    text = prompt(HERMES, CHATML, [SYSTEM, USER], (CONVERT, TODAY))
-    system, user, _ = text.split("<|im_end|>\n")
-    assert system.startswith("<|im_start|>system\nBe brief.\n\n# Tools\n\n")
+    """Each on a line of its own, and the call with single braces; without the turn, in one."""
+    system, user, _ = turns("hermes", [SYSTEM, USER], CONVERT, TODAY)
+    assert system.startswith("system\nBe brief.\n\n# Tools\n\n")
     assert f"<tools>\n{CONVERT_JSON}\n{TODAY_JSON}\n</tools>" in system
     assert system.endswith(
         '<tool_call>\n{"name": <function-name>, "arguments": <args-json-object>}\n</tool_call>'
     )
-    assert user == "<|im_start|>user\n42 USD?"
-
-
-def test_hermes_makes_a_system_turn_where_there_is_none() -> None:
-    """The tools come first of all."""
-    text = prompt(HERMES, CHATML, [USER], (TODAY,))
-    assert text.startswith("<|im_start|>system\n# Tools\n\n")
-    assert text.count("# Tools") == 1
+    assert user == "user\n42 USD?"
+    alone = turns("hermes", [USER], CONVERT, TODAY)
+    assert alone[:2] == [system.replace("Be brief.\n\n", ""), user]
 
 
 def test_several_calls_are_shown_in_the_list_that_the_model_is_asked_for() -> None:
     """Asked for and shown alike, with their results as the format tells them."""
-    history = [
-        USER,
-        called(("a", "convert", '{"amount": 42}'), ("b", "today", "{}")),
-        result("a", "131.95"),
-        result("b", "Monday"),
-    ]
-    text = prompt(JSON_LIST, CHATML, history, (TODAY,))
-    system, _, assistant, results, _ = text.split("<|im_end|>\n")
+    calls = called(("a", "convert", '{"a": 42}'), ("b", "today", "{}"))
+    history = [USER, calls, result("a", "131.95"), result("b", "Monday")]
+    system, _, assistant, results, _ = turns("json_list", history, TODAY)
     assert '\n[{"name": <function-name>, "arguments": <args-json-object>}, ...]' in system
     assert assistant == (
-        '<|im_start|>assistant\n[{"name": "convert", "arguments": {"amount": 42}}, '
+        'assistant\n[{"name": "convert", "arguments": {"a": 42}}, '
         '{"name": "today", "arguments": {}}]'
     )
     assert results.count("<tool_response>") == 2
@@ -186,35 +175,47 @@ def test_several_calls_are_shown_in_the_list_that_the_model_is_asked_for() -> No
 def test_llama3_tells_the_tools_in_the_first_user_turn() -> None:
     """They stand indented before what the user says; later turns stay as they are."""
     later = {"role": "user", "content": "And EUR?"}
-    text = prompt(LLAMA3, CHATML, [SYSTEM, USER, later], (TODAY,))
-    system, first, second, _ = text.split("<|im_end|>\n")
-    assert system == "<|im_start|>system\nBe brief."
-    assert first.startswith("<|im_start|>user\nGiven the following functions")
+    system, first, second, _ = turns("llama3", [SYSTEM, USER, later], TODAY)
+    assert system == "system\nBe brief."
+    assert first.startswith("user\nGiven the following functions")
     assert first.endswith(json.dumps(json.loads(TODAY_JSON), indent=4) + "\n\n42 USD?")
-    assert second == "<|im_start|>user\nAnd EUR?"
+    assert second == "user\nAnd EUR?"
+
+
+def test_mistral_tells_the_tools_in_the_last_question() -> None:
+    """A result in a user's turn is none."""
+    question, call, results, _ = turns("mistral", [USER, CALL_TODAY, MONDAY], CONVERT, TODAY)
+    tools = f"[AVAILABLE_TOOLS] [{CONVERT_JSON}, {TODAY_JSON}][/AVAILABLE_TOOLS]"
+    assert question == f"user\n{tools}\n\n42 USD?"
+    assert call.endswith('[{"name": "today", "arguments": {}}]')
+    assert results == 'user\n[TOOL_RESULTS] "Monday"[/TOOL_RESULTS]'
+
+
+def test_chatglm3_is_told_its_tools_in_one_list() -> None:
+    """Indented as JSON is."""
+    functions = [json.loads(each)["function"] for each in (TODAY_JSON, TODAY_JSON)]
+    system = turns("chatglm3", [USER], TODAY, TODAY)[0]
+    assert system.endswith("tools:\n" + json.dumps(functions, indent=4))
 
 
 def test_braces_in_texts_are_only_braces() -> None:
     """Content that looks like a placeholder of ours is not filled in."""
     tool = Tool("today", "{tools} {content}", {"type": "object"})
-    history = [USER, called(("a", "today", "{}")), result("a", "{content} {tools}")]
-    text = prompt(HERMES, CHATML, history, (tool,))
+    history = [USER, CALL_TODAY, result("a", "{content} {tools}")]
+    text = prompt(HERMES, CHATML, history, tool)
     assert text.count('"description": "{tools} {content}"') == 1
     assert "<tool_response>\n{content} {tools}\n</tool_response>" in text
 
 
 def test_hermes_writes_calls_and_results_as_text() -> None:
-    """The call behind what was said, the results of one turn in one user turn."""
-    history = [
-        USER,
-        called(("a", "convert", '{"amount": 42}'), ("b", "today", "{}"), content="One moment."),
-        result("a", "131.95"),
-        result("b", '"Monday"'),
-    ]
+    """The call behind what was said, the results of one turn in one; without tools no more."""
+    calls = called(("a", "convert", '{"a": 42}'), ("b", "today", "{}"), content="One moment.")
+    history = [SYSTEM, USER, calls, result("a", "131.95"), result("b", '"Monday"')]
     assert prompt(HERMES, CHATML, history) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n"
         "<|im_start|>user\n42 USD?<|im_end|>\n"
         "<|im_start|>assistant\nOne moment.\n"
-        '<tool_call>\n{"name": "convert", "arguments": {"amount": 42}}\n</tool_call>\n'
+        '<tool_call>\n{"name": "convert", "arguments": {"a": 42}}\n</tool_call>\n'
         '<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call><|im_end|>\n'
         "<|im_start|>user\n<tool_response>\n131.95\n</tool_response>\n"
         '<tool_response>\n"Monday"\n</tool_response><|im_end|>\n'
@@ -222,37 +223,60 @@ def test_hermes_writes_calls_and_results_as_text() -> None:
     )
 
 
-def test_llama3_results_stand_in_user_turns_where_the_template_knows_no_ipython() -> None:
-    """A role that a template never saw could be refused or misread."""
-    history = [USER, called(("a", "today", "{}")), result("a", '"Monday"')]
-    text = prompt(LLAMA3, CHATML, history)
-    assert '<|im_start|>user\n"Monday"<|im_end|>' in text
-    assert "ipython" not in text
+@pytest.mark.parametrize(
+    ("source", "role"), [(CHATML, "user"), ("{# ipython #}" + CHATML, "ipython")]
+)
+def test_results_stand_in_turns_of_a_role_that_the_template_knows(source: str, role: str) -> None:
+    """One that it never saw could be refused or misread."""
+    text = prompt(LLAMA3, source, [USER, CALL_TODAY, MONDAY])
+    assert text.count(f'<|im_start|>{role}\n"Monday"<|im_end|>') == 1
 
 
-def test_llama3_results_stand_in_ipython_turns_where_the_template_knows_them() -> None:
-    """Also when the rest of the template is not Llama's."""
-    history = [USER, called(("a", "today", "{}")), result("a", '"Monday"')]
-    text = prompt(LLAMA3, "{# ipython #}" + CHATML, history)
-    assert '<|im_start|>ipython\n"Monday"<|im_end|>' in text
-
-
-def test_a_faulty_template_frames_plain_turns_and_tells_no_tools_itself() -> None:
-    """The tools are told once, by us, with single braces."""
-    history = [USER, called(("a", "today", "{}")), result("a", '"Monday"')]
-    text = prompt(HERMES, HERMES_FAULTY, history, (TODAY,))
+@pytest.mark.parametrize("form", [HERMES, JSON_LIST], ids=["hermes", "json_list"])
+def test_a_faulty_template_frames_plain_turns_and_tells_no_tools_itself(form: Format) -> None:
+    """The tools are told once, by us, with single braces, since the model copies what it sees."""
+    text = prompt(form, HERMES_FAULTY, [USER, CALL_TODAY, MONDAY], TODAY)
     assert "TOOLS" not in text
     assert "{{" not in text
     assert text.startswith("[system]# Tools")
-    assert '[assistant]<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call>' in text
+    assert f"[assistant]{form.calls([('today', '{}')])}" in text
     assert '[user]<tool_response>\n"Monday"\n</tool_response>' in text
 
 
-@pytest.mark.parametrize("arguments", ["", "{not json", '{"a": 1', "42"])
-def test_malformed_arguments_in_a_history_are_shown_as_they_were(arguments: str) -> None:
-    """What a model once wrote wrongly must not end the conversation."""
-    text = prompt(HERMES, CHATML, [USER, called(("a", "convert", arguments))])
-    assert f'"arguments": {arguments}}}\n</tool_call>' in text
+def test_a_thought_stays_with_the_action_that_it_leads_to() -> None:
+    """Behind a result it is no final answer."""
+    history = [
+        USER,
+        called(("a", "convert", '{"a": 1}'), content="I need the rate."),
+        result("a", "3.14"),
+        called(("b", "today", "{}"), content="And the day."),
+        result("b", "Monday"),
+        {"role": "assistant", "content": "It is 131.95."},
+    ]
+    steps = [
+        'Thought: I need the rate.\nAction: convert\nAction Input: {"a": 1}\n',
+        "Thought: And the day.\nAction: today\nAction Input: {}\n",
+        "Final Answer: It is 131.95.",
+    ]
+    react = f"{steps[0]}Observation: 3.14\n{steps[1]}Observation: Monday\n{steps[2]}"
+    assert turns("react_en", history)[1:-1] == [f"assistant\n{react}"]
+    assert turns("toolbench", history)[1:-1] == [
+        f"assistant\n{steps[0]}",
+        "user\n3.14",
+        f"assistant\n{steps[1]}",
+        "user\nMonday",
+        f"assistant\n{steps[2]}",
+    ]
+
+
+def test_a_thought_stays_with_the_first_of_several_actions() -> None:
+    """Each has its own observation."""
+    both = called(("a", "convert", '{"a": 1}'), ("b", "today", "{}"), content="Both.")
+    assert turns("react_en", [USER, both, result("a", "3.14")])[1] == (
+        'assistant\nThought: Both.\nAction: convert\nAction Input: {"a": 1}\n'
+        "Observation: 3.14\n"
+        "Action: today\nAction Input: {}\n"
+    )
 
 
 # Native: the template knows the format
@@ -260,68 +284,75 @@ def test_malformed_arguments_in_a_history_are_shown_as_they_were(arguments: str)
 
 def test_a_native_template_is_given_tools_and_calls_as_openai_has_them() -> None:
     """It writes the tools itself, and the arguments as JSON, not as a string of JSON."""
-    history = [USER, called(("a", "convert", '{"amount": 42, "to": "¥"}')), result("a", "131.95")]
-    assert prompt(HERMES, HERMES_NATIVE, history, (CONVERT,)) == (
+    history = [USER, called(("a", "convert", '{"a": 42, "to": "¥"}')), result("a", "131.95")]
+    assert prompt(HERMES, HERMES_NATIVE, history, CONVERT) == (
         f"TOOLS\n{CONVERT_JSON}\n"
         '<tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>\n'
         "[user]42 USD?"
-        '[assistant]<tool_call>convert{"amount": 42, "to": "¥"}'
+        '[assistant]<tool_call>convert{"a": 42, "to": "¥"}'
         "[tool]131.95"
         "[assistant]"
     )
 
 
-@pytest.mark.parametrize("arguments", ["{not json", "[" * 5000, r'{"a": "\ud800"}'])
-def test_a_native_template_is_given_malformed_arguments_as_text(arguments: str) -> None:
-    """Broken, bottomless, or no Unicode: the prompt is written, and can be sent."""
-    text = prompt(HERMES, HERMES_NATIVE, [USER, called(("a", "convert", arguments))])
+@pytest.mark.parametrize("arguments", ["", "{not json", "[" * 5000, r'{"a": "\ud800"}'])
+def test_malformed_arguments_in_a_history_are_shown_as_they_were(arguments: str) -> None:
+    """What a model once wrote wrongly must not end the conversation; a template has its text."""
+    history = [USER, called(("a", "convert", arguments))]
+    assert f'"arguments": {arguments}}}\n</tool_call>' in prompt(HERMES, CHATML, history)
+    text = prompt(HERMES, HERMES_NATIVE, history)
     assert f"<tool_call>convert{json.dumps(arguments)}" in text
     assert text.encode()
 
 
-def test_llama3_native_tells_tools_once_and_results_in_ipython() -> None:
-    """The particulars of Llama 3.1's template: quoted results, and the begin token."""
-    history = [USER, called(("a", "today", "{}")), result("a", '"Monday"'), USER]
-    text = prompt(LLAMA3, LLAMA31, history, (TODAY,))
-    assert text.startswith("<s><|start_header_id|>user<|end_header_id|>\n\nAnswer with a call")
-    assert text.count('"name": "today"') == 2  # offered, and called
-    assert '{"name": "today", "parameters": {}}<|eot_id|>' in text
-    assert r"<|start_header_id|>ipython<|end_header_id|>" + '\n\n"\\"Monday\\""<|eot_id|>' in text
-    assert text.endswith("<|start_header_id|>assistant<|end_header_id|>\n\n")
+# One call a turn
 
 
-def turns_of(text: str) -> list[str]:
-    """The turns that the Llama template wrote, without their frames."""
-    return [
-        turn.replace("<|start_header_id|>", "").replace("<|end_header_id|>\n\n", ": ")
-        for turn in text.removeprefix("<s>").split("<|eot_id|>")
-    ]
+def one_a_turn(*history: Message) -> list[str]:
+    """The turns behind the question that Llama's template writes, without their frames."""
+    text = prompt(LLAMA3, LLAMA31, [USER, *history]).removesuffix("assistant<|end_header_id|>\n\n")
+    text = text.replace("<|start_header_id|>", "").replace("<|end_header_id|>\n\n", ": ")
+    return text.removesuffix("<|eot_id|>").split("<|eot_id|>")[1:]
 
 
 def test_llama3_splits_several_calls_into_pairs_of_call_and_result() -> None:
     """Its template refuses more than one call a turn; results may come in any order."""
-    history = [
-        USER,
-        called(("a", "convert", '{"amount": 1}'), ("b", "today", "{}"), content="One moment."),
-        result("b", "Monday"),
-        result("a", "3.14"),
-        USER,
-    ]
-    assert turns_of(prompt(LLAMA3, LLAMA31, history)) == [
-        "user: 42 USD?",
+    calls = called(("a", "convert", '{"a": 1}'), ("b", "today", "{}"), content="One moment.")
+    assert one_a_turn(calls, result("b", "Monday"), result("a", "3.14"), USER) == [
         "assistant: One moment.",
-        'assistant: {"name": "convert", "parameters": {"amount": 1}}',
+        'assistant: {"name": "convert", "parameters": {"a": 1}}',
         'ipython: "3.14"',
         'assistant: {"name": "today", "parameters": {}}',
         'ipython: "Monday"',
         "user: 42 USD?",
-        "assistant: ",
     ]
+
+
+def test_a_call_or_a_result_without_the_other_is_kept_where_it_stands() -> None:
+    """A history may have been cut."""
+    calls = called(("a", "convert", "{}"), ("b", "today", "{}"))
+    assert one_a_turn(calls, result("a", "3.14"), result("x", "2.72")) == [
+        'assistant: {"name": "convert", "parameters": {}}',
+        'ipython: "3.14"',
+        'assistant: {"name": "today", "parameters": {}}',
+        'ipython: "2.72"',
+    ]
+
+
+@pytest.mark.parametrize("ids", [("0", "1"), ("x", "x")], ids=["numbered anew", "all alike"])
+def test_a_result_is_that_of_the_nearest_call_of_its_id(ids: tuple[str, str]) -> None:
+    """Some clients number the calls of every turn anew, some servers give all the same id."""
+    history = []
+    for results in (("one", "two"), ("three", "four")):
+        history.append(called(*((id_, "today", "{}") for id_ in ids)))
+        history += map(result, ids, results)
+    told = ['ipython: "one"', 'ipython: "two"', 'ipython: "three"', 'ipython: "four"']
+    assert one_a_turn(*history)[1::2] == told
 
 
 def test_reasoning_stands_before_the_first_of_the_turns_that_a_message_becomes() -> None:
     """It was thought once."""
-    message = called(("a", "convert", "{}"), ("b", "today", "{}"), content="One moment.")
+    message = called(("a", "convert", "{}"), ("b", "today", "{}"))
     for content in ("One moment.", ""):
         told = {**message, "content": content, "reasoning_content": "Hm."}
         first, *others = split_turns(LLAMA3, [told])
@@ -329,78 +360,12 @@ def test_reasoning_stands_before_the_first_of_the_turns_that_a_message_becomes()
         assert not any("reasoning_content" in turn for turn in others)
 
 
-def test_llama3_keeps_a_call_whose_result_is_missing() -> None:
-    """A history may have been cut."""
-    history = [USER, called(("a", "convert", "{}"), ("b", "today", "{}")), result("a", "3.14")]
-    assert turns_of(prompt(LLAMA3, LLAMA31, history))[1:-1] == [
-        'assistant: {"name": "convert", "parameters": {}}',
-        'ipython: "3.14"',
-        'assistant: {"name": "today", "parameters": {}}',
-    ]
-
-
-def test_llama3_keeps_a_result_whose_call_is_missing() -> None:
-    """It is told where it stands."""
-    text = prompt(LLAMA3, LLAMA31, [USER, result("x", "3.14"), USER])
-    assert turns_of(text)[1] == 'ipython: "3.14"'
-
-
-def test_llama3_pairs_results_with_the_nearest_call_of_their_id() -> None:
-    """Some clients number the calls of every turn anew."""
-    history = [
-        USER,
-        called(("0", "convert", '{"amount": 1}'), ("1", "convert", '{"amount": 2}')),
-        result("0", "one"),
-        result("1", "two"),
-        called(("0", "convert", '{"amount": 3}'), ("1", "convert", '{"amount": 4}')),
-        result("0", "three"),
-        result("1", "four"),
-    ]
-    turns = turns_of(prompt(LLAMA3, LLAMA31, history))
-    assert turns[2:-1:2] == [
-        'ipython: "one"',
-        'ipython: "two"',
-        'ipython: "three"',
-        'ipython: "four"',
-    ]
-
-
-def test_llama3_pairs_calls_that_share_an_id_in_order() -> None:
-    """Some servers give every call the same id."""
-    history = [
-        USER,
-        called(("x", "convert", '{"amount": 1}'), ("x", "convert", '{"amount": 2}')),
-        result("x", "one"),
-        result("x", "two"),
-    ]
-    turns = turns_of(prompt(LLAMA3, LLAMA31, history))
-    assert turns[2:-1:2] == ['ipython: "one"', 'ipython: "two"']
-
-
-def test_llama3_shows_malformed_arguments_as_text() -> None:
-    """The template quotes them."""
-    turns = turns_of(prompt(LLAMA3, LLAMA31, [USER, called(("a", "convert", "{not json"))]))
-    assert turns[1] == 'assistant: {"name": "convert", "parameters": "{not json"}'
-
-
-def test_what_the_template_refuses_is_the_requests_error() -> None:
-    """The caller reads the template's own words."""
-    refusing = "{{ raise_exception('Users and assistants must alternate') }}"
-    with pytest.raises(RequestError, match="Users and assistants must alternate"):
-        prompt(HERMES, refusing, [USER])
-
-
 def test_the_messages_given_are_left_as_they_were() -> None:
     """A prompt can be written twice from the same history."""
-    history = [
-        SYSTEM,
-        USER,
-        called(("a", "convert", "{}"), ("b", "today", "{}")),
-        result("a", "1"),
-        result("b", "2"),
-    ]
+    calls = called(("a", "convert", "{}"), ("b", "today", "{}"))
+    history = [SYSTEM, USER, calls, result("a", "1"), result("b", "2")]
     before = json.dumps(history)
     for form, source in [(HERMES, CHATML), (HERMES, HERMES_NATIVE), (LLAMA3, LLAMA31)]:
-        first = prompt(form, source, history, (TODAY,))
-        assert prompt(form, source, history, (TODAY,)) == first
+        first = prompt(form, source, history, TODAY)
+        assert prompt(form, source, history, TODAY) == first
         assert json.dumps(history) == before
