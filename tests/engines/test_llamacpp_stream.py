@@ -8,8 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from function_calling.engines.llamacpp import LlamaCpp
-from function_calling.engines.llamacpp_words import completion_request
+from function_calling.engines.llamacpp import LlamaCpp, completion_request
 from function_calling.engines.slots import Slots
 from function_calling.line_reader import LineReader
 from function_calling.model.words import Sampling
