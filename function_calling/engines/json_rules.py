@@ -30,9 +30,10 @@ _MOST_MORE = 16
 """Undeclared properties, where the schema sets no `maxProperties`."""
 _MOST_ITEMS = 1000
 """Items that LLGuidance counts well; with 100,000 it breaks."""
-_MAPS = ("properties", "patternProperties", "$defs", "definitions")
-_LISTS = ("anyOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties")
+MAPS = ("properties", "patternProperties", "$defs", "definitions")
+LISTS = ("anyOf", "prefixItems")
+SINGLE = ("items", "additionalProperties")
+"""The keywords with schemas in them: by name, in a list, and one."""
 
 _OF_NUMBERS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"}
 _NUMBERS = {"number", "integer"}
@@ -200,12 +201,12 @@ def _all(schema: Any) -> Iterator[Schema]:
     if not isinstance(schema, Mapping):
         return
     yield schema
-    for key in _SINGLE:
+    for key in SINGLE:
         yield from _all(schema.get(key))
-    for key in _LISTS:
+    for key in LISTS:
         for each in schema.get(key, ()):
             yield from _all(each)
-    for key in _MAPS:
+    for key in MAPS:
         for each in schema.get(key, {}).values():
             yield from _all(each)
 

@@ -26,7 +26,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import xllamacpp
 
-from function_calling.engines.engine import LoadedModel
+from function_calling.engines.engine import LoadedModel, prompt_too_long
 from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
@@ -204,12 +204,7 @@ def _read_error(data: bytes) -> RequestError | EngineError:
     except (ValueError, KeyError, TypeError):
         return EngineError(f"The engine answered {data[:200]!r}")
     if kind == "exceed_context_size_error":
-        return RequestError(
-            f"The prompt has {error['n_prompt_tokens']} tokens; this model's context holds "
-            f"{error['n_ctx']} tokens of prompt and reply together.",
-            param="messages",
-            code="context_length_exceeded",
-        )
+        return prompt_too_long(error["n_prompt_tokens"], error["n_ctx"])
     if code == httpx2.codes.BAD_REQUEST:
         return RequestError(message)
     return EngineError(f"The engine failed: {message}")

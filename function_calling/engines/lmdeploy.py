@@ -20,7 +20,7 @@ from lmdeploy._guided_decoding import compile_response_format, ensure_response_f
 from lmdeploy.serve.core import AsyncEngine
 from lmdeploy.serve.core.exceptions import RequestError as LMDeployError
 
-from function_calling.engines.engine import LoadedModel
+from function_calling.engines.engine import LoadedModel, prompt_too_long
 from function_calling.engines.grammar import grammar, refused
 from function_calling.engines.schema_grammar import unenforced
 from function_calling.engines.slots import Slots
@@ -34,15 +34,8 @@ _MOST_TAGS = 64
 """Constraints that are remembered with what was made of them."""
 _KINDS = {"turbomind": TurbomindEngineConfig, "pytorch": PytorchEngineConfig}
 # The first is a share of what the weights leave: with the 70B model on 80 GB, 100,000 tokens.
-_COMMON = {
-    "cache_max_entry_count": 0.85,
-    "enable_prefix_caching": True,
-    "enable_metrics": False,
-}
-_OWN: dict[str, dict[str, Any]] = {
-    "turbomind": {},
-    "pytorch": {"logprobs_mode": "raw_logprobs"},
-}
+_WORDS = {"cache_max_entry_count": 0.85, "enable_prefix_caching": True, "enable_metrics": False}
+_PYTORCH_WORDS = {"logprobs_mode": "raw_logprobs"}
 # Below it the engines divide by next to nothing.
 _LEAST_TEMPERATURE = 0.01
 _SEEDS = 2**63
@@ -127,14 +120,9 @@ class LMDeploy:
         text = prompt.removeprefix(self._bos)
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         ids = self._prefix + ids
-        if len(ids) < self._context_length:
-            return ids
-        raise RequestError(
-            f"The prompt has {len(ids)} tokens; this model's context holds "
-            f"{self._context_length} tokens of prompt and reply together.",
-            param="messages",
-            code="context_length_exceeded",
-        )
+        if len(ids) >= self._context_length:
+            raise prompt_too_long(len(ids), self._context_length)
+        return ids
 
     async def _outputs(self, ids: list[int], config: GenerationConfig) -> AsyncGenerator[Any, None]:
         """LMDeploy's outputs; closing them aborts the generation and frees its session."""
@@ -205,14 +193,9 @@ def _check_goes_on(reason: str | None) -> None:
 
 
 def _start_engine(model: str, backend: str, **options: Any) -> AsyncEngine:
-    """LMDeploy's engine with the model in it; `options` are words of its configuration.
-
-    Raises:
-        SettingsError: LMDeploy has no such option.
-        WeightsError: LMDeploy can't load the model here.
-    """
+    """LMDeploy's engine with the model in it; `options` are words of its configuration."""
     kind = _KINDS[backend]
-    words = _COMMON | _OWN[backend] | options
+    words = _WORDS | (_PYTORCH_WORDS if backend == "pytorch" else {}) | options
     if unknown := words.keys() - {each.name for each in dataclasses.fields(kind)}:
         raise SettingsError(f"LMDeploy's {backend} engine has no option {', '.join(unknown)}.")
     logging.getLogger("lmdeploy").setLevel(logging.WARNING)  # it would tell of each request
@@ -243,11 +226,7 @@ def _grammar_compiler(engine: AsyncEngine, vocabulary: Vocabulary, backend: str)
 
 
 def _check_supported(sampling: Sampling, backend: str) -> None:
-    """See that nothing is asked for that LMDeploy would ignore.
-
-    Raises:
-        RequestError: Names the parameter.
-    """
+    """See that nothing is asked for that LMDeploy would ignore."""
     if sampling.logit_bias:
         raise _unsupported("logit_bias", "LMDeploy's engine takes none")
     for penalty in ("frequency_penalty", "presence_penalty"):
