@@ -42,14 +42,11 @@ LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties":
     [
         (NUMBER, ["-5", "-0.5", "-0.123456789", "3", "0"], ["--5", "-", "-0.1234567891", "-05"]),
         ({**NUMBER, "minimum": -5, "maximum": -1}, ["-5", "-1.5", "-1"], ["-0.5", "-5.1", "0"]),
-        ({**NUMBER, "exclusiveMaximum": -1}, ["-1.000000001", "-7"], ["-1", "1"]),
         ({**NUMBER, "exclusiveMinimum": -2, "exclusiveMaximum": 0}, ["-1.8"], ["-2", "1"]),
         ({**NUMBER, "minimum": -2, "maximum": 3}, ["-2", "3", "0"], ["-3", "4"]),
-        (TEN, ["-20", "0", "10"], ["-25", "5"]),
         ({**TEN, "minimum": -30, "maximum": -20}, ["-30", "-20"], ["-10", "20"]),
         ({"anyOf": [TEN, {"type": "integer", "enum": [-5]}]}, ["-20", "-5"], ["5"]),
         ({"type": ["integer", "null"], "multipleOf": 3}, ["-3", "null"], ["-4", "true"]),
-        ({"anyOf": [NUMBER, {"const": "a"}]}, ["-1.5", '"a"'], ['"b"']),
         ({"type": "array", "items": NUMBER, "maxItems": 2}, ["[]", "[-1, -2]"], ["[-1, -2, -3]"]),
         ({"type": "array", "items": TEN, "minItems": 2}, ["[-10, 10]"], ["[]", "[-10]"]),
         ({"type": "array", "items": TEN, "maxItems": 10**6}, ["[]", "[-10, 10]"], ["[1]"]),
@@ -61,11 +58,6 @@ LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties":
         ({**LISTED, "required": ["z"]}, ['{"z": -1}', '{"z": -1, "y": 1}'], ["{}", '{"y": 1}']),
         ({**LISTED, "required": ["a"], "minProperties": 2}, ['{"a": -1, "b": 1}'], ['{"a": 1}']),
         ({**OPTIONAL, "minProperties": 1}, ['{"a": -1}', '{"b": 1, "c": -1}', '{"c": 1}'], ["{}"]),
-        (
-            {**LISTED, "minProperties": 1},
-            ['{"a": -1}', '{"a": 1, "b": -1}', '{"b": -1}'],
-            ["{}", '{"b": -1, "a": 1}'],
-        ),
         ({**SOME, "minProperties": 1}, ['{"a": null}', '{"b": null}'], ["{}"]),
         (
             {**SOME, "additionalProperties": {"type": "null"}, "minProperties": 1},
@@ -80,8 +72,6 @@ LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties":
             ["[]", "[-1]", "[-1, null]", "[-1, null, -2]"],
             ["[null]", "[-1, -2]", "[, null]"],
         ),
-        ({**PLACES, "items": False}, ["[]", "[-1, null]"], ["[-1, null, -2]"]),
-        ({**PLACES, "minItems": 1}, ["[-1]"], ["[]", "[null]"]),
         ({"prefixItems": [NUMBER, False, NUMBER]}, ["[]", "[-1]"], ["[-1, -1]"]),
         ({"type": "object"}, ['{"a": {"b": [-0.5, {}]}}'], ["-1"]),
         ({}, ["-1", "[-1]", '{"a": -1}'], ["[[-1]]"]),
@@ -110,10 +100,9 @@ MODELS = {
     "Box": {"type": "object", "properties": {"unit": {"$ref": "#/$defs/Unit", "minLength": 2}}},
 }
 PAID = {
-    "discriminator": {"mapping": {"card": "#/$defs/Card", "cash": "#/$defs/Cash"}},
+    "discriminator": {"propertyName": "kind"},
     "oneOf": [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Cash"}],
 }
-PAID["discriminator"]["propertyName"] = "kind"
 CASH, CARD = '{"kind": "cash"}', '{"kind": "card", "number": "1"}'
 VALUES = ['"a"', '""', "0", "-1", "2.5", "-2.5", "true", "false", "null", '[1, "a"]', '{"a": [-1]}']
 
@@ -122,15 +111,8 @@ VALUES = ['"a"', '""', "0", "-1", "2.5", "-2.5", "true", "false", "null", '[1, "
     ("schema", "allowed", "refused"),
     [
         (PAID, [CASH, CARD], ["{}", '{"kind": "card"}', '{"kind": "check"}', '{"number": "1"}']),
-        ({"anyOf": [PAID, {"type": "null"}]}, [CASH, "null"], ["{}"]),
-        ({"oneOf": [PAID, {"type": "null"}]}, [CARD, "null"], ["1"]),
-        (
-            {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
-            ['"a"', "null"],
-            ["1"],
-        ),
+        ({"oneOf": [PAID, {"type": "null"}], "default": None}, [CARD, CASH, "null"], ["{}", "1"]),
         ({"type": ["string", "null"], "minLength": 2}, ['"ab"', "null"], ['"a"', "1"]),
-        ({"type": ["string", "null"], "enum": ["a", None]}, ['"a"', "null"], ['"b"']),
         ({"$ref": "#/$defs/Unit", "description": "Its unit.", "default": "kg"}, ['"kg"'], ['"g"']),
         ({"$ref": "#/$defs/Unit", "enum": ["g", "kg"]}, ['"kg"'], ['"g"', '"lb"']),
         ({"$ref": "#/$defs/Box", "minProperties": 1}, ['{"unit": "lb"}'], ["{}"]),
@@ -142,16 +124,11 @@ VALUES = ['"a"', '""', "0", "-1", "2.5", "-2.5", "true", "false", "null", '[1, "
         ),
         ({"allOf": [{"anyOf": [NUMBER, {"type": "null"}]}, NUMBER]}, ["-1"], ["null"]),
         ({"type": "object", "minProperties": 1}, ['{"a": [1]}'], ["{}"]),
-        ({"type": "integer", "minimum": -30, "maximum": -20}, ["-30"], ["-31", "-19", "20"]),
         ({"prefixItems": [{"type": "string"}, TEN], "minItems": 2}, ['["a", -10]'], ['["a"]']),
         ({"prefixItems": [{"const": 1}, {"const": 2}]}, ["[]", "[1]", "[1, 2]"], ["[2]"]),
-        (
-            {"type": ["string", "integer"], "enum": ["a", 1, 1.5, None]},
-            ['"a"', "1"],
-            ["null", "1.5"],
-        ),
+        ({"type": ["string", "integer"], "enum": [1, 1.5, None]}, ["1"], ["null", "1.5"]),
         ({"enum": list(map(json.loads, VALUES))}, VALUES, ["1", '"b"']),
-        *(({"const": json.loads(value)}, [value], ['"b"']) for value in VALUES),
+        ({"const": {"a": [-1]}}, ['{"a": [-1]}'], ['{"a": [1]}']),
     ],
     ids=str,
 )
