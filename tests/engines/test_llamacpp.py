@@ -81,27 +81,20 @@ SMALL: dict[str, Any] = {"context_length": 512, "parallel_slots": 1, "threads": 
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[LlamaCpp]:
-    """The engine with the model in it."""
+def loaded() -> Iterator[LoadedModel]:
+    """The model in the engine."""
     # One thread: several wait for each other at every step, without end on a busy machine.
-    sizes = {"context_length": 2048, "parallel_slots": SLOTS, "queue_length": 100}
-    loaded = LlamaCpp(smollm2(), **sizes, threads=1)
-    yield loaded
-    loaded.close()
+    sizes = {"context_length": 2048, "parallel_slots": SLOTS, "queue_length": 100, "threads": 1}
+    made = load(Settings(model_path=str(smollm2()), **sizes))
+    yield made
+    made.engine.close()
 
 
-def chat_model(engine: LlamaCpp, form: Format = HERMES) -> ChatModel:
-    """A chat model on the engine that is loaded already."""
-    from_file = engine.properties
-    loaded = LoadedModel(
-        name="smollm2",
-        engine=engine,
-        chat_template=from_file["chat_template"],
-        bos_token=from_file["bos_token"],
-        eos_token=from_file["eos_token"],
-        context_length=2048,
-    )
-    return ChatModel(loaded, form)
+@pytest.fixture(scope="module")
+def engine(loaded: LoadedModel) -> LlamaCpp:
+    """The engine with the model in it."""
+    assert isinstance(loaded.engine, LlamaCpp)
+    return loaded.engine
 
 
 async def events_of(
@@ -121,6 +114,14 @@ async def slots_busy(engine: LlamaCpp) -> int:
     async with engine._response("GET", "/slots") as response:
         slots = json.loads(await response.aread())
     return sum(slot["is_processing"] for slot in slots)
+
+
+async def test_loading_takes_what_the_file_says(loaded: LoadedModel) -> None:
+    """Name, template and special tokens come with the model."""
+    assert loaded.name == "SmolLM2-135M-Instruct.Q4_1"
+    assert "<|im_start|>" in loaded.chat_template
+    assert (loaded.bos_token, loaded.eos_token) == ("<|im_start|>", "<|im_end|>")
+    assert loaded.context_length == 2048
 
 
 # Text
@@ -240,9 +241,9 @@ def valid(call: ToolCall) -> bool:
 
 
 @pytest.mark.parametrize(("form", "times"), [(HERMES, 25), (LLAMA3, 5)], ids=["hermes", "llama3"])
-async def test_every_forced_call_is_valid(engine: LlamaCpp, form: Format, times: int) -> None:
+async def test_every_forced_call_is_valid(loaded: LoadedModel, form: Format, times: int) -> None:
     """A hundred of a hundred, so hot that the model writes nonsense wherever it may."""
-    model = chat_model(engine, form)
+    model = ChatModel(loaded, form)
     choices = [
         ToolChoice("required", names, parallel=False)
         for names in (NAMES, NAMES, NAMES[:1], NAMES[1:]) * times
@@ -263,7 +264,7 @@ async def test_every_forced_call_is_valid(engine: LlamaCpp, form: Format, times:
     assert len({call.arguments for events in replies for call in calls_of(events)}) > 2 * times
 
 
-async def test_a_call_that_the_model_begins_itself_is_valid_too(engine: LlamaCpp) -> None:
+async def test_a_call_that_the_model_begins_itself_is_valid_too(loaded: LoadedModel) -> None:
     """Its history shows calls, so it makes more of them, well or badly."""
     arguments = ('{"amount": 5, "to": ["EUR"]}', '{"amount": 7, "to": ["JPY"]}')
     history: list[Message] = []
@@ -275,7 +276,7 @@ async def test_a_call_that_the_model_begins_itself_is_valid_too(engine: LlamaCpp
             {"role": "tool", "tool_call_id": str(number), "content": "131.95"},
             {"role": "assistant", "content": "131.95"},
         ]
-    model = chat_model(engine)
+    model = ChatModel(loaded, HERMES)
     sampling = Sampling(temperature=1.0, max_tokens=150)
     replies = await asyncio.gather(
         *(
@@ -289,13 +290,13 @@ async def test_a_call_that_the_model_begins_itself_is_valid_too(engine: LlamaCpp
 
 
 async def test_what_is_written_without_its_grammar_is_no_call(
-    engine: LlamaCpp, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As llama.cpp does where its sampler fails in the middle of one."""
     monkeypatch.setattr(GrammarGuard, "request", lambda _: {})
     choice = ToolChoice("required", NAMES, parallel=False)
     with pytest.raises(EngineError, match="The engine broke its constraint"):
-        await events_of(chat_model(engine), choice, Sampling(temperature=1.5, seed=1))
+        await events_of(ChatModel(loaded, HERMES), choice, Sampling(temperature=1.5, seed=1))
 
 
 # The process
@@ -309,17 +310,11 @@ def listening() -> tuple[set[Any], set[Any]]:
 
 
 async def test_loading_opens_no_tcp_port_and_closing_leaves_nothing() -> None:
-    """The engine listens where this user alone can come, and goes with its folder and threads.
-
-    Its name, template and special tokens are the file's.
-    """
+    """The engine listens where this user alone can come, and goes with its folder and threads."""
     (ports, before), threads = listening(), psutil.Process().num_threads()
-    loaded = load(Settings(model_path=str(smollm2()), **SMALL))
+    engine = LlamaCpp(smollm2(), **SMALL)
     try:
-        assert (loaded.name, loaded.context_length) == ("SmolLM2-135M-Instruct.Q4_1", 512)
-        assert "<|im_start|>" in loaded.chat_template
-        assert (loaded.bos_token, loaded.eos_token) == ("<|im_start|>", "<|im_end|>")
-        await pieces_of(loaded.engine, GREEDY.but(max_tokens=2))
+        await pieces_of(engine, GREEDY.but(max_tokens=2))
         assert listening()[0] == ports
         (path,) = listening()[1] - before
         socket = Path(path)
@@ -329,7 +324,7 @@ async def test_loading_opens_no_tcp_port_and_closing_leaves_nothing() -> None:
             assert (await stranger.get("/slots")).status_code == 401
             assert (await stranger.post("/completion", json={"prompt": "x"})).status_code == 401
     finally:
-        loaded.engine.close()
+        engine.close()
     assert not socket.parent.exists()
     assert listening()[1] <= before
     assert psutil.Process().num_threads() <= threads + 1
@@ -345,11 +340,11 @@ async def test_a_file_that_is_no_model_is_told_by_its_name(tmp_path: Path) -> No
 
 async def test_earlier_prompts_take_no_more_memory_than_they_may() -> None:
     """llama.cpp's own bound is 8 GiB, more than many machines have."""
-    loaded, taken = LlamaCpp(smollm2(), **SMALL, prompt_cache=8), []
+    engine, taken = LlamaCpp(smollm2(), **SMALL, prompt_cache=8), []
     try:
         for each in range(8):
-            await pieces_of(loaded, GREEDY.but(max_tokens=1), f"word{each} " * 120)
+            await pieces_of(engine, GREEDY.but(max_tokens=1), f"word{each} " * 120)
             taken.append(psutil.Process().memory_info().rss)
     finally:
-        loaded.close()
+        engine.close()
     assert taken[-1] - taken[0] < 24 * 2**20
