@@ -220,24 +220,20 @@ def _beyond(schema: Schema) -> bool:
 
 def _kinds(schema: Schema) -> list[str]:
     """The kinds of value that it allows; none are told where it lists the values."""
-    told = [] if "enum" in schema or "const" in schema else schema["type"]
+    told = [] if "enum" in schema or "const" in schema else schema.get("type", [])
     return list(dict.fromkeys(told)) if isinstance(told, list) else [told]
 
 
 def _of_kind(schema: Schema, kind: str) -> Schema:
     """What the schema says of values of one kind."""
-    foreign = set() if kind in {"number", "integer"} else _OF_NUMBERS
+    foreign = set() if kind in _NUMBERS else _OF_NUMBERS
     return {key: value for key, value in schema.items() if key not in foreign} | {"type": kind}
 
 
 def _below_zero(schema: Schema) -> bool:
     """Whether it allows multiples of something, and some of them below zero."""
-    if "multipleOf" not in schema or "enum" in schema or "const" in schema:
-        return False
-    kinds = schema.get("type", ())
-    numbers = _NUMBERS & ({kinds} if isinstance(kinds, str) else set(kinds))
     bounded = any(schema[key] >= 0 for key in _LOWER if key in schema)
-    return bool(numbers) and not bounded
+    return "multipleOf" in schema and not bounded and not _NUMBERS.isdisjoint(_kinds(schema))
 
 
 def _from_zero(schema: Schema) -> Schema | None:

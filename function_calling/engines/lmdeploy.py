@@ -227,16 +227,22 @@ def _grammar_compiler(engine: AsyncEngine, vocabulary: Vocabulary, backend: str)
 
 def _check_supported(sampling: Sampling, backend: str) -> None:
     """See that nothing is asked for that LMDeploy would ignore."""
-    if sampling.logit_bias:
-        raise _unsupported("logit_bias", "LMDeploy's engine takes none")
-    for penalty in ("frequency_penalty", "presence_penalty"):
-        if getattr(sampling, penalty):
-            raise _unsupported(penalty, "LMDeploy's engine takes repetition_penalty alone")
-    if sampling.top_k > _MOST_TOP_K:
-        raise _unsupported("top_k", f"LMDeploy's engine takes {_MOST_TOP_K} at most")
     # TurboMind tells the probabilities that it samples by, and the likeliest token's is then 1.
-    if sampling.logprobs is not None and backend == "turbomind" and _is_greedy(sampling):
-        raise _unsupported("logprobs", "TurboMind tells none at temperature 0; set a higher one")
+    untold = sampling.logprobs is not None and backend == "turbomind" and _is_greedy(sampling)
+    alone = "LMDeploy's engine takes repetition_penalty alone"
+    for param, asked, why in (
+        ("logit_bias", sampling.logit_bias, "LMDeploy's engine takes none"),
+        ("frequency_penalty", sampling.frequency_penalty, alone),
+        ("presence_penalty", sampling.presence_penalty, alone),
+        ("top_k", sampling.top_k > _MOST_TOP_K, f"LMDeploy's engine takes {_MOST_TOP_K} at most"),
+        ("logprobs", untold, "TurboMind tells none at temperature 0; set a higher one"),
+    ):
+        if asked:
+            raise RequestError(
+                f"{param}: this parameter is not supported here: {why}.",
+                param=param,
+                code="unsupported_parameter",
+            )
 
 
 def generation_config(sampling: Sampling, room: int) -> GenerationConfig:
@@ -264,14 +270,6 @@ def _error_of(error: LMDeployError) -> RequestError | EngineError:
 
 def _is_greedy(sampling: Sampling) -> bool:
     return sampling.temperature < _LEAST_TEMPERATURE
-
-
-def _unsupported(param: str, why: str) -> RequestError:
-    return RequestError(
-        f"{param}: this parameter is not supported here: {why}.",
-        param=param,
-        code="unsupported_parameter",
-    )
 
 
 def load(settings: Settings) -> LoadedModel:
