@@ -10,8 +10,7 @@ from statistics import median
 from string import ascii_lowercase
 from typing import Any, Protocol
 
-from function_calling.engines.lmdeploy import LMDeploy
-from function_calling.engines.lmdeploy_words import generation_config
+from function_calling.engines.lmdeploy import LMDeploy, generation_config
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.words import (
     Finished,

@@ -6,7 +6,6 @@ thread of its own samples the tokens, as the native half's do: what follows a pr
 seeded by the prompt and the seed alone.
 """
 
-import json
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from random import Random
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,20 +23,6 @@ SUCCESS, FAILED, FINISHED, CANCELLED = 0, 5, 7, 8
 """Statuses of a request (`Request` in TurboMind's `request.h`)."""
 MOST_LOGPROBS = 1024
 BANNED = -1e9
-
-
-class Tensor:
-    """A tensor as it crosses the border."""
-
-    def __init__(self, values: torch.Tensor) -> None:
-        self.values = values
-        self.type = values.dtype
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.values.__dlpack__(**options)
-
-    def __dlpack_device__(self) -> Any:
-        return self.values.__dlpack_device__()
 
 
 @dataclass(slots=True)
@@ -61,43 +46,14 @@ class GenerationConfig:
     random_seed: int = 0
 
 
-@dataclass
-class SessionParam:
-    """Which request this is."""
-
-    id: int
-    step: int
-
-
-class TokenizerInfo:
-    """The vocabulary, as `xgrammar` takes it."""
+class TokenizerInfo(xgrammar.TokenizerInfo):  # type: ignore[misc]
+    """The vocabulary."""
 
     def __init__(
         self, vocab: list[Any], kind: int, size: int | None, stops: list[int], prefix: bool
     ) -> None:
-        self.real = xgrammar.TokenizerInfo(
-            vocab,
-            xgrammar.VocabType(kind),
-            vocab_size=size,
-            stop_token_ids=stops,
-            add_prefix_space=prefix,
-        )
-
-    @staticmethod
-    def _detect_metadata_from_hf(backend: str) -> str:
-        found = xgrammar.TokenizerInfo._detect_metadata_from_hf(backend)
-        return json.dumps({**found, "vocab_type": int(found["vocab_type"].value)})
-
-
-class GrammarCompiler:
-    """Compiles grammars."""
-
-    def __init__(self, info: TokenizerInfo) -> None:
-        self.real = xgrammar.GrammarCompiler(info.real)
-
-    def compile_structural_tag(self, source: str) -> Any:
-        """A structural tag, as JSON."""
-        return self.real.compile_structural_tag(source)
+        kinds = {"vocab_type": xgrammar.VocabType(kind), "add_prefix_space": prefix}
+        super().__init__(vocab, vocab_size=size, stop_token_ids=stops, **kinds)
 
 
 @dataclass
@@ -159,12 +115,12 @@ class ModelRequest:
         self,
         inputs: dict[str, torch.Tensor],
         _images: None,
-        _session: SessionParam,
+        _session: SimpleNamespace,
         config: GenerationConfig,
         _stream: bool,
         _metrics: bool,
         signal: Callable[[], None],
-    ) -> tuple[dict[str, Tensor], State, None]:
+    ) -> tuple[dict[str, torch.Tensor], State, None]:
         """Begin to sample, in a thread; `signal` tells of each token and of the end."""
         prompt = inputs["input_ids"].tolist()
         self._model.configs.append(config)
@@ -180,8 +136,8 @@ class ModelRequest:
         self._grammar = None
         state = State(seq_len=len(prompt))
         work = Sampler(self._model, prompt, config, matcher, outputs, self._cancelled)
-        threading.Thread(target=_sample, args=(work, state, signal), daemon=True).start()
-        return {name: Tensor(each) for name, each in outputs.items()}, state, None
+        threading.Thread(target=work.run, args=(state, signal), daemon=True).start()
+        return outputs, state, None
 
 
 @dataclass
@@ -194,6 +150,17 @@ class Sampler:
     matcher: Any
     outputs: dict[str, torch.Tensor]
     cancelled: threading.Event
+
+    def run(self, state: State, signal: Callable[[], None]) -> None:
+        """Sample to the end, and tell of each token."""
+        self.model.running += 1
+        for status in self.statuses():
+            if status in (SUCCESS, FINISHED):
+                state.seq_len += 1
+            if status != SUCCESS:
+                self.model.running -= 1
+            state.status = status
+            signal()
 
     def statuses(self) -> Iterator[int]:
         """The request's status after each token; the last one ends it."""
@@ -237,25 +204,14 @@ class Sampler:
         return token
 
 
-def _sample(work: Sampler, state: State, signal: Callable[[], None]) -> None:
-    work.model.running += 1
-    for status in work.statuses():
-        if status in (SUCCESS, FINISHED):
-            state.seq_len += 1
-        if status != SUCCESS:
-            work.model.running -= 1
-        state.status = status
-        signal()
-
-
 def install() -> None:
     """Put the module in place; LMDeploy's TurboMind must not be imported yet."""
     module = ModuleType("lmdeploy.turbomind._turbomind")
     vars(module).update(
         DataType=ModuleType("DataType"),
         GenerationConfig=GenerationConfig,
-        GrammarCompiler=GrammarCompiler,
-        SessionParam=SessionParam,
+        GrammarCompiler=xgrammar.GrammarCompiler,
+        SessionParam=SimpleNamespace,
         TensorMap=dict,
         TokenizerInfo=TokenizerInfo,
         from_dlpack=lambda values: values,

@@ -1,17 +1,14 @@
 """The benchmark of threads that wait: what it sets, measures and prints."""
 
 import json
-import os
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
+from generations import smollm2
 
 from benchmarks import waiting_threads
-from function_calling.settings import Settings
-from function_calling.weights.catalogue import SMOLLM2, fetch
 
 
 def test_each_count_is_measured_in_turns_and_told_beside_the_first(
@@ -40,9 +37,7 @@ def test_each_count_is_measured_in_turns_and_told_beside_the_first(
 @pytest.mark.model
 async def test_the_model_of_the_settings_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, as each count is in one of its own."""
-    folder = Settings.from_env(os.environ).models_dir
-    path = fetch(SMOLLM2, Path(folder) if folder else None)
-    monkeypatch.setenv("MODEL_PATH", str(path))
+    monkeypatch.setenv("MODEL_PATH", str(smollm2()))
     read, write = await waiting_threads.measured()
     assert read > 0
     assert write > 0

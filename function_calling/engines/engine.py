@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from function_calling.errors import RequestError
 from function_calling.model.words import Piece, Sampling
 
 Unenforced: TypeAlias = Callable[[Mapping[str, Any]], Set[str]]
@@ -59,3 +60,13 @@ class LoadedModel:
     eos_token: str
     context_length: int
     unenforced: Unenforced = nothing
+
+
+def prompt_too_long(tokens: int, context_length: int) -> RequestError:
+    """What the caller is told of a prompt that leaves no room for a reply."""
+    return RequestError(
+        f"The prompt has {tokens} tokens; this model's context holds {context_length} tokens of "
+        "prompt and reply together.",
+        param="messages",
+        code="context_length_exceeded",
+    )

@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -44,11 +44,12 @@ def grammar(constraint: Sequence[Alternative]) -> str:
     Raises:
         RequestError: It is too large or can't be compiled. llama.cpp would go on without any.
     """
-    text = grammar_text(constraint)
+    writer = _Writer()
+    text = writer.grammar(constraint)
     try:
         _check(text)
     except RequestError:
-        _check_each(constraint)
+        _check_each(writer.slots)
         raise
     return text
 
@@ -59,27 +60,31 @@ def grammar_text(constraint: Sequence[Alternative]) -> str:
     Raises:
         RequestError: It is too large.
     """
-    writer = _Writer()
-    start = " | ".join(writer.sequence(alternative) for alternative in constraint)
-    return "\n".join(["%llguidance {}", f"start: {start}", *writer.rules()])
+    return _Writer().grammar(constraint)
 
 
 class _Writer:
-    """Writes the parts of a constraint; what is no literal becomes a rule, once."""
+    """Writes the parts of a constraint; what is no literal becomes a rule, once.
+
+    Attributes:
+        slots: The slots of JSON that were written.
+    """
 
     def __init__(self) -> None:
+        self.slots: list[JsonSlot] = []
+        self._written: dict[int, str] = {}
         self._names: dict[str, str] = {}
         self._opened: dict[str, str] = {}
-        self._slots: dict[int, str] = {}
         self._length = 0
 
-    def rules(self) -> Iterator[str]:
-        """The rules that the written parts name."""
-        yield from (f"{name}{body}" for body, name in self._names.items())
-        yield from (f"{name}{body}" for name, body in self._opened.items())
+    def grammar(self, constraint: Sequence[Alternative]) -> str:
+        """The alternatives, and the rules that they name."""
+        start = " | ".join(map(self._sequence, constraint))
+        rules = [f"{name}{body}" for body, name in self._names.items()]
+        opened = [f"{name}{body}" for name, body in self._opened.items()]
+        return "\n".join(["%llguidance {}", f"start: {start}", *rules, *opened])
 
-    def sequence(self, parts: Alternative) -> str:
-        """One part behind the other."""
+    def _sequence(self, parts: Alternative) -> str:
         return " ".join(self._part(part) for part in parts) or '""'
 
     def _part(self, part: Part) -> str:
@@ -87,16 +92,17 @@ class _Writer:
             case str():
                 return self._counted(json.dumps(part, ensure_ascii=False))
             case OneOf():
-                return "(" + " | ".join(self.sequence(each) for each in part.alternatives) + ")"
+                return "(" + " | ".join(map(self._sequence, part.alternatives)) + ")"
             case Repeat():
-                again = self.rule("again", ": " + self.sequence(part.part))
+                again = self.rule("again", ": " + self._sequence(part.part))
                 return f"{again}{{0,{part.most}}}"
-        if id(part) not in self._slots:  # a slot may stand in many places, and its schema be large
-            self._slots[id(part)] = self._slot(part)
-        return self._counted(self._slots[id(part)])
+        if id(part) not in self._written:  # it may stand in many places, and its schema be large
+            self._written[id(part)] = self._slot(part)
+        return self._counted(self._written[id(part)])
 
     def _slot(self, slot: JsonSlot | TextSlot) -> str:
         if isinstance(slot, JsonSlot):
+            self.slots.append(slot)
             return '" "? ' + json_rule(slot.schema, self)
         end = json.dumps(slot.end, ensure_ascii=False)
         text = f"(?s:.{{{slot.shortest},{slot.longest}}})"
@@ -136,33 +142,16 @@ def pattern_compiles(pattern: str) -> bool:
     return not LLMatcher.validate_grammar(f"%llguidance {{}}\nstart: %json {schema}")
 
 
-def _check_each(constraint: Sequence[Alternative]) -> None:
-    """Look for the slot for which the grammar was refused; not for long.
-
-    Raises:
-        RequestError: Names whose schema it is, and the parameter.
-    """
+def _check_each(slots: Iterable[JsonSlot]) -> None:
+    """Name whose schema it is for which a grammar was refused; looks for it, but not for long."""
     ends = time.monotonic() + LONGEST_CHECK
-    for slot in _json_slots(part for alternative in constraint for part in alternative):
+    for slot in slots:
         if time.monotonic() > ends:
             return
         if slot.thing:
             param = slot.thing if slot.thing == "response_format" else "tools"
             with naming(slot.thing, param):
                 _check(grammar_text([(slot,)]))
-
-
-def _json_slots(parts: Iterable[Part]) -> Iterator[JsonSlot]:
-    """The slots of JSON in parts of a constraint."""
-    for part in parts:
-        match part:
-            case JsonSlot():
-                yield part
-            case OneOf():
-                for each in part.alternatives:
-                    yield from _json_slots(each)
-            case Repeat():
-                yield from _json_slots(part.part)
 
 
 @lru_cache(maxsize=64)

@@ -28,9 +28,6 @@ class GrammarGuard:
 
     To make one takes a moment where the grammar is new.
 
-    Args:
-        sampling: The generation's.
-
     Raises:
         RequestError: The constraint can't be enforced.
     """

@@ -30,9 +30,10 @@ _MOST_MORE = 16
 """Undeclared properties, where the schema sets no `maxProperties`."""
 _MOST_ITEMS = 1000
 """Items that LLGuidance counts well; with 100,000 it breaks."""
-_MAPS = ("properties", "patternProperties", "$defs", "definitions")
-_LISTS = ("anyOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties")
+MAPS = ("properties", "patternProperties", "$defs", "definitions")
+LISTS = ("anyOf", "prefixItems")
+SINGLE = ("items", "additionalProperties")
+"""The keywords with schemas in them: by name, in a list, and one."""
 
 _OF_NUMBERS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"}
 _NUMBERS = {"number", "integer"}
@@ -200,12 +201,12 @@ def _all(schema: Any) -> Iterator[Schema]:
     if not isinstance(schema, Mapping):
         return
     yield schema
-    for key in _SINGLE:
+    for key in SINGLE:
         yield from _all(schema.get(key))
-    for key in _LISTS:
+    for key in LISTS:
         for each in schema.get(key, ()):
             yield from _all(each)
-    for key in _MAPS:
+    for key in MAPS:
         for each in schema.get(key, {}).values():
             yield from _all(each)
 
@@ -219,24 +220,20 @@ def _beyond(schema: Schema) -> bool:
 
 def _kinds(schema: Schema) -> list[str]:
     """The kinds of value that it allows; none are told where it lists the values."""
-    told = [] if "enum" in schema or "const" in schema else schema["type"]
+    told = [] if "enum" in schema or "const" in schema else schema.get("type", [])
     return list(dict.fromkeys(told)) if isinstance(told, list) else [told]
 
 
 def _of_kind(schema: Schema, kind: str) -> Schema:
     """What the schema says of values of one kind."""
-    foreign = set() if kind in {"number", "integer"} else _OF_NUMBERS
+    foreign = set() if kind in _NUMBERS else _OF_NUMBERS
     return {key: value for key, value in schema.items() if key not in foreign} | {"type": kind}
 
 
 def _below_zero(schema: Schema) -> bool:
     """Whether it allows multiples of something, and some of them below zero."""
-    if "multipleOf" not in schema or "enum" in schema or "const" in schema:
-        return False
-    kinds = schema.get("type", ())
-    numbers = _NUMBERS & ({kinds} if isinstance(kinds, str) else set(kinds))
     bounded = any(schema[key] >= 0 for key in _LOWER if key in schema)
-    return bool(numbers) and not bounded
+    return "multipleOf" in schema and not bounded and not _NUMBERS.isdisjoint(_kinds(schema))
 
 
 def _from_zero(schema: Schema) -> Schema | None:

@@ -3,16 +3,20 @@
 llama.cpp runs its own server with continuous batching and a prompt cache in threads of its own.
 We talk to it over a Unix socket in a folder that only this user can enter, with a random key, so
 no TCP port is opened; closing a response aborts its generation, also while it reads the prompt.
+
+Its `/completion` is described in
+https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md.
 """
 
 import asyncio
+import json
 import os
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 
@@ -22,12 +26,11 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import xllamacpp
 
-from function_calling.engines.engine import LoadedModel
+from function_calling.engines.engine import LoadedModel, prompt_too_long
 from function_calling.engines.grammar_guard import GrammarGuard
-from function_calling.engines.llamacpp_words import completion_request, read_error, read_piece
 from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
-from function_calling.errors import EngineError, WeightsError
+from function_calling.errors import EngineError, RequestError, WeightsError
 from function_calling.line_reader import LineReader
 from function_calling.model.words import Piece, Sampling
 from function_calling.settings import Settings
@@ -36,6 +39,9 @@ from function_calling.weights.catalogue import resolve
 # Prompt tokens read at a time. An abort waits for the batch under way, which on two cores takes
 # about 4 seconds for 128 tokens and over a minute for llama.cpp's own 2048; 128 reads no slower.
 _BATCH = 128
+# llama.cpp takes 32 bits of each number: a larger one would be another, and this seed is random.
+_MOST_TOKENS = 2**31 - 1
+_RANDOM_SEED = 2**32 - 1
 
 
 class LlamaCpp:
@@ -122,7 +128,7 @@ class LlamaCpp:
             try:
                 async with self._response("POST", "/completion", body) as response:
                     if response.status_code != httpx2.codes.OK:
-                        raise read_error(await response.aread())
+                        raise _read_error(await response.aread())
                     async for piece in _pieces(response, logprobs):
                         guard.read(piece)
                         yield piece
@@ -139,6 +145,27 @@ class LlamaCpp:
         self._folder.cleanup()
 
 
+def completion_request(prompt: str, sampling: Sampling) -> dict[str, Any]:
+    """How to go on from the prompt; samplers that nobody asked for are switched off."""
+    return {
+        "prompt": prompt,
+        "stream": True,
+        "cache_prompt": True,
+        "n_predict": -1 if sampling.max_tokens is None else min(sampling.max_tokens, _MOST_TOKENS),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "frequency_penalty": sampling.frequency_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "repeat_penalty": sampling.repetition_penalty,
+        "seed": -1 if sampling.seed is None else sampling.seed % _RANDOM_SEED,
+        "stop": list(sampling.stop),
+        "preserved_tokens": list(sampling.special_tokens),
+        "logit_bias": [list(each) for each in sampling.logit_bias],
+    }
+
+
 async def _pieces(
     response: httpx2.Response, logprobs: TokenLogprobs
 ) -> AsyncGenerator[Piece, None]:
@@ -147,9 +174,40 @@ async def _pieces(
     async for part in response.aiter_bytes():
         for line in lines.feed(part):
             if line.startswith("data: "):
-                yield read_piece(line.removeprefix("data: "), logprobs)
+                yield _read_piece(line.removeprefix("data: "), logprobs)
             elif line.startswith("error: "):
-                raise read_error(line.removeprefix("error: ").encode())
+                raise _read_error(line.removeprefix("error: ").encode())
+
+
+def _read_piece(data: str, logprobs: TokenLogprobs) -> Piece:
+    """The piece that an event holds; an error that it holds is raised."""
+    chunk = json.loads(data)
+    if "error" in chunk:
+        raise _read_error(data.encode())
+    reason: Literal["stop", "length"] | None = None
+    if chunk["stop"]:
+        reason = "length" if chunk["stop_type"] == "limit" else "stop"
+    return Piece(
+        text=chunk["content"],
+        prompt_tokens=chunk["tokens_evaluated"],
+        completion_tokens=chunk["tokens_predicted"],
+        finish_reason=reason,
+        logprobs=logprobs.of(chunk),
+    )
+
+
+def _read_error(data: bytes) -> RequestError | EngineError:
+    """llama.cpp's error as ours."""
+    try:
+        error = json.loads(data)["error"]
+        code, kind, message = error["code"], error.get("type"), error["message"]
+    except (ValueError, KeyError, TypeError):
+        return EngineError(f"The engine answered {data[:200]!r}")
+    if kind == "exceed_context_size_error":
+        return prompt_too_long(error["n_prompt_tokens"], error["n_ctx"])
+    if code == httpx2.codes.BAD_REQUEST:
+        return RequestError(message)
+    return EngineError(f"The engine failed: {message}")
 
 
 def load(settings: Settings) -> LoadedModel:

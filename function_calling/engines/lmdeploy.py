@@ -6,6 +6,8 @@ none. What it would ignore without a word is refused.
 """
 
 import asyncio
+import dataclasses
+import logging
 from asyncio import to_thread
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,29 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import xgrammar
-from lmdeploy import GenerationConfig
+from lmdeploy import GenerationConfig, PytorchEngineConfig, TurbomindEngineConfig
 from lmdeploy._guided_decoding import compile_response_format, ensure_response_format_compilable
+from lmdeploy.serve.core import AsyncEngine
 from lmdeploy.serve.core.exceptions import RequestError as LMDeployError
 
-from function_calling.engines.engine import LoadedModel
+from function_calling.engines.engine import LoadedModel, prompt_too_long
 from function_calling.engines.grammar import grammar, refused
-from function_calling.engines.lmdeploy_words import (
-    check_supported,
-    error_of,
-    generation_config,
-    grammar_compiler,
-    start_engine,
-)
 from function_calling.engines.schema_grammar import unenforced
 from function_calling.engines.slots import Slots
 from function_calling.engines.structural_tag import structural_tag
 from function_calling.engines.token_text import TokenText, Vocabulary
-from function_calling.errors import EngineError, RequestError, SettingsError
+from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
 from function_calling.model.words import Alternative, Piece, Sampling
 from function_calling.settings import Settings
 
 _MOST_TAGS = 64
 """Constraints that are remembered with what was made of them."""
+_KINDS = {"turbomind": TurbomindEngineConfig, "pytorch": PytorchEngineConfig}
+# The first is a share of what the weights leave: with the 70B model on 80 GB, 100,000 tokens.
+_WORDS = {"cache_max_entry_count": 0.85, "enable_prefix_caching": True, "enable_metrics": False}
+_PYTORCH_WORDS = {"logprobs_mode": "raw_logprobs"}
+# Below it the engines divide by next to nothing.
+_LEAST_TEMPERATURE = 0.01
+_SEEDS = 2**63
+# TurboMind looks for them one by one, and all requests of a batch wait for it.
+_MOST_TOP_K = 1024
 
 
 class LMDeploy:
@@ -64,7 +69,7 @@ class LMDeploy:
         queue_length: int = 64,
         **options: Any,
     ) -> None:
-        self._engine = start_engine(
+        self._engine = _start_engine(
             model, backend, session_len=context_length, max_batch_size=batch_size, **options
         )
         self._backend = backend
@@ -81,11 +86,11 @@ class LMDeploy:
             frozenset(id for id, token in added.items() if token.special),
         )
         self._tags: dict[str, dict[str, Any]] = {}
-        self._compiler = grammar_compiler(self._engine, self._vocabulary, backend)
+        self._compiler = _grammar_compiler(self._engine, self._vocabulary, backend)
 
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
-        check_supported(sampling, self._backend)
+        _check_supported(sampling, self._backend)
         ids = self._ids(prompt)
         config = generation_config(sampling, self._context_length - len(ids))
         if sampling.constraint:
@@ -115,14 +120,9 @@ class LMDeploy:
         text = prompt.removeprefix(self._bos)
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         ids = self._prefix + ids
-        if len(ids) < self._context_length:
-            return ids
-        raise RequestError(
-            f"The prompt has {len(ids)} tokens; this model's context holds "
-            f"{self._context_length} tokens of prompt and reply together.",
-            param="messages",
-            code="context_length_exceeded",
-        )
+        if len(ids) >= self._context_length:
+            raise prompt_too_long(len(ids), self._context_length)
+        return ids
 
     async def _outputs(self, ids: list[int], config: GenerationConfig) -> AsyncGenerator[Any, None]:
         """LMDeploy's outputs; closing them aborts the generation and frees its session."""
@@ -143,7 +143,7 @@ class LMDeploy:
             _check_goes_on(None)
         except LMDeployError as error:
             _check_goes_on(None)
-            raise error_of(error) from error
+            raise _error_of(error) from error
         finally:
             # LMDeploy forgets it itself, but not where it refuses the constraint.
             engine.session_mgr.remove(session)
@@ -190,6 +190,86 @@ def _check_goes_on(reason: str | None) -> None:
         raise asyncio.CancelledError
     if reason in ("abort", "error"):
         raise EngineError(f"The engine broke off: {reason}.")
+
+
+def _start_engine(model: str, backend: str, **options: Any) -> AsyncEngine:
+    """LMDeploy's engine with the model in it; `options` are words of its configuration."""
+    kind = _KINDS[backend]
+    words = _WORDS | (_PYTORCH_WORDS if backend == "pytorch" else {}) | options
+    if unknown := words.keys() - {each.name for each in dataclasses.fields(kind)}:
+        raise SettingsError(f"LMDeploy's {backend} engine has no option {', '.join(unknown)}.")
+    logging.getLogger("lmdeploy").setLevel(logging.WARNING)  # it would tell of each request
+    try:
+        return AsyncEngine(model, backend=backend, backend_config=kind(**words))
+    except (Exception, SystemExit) as error:  # its PyTorch engine exits where there is no GPU
+        raise WeightsError(f"LMDeploy can't load {model}: {error!r}") from error
+
+
+def _grammar_compiler(engine: AsyncEngine, vocabulary: Vocabulary, backend: str) -> Any:
+    """TurboMind's compiler of grammars, for tokens that are text; PyTorch's engine has none here.
+
+    LMDeploy's own takes special tokens for their names, which a string may hold, and knows one of
+    those that end a text: each of the others would end a call in the middle of a string. It would
+    also be made again by each thread that compiles.
+    """
+    if backend != "turbomind":
+        return None
+    from lmdeploy.turbomind import _tm  # it is missing where only PyTorch's engine can run
+
+    turbomind = engine.engine
+    texts = [b"" if id in vocabulary.special else each for id, each in enumerate(vocabulary.texts)]
+    size, ends = turbomind._vocab_size, engine._determine_gen_config([]).stop_token_ids
+    # 0 is the kind of vocabulary whose texts are bytes as they are.
+    info = _tm.TokenizerInfo(texts[:size], 0, size, ends, False)
+    turbomind._grammar_compiler = _tm.GrammarCompiler(info)
+    return turbomind._grammar_compiler
+
+
+def _check_supported(sampling: Sampling, backend: str) -> None:
+    """See that nothing is asked for that LMDeploy would ignore."""
+    # TurboMind tells the probabilities that it samples by, and the likeliest token's is then 1.
+    untold = sampling.logprobs is not None and backend == "turbomind" and _is_greedy(sampling)
+    alone = "LMDeploy's engine takes repetition_penalty alone"
+    for param, asked, why in (
+        ("logit_bias", sampling.logit_bias, "LMDeploy's engine takes none"),
+        ("frequency_penalty", sampling.frequency_penalty, alone),
+        ("presence_penalty", sampling.presence_penalty, alone),
+        ("top_k", sampling.top_k > _MOST_TOP_K, f"LMDeploy's engine takes {_MOST_TOP_K} at most"),
+        ("logprobs", untold, "TurboMind tells none at temperature 0; set a higher one"),
+    ):
+        if asked:
+            raise RequestError(
+                f"{param}: this parameter is not supported here: {why}.",
+                param=param,
+                code="unsupported_parameter",
+            )
+
+
+def generation_config(sampling: Sampling, room: int) -> GenerationConfig:
+    """How to generate at most `room` tokens; samplers that nobody asked for are switched off."""
+    return GenerationConfig(
+        max_new_tokens=room if sampling.max_tokens is None else min(sampling.max_tokens, room),
+        do_sample=not _is_greedy(sampling),
+        temperature=max(sampling.temperature, _LEAST_TEMPERATURE),
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        repetition_penalty=sampling.repetition_penalty,
+        random_seed=None if sampling.seed is None else sampling.seed % _SEEDS,
+        logprobs=None if sampling.logprobs is None else max(1, sampling.logprobs),
+    )
+
+
+def _error_of(error: LMDeployError) -> RequestError | EngineError:
+    """LMDeploy's error as ours."""
+    status = int(error.status_code)
+    if status < 500:
+        return RequestError(error.message, code=error.code.value, status=status)
+    return EngineError(f"The engine failed: {error.message}", status=status)
+
+
+def _is_greedy(sampling: Sampling) -> bool:
+    return sampling.temperature < _LEAST_TEMPERATURE
 
 
 def load(settings: Settings) -> LoadedModel:

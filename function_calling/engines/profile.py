@@ -96,23 +96,9 @@ def check_engine(settings: Settings) -> Profile:
         SettingsError: It can't run here; says what is missing, and what to do instead.
     """
     profile = choose_profile(settings)
-    said = _said(settings, profile)
     gpu = gpu_memory() if profile.engine == "lmdeploy" else 0
-    if gpu is None:
-        raise SettingsError(f"{said}: no NVIDIA GPU is visible here. {_instead(settings, gpu)}")
-    package, file = PACKAGES[profile.engine]
-    if find_spec(package) is None:
-        raise SettingsError(
-            f"{said}: the package {package} is not installed here; it is in {file}. "
-            f"{_instead(settings, gpu)}"
-        )
-    needed = _needed(settings, profile) if gpu else 0
-    if gpu and needed > gpu:
-        raise SettingsError(
-            f"{said}: {profile.model_id} needs {needed:.3g} GB of GPU memory for a context of "
-            f"{settings.gpu_context_length} tokens, and the GPU here has {gpu:.3g} GB. "
-            f"{_instead(settings, gpu)}"
-        )
+    if missing := _missing(settings, profile, gpu):
+        raise SettingsError(f"{_said(settings, profile)}: {missing} {_instead(settings, gpu)}")
     return profile
 
 
@@ -152,6 +138,22 @@ def _embedded(settings: Settings, more: str = "") -> Profile:
     name = Path(file).name or "Qwen2.5-Coder-1.5B"
     why = f"The embedded model {name} runs on this machine's CPU. {more}"
     return Profile("llamacpp", "", why.strip())
+
+
+def _missing(settings: Settings, profile: Profile, gpu: float | None) -> str:
+    """Why the profile can't run here; "" if it can."""
+    if gpu is None:
+        return "no NVIDIA GPU is visible here."
+    package, file = PACKAGES[profile.engine]
+    if find_spec(package) is None:
+        return f"the package {package} is not installed here; it is in {file}."
+    needed = _needed(settings, profile) if gpu else 0
+    if needed <= gpu:
+        return ""
+    return (
+        f"{profile.model_id} needs {needed:.3g} GB of GPU memory for a context of "
+        f"{settings.gpu_context_length} tokens, and the GPU here has {gpu:.3g} GB."
+    )
 
 
 def _said(settings: Settings, profile: Profile) -> str:

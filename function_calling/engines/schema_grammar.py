@@ -4,22 +4,21 @@ behind commas and colons.
 XGrammar writes the grammar of the schema's structure and numbers. Strings and constants are taken
 out of the schema before, each replaced by a constant that marks its place, and ours are put there.
 
-It knows no multiples between bounds, so where there are few of them, they are constants, too.
+XGrammar's own strings let a tab stand as it is, which is no JSON, and no quote or line break at
+all; and what a pattern allows it does not escape. Nor does it know multiples between bounds: where
+there are few of them, they are constants, too.
 """
 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
 import xgrammar
 
-from function_calling.engines.json_rules import possible
-from function_calling.engines.json_text_rules import CHARACTER, literal, pattern_rules
-
-Schema = Mapping[str, Any]
+from function_calling.engines.json_rules import LISTS, MAPS, SINGLE, Schema, possible
 
 MOST_MULTIPLES = 1000
 """Multiples that are listed."""
@@ -27,9 +26,22 @@ MOST_MULTIPLES = 1000
 _MARK = "\ue000"
 _MARKED = re.compile(r'"\\"\\ue000(\d+)\\ue000\\""')
 _SEPARATORS = (", ", ": ")
-_MAPS = ("properties", "patternProperties", "$defs", "definitions")
-_LISTS = ("anyOf", "prefixItems")
-_SINGLE = ("items", "additionalProperties")
+_CHARACTER = (
+    r"[\x20-\x21\x23-\x5b\x5d-\ud7ff\ue000-\U0010ffff]"
+    r' | "\\" ([\"\\/bfnrt] | "u" ([0-9A-Ca-cE-Fe-f] [0-9A-Fa-f] | [Dd] [0-7])'
+    " [0-9A-Fa-f] [0-9A-Fa-f])"
+)
+"""One character of a JSON string: as it is, or escaped; half surrogates are none."""
+_PART = re.compile(r'"((?:[^"\\]|\\.)*)"|\[(\^?)((?:[^\]\\]|\\.)*)\]|\b(root\w*)')
+"""What a rule of XGrammar's is made of: literals, classes of characters and names of rules."""
+_ITEM = re.compile(r"(\\x..|\\u.{4}|\\U.{8}|\\?.)", re.DOTALL)
+_RANGE = re.compile(f"{_ITEM.pattern}(?:-{_ITEM.pattern})?", re.DOTALL)
+_NAMED = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "b": "\b", "a": "\a"}
+_ESCAPED = '"\\\b\f\n\r\t'
+_UNSAFE = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0xD800, 0xDFFF))
+_LAST = 0x10FFFF
+
+_Range = tuple[int, int]
 
 
 def unenforced(schema: Schema) -> set[str]:
@@ -45,11 +57,12 @@ def schema_grammar(schema: Schema) -> str:
         RuntimeError: XGrammar can't write it.
     """
     texts = _Texts()
-    structure = json.dumps(texts.taken_out(schema), ensure_ascii=False)
+    marked = json.dumps(texts.taken_out(schema), ensure_ascii=False)
     printed = str(
-        xgrammar.Grammar.from_json_schema(structure, any_whitespace=False, separators=_SEPARATORS)
+        xgrammar.Grammar.from_json_schema(marked, any_whitespace=False, separators=_SEPARATORS)
     )
-    return "\n".join([_MARKED.sub(r"text_\1", printed), *texts.rules, f"character ::= {CHARACTER}"])
+    structure = _MARKED.sub(r"text_\1", printed)
+    return "\n".join([structure, *texts.rules, f"character ::= {_CHARACTER}"])
 
 
 def _multiples(schema: Schema) -> list[str]:
@@ -85,9 +98,9 @@ class _Texts:
             return schema
         if "const" in schema or "enum" in schema:
             values = [schema["const"]] if "const" in schema else schema["enum"]
-            return self._marked(" | ".join(literal(_json(value)) for value in values))
+            return self._marked(" | ".join(_literal(_json(value)) for value in values))
         if multiples := _multiples(schema):
-            return self._marked(" | ".join(map(literal, multiples)))
+            return self._marked(" | ".join(map(_literal, multiples)))
         kind = schema.get("type")
         if isinstance(kind, list) and "string" in kind:
             rest = [each for each in kind if each != "string"]
@@ -100,15 +113,15 @@ class _Texts:
     def _inside(self, schema: Schema) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key, value in schema.items():
-            if key in _MAPS:
+            if key in MAPS:
                 value = {
                     name: self.taken_out(each)
                     for name, each in value.items()
                     if key != "properties" or not _never(name, each, schema)
                 }
-            elif key in _LISTS:
+            elif key in LISTS:
                 value = [self.taken_out(each) for each in value]
-            elif key in _SINGLE:
+            elif key in SINGLE:
                 value = self.taken_out(value)
             if key != "multipleOf":
                 result[key] = value
@@ -120,7 +133,7 @@ class _Texts:
         if "pattern" in schema:
             name = f"pattern_{len(self.rules)}"
             mark = self._marked(rf'"\"" {name} "\""')
-            self.rules.append(pattern_rules(name, schema["pattern"]))
+            self.rules.append(_pattern_rules(name, schema["pattern"]))
             return mark
         least, most = schema.get("minLength", 0), schema.get("maxLength", "")
         return self._marked(rf'"\"" character{{{least},{most}}} "\""')
@@ -139,3 +152,69 @@ def _never(name: str, value: Schema, schema: Schema) -> bool:
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=_SEPARATORS)
+
+
+def _literal(text: str) -> str:
+    """A text as a literal of the grammar."""
+    return '"' + "".join(map(_written, text)) + '"'
+
+
+def _pattern_rules(name: str, pattern: str) -> str:
+    """Rules by which `name` is a JSON string's inside that the pattern allows."""
+
+    def in_json(found: re.Match[str]) -> str:
+        text, negated, characters, rule = found.groups()
+        if rule is not None:
+            return name + rule.removeprefix("root")
+        return _class(characters, bool(negated)) if text is None else _text(text)
+
+    return _PART.sub(in_json, str(xgrammar.Grammar.from_regex(pattern)))
+
+
+def _text(written: str) -> str:
+    """A literal, as its characters stand in JSON."""
+    text = "".join(chr(_code(item)) for item in _ITEM.findall(written))
+    return _literal(json.dumps(text, ensure_ascii=False)[1:-1])
+
+
+def _class(written: str, negated: bool) -> str:
+    """A class of characters, as they stand in JSON."""
+    allowed = [(_code(first), _code(last or first)) for first, last in _RANGE.findall(written)]
+    if negated:
+        allowed = _without([(0, _LAST)], allowed)
+    choices = [
+        _literal(json.dumps(each)[1:-1])
+        for each in _ESCAPED
+        if any(low <= ord(each) <= high for low, high in allowed)
+    ]
+    if safe := _without(allowed, _UNSAFE):
+        shown = (f"{_written(chr(low))}-{_written(chr(high))}" for low, high in safe)
+        choices.insert(0, f"[{''.join(shown)}]")
+    return f"({' | '.join(choices)})"
+
+
+def _code(item: str) -> int:
+    if item[0] != "\\":
+        return ord(item)
+    if item[1] in "xuU":
+        return int(item[2:], 16)
+    return ord(_NAMED.get(item[1], item[1]))
+
+
+def _without(ranges: list[_Range], removed: Iterable[_Range]) -> list[_Range]:
+    """What is left of the ranges."""
+    for low, high in removed:
+        ranges = [
+            part
+            for first, last in ranges
+            for part in ((first, min(last, low - 1)), (max(first, high + 1), last))
+            if part[0] <= part[1]
+        ]
+    return ranges
+
+
+def _written(character: str) -> str:
+    """A character in a literal or a class."""
+    if character.isascii() and character.isalnum():
+        return character
+    return f"\\U{ord(character):08x}"

@@ -7,13 +7,13 @@ promises whatever it writes.
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from random import Random
 
 import pytest
+from generations import GREEDY, STORY, pieces_of, smollm2, text_of
 from jsonschema import Draft202012Validator
 from scripted_engine import Fills, ScriptedEngine
 
@@ -21,13 +21,10 @@ from function_calling.engines import Engine, grammar
 from function_calling.engines.slots import RETRY_SECONDS, Slots
 from function_calling.errors import EngineError, RequestError
 from function_calling.model.words import Alternative, JsonSlot, OneOf, Piece, Sampling
-from function_calling.settings import Settings
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 SLOTS, QUEUE, CONTEXT = 2, 1, 512
-STORY = "<|im_start|>user\nTell me a long story.<|im_end|>\n<|im_start|>assistant\n"
-GREEDY = Sampling(temperature=0.0)
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -77,13 +74,9 @@ def scripted(_folder: Path) -> Engine:
 def llamacpp(_folder: Path) -> Engine:
     """llama.cpp with SmolLM2."""
     from function_calling.engines.llamacpp import LlamaCpp
-    from function_calling.weights.catalogue import SMOLLM2, fetch
 
-    folder = Settings.from_env(os.environ).models_dir
-    path = fetch(SMOLLM2, Path(folder) if folder else None)
-    return LlamaCpp(
-        path, context_length=CONTEXT, parallel_slots=SLOTS, threads=1, queue_length=QUEUE
-    )
+    sizes = {"context_length": CONTEXT, "parallel_slots": SLOTS, "queue_length": QUEUE}
+    return LlamaCpp(smollm2(), **sizes, threads=1)
 
 
 def lmdeploy(folder: Path) -> Engine:
@@ -127,18 +120,6 @@ def real(engine: Engine) -> Engine:
     return engine
 
 
-async def pieces_of(engine: Engine, prompt: str, sampling: Sampling) -> list[Piece]:
-    """All pieces of one generation, of which the last alone ends it."""
-    pieces = [piece async for piece in engine.generate(prompt, sampling)]
-    assert [bool(piece.finish_reason) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-    return pieces
-
-
-async def text_of(engine: Engine, sampling: Sampling, prompt: str = STORY) -> str:
-    """The text of one generation."""
-    return "".join(piece.text for piece in await pieces_of(engine, prompt, sampling))
-
-
 async def busy(engine: Engine, count: int) -> None:
     """Wait until so many generations run; fails if that takes too long."""
     for _ in range(1000):
@@ -148,46 +129,32 @@ async def busy(engine: Engine, count: int) -> None:
     pytest.fail(f"not {count} but {await engine.busy()} generations run")
 
 
-async def idle(engine: Engine) -> None:
-    """Wait until nothing is generated."""
-    await busy(engine, 0)
-
-
-@dataclass
-class Begun:
-    """Generations under way."""
-
-    running: list[AsyncGenerator[Piece, None]]
-
-    async def close(self) -> None:
-        """End them all."""
-        for each in self.running:
-            await each.aclose()
-
-
-async def begun(engine: Engine, count: int = SLOTS) -> Begun:
-    """As many generations, each with its first piece told."""
-    running = [engine.generate(STORY, Sampling()) for _ in range(count)]
-    for each in running:
-        await anext(each)
-    return Begun(running)
+@asynccontextmanager
+async def begun(engine: Engine) -> AsyncIterator[None]:
+    """As many generations as may run, each with its first piece told; they end together."""
+    async with AsyncExitStack() as running:
+        for _ in range(SLOTS):
+            generation = engine.generate(STORY, Sampling())
+            await running.enter_async_context(aclosing(generation))
+            await anext(generation)
+        yield
 
 
 # Text and counts
 
 
-@pytest.mark.parametrize("most", [1, 2, 5, 17])
-async def test_no_more_tokens_are_generated_than_may_be(engine: Engine, most: int) -> None:
+async def test_no_more_tokens_are_generated_than_may_be(engine: Engine) -> None:
     """And no fewer, where the model would go on."""
-    last = (await pieces_of(engine, STORY, GREEDY.but(max_tokens=most)))[-1]
-    assert (last.completion_tokens, last.finish_reason) == (most, "length")
+    for most in (1, 17):
+        last = (await pieces_of(engine, GREEDY.but(max_tokens=most)))[-1]
+        assert (last.completion_tokens, last.finish_reason) == (most, "length")
 
 
 async def test_counts_are_totals(engine: Engine) -> None:
     """The prompt's is the same in each piece, also a second time; the reply's only grows."""
     seen = set()
     for _ in range(2):
-        pieces = await pieces_of(engine, STORY, GREEDY.but(max_tokens=12))
+        pieces = await pieces_of(engine, GREEDY.but(max_tokens=12))
         counts = [piece.completion_tokens for piece in pieces]
         assert counts == sorted(counts)
         seen |= {piece.prompt_tokens for piece in pieces}
@@ -201,15 +168,11 @@ async def test_a_greedy_text_comes_again(engine: Engine) -> None:
     assert await text_of(engine, sampling) == await text_of(engine, sampling) != ""
 
 
-@pytest.mark.parametrize("seed", [0, 7, -1, 2**32 - 1, 2**70])
-async def test_a_seed_makes_a_text_come_again(engine: Engine, seed: int) -> None:
-    """Any whole number is a seed."""
-    sampling = Sampling(max_tokens=12, seed=seed)
-    assert await text_of(engine, sampling) == await text_of(engine, sampling)
-
-
-async def test_without_a_seed_texts_differ(engine: Engine) -> None:
-    """Of twelve tokens two are hardly ever the same."""
+async def test_a_seed_makes_a_text_come_again(engine: Engine) -> None:
+    """Any whole number is one; without it twelve tokens are hardly ever the same."""
+    for seed in (0, -1, 2**70):
+        sampling = Sampling(max_tokens=12, seed=seed)
+        assert await text_of(engine, sampling) == await text_of(engine, sampling)
     texts = {await text_of(engine, Sampling(max_tokens=12, temperature=1.5)) for _ in range(3)}
     assert len(texts) > 1
 
@@ -220,16 +183,12 @@ async def test_stop_strings_of_any_length_end_the_text_before_them(engine: Engin
     for length in (1, 2, 3, 7, 15):
         stop = whole[6 : 6 + length]
         sampling = GREEDY.but(max_tokens=24, stop=("not in the text", stop))
-        pieces = await pieces_of(engine, STORY, sampling)
+        pieces = await pieces_of(engine, sampling)
         assert "".join(piece.text for piece in pieces) == whole[: whole.index(stop)]
         assert pieces[-1].finish_reason == "stop"
-    await idle(engine)
-
-
-async def test_what_only_looks_like_a_stop_string_is_told(engine: Engine) -> None:
-    """As soon as it is known to be none."""
-    whole = await text_of(engine, GREEDY.but(max_tokens=24))
-    assert await text_of(engine, GREEDY.but(max_tokens=24, stop=(whole[3:8] + "\x00",))) == whole
+    only_looks_like_one = GREEDY.but(max_tokens=24, stop=(whole[3:8] + "\x00",))
+    assert await text_of(engine, only_looks_like_one) == whole
+    await busy(engine, 0)
 
 
 async def test_what_may_become_a_stop_string_is_told_where_the_limit_is_met(
@@ -246,9 +205,9 @@ async def test_what_may_become_a_stop_string_is_told_where_the_limit_is_met(
 
 
 async def test_tokens_are_told_with_their_probabilities(engine: Engine) -> None:
-    """They make up the text, and each has as many beside it as were asked for."""
+    """They make up the text, and each has as many beside it as were asked for; unasked, none."""
     sampling = Sampling(max_tokens=12, seed=1, logprobs=3)
-    pieces = await pieces_of(engine, STORY, sampling)
+    pieces = await pieces_of(engine, sampling)
     tokens = [token for piece in pieces for token in piece.logprobs]
     assert "".join(token.token for token in tokens) == "".join(piece.text for piece in pieces)
     for token in tokens:
@@ -256,14 +215,10 @@ async def test_tokens_are_told_with_their_probabilities(engine: Engine) -> None:
         assert len(likeliest) == 3
         assert likeliest == sorted(likeliest, reverse=True)
         assert -9999 <= token.logprob <= likeliest[0] <= 0
-
-
-async def test_probabilities_are_told_where_they_are_asked_for(engine: Engine) -> None:
-    """Of the token alone, or not at all."""
-    alone = await pieces_of(engine, STORY, Sampling(max_tokens=3, logprobs=0))
+    alone = await pieces_of(engine, Sampling(max_tokens=3, logprobs=0))
     assert {token.top for piece in alone for token in piece.logprobs} == {()}
-    unasked = await pieces_of(engine, STORY, Sampling(max_tokens=3))
-    assert all(piece.logprobs == () for piece in unasked)
+    unasked = await pieces_of(engine, Sampling(max_tokens=3))
+    assert {piece.logprobs for piece in unasked} == {()}
 
 
 # Constraints
@@ -286,10 +241,10 @@ async def test_a_constraint_holds_whatever_the_model_writes(engine: Engine) -> N
     )
     for seed in range(12):
         sampling = Sampling(temperature=1.5, seed=seed, constraint=constraint)
-        pieces = await pieces_of(engine, STORY, sampling)
+        pieces = await pieces_of(engine, sampling)
         text = "".join(piece.text for piece in pieces)
         assert pieces[-1].finish_reason == "length" or obeys(text, constraint), text
-    await idle(engine)
+    await busy(engine, 0)
 
 
 async def test_a_constraint_may_be_a_choice_of_texts(engine: Engine) -> None:
@@ -305,7 +260,7 @@ async def test_a_constraint_may_be_a_choice_of_texts(engine: Engine) -> None:
 async def test_a_constraint_cut_by_the_limit_is_length(engine: Engine) -> None:
     """So that nobody takes the half for a whole."""
     sampling = GREEDY.but(max_tokens=2, constraint=(("a text of many tokens, all literal",),))
-    last = (await pieces_of(engine, STORY, sampling))[-1]
+    last = (await pieces_of(engine, sampling))[-1]
     assert (last.finish_reason, last.completion_tokens) == ("length", 2)
 
 
@@ -321,10 +276,11 @@ async def test_a_constraint_that_cannot_be_is_refused_and_leaves_nothing(real: E
     for schema in ({"type": "money"}, {"enum": []}, {"type": "string", "pattern": "(a"}):
         sampling = GREEDY.but(max_tokens=8, constraint=((JsonSlot(schema), "}"),))
         with pytest.raises(RequestError, match="can't be enforced") as caught:
-            await pieces_of(real, STORY, sampling)
+            await pieces_of(real, sampling)
         assert caught.value.code == "invalid_function_parameters"
     assert await real.busy() == 0
-    await (await begun(real)).close()
+    async with begun(real):
+        assert await real.busy() == SLOTS
 
 
 # Slots
@@ -333,67 +289,63 @@ async def test_a_constraint_that_cannot_be_is_refused_and_leaves_nothing(real: E
 async def test_closing_a_generation_frees_its_slot(engine: Engine) -> None:
     """All at once, in mid text, and again."""
     for _ in range(2):
-        running = await begun(engine)
-        assert await engine.busy() == SLOTS
-        await running.close()
-        await idle(engine)
+        async with begun(engine):
+            assert await engine.busy() == SLOTS
+        await busy(engine, 0)
 
 
 async def test_cancelling_a_generation_frees_its_slot(engine: Engine) -> None:
     """The task that asked for it ends as cancelled."""
-    tasks = [asyncio.create_task(pieces_of(engine, STORY, Sampling())) for _ in range(SLOTS)]
+    tasks = [asyncio.create_task(pieces_of(engine, Sampling())) for _ in range(SLOTS)]
     await busy(engine, SLOTS)
     for task in tasks:
         task.cancel()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(each) for each in ended] == [asyncio.CancelledError] * SLOTS
-    await idle(engine)
+    await busy(engine, 0)
 
 
 async def test_more_than_run_and_wait_are_turned_away(engine: Engine) -> None:
     """And told when to come again; a reply that has begun goes on, and who waits is served."""
-    running = await begun(engine)
-    short = GREEDY.but(max_tokens=2)
-    waiting = asyncio.create_task(pieces_of(engine, STORY, short))
-    await asyncio.sleep(0.2)
-    with pytest.raises(EngineError, match="The model is busy: 2 requests run and 1 wait") as caught:
-        await pieces_of(engine, STORY, short)
-    assert (caught.value.status, caught.value.code) == (503, "engine_overloaded")
-    assert caught.value.headers == {"retry-after": str(RETRY_SECONDS)}
-    later = asyncio.create_task(pieces_of(engine, STORY, short.but(begun=True)))
-    await asyncio.sleep(0.2)
-    assert not later.done()
-    await running.close()
+    short, told = GREEDY.but(max_tokens=2), "The model is busy: 2 requests run and 1 wait"
+    async with begun(engine):
+        waiting = asyncio.create_task(pieces_of(engine, short))
+        await asyncio.sleep(0.2)
+        with pytest.raises(EngineError, match=told) as caught:
+            await pieces_of(engine, short)
+        assert (caught.value.status, caught.value.code) == (503, "engine_overloaded")
+        assert caught.value.headers == {"retry-after": str(RETRY_SECONDS)}
+        later = asyncio.create_task(pieces_of(engine, short.but(begun=True)))
+        await asyncio.sleep(0.2)
+        assert not later.done()
     for task in (waiting, later):
         assert (await task)[-1].completion_tokens == 2
-    await idle(engine)
+    await busy(engine, 0)
 
 
 async def test_one_that_waits_and_is_cancelled_takes_no_slot(engine: Engine) -> None:
     """Nor a place in the queue."""
-    running = await begun(engine)
-    for _ in range(QUEUE + 2):
-        waiting = asyncio.create_task(pieces_of(engine, STORY, GREEDY.but(max_tokens=2)))
-        await asyncio.sleep(0.1)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-    await running.close()
-    await idle(engine)
+    async with begun(engine):
+        for _ in range(QUEUE + 2):
+            waiting = asyncio.create_task(pieces_of(engine, GREEDY.but(max_tokens=2)))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+    await busy(engine, 0)
 
 
 async def test_a_prompt_too_long_is_the_callers_error(real: Engine) -> None:
     """It is told both numbers, in OpenAI's code."""
-    with pytest.raises(
-        RequestError, match=rf"The prompt has \d+ tokens; .* {CONTEXT} tokens"
-    ) as it:
-        await pieces_of(real, "word " * CONTEXT, GREEDY)
-    assert (it.value.code, it.value.param) == ("context_length_exceeded", "messages")
+    told = rf"The prompt has \d+ tokens; this model's context holds {CONTEXT} tokens of prompt and"
+    with pytest.raises(RequestError, match=told) as caught:
+        await pieces_of(real, GREEDY, "word " * CONTEXT)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
     assert await real.busy() == 0
 
 
 async def test_a_reply_ends_where_the_context_does(real: Engine) -> None:
     """Whatever was asked for; no error, as nobody can know before."""
-    last = (await pieces_of(real, "word " * 80, GREEDY.but(max_tokens=10**25)))[-1]
+    last = (await pieces_of(real, GREEDY.but(max_tokens=10**25), "word " * 80))[-1]
     assert last.finish_reason in ("stop", "length")
     assert last.prompt_tokens + last.completion_tokens <= CONTEXT + 1

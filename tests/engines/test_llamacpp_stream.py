@@ -8,8 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from function_calling.engines.llamacpp import LlamaCpp
-from function_calling.engines.llamacpp_words import completion_request
+from function_calling.engines.llamacpp import LlamaCpp, completion_request
 from function_calling.engines.slots import Slots
 from function_calling.line_reader import LineReader
 from function_calling.model.words import Sampling
@@ -79,3 +78,9 @@ def test_sampling_is_said_in_llamacpps_words() -> None:
     values = {"top_k": 40, "min_p": 0.1, "frequency_penalty": 0.5, "presence_penalty": -0.5}
     told = completion_request("Hi", Sampling(**values, repetition_penalty=1.1))
     assert told == plain | values | {"repeat_penalty": 1.1}
+
+
+@pytest.mark.parametrize("most", [2**31, 2**32 + 1, 10**25])
+def test_a_limit_beyond_all_numbers_is_no_limit(most: int) -> None:
+    """llama.cpp counts in 32 bits, of which a caller knows nothing."""
+    assert completion_request("Hi", Sampling(max_tokens=most))["n_predict"] == 2**31 - 1

@@ -17,6 +17,7 @@ import native_turbomind
 import tiny_model
 import torch
 import xgrammar
+from generations import pieces_of, text_of
 from lmdeploy._guided_decoding import compile_response_format
 from lmdeploy_engine import lmdeploy_engine, native
 
@@ -38,14 +39,14 @@ from function_calling.settings import Settings
 
 pytestmark = [pytest.mark.lmdeploy, pytest.mark.asyncio(loop_scope="module")]
 
-SLOTS = 2
+SIZES: dict[str, Any] = {"context_length": 512, "batch_size": 2}
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LMDeploy]:
     """The engine, with a tiny model."""
     grammar.LONGEST_CHECK = 60
-    made = lmdeploy_engine(tmp_path_factory.mktemp("model"), context_length=512, batch_size=SLOTS)
+    made = lmdeploy_engine(tmp_path_factory.mktemp("model"), **SIZES)
     yield made
     made.close()
 
@@ -61,18 +62,13 @@ def half(engine: LMDeploy) -> Iterator[native_turbomind.Model]:
     assert engine._engine.session_mgr.sessions == {}
 
 
-async def text_of(engine: LMDeploy, prompt: str, sampling: Sampling) -> str:
-    """The text of one generation."""
-    return "".join([piece.text async for piece in engine.generate(prompt, sampling)])
-
-
 async def test_sampling_is_said_in_lmdeploys_words(
     engine: LMDeploy, half: native_turbomind.Model
 ) -> None:
     """Unless asked for, its own samplers are off; a limit beyond the context is the context's."""
-    await text_of(engine, "Hi", Sampling(max_tokens=3, temperature=0.7, top_p=0.9, seed=-1))
-    await text_of(engine, "Hi", Sampling(max_tokens=10**20, temperature=0.001, stop=("",)))
-    await text_of(engine, "Hi", Sampling(top_k=1024, min_p=0.5, repetition_penalty=1.5))
+    await text_of(engine, Sampling(max_tokens=3, temperature=0.7, top_p=0.9, seed=-1), "Hi")
+    await text_of(engine, Sampling(max_tokens=10**20, temperature=0.001, stop=("",)), "Hi")
+    await text_of(engine, Sampling(top_k=1024, min_p=0.5, repetition_penalty=1.5), "Hi")
     hot, greedy, narrow = half.configs
     assert (hot.temperature, hot.top_p, hot.top_k, hot.min_p) == (0.7, 0.9, 0, 0.0)
     assert (hot.max_new_tokens, hot.random_seed, hot.repetition_penalty) == (3, 2**63 - 1, 1.0)
@@ -86,7 +82,7 @@ async def test_the_first_token_stands_once(engine: LMDeploy) -> None:
     """Whether the template writes it or not."""
     counts = set()
     for prompt in ("Hi", f"{tiny_model.BEGIN}Hi"):
-        pieces = [each async for each in engine.generate(prompt, Sampling(max_tokens=1))]
+        pieces = await pieces_of(engine, Sampling(max_tokens=1), prompt)
         counts.add(pieces[-1].prompt_tokens)
     assert counts == {2 + len(engine._prefix)}
 
@@ -106,7 +102,7 @@ async def test_what_would_be_ignored_is_refused_by_name(
 ) -> None:
     """Before anything is asked of LMDeploy."""
     with pytest.raises(RequestError, match=param) as caught:
-        await text_of(engine, "Hi", sampling)
+        await text_of(engine, sampling, "Hi")
     assert (caught.value.param, caught.value.code) == (param, "unsupported_parameter")
     assert half.configs == []
 
@@ -118,10 +114,10 @@ async def test_a_native_failure_is_an_engine_error(
     """With LMDeploy's status; the next request is served."""
     half.fails = status
     with pytest.raises(EngineError, match="The engine failed") as caught:
-        await text_of(engine, "Hi", Sampling(max_tokens=3))
+        await text_of(engine, Sampling(max_tokens=3), "Hi")
     assert caught.value.status == told
     half.fails = native_turbomind.SUCCESS
-    assert await text_of(engine, "Hi", Sampling(max_tokens=3))
+    assert await text_of(engine, Sampling(max_tokens=3), "Hi")
 
 
 async def test_what_lmdeploy_aborts_is_an_engine_error(engine: LMDeploy) -> None:
@@ -144,7 +140,7 @@ async def test_a_constraint_that_lmdeploy_gives_up_is_an_error(
 
     monkeypatch.setattr(turbomind, "compile_response_format", failing)
     with pytest.raises(EngineError, match="gave up the constraint"):
-        await text_of(engine, "Hi", Sampling(constraint=(("yes",),)))
+        await text_of(engine, Sampling(constraint=(("yes",),)), "Hi")
 
 
 @pytest.mark.usefixtures("half")
@@ -162,18 +158,13 @@ async def test_a_constraint_is_written_once(
 async def test_a_grammar_compiles_while_others_generate(engine: LMDeploy) -> None:
     """Streams go on meanwhile."""
     schema = {"enum": [f"word {number}" for number in range(2000)]}
-    running = engine.generate("Hi", Sampling())
-    await anext(running)
-    held = asyncio.create_task(
-        text_of(engine, "Hi", Sampling(constraint=((JsonSlot(schema), "."),)))
-    )
+    sampling = Sampling(constraint=((JsonSlot(schema), "."),))
+    held = asyncio.create_task(text_of(engine, sampling, "Hi"))
     pieces = 0
     while not held.done():
-        await anext(running)
-        pieces += 1
+        pieces += len(await pieces_of(engine, Sampling(max_tokens=20), "Hi"))
     assert json.loads((await held).removesuffix(".").strip()) in schema["enum"]
     assert pieces > 5
-    await running.aclose()
 
 
 @pytest.mark.usefixtures("half")
@@ -193,8 +184,14 @@ async def test_no_special_token_stands_in_a_string(engine: LMDeploy) -> None:
 
 
 async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
-    """Through the model half, in Llama 3's format, with the model's own template."""
-    loaded = load_tiny(engine)
+    """Loaded by the settings, through the model half, with the model's own template."""
+    folder = engine.tokenizer.name_or_path
+    loaded = load(Settings(llama_model_dir=folder, gpu_context_length=2000, gpu_batch_size=3))
+    config = loaded.engine._engine.backend_config  # type: ignore[attr-defined]
+    assert (config.session_len, config.max_batch_size) == (2000, 3)
+    assert (config.enable_prefix_caching, config.enable_metrics) == (True, False)
+    assert (loaded.bos_token, loaded.eos_token) == (tiny_model.BEGIN, tiny_model.END)
+    assert (loaded.name, loaded.context_length) == (Path(folder).name, 2000)
     model = ChatModel(loaded, choose_format("auto", loaded.chat_template))
     assert model.form is LLAMA3
     parameters = {
@@ -216,37 +213,17 @@ async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
         assert end.reason == "tool_calls"
 
 
-def load_tiny(engine: LMDeploy) -> Any:
-    """The model as the settings would load it."""
-    folder = engine.tokenizer.name_or_path
-    loaded = load(Settings(llama_model_dir=folder, gpu_context_length=2000, gpu_batch_size=3))
-    made = loaded.engine
-    assert isinstance(made, LMDeploy)
-    config = made._engine.backend_config
-    assert (config.session_len, config.max_batch_size) == (2000, 3)
-    assert config.enable_prefix_caching
-    assert not config.enable_metrics
-    assert (loaded.bos_token, loaded.eos_token) == (tiny_model.BEGIN, tiny_model.END)
-    assert (loaded.name, loaded.context_length) == (Path(folder).name, 2000)
-    return loaded
-
-
 def test_a_word_that_lmdeploy_does_not_know_is_refused(engine: LMDeploy) -> None:
     """It would drop it without a word."""
+    folder = engine.tokenizer.name_or_path
     with pytest.raises(SettingsError, match="turbomind engine has no option cache_max_count"):
-        LMDeploy(
-            engine.tokenizer.name_or_path,
-            backend="turbomind",
-            context_length=512,
-            batch_size=1,
-            cache_max_count=0.5,
-        )
+        LMDeploy(folder, **SIZES, backend="turbomind", cache_max_count=0.5)
 
 
 def test_what_lmdeploy_cannot_load_is_told_with_its_reason() -> None:
     """A folder without a model."""
     with pytest.raises(WeightsError, match="LMDeploy can't load /nowhere: "):
-        LMDeploy("/nowhere", backend="turbomind", context_length=512, batch_size=1)
+        LMDeploy("/nowhere", **SIZES, backend="turbomind")
 
 
 def test_without_a_folder_it_says_which_setting_wants_one() -> None:

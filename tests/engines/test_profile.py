@@ -59,37 +59,26 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Configs:
 
 
 @pytest.mark.parametrize(
-    ("memory", "engine", "model", "told"),
+    ("memory", "package", "model", "told"),
     [
-        (81559, "lmdeploy", GPU_MODEL_ID, "Llama 3.1 70B on the GPU. The GPU here has 79.6 GB."),
         (46068, "lmdeploy", GPU_MODEL_ID, "Llama 3.1 70B on the GPU. The GPU here has 45 GB."),
         (40960, "lmdeploy", SMALL_GPU_MODEL_ID, "Llama 3.1 70B would need 42.5 GB."),
-        (24564, "lmdeploy", SMALL_GPU_MODEL_ID, "Llama 3.1 8B on the GPU. The GPU here has 24 GB."),
         (8188, "lmdeploy", SMALL_GPU_MODEL_ID, "Llama 3.1 8B on the GPU. The GPU here has 8 GB."),
-        (6144, "llamacpp", "", "(6 GB) is too small for Llama 3.1 8B, which needs 7.83 GB."),
-        ("[N/A]", "llamacpp", "", "doesn't tell the GPU's memory; ENGINE=lmdeploy"),
+        (6144, "lmdeploy", "", "(6 GB) is too small for Llama 3.1 8B, which needs 7.83 GB."),
+        ("[N/A]", "lmdeploy", "", "doesn't tell the GPU's memory; ENGINE=lmdeploy tries it."),
+        (12288, "", "", "(12 GB) could run Llama 3.1 8B: `make gpu` installs LMDeploy."),
     ],
 )
-@pytest.mark.usefixtures("installed")
 def test_auto_takes_the_largest_model_that_fits_the_gpu(
-    driver: Driver, memory: object, engine: str, model: str, told: str
+    driver: Driver, installed: set[str], memory: object, package: str, model: str, told: str
 ) -> None:
-    """And says what would give more."""
+    """Else the embedded one; and says what would give more."""
+    installed &= {package, "xllamacpp"}
     driver(memory)
     chosen = check_engine(Settings())
-    assert (chosen.engine, chosen.model_id) == (engine, model)
+    assert (chosen.engine, chosen.model_id) == ("lmdeploy" if model else "llamacpp", model)
+    assert chosen.why.startswith(EMBEDDED) == (not model)
     assert told in chosen.why
-
-
-def test_without_lmdeploy_a_gpu_is_a_hint(driver: Driver, installed: set[str]) -> None:
-    """The embedded model runs, and the line says how to get more."""
-    installed.remove("lmdeploy")
-    driver(12288)
-    chosen = check_engine(Settings())
-    assert (chosen.engine, chosen.model_id) == ("llamacpp", "")
-    assert chosen.why == (
-        f"{EMBEDDED} The GPU here (12 GB) could run Llama 3.1 8B: `make gpu` installs LMDeploy."
-    )
 
 
 @pytest.mark.usefixtures("installed")
@@ -124,21 +113,17 @@ def test_of_several_gpus_the_one_that_cuda_takes_counts(
 def test_what_is_named_decides(driver: Driver) -> None:
     """The engine that runs it, whatever the machine is."""
     driver(81920)
-    for settings, why in (
-        (Settings(engine="llamacpp"), EMBEDDED),
-        (Settings(model_path="/m/tiny.gguf"), "The embedded model tiny.gguf"),
-        (Settings(model_id="acme/tiny:q4/tiny.gguf"), "The embedded model tiny.gguf"),
-    ):
-        chosen = check_engine(settings)
-        assert chosen.engine == "llamacpp"
-        assert chosen.why.startswith(why)
-    for settings, model in (
-        (LMDEPLOY, GPU_MODEL_ID),
-        (Settings(model_id=BIG), BIG),
-        (Settings(llama_model_dir="/models/llama"), "llama"),
+    for settings, engine, model, why in (
+        (Settings(engine="llamacpp"), "llamacpp", "", EMBEDDED),
+        (Settings(model_path="/m/tiny.gguf"), "llamacpp", "", "The embedded model tiny.gguf"),
+        (Settings(model_id="a/tiny:q/tiny.gguf"), "llamacpp", "", "The embedded model tiny.gguf"),
+        (LMDEPLOY, "lmdeploy", GPU_MODEL_ID, "LMDeploy runs Llama 3.1 70B on the GPU."),
+        (Settings(model_id=BIG), "lmdeploy", BIG, f"LMDeploy runs {BIG} on the GPU."),
+        (Settings(llama_model_dir="/models/llama"), "lmdeploy", "llama", "LMDeploy runs llama"),
     ):
         chosen = choose_profile(settings)
-        assert (chosen.engine, chosen.model_id) == ("lmdeploy", model)
+        assert (chosen.engine, chosen.model_id) == (engine, model)
+        assert chosen.why.startswith(why)
 
 
 @pytest.mark.usefixtures("installed")

@@ -2,6 +2,10 @@
 
 import math
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from function_calling.engines.stop_strings import StopStrings
 from function_calling.engines.token_text import TokenText, Vocabulary
 from function_calling.model.words import Sampling, TokenLogprob
 
@@ -59,3 +63,30 @@ def test_a_character_of_several_tokens_counts_as_its_last_one() -> None:
     told, tokens = text.add([second], [{first: -0.2, second: -3.0}])
     assert told == "é"
     assert tokens == (TokenLogprob("é", -3.0, (TokenLogprob("\udcc3", -0.2),)),)
+
+
+# Stop strings in any text
+
+
+def test_nothing_leaves_that_may_be_the_beginning_of_one() -> None:
+    """It leaves as soon as it is known to be none."""
+    held = StopStrings(("</end>", "STOP"))
+    assert [held.feed(bit) for bit in ("a<", "/", "e!", "ST", "ST", "OPS")] == [
+        *("a", "", "</e!", "", "ST", ""),
+    ]
+    assert held.found
+    assert held.feed("more") == held.rest() == ""
+
+
+@given(
+    st.lists(st.text("ab", max_size=3)),
+    st.lists(st.text("ab", min_size=1, max_size=4), max_size=3),
+)
+def test_in_bits_or_whole_it_is_the_same(bits: list[str], stops: list[str]) -> None:
+    """What is told has no stop string in it, and is all there is if none came."""
+    text, held = "".join(bits), StopStrings(stops)
+    told = "".join(map(held.feed, bits)) + held.rest()
+    assert text.startswith(told)
+    assert not any(stop in told for stop in stops)
+    assert held.found == any(stop in text for stop in stops)
+    assert held.found or told == text
