@@ -122,9 +122,10 @@ class _Rewriter:
         written: Schema = {}
         while left := named.keys() - written.keys():  # what is written may refer to more
             for name in sorted(left):
-                written[name] = self.schema(
-                    _without(named[name], *DEFINITIONS), name[:LONGEST_PLACE]
-                )
+                target = named[name]
+                if isinstance(target, Mapping):
+                    target = _without(target, *DEFINITIONS)
+                written[name] = self.schema(target, name[:LONGEST_PLACE])
         if written:
             result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
         return result, list(dict.fromkeys(self._ignored))
