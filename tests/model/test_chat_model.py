@@ -16,7 +16,7 @@ from scripted_engine import (
     llama31_model,
 )
 
-from function_calling.errors import EngineError, RequestError
+from function_calling.errors import EngineError
 from function_calling.formats import FORMATS
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.turn import MOST_CALLS
@@ -52,7 +52,6 @@ CALL_TODAY = ("today", {})
 
 NONE = ToolChoice()
 AUTO = ToolChoice("auto", NAMES)
-ONE_AT_MOST = ToolChoice("auto", NAMES, parallel=False)
 REQUIRED = ToolChoice("required", NAMES)
 NAMED = ToolChoice("required", ("today",), parallel=False)
 Make = Callable[[ScriptedEngine], ChatModel]
@@ -106,22 +105,6 @@ async def test_an_empty_reply_only_ends() -> None:
     assert end_of(events).reason == "stop"
 
 
-async def test_with_tool_choice_none_text_like_a_call_is_content() -> None:
-    """The user asked for no calls, and gets what the model wrote."""
-    text = '<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call>'
-    events = await events_of(chatml_model(ScriptedEngine(text)), NONE)
-    assert text_of(events) == text
-    assert end_of(events).reason == "stop"
-
-
-async def test_text_that_looks_like_a_call_to_the_end_is_content() -> None:
-    """What was held back is not lost when the text is over."""
-    text = 'Like this: [{"name": "tod'
-    events = await events_of(chatml_model(ScriptedEngine(text)), AUTO)
-    assert text_of(events) == text
-    assert calls_of(events) == []
-
-
 async def test_tokens_that_run_out_in_text_are_length() -> None:
     """What was written so far is content, held back or not."""
     engine = ScriptedEngine("Well <tool_call>")
@@ -140,40 +123,7 @@ async def test_stop_strings_end_the_text() -> None:
     assert end_of(events).reason == "stop"
 
 
-async def test_the_sampling_reaches_the_engine() -> None:
-    """Temperature, top_p and seed hold for text and for calls."""
-    engine = ScriptedEngine("<tool_call>", Fills())
-    sampling = Sampling(max_tokens=50, temperature=0.3, top_p=0.9, seed=7)
-    await events_of(chatml_model(engine), AUTO, sampling)
-    assert {(s.temperature, s.top_p, s.seed) for s in engine.samplings} == {(0.3, 0.9, 7)}
-
-
 # Forced calls
-
-
-@BOTH_MODELS
-async def test_a_named_call_is_written_up_to_its_arguments(make: Make) -> None:
-    """Nothing is sampled but the arguments and the end; the reply is over with it."""
-    engine = ScriptedEngine(Fills())
-    events = await events_of(make(engine), NAMED)
-    assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
-    assert text_of(events) == ""
-    head = engine.prompts[0].rpartition('{"name": "')[2]
-    assert head in {'today", "arguments":', 'today", "parameters":'}
-    assert [len(alternative) for alternative in first_calls(engine.samplings[0])] == [2]
-
-
-@BOTH_MODELS
-@pytest.mark.parametrize("call", [CALL_CONVERT, CALL_TODAY])
-async def test_a_required_call_is_one_of_the_tools(make: Make, call: tuple[str, object]) -> None:
-    """Each tool is an alternative, with its own arguments."""
-    engine = ScriptedEngine(Fills(call[0]))
-    events = await events_of(make(engine), REQUIRED)
-    assert calls_of(events) == [call]
-    assert engine.prompts[0].endswith('{"name": "')
-    firsts = [str(each[0]).split('"')[0] for each in first_calls(engine.samplings[0])]
-    assert firsts == list(NAMES)
 
 
 async def test_the_constraint_is_the_tools_own_schema() -> None:
@@ -181,18 +131,10 @@ async def test_the_constraint_is_the_tools_own_schema() -> None:
     engine = ScriptedEngine(Fills())
     model = chatml_model(engine)
     await events_of(model, ToolChoice("required", ("convert",), parallel=False))
-    slot, close = first_calls(engine.samplings[0])[0]
+    assert engine.prompts[0].endswith('<tool_call>\n{"name": "convert", "arguments":')
+    ((slot, close),) = first_calls(engine.samplings[0])
     assert slot == JsonSlot(model.constraint(CONVERT))
     assert close == "}\n</tool_call>"
-
-
-async def test_allowed_tools_restrict_the_calls_and_not_the_prompt() -> None:
-    """The model is told of all tools, and may call the named ones."""
-    engine = ScriptedEngine(Fills())
-    choice = ToolChoice("required", ("today",), parallel=False)
-    events = await events_of(chatml_model(engine), choice)
-    assert calls_of(events) == [CALL_TODAY]
-    assert '"name": "convert"' in engine.prompts[0]
 
 
 async def test_auto_with_one_allowed_tool_calls_no_other() -> None:
@@ -245,14 +187,6 @@ async def test_a_long_argument_leaves_as_it_is_written(form: str) -> None:
     )
 
 
-async def test_stop_strings_cannot_cut_a_forced_call() -> None:
-    """They hold for text; a call ends where it is complete."""
-    engine = ScriptedEngine(Fills())
-    events = await events_of(chatml_model(engine), NAMED, Sampling(stop=("}", "{", '"')))
-    assert engine.samplings[0].stop == ()
-    assert calls_of(events) == [CALL_TODAY]
-
-
 async def test_tokens_that_run_out_in_a_call_are_length_and_no_half_call() -> None:
     """A client could do nothing with the half; of a cut name nothing is told."""
     engine = ScriptedEngine(Fills())
@@ -260,40 +194,7 @@ async def test_tokens_that_run_out_in_a_call_are_length_and_no_half_call() -> No
     assert events == [Finished("length", Usage(len(engine.prompts[0].split()), 2))]
 
 
-async def test_a_tool_without_arguments_can_only_be_called_with_none() -> None:
-    """Its schema allows the empty object alone."""
-    engine = ScriptedEngine(Fills())
-    await events_of(chatml_model(engine), NAMED)
-    slot = first_calls(engine.samplings[0])[0][0]
-    assert isinstance(slot, JsonSlot)
-    assert (slot.schema["properties"], slot.schema["additionalProperties"]) == ({}, False)
-
-
 # Calls that the model begins
-
-
-@BOTH_MODELS
-@pytest.mark.parametrize(
-    "beginning",
-    [
-        '{"name": "today", "arguments":',
-        '```json\n{"name": "today", "parameters": {"x": 1}}\n```',
-        '{{"name": "today", "arguments": {}}}',
-        '{"type": "function", "function": {"name": "today", "parameters": {}}}',
-    ],
-)
-async def test_auto_goes_on_with_a_call_where_the_model_begins_one(
-    make: Make, beginning: str
-) -> None:
-    """Any spelling that names a tool; what the model wrote behind it is not used."""
-    engine = ScriptedEngine(beginning, Fills())
-    events = await events_of(make(engine), AUTO)
-    assert calls_of(events) == [CALL_TODAY]
-    assert text_of(events) == ""
-    assert end_of(events).reason == "tool_calls"
-    assert engine.prompts[1].endswith(
-        ('{"name": "today", "arguments":', '{"name": "today", "parameters":')
-    )
 
 
 @pytest.mark.parametrize(
@@ -340,16 +241,6 @@ async def test_text_leaves_before_the_call_is_made() -> None:
     assert len(engine.prompts) == 1
 
 
-@pytest.mark.parametrize("choice", [ONE_AT_MOST, ToolChoice("required", NAMES, parallel=False)])
-async def test_without_parallel_calls_the_reply_ends_with_the_first(choice: ToolChoice) -> None:
-    """Nothing is generated behind it."""
-    turns = [] if choice.mode == "required" else ["<tool_call>"]
-    engine = ScriptedEngine(*turns, Fills("today"))
-    events = await events_of(chatml_model(engine), choice)
-    assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
-
-
 async def test_a_model_that_does_not_stop_calling_is_stopped() -> None:
     """The grammar has no room for another call, and the last is not waited for to end."""
     engine = ScriptedEngine(Fills(*["today"] * MOST_CALLS))
@@ -360,22 +251,14 @@ async def test_a_model_that_does_not_stop_calling_is_stopped() -> None:
     assert again.most == MOST_CALLS - 1
 
 
-async def test_tokens_that_run_out_between_calls_are_length() -> None:
-    """What was complete has left; what might have come is missing."""
+@pytest.mark.parametrize(("more", "reason"), [(2, "length"), (0, "tool_calls")])
+async def test_tokens_that_run_out_between_calls_are_length(more: int, reason: str) -> None:
+    """What was complete has left; where no other call had begun, nothing is missing."""
     first = len('today", "arguments":{}}\n</tool_call>')
     engine = ScriptedEngine(Fills("today", "convert"), piece_length=1)
-    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=first + 2))
+    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=first + more))
     assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "length"
-
-
-async def test_tokens_that_run_out_with_the_lists_end_do_not_unmake_it() -> None:
-    """Nothing is missing."""
-    first = len('today", "arguments":{}}\n</tool_call>')
-    engine = ScriptedEngine(Fills("today"), piece_length=1)
-    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=first))
-    assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
+    assert end_of(events).reason == reason
 
 
 async def test_no_tokens_left_for_a_call_are_length() -> None:
@@ -484,12 +367,12 @@ async def test_what_left_before_the_constraint_was_broken_is_no_call() -> None:
     assert engine.aborted == 1
 
 
-@pytest.mark.parametrize("error", [EngineError("It broke."), RequestError("Too long.")])
-async def test_the_engines_error_passes(error: Exception) -> None:
+async def test_the_engines_error_passes() -> None:
     """Behind the text that came before it."""
-    reply = chatml_model(ScriptedEngine(Fails(error, "Well"))).reply(USER, TOOLS, AUTO, Sampling())
+    engine = ScriptedEngine(Fails(EngineError("It broke."), "Well"))
+    reply = chatml_model(engine).reply(USER, TOOLS, AUTO, Sampling())
     assert [await anext(reply), await anext(reply)] == [TextDelta("Wel"), TextDelta("l")]
-    with pytest.raises(type(error), match=str(error)):
+    with pytest.raises(EngineError, match="It broke"):
         await anext(reply)
 
 
@@ -511,16 +394,6 @@ async def test_what_a_schema_cannot_enforce_is_logged(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         chatml_model(ScriptedEngine()).constraint(tool)
     assert caplog.messages == ["Tool weather: not enforced: unit: not"]
-
-
-async def test_only_the_tools_that_may_be_called_are_compiled() -> None:
-    """With tool_choice none a schema that can't be enforced does no harm."""
-    broken = Tool("broken", "", {"type": "object", "properties": "?"})
-    model = chatml_model(ScriptedEngine("Hello"))
-    events = [e async for e in model.reply(USER, [broken], NONE, Sampling())]
-    assert text_of(events) == "Hello"
-    with pytest.raises(RequestError, match="no JSON Schema"):
-        await anext(model.reply(USER, [broken], ToolChoice("auto", ("broken",)), Sampling()))
 
 
 async def test_the_longest_string_follows_the_context() -> None:
