@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
+from v1_client import Serve, serving
 from walking_engine import walking_model
 
 from benchmarks.forced_calls import main
@@ -41,6 +42,7 @@ from openai_endpoints import openai_api_app
 
 each_format = pytest.mark.parametrize("form", FORMATS)
 MODEL = walking_model()
+BOOLEAN, NONE = {"type": "boolean"}, {"type": "null"}
 TEXT, CLOSE = {"type": "string", "maxLength": 30}, "\n</parameter>\n"
 
 
@@ -115,15 +117,9 @@ def of(**properties: Any) -> dict[str, Any]:
 
 
 PARTICULAR = {
-    "names that are no words": of(
-        **{"a b": TEXT, "a=b": TEXT, ")": {}, "x, y": {}, "a>": TEXT, "": {}}
-    ),
-    "names that begin another": of(
-        **{"a": {"type": "boolean"}, "a=": {"type": "boolean"}, "ab": {}}
-    ),
-    "names with controls": of(
-        **{"a\nb": TEXT, "\u0001": {"type": "null"}, "\u2028": TEXT, '"': TEXT}
-    ),
+    "names, no words": of(**{"a b": TEXT, "a=b": {}, ")": {}, "x, y": {}, "a>": TEXT, "": {}}),
+    "names that begin another": of(**{"a": BOOLEAN, "a=": BOOLEAN, "ab": {}}),
+    "names with controls": of(**{"a\nb": TEXT, "\u0001": NONE, "\u2028": TEXT, '"': TEXT}),
     "no names": {"type": "object"},
     "text that reads as JSON": of(a={"type": "string", "enum": ["null", "1", "true", "[]", '"']}),
     "text that holds the closing tag": of(
@@ -132,15 +128,12 @@ PARTICULAR = {
     "text that may not end yet": of(a={"type": "string", "minLength": 25, "maxLength": 40}),
     "a choice of texts and bounds": of(a={"type": "string", "enum": ["a", "abc"], "minLength": 2}),
     "text in one branch alone": {
-        "type": "object",
-        "anyOf": [of(k={"const": "t"}, v=TEXT), of(k={"const": "n"}, v={"type": "integer"})],
+        "anyOf": [of(k={"const": "t"}, v=TEXT), of(k={"const": "n"}, v={"type": "integer"})]
     },
     "text of other lengths in branches": {
-        "type": "object",
-        "anyOf": [of(v={"type": "string", "minLength": 20, "maxLength": 25}), of(v=TEXT)],
+        "anyOf": [of(v={"type": "string", "minLength": 20, "maxLength": 25}), of(v=TEXT)]
     },
     "branches behind references": {
-        "type": "object",
         "anyOf": [{"$ref": "#/$defs/Both"}, {"$ref": "#/$defs/Text"}],
         "$defs": {
             "Text": of(v={"type": "string", "enum": ["1", "null"]}),
@@ -148,15 +141,8 @@ PARTICULAR = {
             "None": {"type": "object"},
         },
     },
-    "required, not declared": {
-        "type": "object",
-        "required": ["a", "b"],
-        "additionalProperties": {"type": "string", "maxLength": 9},
-    },
-    "many that are optional": {
-        "type": "object",
-        "properties": {f"p{index}": {"type": "boolean"} for index in range(9)},
-    },
+    "required, not declared": {"required": ["a", "b"], "additionalProperties": TEXT},
+    "many that are optional": {"properties": dict.fromkeys("abcdefghi", BOOLEAN)},
     "numbers between excluded bounds": of(
         a={"type": "number", "exclusiveMinimum": 0, "maximum": 1e-7},
         b={"type": "number", "exclusiveMinimum": -1.969, "exclusiveMaximum": -1},
@@ -168,32 +154,24 @@ PARTICULAR = {
         b={"type": "number", "minimum": 0, "maximum": 1.7976931348623157e308},
         c={"type": "integer", "minimum": -(2**63), "exclusiveMinimum": 5},
     ),
-    "numbers told as constants": of(
-        a={"enum": [1e-7, -0.0, 1e3, 2**53]}, b={"const": {"a": [0.1]}}
-    ),
+    "constants": of(a={"enum": [1e-7, -0.0, 1e3, 2**53]}, b={"const": {"a": [0.1]}}),
     "more than objects at the root": {
         "type": ["object", "null"],
         "nullable": True,
-        "anyOf": [{"type": "null"}, {"anyOf": [{"required": ["a"]}, {"type": "string"}]}],
+        "anyOf": [NONE, {"anyOf": [{"required": ["a"]}, {"type": "string"}]}],
         "properties": {"a": TEXT},
     },
-    "a tree": {
-        "type": "object",
-        "properties": {"child": {"$ref": "#"}, "name": TEXT},
-        "required": ["name"],
-    },
+    "a tree": {"properties": {"child": {"$ref": "#"}, "name": TEXT}, "required": ["name"]},
     "references that name no definition": of(
-        a={"type": "object", "properties": {"x": {"oneOf": [{"type": "null"}, TEXT]}}},
+        a={"type": "object", "properties": {"x": {"oneOf": [NONE, TEXT]}}},
         b={"$ref": "#/properties/a/properties/x/oneOf/1"},
         c={"$ref": "#/properties/a"},
     ),
     "references with more beside them": {
-        "type": "object",
         **of(a={"$ref": "#/$defs/a%20~1b", "maxLength": 3}),
         "$defs": {"a /b": {"type": "string", "minLength": 2}},
     },
     "one of the optional ones": {
-        "type": "object",
         "properties": {"a": {"type": "number"}, "b": TEXT, "c": {"const": True}},
         "minProperties": 1,
     },
@@ -247,23 +225,23 @@ def test_the_drawn_tools_are_many_kinds_and_short() -> None:
     told = ("array", "enum", "const", "anyOf", "null", "$ref", "minimum", "exclusiveMaximum")
     assert all(f'"{each}"' in text for each in (*told, "minLength", "minItems", "größe", "名前"))
     assert 5 < sum(not schema["properties"] for schema in schemas) < len(schemas) / 3
-    optional = [schema for schema in schemas if len(schema.get("required", ())) == 1]
-    assert any(len(schema["properties"]) > 1 for schema in optional)
+    assert any(len(each["properties"]) > len(each.get("required", ())) == 1 for each in schemas)
+
+
+serve = pytest.fixture(serving)
 
 
 @pytest.fixture
-def walking_server() -> Iterator[httpx2.MockTransport]:
+def walking_server(serve: Serve) -> httpx2.MockTransport:
     """The real `/v1` with the walking model behind it, in this process."""
-    before = getattr(openai_api_app.state, "chat_model", None)
-    openai_api_app.state.chat_model = MODEL
+    serve(make=lambda _: MODEL)
     app = TestClient(openai_api_app)
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         response = app.post(request.url.path.removeprefix("/v1"), content=request.content)
         return httpx2.Response(response.status_code, content=response.content)
 
-    yield httpx2.MockTransport(handle)
-    openai_api_app.state.chat_model = before
+    return httpx2.MockTransport(handle)
 
 
 def test_the_benchmark_passes_where_all_calls_are_valid(
