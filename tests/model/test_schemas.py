@@ -52,12 +52,8 @@ def enforced(schema: Schema) -> Schema:
 
 def needing(*names: str, **more: Any) -> Schema:
     """An object that has these properties."""
-    return {
-        "type": "object",
-        "properties": dict.fromkeys(names, NONE),
-        "required": [*names],
-        **more,
-    }
+    properties = dict.fromkeys(names, NONE)
+    return {"type": "object", "properties": properties, "required": [*names], **more}
 
 
 def tagged(tag: str, **properties: Schema) -> Schema:
