@@ -73,34 +73,31 @@ class ChatModel:
 
         A schema that can't be used at all has none: `reply` refuses it.
         """
+        asked: Sequence[Tool | ContentFormat] = [*tools, content] if content else tools
         places, budget = [], Budget()
         with suppress(RequestError):
-            for tool in tools:
-                found = self._enforceable(tool, budget)[1]
-                places += [f"{tool.name}: {place}" for place in found]
-            if content:
-                found = self._enforceable_content(content)[1]
-                places += [f"response_format: {place}" for place in found]
+            for each in asked:
+                name = each.name if isinstance(each, Tool) else "response_format"
+                places += [f"{name}: {place}" for place in self._enforceable(each, budget)[1]]
         return places
 
-    def constraint(self, tool: Tool, budget: Budget | None = None) -> Schema:
-        """What the tool's arguments are held to; keywords that can't be enforced are logged."""
-        with naming("Tool " + tool.name, "tools"):
-            schema, ignored = self._enforceable(tool, budget)
-            _check_enforced(f"Tool {tool.name}", ignored, strict=tool.strict)
+    def constraint(self, asked: Tool | ContentFormat, budget: Budget | None = None) -> Schema:
+        """What arguments or content are held to; keywords that can't be enforced are logged."""
+        thing = f"Tool {asked.name}" if isinstance(asked, Tool) else "response_format"
+        with naming(thing, "tools" if isinstance(asked, Tool) else "response_format"):
+            schema, ignored = self._enforceable(asked, budget)
+            if ignored and asked.strict:
+                raise refused(f"it is strict, and holds {', '.join(ignored)}")
+        if ignored:
+            _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
         return schema
 
-    def _enforceable(self, tool: Tool, budget: Budget | None) -> tuple[Schema, list[str]]:
-        return enforceable(tool.parameters, self._longest_string, budget, self._unenforced)
-
-    def _enforceable_content(self, content: ContentFormat) -> tuple[Schema, list[str]]:
-        return enforceable_value(content.schema, self._longest_string, self._unenforced)
-
-    def _content_schema(self, content: ContentFormat) -> Schema:
-        with naming("response_format", "response_format"):
-            schema, ignored = self._enforceable_content(content)
-            _check_enforced("response_format", ignored, strict=content.strict)
-        return schema
+    def _enforceable(
+        self, asked: Tool | ContentFormat, budget: Budget | None
+    ) -> tuple[Schema, list[str]]:
+        if isinstance(asked, Tool):
+            return enforceable(asked.parameters, self._longest_string, budget, self._unenforced)
+        return enforceable_value(asked.schema, self._longest_string, self._unenforced)
 
     async def reply(
         self,
@@ -133,24 +130,9 @@ class ChatModel:
             EngineError: The engine failed.
         """
         form = find_format(tool_format) if tool_format else self.form
-        schema = self._content_schema(content) if content else None
-        turn = self._turn(form, messages, tools, choice, sampling, schema, template_options)
-        async with aclosing(turn.events()) as events:
-            async for event in events:
-                yield event
-
-    def _turn(
-        self,
-        form: Format,
-        messages: Sequence[Message],
-        tools: Sequence[Tool],
-        choice: ToolChoice,
-        sampling: Sampling,
-        content_schema: Schema | None,
-        template_options: Mapping[str, Any] | None,
-    ) -> Turn:
         if not tools and not any(message["role"] == "tool" for message in messages):
             form = replace(form, steps=False)
+        content_schema = self.constraint(content) if content else None
         budget = Budget()
         schemas: dict[str, Mapping[str, Any]] = {
             tool.name: self.constraint(tool, budget)
@@ -162,9 +144,12 @@ class ChatModel:
             *(form, self.template, messages, tools), reminded=reminded, options=template_options
         )
         self._check_length(prompt, "messages")
-        turn = Turn(self.engine, form, prompt, schemas, choice, sampling, content_schema)
-        turn.reasoning = self.reasoning
-        return turn
+        turn = Turn(
+            self.engine, form, prompt, schemas, choice, sampling, content_schema, self.reasoning
+        )
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                yield event
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """The text that continues a prompt; `Finished` comes last.
@@ -190,13 +175,6 @@ class ChatModel:
                 param=param,
                 code="context_length_exceeded",
             )
-
-
-def _check_enforced(thing: str, ignored: Sequence[str], *, strict: bool) -> None:
-    if ignored and strict:
-        raise refused(f"it is strict, and holds {', '.join(ignored)}")
-    if ignored:
-        _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
 
 
 def load_chat_model(settings: Settings) -> ChatModel:

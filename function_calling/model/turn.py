@@ -5,9 +5,11 @@ there on the reply is a list of calls, which the engine writes under one grammar
 """
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 from function_calling.engines import Engine
@@ -71,30 +73,26 @@ class Turn:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Reasoning, text, then calls, until the model ends or a limit is met."""
-        async with aclosing(self._reply()) as reply:
-            async for event in reply:
-                yield event
+        for part in self._parts():
+            async with aclosing(part) as events:
+                async for event in events:
+                    yield event
         yield Finished(self._reason, self._usage)
 
-    async def _reply(self) -> AsyncGenerator[Event, None]:
+    def _parts(self) -> Iterator[AsyncGenerator[Event, None]]:
+        """The parts of the reply; how one ended tells what follows."""
         if self.reasoning and not self.reasoning.closed(self.prompt):
-            async with aclosing(self._think(self.reasoning)) as reasoning:
-                async for thought in reasoning:
-                    yield thought
+            yield self._think(self.reasoning)
             if self._reason == "length":
                 return
         if self.choice.mode == "required":
             self._begun = self.choice.names
         else:
-            async with aclosing(self._text()) as text:
-                async for delta in text:
-                    yield delta
+            yield self._text()
         if self._begun:
-            async with aclosing(self._calls()) as calls:
-                async for event in calls:
-                    yield event
+            yield self._calls()
 
-    async def _think(self, marks: ReasoningMarks) -> AsyncGenerator[ReasoningDelta, None]:
+    async def _think(self, marks: ReasoningMarks) -> AsyncGenerator[Event, None]:
         """The thought with which the reply begins, if it does; else nothing has been written."""
         reader = ReasoningReader(marks, opened=marks.opened(self.prompt))
         before, generated = self._usage, ""
@@ -122,7 +120,7 @@ class Turn:
             # What was written is no thought, and is sampled again as what it is.
             self._usage = replace(self._usage, completion_tokens=before.completion_tokens)
 
-    async def _text(self) -> AsyncGenerator[TextDelta, None]:
+    async def _text(self) -> AsyncGenerator[Event, None]:
         """Free text, until it ends or a call begins."""
         detector = CallDetector(self.form, tuple(self.schemas))
         generated, behind_thought = "", bool(self._written)
@@ -172,7 +170,7 @@ class Turn:
         """Whether this is the format's own tool, which no client offered."""
         return name is not None and name not in self.choice.names
 
-    async def _calls(self) -> AsyncGenerator[ToolCallDelta | ToolCall | TextDelta, None]:
+    async def _calls(self) -> AsyncGenerator[Event, None]:
         """The list of calls of which the first has begun."""
         most = MOST_CALLS if self.choice.parallel and self.choice.names else 1
         calls = CallList(self.form, self._begun, self.choice.names, self.schemas, most)
@@ -231,13 +229,8 @@ class Turn:
             return ()
         texts = [each.token for each in self._tokens]
         begins = max("".join(texts).find(content), 0)
-        place, told, used = 0, [], 0
-        for index, text in enumerate(texts):
-            if place >= begins + len(content):
-                break
-            used = index + 1
-            place += len(text)
-            if place > begins:
-                told.append(self._tokens[index])
-        del self._tokens[:used]
-        return tuple(told)
+        ends = list(accumulate(map(len, texts)))
+        first, last = bisect_right(ends, begins), bisect_left(ends, begins + len(content))
+        told = tuple(self._tokens[first : last + 1])
+        del self._tokens[: last + 1]
+        return told

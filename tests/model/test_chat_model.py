@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 from scripted_engine import (
@@ -16,7 +16,7 @@ from scripted_engine import (
     llama31_model,
 )
 
-from function_calling.errors import EngineError, RequestError
+from function_calling.errors import EngineError
 from function_calling.formats import FORMATS
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.turn import MOST_CALLS
@@ -24,6 +24,7 @@ from function_calling.model.words import (
     Event,
     Finished,
     JsonSlot,
+    Message,
     Repeat,
     Sampling,
     TextDelta,
@@ -34,17 +35,15 @@ from function_calling.model.words import (
     Usage,
 )
 
-CONVERT = Tool(
-    "convert",
-    "Convert money.",
-    {
-        "type": "object",
-        "properties": {"amount": {"type": "integer", "minimum": 1}, "to": {"enum": ["CAD"]}},
-        "required": ["amount", "to"],
-    },
-)
-TODAY = Tool("today", "The date.", {"type": "object", "properties": {}})
-TOOLS = (CONVERT, TODAY)
+
+def tool_of(name: str, **properties: Any) -> Tool:
+    """A tool that needs these arguments."""
+    schema = {"type": "object", "properties": properties, "required": [*properties]}
+    return Tool(name, "", schema)
+
+
+CONVERT = tool_of("convert", amount={"type": "integer", "minimum": 1}, to={"enum": ["CAD"]})
+TOOLS = (CONVERT, tool_of("today"))
 NAMES = ("convert", "today")
 USER = [{"role": "user", "content": "42 USD?"}]
 CALL_CONVERT = ("convert", {"amount": 1, "to": "CAD"})
@@ -52,37 +51,44 @@ CALL_TODAY = ("today", {})
 
 NONE = ToolChoice()
 AUTO = ToolChoice("auto", NAMES)
-ONE_AT_MOST = ToolChoice("auto", NAMES, parallel=False)
 REQUIRED = ToolChoice("required", NAMES)
 NAMED = ToolChoice("required", ("today",), parallel=False)
 Make = Callable[[ScriptedEngine], ChatModel]
-BOTH_MODELS = pytest.mark.parametrize("make", [chatml_model, llama31_model])
 
 
-async def events_of(
-    model: ChatModel, choice: ToolChoice, sampling: Sampling | None = None
-) -> list[Event]:
-    """All events of one reply."""
-    reply = model.reply(USER, TOOLS, choice, sampling or Sampling())
-    return [event async for event in reply]
+def reply_of(
+    engine: ScriptedEngine,
+    choice: ToolChoice,
+    *,
+    make: Make = chatml_model,
+    messages: Sequence[Message] = USER,
+    tools: Sequence[Tool] = TOOLS,
+    form: str | None = None,
+    **sampling: Any,
+) -> AsyncGenerator[Event, None]:
+    """The events of a reply, as they come."""
+    return make(engine).reply(messages, tools, choice, Sampling(**sampling), tool_format=form)
 
 
-def text_of(events: list[Event]) -> str:
-    """The content."""
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
+class Told(NamedTuple):
+    """A whole reply: its content, its calls as names and arguments, and how it ended."""
+
+    text: str
+    calls: list[tuple[str, object]]
+    reason: str
+    usage: Usage
 
 
-def calls_of(events: list[Event]) -> list[tuple[str, object]]:
-    """The calls, as names and arguments."""
-    return [(e.name, json.loads(e.arguments)) for e in events if isinstance(e, ToolCall)]
-
-
-def end_of(events: list[Event]) -> Finished:
-    """The end, which is the last event and the only one of its kind."""
-    assert [isinstance(event, Finished) for event in events].index(True) == len(events) - 1
-    end = events[-1]
+async def told_by(engine: ScriptedEngine, choice: ToolChoice, **options: Any) -> Told:
+    """What a reply is when it is over."""
+    *events, end = [event async for event in reply_of(engine, choice, **options)]
     assert isinstance(end, Finished)
-    return end
+    assert not any(isinstance(each, Finished) for each in events)
+    text = "".join(each.text for each in events if isinstance(each, TextDelta))
+    calls = [each for each in events if isinstance(each, ToolCall)]
+    assert len({call.id for call in calls}) == len(calls)
+    made = [(call.name, json.loads(call.arguments)) for call in calls]
+    return Told(text, made, end.reason, end.usage)
 
 
 # Text alone
@@ -91,209 +97,97 @@ def end_of(events: list[Event]) -> Finished:
 async def test_a_plain_reply_is_the_engines_text() -> None:
     """Every piece leaves as it comes."""
     engine = ScriptedEngine("It is 131.95 CAD.", piece_length=5)
-    events = await events_of(chatml_model(engine), NONE)
-    assert [event.text for event in events if isinstance(event, TextDelta)] == [
-        "It is", " 131.", "95 CA", "D."
-    ]  # fmt: skip
-    assert end_of(events).reason == "stop"
+    *events, end = [event async for event in reply_of(engine, NONE)]
+    assert events == [TextDelta(text) for text in ("It is", " 131.", "95 CA", "D.")]
+    assert end == Finished("stop", Usage(len(engine.prompts[0].split()), 4))
     assert engine.aborted == 0
 
 
 async def test_an_empty_reply_only_ends() -> None:
     """The model may say nothing."""
-    events = await events_of(chatml_model(ScriptedEngine("")), AUTO)
-    assert [type(event) for event in events] == [Finished]
-    assert end_of(events).reason == "stop"
-
-
-async def test_with_tool_choice_none_text_like_a_call_is_content() -> None:
-    """The user asked for no calls, and gets what the model wrote."""
-    text = '<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call>'
-    events = await events_of(chatml_model(ScriptedEngine(text)), NONE)
-    assert text_of(events) == text
-    assert end_of(events).reason == "stop"
-
-
-async def test_text_that_looks_like_a_call_to_the_end_is_content() -> None:
-    """What was held back is not lost when the text is over."""
-    text = 'Like this: [{"name": "tod'
-    events = await events_of(chatml_model(ScriptedEngine(text)), AUTO)
-    assert text_of(events) == text
-    assert calls_of(events) == []
+    assert (await told_by(ScriptedEngine(""), AUTO))[:3] == ("", [], "stop")
 
 
 async def test_tokens_that_run_out_in_text_are_length() -> None:
     """What was written so far is content, held back or not."""
-    engine = ScriptedEngine("Well <tool_call>")
-    events = await events_of(chatml_model(engine), AUTO, Sampling(max_tokens=3))
-    assert text_of(events) == "Well <too"
-    assert end_of(events).reason == "length"
-    assert end_of(events).usage.completion_tokens == 3
+    told = await told_by(ScriptedEngine("Well <tool_call>"), AUTO, max_tokens=3)
+    assert told[:3] == ("Well <too", [], "length")
+    assert told.usage.completion_tokens == 3
 
 
 async def test_stop_strings_end_the_text() -> None:
     """They are the engine's to watch for."""
     engine = ScriptedEngine("One. Two. Three.")
-    events = await events_of(chatml_model(engine), AUTO, Sampling(stop=(" Two", "x")))
+    assert (await told_by(engine, AUTO, stop=(" Two", "x")))[:3] == ("One.", [], "stop")
     assert engine.samplings[0].stop == (" Two", "x")
-    assert text_of(events) == "One."
-    assert end_of(events).reason == "stop"
-
-
-async def test_the_sampling_reaches_the_engine() -> None:
-    """Temperature, top_p and seed hold for text and for calls."""
-    engine = ScriptedEngine("<tool_call>", Fills())
-    sampling = Sampling(max_tokens=50, temperature=0.3, top_p=0.9, seed=7)
-    await events_of(chatml_model(engine), AUTO, sampling)
-    assert {(s.temperature, s.top_p, s.seed) for s in engine.samplings} == {(0.3, 0.9, 7)}
-
-
-# Forced calls
-
-
-@BOTH_MODELS
-async def test_a_named_call_is_written_up_to_its_arguments(make: Make) -> None:
-    """Nothing is sampled but the arguments and the end; the reply is over with it."""
-    engine = ScriptedEngine(Fills())
-    events = await events_of(make(engine), NAMED)
-    assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
-    assert text_of(events) == ""
-    head = engine.prompts[0].rpartition('{"name": "')[2]
-    assert head in {'today", "arguments":', 'today", "parameters":'}
-    assert [len(alternative) for alternative in first_calls(engine.samplings[0])] == [2]
-
-
-@BOTH_MODELS
-@pytest.mark.parametrize("call", [CALL_CONVERT, CALL_TODAY])
-async def test_a_required_call_is_one_of_the_tools(make: Make, call: tuple[str, object]) -> None:
-    """Each tool is an alternative, with its own arguments."""
-    engine = ScriptedEngine(Fills(call[0]))
-    events = await events_of(make(engine), REQUIRED)
-    assert calls_of(events) == [call]
-    assert engine.prompts[0].endswith('{"name": "')
-    firsts = [str(each[0]).split('"')[0] for each in first_calls(engine.samplings[0])]
-    assert firsts == list(NAMES)
-
-
-async def test_the_constraint_is_the_tools_own_schema() -> None:
-    """Bounded, and closed."""
-    engine = ScriptedEngine(Fills())
-    model = chatml_model(engine)
-    await events_of(model, ToolChoice("required", ("convert",), parallel=False))
-    slot, close = first_calls(engine.samplings[0])[0]
-    assert slot == JsonSlot(model.constraint(CONVERT))
-    assert close == "}\n</tool_call>"
-
-
-async def test_allowed_tools_restrict_the_calls_and_not_the_prompt() -> None:
-    """The model is told of all tools, and may call the named ones."""
-    engine = ScriptedEngine(Fills())
-    choice = ToolChoice("required", ("today",), parallel=False)
-    events = await events_of(chatml_model(engine), choice)
-    assert calls_of(events) == [CALL_TODAY]
-    assert '"name": "convert"' in engine.prompts[0]
 
 
 async def test_auto_with_one_allowed_tool_calls_no_other() -> None:
     """JSON that names a tool which is not allowed is content."""
     text = '{"name": "convert", "arguments": {}}'
-    events = await events_of(chatml_model(ScriptedEngine(text)), ToolChoice("auto", ("today",)))
-    assert (text_of(events), calls_of(events)) == (text, [])
+    told = await told_by(ScriptedEngine(text), ToolChoice("auto", ("today",)))
+    assert told[:3] == (text, [], "stop")
 
 
-@BOTH_MODELS
+# Forced calls
+
+
+async def test_the_constraint_is_the_tools_own_schema() -> None:
+    """Bounded, and closed."""
+    engine = ScriptedEngine(Fills())
+    await told_by(engine, ToolChoice("required", ("convert",), parallel=False))
+    assert engine.prompts[0].endswith('<tool_call>\n{"name": "convert", "arguments":')
+    ((slot, close),) = first_calls(engine.samplings[0])
+    assert slot == JsonSlot(chatml_model(engine).constraint(CONVERT))
+    assert close == "}\n</tool_call>"
+
+
+@pytest.mark.parametrize("make", [chatml_model, llama31_model])
 @pytest.mark.parametrize("begun", ["", "today"], ids=["required", "auto"])
 async def test_one_generation_writes_all_calls(make: Make, begun: str) -> None:
     """Also behind one that the model has begun: the others may be of any tool."""
     turns = [f'So. {{"name": "{begun}", "arguments":'] if begun else []
     engine = ScriptedEngine(*turns, Fills("today", "convert", "today"))
-    events = await events_of(make(engine), AUTO if begun else REQUIRED)
-    assert calls_of(events) == [CALL_TODAY, CALL_CONVERT, CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
-    assert len({event.id for event in events if isinstance(event, ToolCall)}) == 3
+    told = await told_by(engine, AUTO if begun else REQUIRED, make=make)
+    assert (told.calls, told.reason) == ([CALL_TODAY, CALL_CONVERT, CALL_TODAY], "tool_calls")
     assert len(engine.prompts) == len(turns) + 1
 
 
 async def test_a_call_leaves_while_the_next_one_is_written() -> None:
     """Its client may begin to carry it out."""
     written = 'today", "arguments": {}}\n</tool_call>\n<tool_call>\n{"name": "con'
-    reply = chatml_model(ScriptedEngine(Hangs(written))).reply(USER, TOOLS, REQUIRED, Sampling())
-    async with aclosing(reply) as events:
-        told = [await anext(events) for _ in range(3)]
-    assert calls_of(told) == [CALL_TODAY]
+    reply = reply_of(ScriptedEngine(Hangs(written)), REQUIRED)
+    told = [await anext(reply) for _ in range(3)]
+    await reply.aclose()
+    assert [each.name for each in told if isinstance(each, ToolCall)] == ["today"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
 async def test_a_long_argument_leaves_as_it_is_written(form: str) -> None:
     """Piece by piece, behind the opening of its call, and in the call when it is complete."""
-    text = {"type": "string", "maxLength": 300}
-    tool = Tool("note", "", {"type": "object", "properties": {"text": text}, "required": ["text"]})
+    tool = tool_of("note", text={"type": "string", "maxLength": 300})
     written = 'The "quick" brown fox:\t' * 13
     behind = FORMATS[form].calls([("note", json.dumps({"text": written}))])
     head = FORMATS[form].calls_open + FORMATS[form].call_head(("note",))
     engine = ScriptedEngine(behind.removeprefix(head), piece_length=5)
-    choice = ToolChoice("required", ("note",))
-    reply = chatml_model(engine).reply(USER, [tool], choice, Sampling(), tool_format=form)
+    reply = reply_of(engine, ToolChoice("required", ("note",)), tools=[tool], form=form)
     *deltas, call, _ = [event async for event in reply]
     assert isinstance(call, ToolCall)
     assert json.loads(call.arguments) == {"text": written}
     assert len(deltas) > 20
     assert deltas[0] == ToolCallDelta(call.id, "note", "")
-    assert "".join(each.arguments for each in deltas if isinstance(each, ToolCallDelta)) == (
-        call.arguments
-    )
-
-
-async def test_stop_strings_cannot_cut_a_forced_call() -> None:
-    """They hold for text; a call ends where it is complete."""
-    engine = ScriptedEngine(Fills())
-    events = await events_of(chatml_model(engine), NAMED, Sampling(stop=("}", "{", '"')))
-    assert engine.samplings[0].stop == ()
-    assert calls_of(events) == [CALL_TODAY]
+    parts = [each.arguments for each in deltas if isinstance(each, ToolCallDelta)]
+    assert "".join(parts) == call.arguments
 
 
 async def test_tokens_that_run_out_in_a_call_are_length_and_no_half_call() -> None:
     """A client could do nothing with the half; of a cut name nothing is told."""
     engine = ScriptedEngine(Fills())
-    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=2))
+    events = [event async for event in reply_of(engine, REQUIRED, max_tokens=2)]
     assert events == [Finished("length", Usage(len(engine.prompts[0].split()), 2))]
 
 
-async def test_a_tool_without_arguments_can_only_be_called_with_none() -> None:
-    """Its schema allows the empty object alone."""
-    engine = ScriptedEngine(Fills())
-    await events_of(chatml_model(engine), NAMED)
-    slot = first_calls(engine.samplings[0])[0][0]
-    assert isinstance(slot, JsonSlot)
-    assert (slot.schema["properties"], slot.schema["additionalProperties"]) == ({}, False)
-
-
 # Calls that the model begins
-
-
-@BOTH_MODELS
-@pytest.mark.parametrize(
-    "beginning",
-    [
-        '{"name": "today", "arguments":',
-        '```json\n{"name": "today", "parameters": {"x": 1}}\n```',
-        '{{"name": "today", "arguments": {}}}',
-        '{"type": "function", "function": {"name": "today", "parameters": {}}}',
-    ],
-)
-async def test_auto_goes_on_with_a_call_where_the_model_begins_one(
-    make: Make, beginning: str
-) -> None:
-    """Any spelling that names a tool; what the model wrote behind it is not used."""
-    engine = ScriptedEngine(beginning, Fills())
-    events = await events_of(make(engine), AUTO)
-    assert calls_of(events) == [CALL_TODAY]
-    assert text_of(events) == ""
-    assert end_of(events).reason == "tool_calls"
-    assert engine.prompts[1].endswith(
-        ('{"name": "today", "arguments":', '{"name": "today", "parameters":')
-    )
 
 
 @pytest.mark.parametrize(
@@ -302,8 +196,7 @@ async def test_auto_goes_on_with_a_call_where_the_model_begins_one(
 async def test_auto_has_the_tool_chosen_where_the_tag_names_none(make: Make, tag: str) -> None:
     """Behind a tag an unknown name can't be written: the choice is one of the alternatives."""
     engine = ScriptedEngine(f'{tag}{{"name": "unknown", "arguments": {{}}}}', Fills("convert"))
-    events = await events_of(make(engine), AUTO)
-    assert calls_of(events) == [CALL_CONVERT]
+    assert (await told_by(engine, AUTO, make=make)).calls == [CALL_CONVERT]
     assert "unknown" not in engine.prompts[1]
     assert len(first_calls(engine.samplings[1])) == 2
 
@@ -311,7 +204,7 @@ async def test_auto_has_the_tool_chosen_where_the_tag_names_none(make: Make, tag
 async def test_the_free_text_is_stopped_as_soon_as_a_call_is_sure() -> None:
     """Its tokens would be thrown away."""
     engine = ScriptedEngine("<tool_call>\n" + "x" * 1000, Fills())
-    await events_of(chatml_model(engine), AUTO)
+    await told_by(engine, AUTO)
     assert engine.said[0] == "<tool_call>\n"
     assert engine.aborted == 1
 
@@ -319,105 +212,79 @@ async def test_the_free_text_is_stopped_as_soon_as_a_call_is_sure() -> None:
 async def test_text_before_a_call_is_content_and_stays_in_the_prompt() -> None:
     """Without the space that parts the two."""
     engine = ScriptedEngine('I look it up. \n\n{"name": "today", "arguments": ', Fills())
-    events = await events_of(chatml_model(engine), AUTO)
-    assert text_of(events) == "I look it up."
-    assert engine.prompts[1] == (
-        engine.prompts[0] + 'I look it up.\n<tool_call>\n{"name": "today", "arguments":'
-    )
-    assert calls_of(events) == [CALL_TODAY]
+    assert (await told_by(engine, AUTO))[:2] == ("I look it up.", [CALL_TODAY])
+    begun = 'I look it up.\n<tool_call>\n{"name": "today", "arguments":'
+    assert engine.prompts[1] == engine.prompts[0] + begun
 
 
 async def test_text_leaves_before_the_call_is_made() -> None:
     """A stream shows it while the arguments are being written."""
     engine = ScriptedEngine("I look it up. <tool_call>", Hangs())
-    reply = chatml_model(engine).reply(USER, TOOLS, AUTO, Sampling())
-    async with aclosing(reply) as events:
-        text = ""
-        while text != "I look it up.":
-            event = await anext(events)
-            assert isinstance(event, TextDelta)
-            text += event.text
+    reply, text = reply_of(engine, AUTO), ""
+    while text != "I look it up.":
+        event = await anext(reply)
+        assert isinstance(event, TextDelta)
+        text += event.text
+    await reply.aclose()
     assert len(engine.prompts) == 1
-
-
-@pytest.mark.parametrize("choice", [ONE_AT_MOST, ToolChoice("required", NAMES, parallel=False)])
-async def test_without_parallel_calls_the_reply_ends_with_the_first(choice: ToolChoice) -> None:
-    """Nothing is generated behind it."""
-    turns = [] if choice.mode == "required" else ["<tool_call>"]
-    engine = ScriptedEngine(*turns, Fills("today"))
-    events = await events_of(chatml_model(engine), choice)
-    assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
 
 
 async def test_a_model_that_does_not_stop_calling_is_stopped() -> None:
     """The grammar has no room for another call, and the last is not waited for to end."""
     engine = ScriptedEngine(Fills(*["today"] * MOST_CALLS))
-    events = await events_of(chatml_model(engine), REQUIRED)
-    assert calls_of(events) == [CALL_TODAY] * MOST_CALLS
-    assert end_of(events).reason == "tool_calls"
+    told = await told_by(engine, REQUIRED)
+    assert (told.calls, told.reason) == ([CALL_TODAY] * MOST_CALLS, "tool_calls")
     (again,) = [each for each in engine.samplings[0].constraint[0] if isinstance(each, Repeat)]
     assert again.most == MOST_CALLS - 1
 
 
-async def test_tokens_that_run_out_between_calls_are_length() -> None:
-    """What was complete has left; what might have come is missing."""
+@pytest.mark.parametrize(
+    ("more", "tools", "reason"),
+    [(2, ["today", "convert"], "length"), (0, ["today"], "tool_calls")],
+    ids=["begun", "whole"],
+)
+async def test_tokens_that_run_out_between_calls_are_length(
+    more: int, tools: list[str], reason: str
+) -> None:
+    """What was complete has left; where no other call had begun, nothing is missing."""
     first = len('today", "arguments":{}}\n</tool_call>')
-    engine = ScriptedEngine(Fills("today", "convert"), piece_length=1)
-    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=first + 2))
-    assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "length"
-
-
-async def test_tokens_that_run_out_with_the_lists_end_do_not_unmake_it() -> None:
-    """Nothing is missing."""
-    first = len('today", "arguments":{}}\n</tool_call>')
-    engine = ScriptedEngine(Fills("today"), piece_length=1)
-    events = await events_of(chatml_model(engine), REQUIRED, Sampling(max_tokens=first))
-    assert calls_of(events) == [CALL_TODAY]
-    assert end_of(events).reason == "tool_calls"
+    engine = ScriptedEngine(Fills(*tools), piece_length=1)
+    told = await told_by(engine, REQUIRED, max_tokens=first + more)
+    assert (told.calls, told.reason) == ([CALL_TODAY], reason)
 
 
 async def test_no_tokens_left_for_a_call_are_length() -> None:
     """The engine is not asked for none."""
     engine = ScriptedEngine("Well. <tool_call>", piece_length=17)
-    events = await events_of(chatml_model(engine), AUTO, Sampling(max_tokens=1))
-    assert text_of(events) == "Well."
-    assert calls_of(events) == []
-    assert end_of(events).reason == "length"
+    assert (await told_by(engine, AUTO, max_tokens=1))[:3] == ("Well.", [], "length")
     assert len(engine.prompts) == 1
 
 
 async def test_the_tokens_left_are_what_the_next_part_may_use() -> None:
     """max_tokens holds for the whole reply."""
     engine = ScriptedEngine("<tool_call>", Fills("today"), piece_length=4)
-    events = await events_of(chatml_model(engine), AUTO, Sampling(max_tokens=40))
+    told = await told_by(engine, AUTO, max_tokens=40)
     spent = [-(len(text) // -4) for text in engine.said]
     assert [sampling.max_tokens for sampling in engine.samplings] == [40, 40 - spent[0]]
-    assert end_of(events).usage.completion_tokens == sum(spent)
+    assert told.usage.completion_tokens == sum(spent)
 
 
 async def test_usage_counts_the_prompt_once_and_each_sampled_token_once() -> None:
     """However many generations a reply took."""
     engine = ScriptedEngine("Look: <tool_call>", Fills("today", "convert"))
-    events = await events_of(chatml_model(engine), AUTO)
-    assert len(calls_of(events)) == 2
-    assert end_of(events).usage == Usage(
-        prompt_tokens=len(engine.prompts[0].split()),
-        completion_tokens=sum(-(len(text) // -3) for text in engine.said),
-    )
+    told = await told_by(engine, AUTO)
+    assert len(told.calls) == 2
+    sampled = sum(-(len(text) // -3) for text in engine.said)
+    assert told.usage == Usage(len(engine.prompts[0].split()), sampled)
 
 
 # Results at hand
 
 BEGUN = '<tool_call>\n{"name": "today"'
+CALL = {"id": "1", "function": {"name": "today", "arguments": "{ }"}}
 RESULT_AT_HAND = [
     *USER,
-    {
-        "role": "assistant",
-        "content": "",
-        "tool_calls": [{"id": "1", "function": {"name": "today", "arguments": "{ }"}}],
-    },
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
     {"role": "tool", "tool_call_id": "1", "content": "Monday"},
 ]
 
@@ -432,9 +299,7 @@ async def test_a_reply_to_a_result_is_told_as_the_model_wrote_it(
 ) -> None:
     """Also one that makes the same call, since a state may have changed, or that has no word."""
     engine = ScriptedEngine(*turns)
-    reply = chatml_model(engine).reply(RESULT_AT_HAND, TOOLS, AUTO, Sampling())
-    events = [event async for event in reply]
-    assert (text_of(events), calls_of(events)) == ("", calls)
+    assert (await told_by(engine, AUTO, messages=RESULT_AT_HAND))[:2] == ("", calls)
     assert len(engine.prompts) == len(turns)
 
 
@@ -445,8 +310,7 @@ async def test_behind_results_a_format_may_ask_for_the_answer(
 ) -> None:
     """Where the model may answer or call, and in a format whose models would call again."""
     engine = ScriptedEngine(Fills() if choice is NAMED else "Monday.")
-    reply = chatml_model(engine).reply(RESULT_AT_HAND, TOOLS, choice, Sampling(), tool_format=form)
-    assert [event async for event in reply]
+    assert await told_by(engine, choice, messages=RESULT_AT_HAND, form=form)
     asked = "</tool_response>\nNow answer my question.<" in engine.prompts[0]
     assert asked == (form == "json_list" and choice is AUTO)
 
@@ -469,14 +333,13 @@ async def test_an_engine_that_breaks_the_constraint_is_found_out(
 ) -> None:
     """A client relies on every call's being whole and offered."""
     with pytest.raises(EngineError, match="broke the constraint on"):
-        await events_of(chatml_model(ScriptedEngine(text)), choice)
+        await told_by(ScriptedEngine(text), choice)
 
 
 async def test_what_left_before_the_constraint_was_broken_is_no_call() -> None:
     """The rest of the text is not waited for."""
     engine = ScriptedEngine(' {"amount": x,' + "1" * 1000)
-    choice = ToolChoice("required", ("convert",))
-    reply = chatml_model(engine).reply(USER, TOOLS, choice, Sampling())
+    reply = reply_of(engine, ToolChoice("required", ("convert",)))
     told = [await anext(reply) for _ in range(2)]
     assert [each.arguments for each in told if isinstance(each, ToolCallDelta)] == ["", "{"]
     with pytest.raises(EngineError, match="broke the constraint on"):
@@ -484,12 +347,11 @@ async def test_what_left_before_the_constraint_was_broken_is_no_call() -> None:
     assert engine.aborted == 1
 
 
-@pytest.mark.parametrize("error", [EngineError("It broke."), RequestError("Too long.")])
-async def test_the_engines_error_passes(error: Exception) -> None:
+async def test_the_engines_error_passes() -> None:
     """Behind the text that came before it."""
-    reply = chatml_model(ScriptedEngine(Fails(error, "Well"))).reply(USER, TOOLS, AUTO, Sampling())
+    reply = reply_of(ScriptedEngine(Fails(EngineError("It broke."), "Well")), AUTO)
     assert [await anext(reply), await anext(reply)] == [TextDelta("Wel"), TextDelta("l")]
-    with pytest.raises(type(error), match=str(error)):
+    with pytest.raises(EngineError, match="It broke"):
         await anext(reply)
 
 
@@ -497,34 +359,22 @@ async def test_the_engines_error_passes(error: Exception) -> None:
 async def test_closing_a_reply_aborts_the_engine(turns: list[str | Hangs]) -> None:
     """Whoever goes away frees the slot, in text and in a call."""
     engine = ScriptedEngine(*turns)
-    reply = chatml_model(engine).reply(USER, TOOLS, AUTO, Sampling())
+    reply = reply_of(engine, AUTO)
     await anext(reply)
     await reply.aclose()
     assert engine.aborted == 1
     assert await engine.busy() == 0
 
 
-async def test_what_a_schema_cannot_enforce_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_schema_cannot_enforce_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The operator reads which tool and which keyword."""
-    unit = {"type": "string", "not": {"const": ""}}
-    tool = Tool("weather", "", {"properties": {"unit": unit}})
+    tool = tool_of("weather", unit={"type": "string", "not": {"const": ""}})
     with caplog.at_level(logging.WARNING):
         chatml_model(ScriptedEngine()).constraint(tool)
     assert caplog.messages == ["Tool weather: not enforced: unit: not"]
 
 
-async def test_only_the_tools_that_may_be_called_are_compiled() -> None:
-    """With tool_choice none a schema that can't be enforced does no harm."""
-    broken = Tool("broken", "", {"type": "object", "properties": "?"})
-    model = chatml_model(ScriptedEngine("Hello"))
-    events = [e async for e in model.reply(USER, [broken], NONE, Sampling())]
-    assert text_of(events) == "Hello"
-    with pytest.raises(RequestError, match="no JSON Schema"):
-        await anext(model.reply(USER, [broken], ToolChoice("auto", ("broken",)), Sampling()))
-
-
-async def test_the_longest_string_follows_the_context() -> None:
+def test_the_longest_string_follows_the_context() -> None:
     """A string must end before the tokens do."""
-    model = chatml_model(ScriptedEngine())
-    schema = model.constraint(Tool("f", "", {"properties": {"text": {"type": "string"}}}))
+    schema = chatml_model(ScriptedEngine()).constraint(tool_of("f", text={"type": "string"}))
     assert schema["properties"]["text"]["maxLength"] == 200

@@ -47,11 +47,6 @@ def chain(count: int, link: Any, last: Schema = NULL) -> Schema:
     return of({"$ref": "#/$defs/d0"}, **{"$defs": {**links, f"d{count}": last}})
 
 
-def array(items: Schema, count: int) -> Schema:
-    """An array of exactly so many items."""
-    return {"type": "array", "items": items, "minItems": count, "maxItems": count}
-
-
 def pair(schema: Schema) -> Schema:
     """An object that holds the schema twice."""
     both = {"left": schema, "right": schema}
@@ -64,41 +59,34 @@ def constraint(parameters: Schema, form: str = "hermes") -> list[Alternative]:
     return [FORMATS[form].call_rest("get", schema, ("get",))]
 
 
+def to_itself(schema: Schema) -> Schema:
+    """Parameters whose `x` is a definition `a`, which refers to itself."""
+    return of({"$ref": "#/$defs/a"}, **{"$defs": {"a": schema}})
+
+
 TOO_MUCH: dict[str, tuple[Schema, str]] = {
     # Too many
     "100,000 constants": (of({"enum": words(100_000)}), LARGE),
-    "100,000 numbers": (of({"enum": list(range(100_000, 300_000))}), LARGE),
+    "a name of 2,000,000 characters": (of(NULL, properties={"n" * 2_000_000: NULL}), LARGE),
     "3000 objects to choose from": (
         of({"enum": [{"a": at} for at in range(3000)]}),
         "Current row has 3000 items; max is 2000",
     ),
-    "a long constant": (of({"const": "é" * 1_000_000}), LARGE),
     "a deep constant": (of({"const": nested(150, lambda s: [s])}), "recursion limit exceeded"),
-    "5000 properties": (
-        {"type": "object", "properties": {f"p{at}": NULL for at in range(5000)}},
-        MANY,
-    ),
+    "5000 properties": (of(NULL, properties={f"p{at}": NULL for at in range(5000)}), MANY),
     "1000 properties that are optional": (
         of({"type": "object", "properties": {f"p{at}": NULL for at in range(1000)}}),
         "Current row has|grammar[)] too big",
     ),
-    "100,000 names that are only required": (
-        {"type": "object", "required": [f"p{at}" for at in range(100_000)]},
-        MANY,
-    ),
-    "a name of 2,000,000 characters": (of(NULL, properties={"n" * 2_000_000: NULL}), LARGE),
+    "100,000 names that are only required": ({"required": words(100_000)}, MANY),
     "2000 branches": (of({"anyOf": [of(NULL, title=str(at)) for at in range(2500)]}), MANY),
     "2000 texts of different lengths": (
         of({"anyOf": [{"type": "string", "maxLength": at + 1} for at in range(2000)]}),
         "too many expressions",
     ),
+    "10,000 keywords that are unknown": (of({f"u{at}": 1 for at in range(10_000)}), MANY),
     # Too deep, or multiplied
     "200 levels of objects": (nested(200, of), DEEP),
-    "200 levels of arrays": (of(nested(200, lambda s: {"items": s})), DEEP),
-    "branches in branches": (
-        of(nested(12, lambda s: {"anyOf": [s, {"type": "array", "items": s}]})),
-        MANY,
-    ),
     "branches beside allOf": (
         of(nested(12, lambda s: {"allOf": [s], "anyOf": [{"minLength": 1}, {"minLength": 2}]})),
         f"{MANY}|{DEEP}",
@@ -111,33 +99,15 @@ TOO_MUCH: dict[str, tuple[Schema, str]] = {
         of({"type": "string", "required": words(9000), "anyOf": [{"required": ["a"]}] * 2000}),
         MANY,
     ),
-    "10,000 keywords that are unknown": (of({f"u{at}": 1 for at in range(10_000)}), MANY),
+    "patterns in branches": (of({"anyOf": [{"pattern": "a" * 1000}] * 200}), MANY),
     # References
-    "references in a circle": (
-        of(
-            {"$ref": "#/$defs/a"},
-            **{"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
-        ),
-        "they allow no value",
-    ),
-    "references that take themselves in": (
-        of({"$ref": "#/$defs/a"}, **{"$defs": {"a": {"$ref": "#/$defs/a", "maxLength": 9}}}),
-        DEEP,
-    ),
-    "an object that must hold itself": (
-        of({"$ref": "#/$defs/a"}, **{"$defs": {"a": of({"$ref": "#/$defs/a"})}}),
-        "Too many items",
-    ),
+    "a reference to itself": (to_itself({"$ref": "#/$defs/a"}), "they allow no value"),
+    "a reference that takes itself in": (to_itself({"$ref": "#/$defs/a", "maxLength": 9}), DEEP),
+    "an object that must hold itself": (to_itself(of({"$ref": "#/$defs/a"})), "Too many items"),
     "2**30 objects by references": (chain(30, pair), "Too many items"),
     "2**30 branches that take in what is beside": (
         chain(30, lambda r: {"anyOf": [{**r, "minLength": 1}, {**r, "minLength": 2}]}),
         f"{MANY}|{DEEP}",
-    ),
-    "1000**30 items by references": (chain(30, lambda r: array(r, 1000)), "Too many items"),
-    # Counts
-    "1,000,000 items in arrays": (
-        of(nested(3, lambda s: array(s, 100))),
-        "Too many items",
     ),
     # Texts
     "repeats in repeats": (
@@ -173,20 +143,16 @@ def test_too_much_is_refused_by_its_reason(parameters: Schema, reason: str) -> N
 
 
 MUCH: dict[str, Schema] = {
-    "3000 types": of({"type": ["string", "integer", "object"] * 1000}),
     "5000 constants": of({"enum": words(5000)}),
     "300 properties that are optional": {
-        "type": "object",
-        "properties": {f"p{at}": {"type": "string"} for at in range(300)},
+        "properties": {f"p{at}": {"type": "string"} for at in range(300)}
     },
-    "15 levels": nested(15, of),
     "1,000,000 items at most": of({"type": "array", "items": NULL, "maxItems": 10**6}),
     "1,000,000 items at least": of(
         {"type": "array", "items": {"type": "integer"}, "minItems": 10**6}
     ),
     "1,000,000 characters": of({"type": "string", "minLength": 10**6, "maxLength": 10**9}),
     "repeats in a repeat": of({"type": "string", "pattern": "^(a{1,1000}){1,1000}$"}),
-    "quantifiers in quantifiers": of({"type": "string", "pattern": "^((a+)+)+$"}),
     "a product of branches": of(
         {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(9)]}
     ),

@@ -1,6 +1,7 @@
 """What a tool's arguments are held to: never more than its schema allows, and never without end."""
 
 import json
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -23,7 +24,9 @@ from function_calling.model.schema.bounds import (
 from function_calling.model.words import JsonSlot
 
 LONGEST = 100
-NONE = {"type": "null"}
+NONE, BOOLEAN, TEXT, COUNT = ({"type": kind} for kind in ("null", "boolean", "string", "integer"))
+CLOSED = {"type": "object", "additionalProperties": False}
+FEW, SHORT = {"minimum": 0, "maximum": 9}, {**TEXT, "maxLength": 2}
 ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
 SCALAR = {
     "type": ["string", "number", "boolean", "null"],
@@ -47,6 +50,18 @@ def enforced(schema: Schema) -> Schema:
     return result["properties"]["x"]
 
 
+def needing(*names: str, **more: Any) -> Schema:
+    """An object that has these properties."""
+    properties = dict.fromkeys(names, NONE)
+    return {"type": "object", "properties": properties, "required": [*names], **more}
+
+
+def tagged(tag: str, **properties: Schema) -> Schema:
+    """A branch as pydantic writes that of a tagged union."""
+    kind = {"kind": {"const": tag, "type": "string"}}
+    return {"type": "object", "properties": {**kind, **properties}, "required": ["kind"]}
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -56,36 +71,16 @@ def enforced(schema: Schema) -> Schema:
         {"type": "integer", "minimum": 1, "maximum": 6},
         {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 6},
         {"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.25},
-        {"enum": ["EUR", "USD", 1, None]},
         {"type": "string", "enum": ["EUR", "USD"]},
+        {"enum": ["EUR", "USD", 1, None]},
         {"const": {"a": [1]}},
-        {"type": "boolean"},
-        {"type": "null"},
-        {"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 2},
-        {
-            "type": "array",
-            "prefixItems": [{"type": "null"}, {"type": "boolean"}],
-            "items": False,
-            "maxItems": 2,
-        },
-        {
-            "type": "object",
-            "properties": {"a": {"type": "boolean"}},
-            "required": ["a"],
-            "additionalProperties": False,
-        },
-        {
-            "type": "object",
-            "patternProperties": {"^x": {"type": "boolean"}},
-            "additionalProperties": False,
-        },
-        {
-            "type": "object",
-            "additionalProperties": {"type": "boolean"},
-            "minProperties": 1,
-            "maxProperties": 2,
-        },
-        {"anyOf": [{"type": "boolean"}, {"type": "null"}]},
+        {"anyOf": [BOOLEAN, NONE]},
+        {"type": "array", "items": BOOLEAN, "minItems": 1, "maxItems": 2},
+        {"type": "array", "prefixItems": [NONE, BOOLEAN], "items": False, "maxItems": 2},
+        {**CLOSED, "properties": {"a": BOOLEAN}, "required": ["a"]},
+        {**CLOSED, "patternProperties": {"^x": BOOLEAN}},
+        {"type": "object", "properties": {"a": NONE}, "additionalProperties": BOOLEAN},
+        {**CLOSED, "additionalProperties": NONE, "minProperties": 1, "maxProperties": 2},
     ],
     ids=str,
 )
@@ -98,43 +93,38 @@ def test_a_bounded_schema_is_kept_as_it_stands(schema: Schema) -> None:
 @pytest.mark.parametrize(
     ("schema", "result"),
     [
-        ({"type": "string"}, {"type": "string", "maxLength": LONGEST}),
-        ({"minLength": 7000}, {"type": "string", "minLength": 7000, "maxLength": 7000}),
-        ({"type": "integer"}, {"type": "integer", **ANY_NUMBER}),
+        (TEXT, {**TEXT, "maxLength": LONGEST}),
+        ({"minLength": 7000}, {**TEXT, "minLength": 7000, "maxLength": 7000}),
+        (COUNT, {**COUNT, **ANY_NUMBER}),
         ({"type": "number"}, {"type": "number", "multipleOf": SMALLEST_STEP, **ANY_NUMBER}),
+        ({**COUNT, "minimum": 3}, {**COUNT, "minimum": 3, "maximum": LARGEST_NUMBER}),
         (
-            {"type": "integer", "minimum": 3},
-            {"type": "integer", "minimum": 3, "maximum": LARGEST_NUMBER},
-        ),
-        (
-            {"type": "integer", "exclusiveMaximum": -(10**14)},
-            {"type": "integer", "exclusiveMaximum": -(10**14), "minimum": -(10**17)},
+            {**COUNT, "exclusiveMaximum": -(10**14)},
+            {**COUNT, "exclusiveMaximum": -(10**14), "minimum": -(10**17)},
         ),
         ({"type": "array"}, {"type": "array", "items": ANYTHING, "maxItems": MOST_ITEMS}),
         (
-            {"type": "array", "items": {"type": "null"}, "minItems": 90},
-            {"type": "array", "items": {"type": "null"}, "minItems": 90, "maxItems": 90},
+            {"type": "array", "items": NONE, "minItems": 90},
+            {"type": "array", "items": NONE, "minItems": 90, "maxItems": 90},
+        ),
+        # As older drafts have it: a schema for each place.
+        (
+            {"type": "array", "items": [NONE, BOOLEAN], "maxItems": 2},
+            {"type": "array", "prefixItems": [NONE, BOOLEAN], "items": ANYTHING, "maxItems": 2},
         ),
         (
             {"type": "object"},
             {"type": "object", "additionalProperties": ANYTHING, "maxProperties": MOST_PROPERTIES},
         ),
+        ({"properties": {"a": NONE}}, {**CLOSED, "properties": {"a": NONE}}),
         (
-            {"type": "object", "properties": {"a": {"type": "null"}}},
-            {
-                "type": "object",
-                "properties": {"a": {"type": "null"}},
-                "additionalProperties": False,
-            },
+            {"properties": {"a": NONE}, "required": ["a", "b"]},
+            {**CLOSED, "properties": {"a": NONE, "b": ANYTHING}, "required": ["a", "b"]},
         ),
+        # Of declared properties there can't be more, nor fewer than the required ones.
         (
-            {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["a", "b"]},
-            {
-                "type": "object",
-                "properties": {"a": {"type": "null"}, "b": ANYTHING},
-                "required": ["a", "b"],
-                "additionalProperties": False,
-            },
+            {**needing("a"), "minProperties": 1, "maxProperties": 1},
+            needing("a", additionalProperties=False),
         ),
         ({}, ANYTHING),
         (True, ANYTHING),
@@ -152,15 +142,12 @@ def test_what_has_no_bound_gets_one(schema: Schema, result: Schema) -> None:
 @pytest.mark.parametrize(
     ("schema", "kind"),
     [
-        ({"properties": {"a": {"type": "null"}}}, "object"),
         ({"required": ["a"]}, "object"),
         ({"minProperties": 1}, "object"),
-        ({"items": {"type": "null"}}, "array"),
+        ({"items": NONE}, "array"),
         ({"minItems": 1}, "array"),
-        ({"maxLength": 3}, "string"),
         ({"pattern": "a+"}, "string"),
         ({"format": "date"}, "string"),
-        ({"minimum": 0}, "number"),
         ({"exclusiveMaximum": 0}, "number"),
     ],
     ids=str,
@@ -173,20 +160,13 @@ def test_a_missing_type_is_told_by_the_other_keywords(schema: Schema, kind: str)
 
 @pytest.mark.parametrize(
     "parameters",
-    [
-        {},
-        {"type": "object"},
-        {"type": "object", "properties": {}},
-        {"type": "object", "properties": []},
-        {"type": "object", "properties": {}, "additionalProperties": True},
-    ],
+    [{}, {"type": "object", "properties": []}, {"properties": {}, "additionalProperties": True}],
     ids=str,
 )
 def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> None:
     """Nothing can be invented; `[]` is how PHP writes an empty object."""
     result, ignored = enforceable(parameters, LONGEST)
-    assert result == {"type": "object", "properties": {}, "additionalProperties": False}
-    assert ignored == []
+    assert (result, ignored) == ({**CLOSED, "properties": {}}, [])
     assert compiles(result)
 
 
@@ -196,9 +176,7 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
         ({"type": "string", "not": {"const": "x"}}, "x: not"),
         ({"type": "string", "format": "uri"}, "x: format"),
         ({"type": "string", "pattern": "^(?!a)b$"}, "x: pattern"),
-        ({"type": "string", "pattern": r"(a)\1"}, "x: pattern"),
         ({"patternProperties": {"(?=a)": {}, "^b": {}}}, "x: patternProperties"),
-        ({"type": "array", "uniqueItems": True}, "x: uniqueItems"),
         ({"type": "array", "items": {"type": "array", "contains": {}}}, "x: contains"),
         ({"type": "object", "properties": {"y": {"if": {}, "type": "null"}}}, "y: if"),
         ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "x: pattern"),
@@ -225,27 +203,14 @@ def test_a_count_of_names_that_may_come_twice_is_bounded_and_named() -> None:
     """A model may write a name again, which then counts once."""
     result, ignored = enforceable({"properties": {"x": {"minProperties": 40}}}, LONGEST)
     assert ignored == ["x: minProperties"]
-    assert result["properties"]["x"] == {
-        "type": "object",
-        "additionalProperties": ANYTHING,
-        "minProperties": 40,
-        "maxProperties": 40,
-    }
+    counts = {"minProperties": 40, "maxProperties": 40}
+    assert result["properties"]["x"] == {**CLOSED, "additionalProperties": ANYTHING, **counts}
 
 
-def test_a_count_that_any_value_has_is_no_constraint() -> None:
-    """Of declared properties there can't be more, nor fewer than the required ones."""
-    closed = {"type": "object", "properties": {"a": NONE, "b": NONE}, "additionalProperties": False}
-    assert enforced({**closed, "maxProperties": 2}) == closed
-    counted = {**closed, "required": ["a"], "minProperties": 1}
-    assert enforced(counted) == {**closed, "required": ["a"]}
-
-
-def test_declared_properties_may_stand_beside_others() -> None:
-    """Engines can't count properties of which some are optional, so these are not counted."""
-    schema = {"properties": {"a": {"type": "null"}}, "additionalProperties": {"type": "boolean"}}
-    assert enforced(schema) == {"type": "object", **schema}
-    assert compiles(enforced(schema))
+def test_a_whole_number_with_a_point_is_one() -> None:
+    """As JSON Schema has it."""
+    schema = {"type": "string", "minLength": 1.0, "maxLength": 5.0}
+    assert str(enforced(schema)) == "{'type': 'string', 'minLength': 1, 'maxLength': 5}"
 
 
 def test_annotations_are_left_out_in_silence() -> None:
@@ -256,25 +221,27 @@ def test_annotations_are_left_out_in_silence() -> None:
 
 def test_nullable_allows_null_beside_the_rest() -> None:
     """OpenAPI's word for it; jsonschema does not know it, and grammars do not either."""
-    schema = {"type": "string", "enum": ["EUR"], "nullable": True}
-    assert enforced(schema) == {"anyOf": [{"type": "string", "enum": ["EUR"]}, {"type": "null"}]}
-    assert enforced({"type": "null", "nullable": False}) == {"type": "null"}
+    currency = {"type": "string", "enum": ["EUR"]}
+    assert enforced({**currency, "nullable": True}) == {"anyOf": [currency, NONE]}
+    assert enforced({**NONE, "nullable": False}) == NONE
 
 
 def test_references_are_kept_with_their_targets() -> None:
-    """Also where a schema refers to itself, and beside a description."""
-    tree = {
-        "type": "object",
-        "properties": {"children": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
-    }
+    """Also where a schema refers to itself, beside a description, and to `true`."""
+    children = {"type": "array", "items": {"$ref": "#/$defs/Tree"}}
     parameters = {
-        "properties": {"tree": {"$ref": "#/$defs/Tree", "description": "The root."}},
-        "$defs": {"Tree": tree},
+        "properties": {
+            "tree": {"$ref": "#/$defs/Tree", "description": "The root."},
+            "any": True,
+            "other": {"$ref": "#/properties/any"},
+        },
+        "$defs": {"Tree": {"type": "object", "properties": {"children": children}}},
     }
     result, ignored = enforceable(parameters, LONGEST)
     assert ignored == []
     assert result["properties"]["tree"] == {"$ref": "#/$defs/Tree"}
     assert result["$defs"]["Tree"]["additionalProperties"] is False
+    assert result["$defs"]["#/properties/any"] == ANYTHING
     assert compiles(result)
 
 
@@ -293,95 +260,66 @@ def test_an_anchor_is_found(anchor: Schema) -> None:
         enforceable({**parameters, "properties": {"x": {"$ref": "#flog"}}}, LONGEST)
 
 
-def test_a_whole_number_with_a_point_is_one() -> None:
-    """As JSON Schema has it."""
-    schema = {"type": "string", "minLength": 1.0, "maxLength": 5.0}
-    assert str(enforced(schema)) == "{'type': 'string', 'minLength': 1, 'maxLength': 5}"
-
-
 def test_branches_take_in_what_stands_beside_them() -> None:
     """One of two arguments is required: a usual pattern, which engines refuse as it stands."""
     parameters = {
         "type": "object",
-        "properties": {"id": {"type": "null"}, "name": {"type": "boolean"}},
+        "properties": {"id": NONE, "name": BOOLEAN},
         "anyOf": [{"required": ["id"]}, {"required": ["name"]}],
-        "$defs": {"Unused": {"type": "null"}},
+        "$defs": {"Unused": NONE},
     }
     result, ignored = enforceable(parameters, LONGEST)
     assert ignored == []
     assert compiles(result)
     valid = Draft202012Validator(result).is_valid
-    assert valid({"id": None})
-    assert valid({"name": True})
-    assert valid({"id": None, "name": True})
-    assert not valid({})
-    assert not valid({"id": None, "other": 1})
-    assert result["$defs"] == {"Unused": {"type": "null"}}
+    assert all(map(valid, [{"id": None}, {"name": True}, {"id": None, "name": True}]))
+    assert not any(map(valid, [{}, {"id": None, "other": 1}]))
+    assert result["$defs"] == {"Unused": NONE}
 
 
 def test_a_single_allof_is_taken_in() -> None:
     """So older generators write a reference that has a description."""
-    schema = {"description": "The unit.", "allOf": [{"type": "string", "maxLength": 9}]}
-    assert enforced(schema) == {"type": "string", "maxLength": 9}
-    assert enforced({"maxLength": 5, "allOf": [{"type": "string"}]}) == {
-        "type": "string",
-        "maxLength": 5,
-    }
+    assert enforced({"description": "The unit.", "allOf": [SHORT]}) == SHORT
+    assert enforced({"maxLength": 2, "allOf": [TEXT]}) == SHORT
 
 
-REQUIRES_A = {"properties": {"a": {"type": "integer"}}, "required": ["a"]}
-FEW = {"minimum": 0, "maximum": 9}
-SHORT = {"type": "string", "maxLength": 2}
+REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
 
 
 @pytest.mark.parametrize(
     ("one", "other", "whole"),
     [
-        ({**FEW, "type": "integer"}, {"minimum": 1}, {**FEW, "type": "integer", "minimum": 1}),
-        ({**FEW, "type": ["integer", "null"]}, {"type": "number"}, {**FEW, "type": "integer"}),
-        (
-            {**FEW, "type": "integer", "multipleOf": 4},
-            {"multipleOf": 6},
-            {**FEW, "type": "integer", "multipleOf": 12},
-        ),
+        ({**FEW, **COUNT}, {"minimum": 1}, {**COUNT, "minimum": 1, "maximum": 9}),
+        ({**FEW, "type": ["integer", "null"]}, {"type": "number"}, {**FEW, **COUNT}),
+        ({**FEW, **COUNT, "multipleOf": 4}, {"multipleOf": 6}, {**FEW, **COUNT, "multipleOf": 12}),
         ({"enum": ["a", 1, True]}, {"enum": ["b", True, "a"]}, {"enum": ["a", True]}),
-        ({"enum": ["a", "b"]}, {"const": "b"}, {"enum": ["b"]}),
-        ({"const": 1}, {"const": True}, {"enum": []}),
+        ({"enum": ["a", 1, True]}, {"const": True}, {"enum": [True]}),
         (SHORT, NONE, {**SHORT, "enum": []}),
         (NONE, True, NONE),
         (SHORT, False, None),
         (
             REQUIRES_A,
             {"properties": {"a": FEW, "b": NONE}, "required": ["b"]},
-            {
-                "type": "object",
-                "properties": {"a": {**FEW, "type": "integer"}, "b": NONE},
-                "required": ["a", "b"],
-                "additionalProperties": False,
-            },
+            {**CLOSED, "properties": {"a": {**FEW, **COUNT}, "b": NONE}, "required": ["a", "b"]},
         ),
         (
             {"properties": {"b": NONE}, "additionalProperties": False},
             {"properties": {"c": NONE}},
-            {
-                "type": "object",
-                "properties": {"b": NONE, "c": {"enum": []}},
-                "additionalProperties": False,
-            },
+            {**CLOSED, "properties": {"b": NONE, "c": {"enum": []}}},
         ),
         (
             {"prefixItems": [NONE], "items": SHORT, "maxItems": 3},
             {"items": {"type": ["null", "string"]}},
             {"type": "array", "prefixItems": [NONE], "items": SHORT, "maxItems": 3},
         ),
-        ({"anyOf": [NONE, SHORT]}, {"anyOf": [{"type": "boolean"}, {"minLength": 1}]}, None),
+        ({"anyOf": [NONE, SHORT]}, {"anyOf": [BOOLEAN, {"minLength": 1}]}, None),
         ({"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}, None),
     ],
     ids=str,
 )
 def test_schemas_that_hold_together_become_one(one: Schema, other: Any, whole: Any) -> None:
     """In an `allOf`, or beside one."""
-    definitions = {"A": REQUIRES_A, "B": {"properties": {"b": NONE}, "required": ["b"]}}
+    definitions = {"A": REQUIRES_A, "B": needing("b")}
     for told in ({"allOf": [one, other]}, {**one, "allOf": [other]}):
         parameters = {"properties": {"x": told}, "required": ["x"], "$defs": definitions}
         result, ignored = enforceable(parameters, LONGEST)
@@ -394,9 +332,8 @@ def test_schemas_that_hold_together_become_one(one: Schema, other: Any, whole: A
 
 def test_inherited_arguments_are_all_asked_for() -> None:
     """A tool's own `allOf`, by references; once they were left out and `{}` alone was allowed."""
-    base = {"type": "object", "properties": {"id": {"type": "null"}}, "required": ["id"]}
     parameters = {"type": "object", "allOf": [{"$ref": "#/$defs/Base"}, needing("title")]}
-    result, ignored = enforceable({**parameters, "$defs": {"Base": base}}, LONGEST)
+    result, ignored = enforceable({**parameters, "$defs": {"Base": needing("id")}}, LONGEST)
     assert ignored == []
     assert set(result["required"]) == set(result["properties"]) == {"id", "title"}
 
@@ -414,41 +351,22 @@ def test_a_discriminator_is_required(keyword: str) -> None:
     assert [each["required"] for each in result["properties"]["x"]["anyOf"]] == [["kind"]] * 2
 
 
-def tagged(tag: str, **properties: Schema) -> Schema:
-    """A branch as pydantic writes that of a tagged union."""
-    kind = {"kind": {"const": tag, "type": "string"}}
-    return {"type": "object", "properties": {**kind, **properties}, "required": ["kind"]}
-
-
-def needing(*names: str, **more: Any) -> Schema:
-    """An object that has these properties."""
-    properties = {name: {"type": "null"} for name in names}
-    return {"type": "object", "properties": properties, "required": [*names], **more}
-
-
-TEXT, COUNT = {"type": "string"}, {"type": "integer"}
-
-
 @pytest.mark.parametrize(
     "branches",
     [
-        [{"type": "boolean"}, {"type": "null"}, COUNT],
-        [{"type": "array", "items": TEXT}, TEXT],
-        [{"const": "a", "title": "First"}, {"const": "b", "title": "Other"}],
+        [BOOLEAN, NONE, COUNT],
         [{"enum": ["a", 1]}, {"const": "b"}, {"enum": [None, 2]}],
-        [{"const": "auto"}, COUNT],
-        [tagged("card", number=TEXT), tagged("cash"), {"type": "null"}],
+        [tagged("card", number=TEXT), tagged("cash"), NONE],
         [{"$ref": "#/$defs/Card"}, {"$ref": "#/$defs/Cash"}],
-        [{"anyOf": [TEXT, {"type": "null"}]}, COUNT],
+        [{"anyOf": [TEXT, NONE]}, COUNT],
         [{"type": "boolean", "nullable": True}, COUNT],
         [needing("a"), needing("b")],
         [needing("a", additionalProperties=False), needing("a", "b"), False],
-        [needing("a", additionalProperties=False), needing("a", "b", additionalProperties=False)],
-        [{"type": "object", "properties": {"a": TEXT}, "required": ["a"]}, tagged("x", a=COUNT)],
+        [{**REQUIRES_A, "type": "object"}, tagged("x", a=TEXT)],
         [needing("a", additionalProperties=TEXT), needing("b")],
         [{"enum": list(range(200))}, {"enum": list(range(200, 400))}],
         [{"type": "integer", "maximum": 2}, {"type": "number", "minimum": 2.5}],
-        [{**TEXT, "maxLength": 2}, {**TEXT, "minLength": 3}],
+        [SHORT, {**TEXT, "minLength": 3}],
         [{"type": "array", "minItems": 1, "items": each} for each in (TEXT, COUNT)],
         [{"anyOf": [needing("a"), needing("b")]}, {"$ref": "#/$defs/Cash"}],
     ],
@@ -467,8 +385,6 @@ def test_oneof_is_anyof_where_branches_exclude_each_other(branches: list[Any]) -
     "branches",
     [
         [COUNT, {"type": "number"}],
-        [{"maximum": 5}, {"minimum": 3}],
-        [TEXT, {"const": "auto"}],
         [{"enum": [1, True]}, {"enum": [2, 1]}],
         [needing("a"), needing("a", "b")],
         [{"type": "object"}, needing("a")],
@@ -476,11 +392,11 @@ def test_oneof_is_anyof_where_branches_exclude_each_other(branches: list[Any]) -
         [needing("a", additionalProperties=NONE), needing("b")],
         [needing("a", patternProperties={"^b": TEXT}), needing("b")],
         [{"$ref": "#/$defs/Loop"}, {"$ref": "#/$defs/Loop"}],
-        [{"anyOf": [TEXT, COUNT]}, {"oneOf": [COUNT, {"type": "null"}]}],
+        [{"anyOf": [TEXT, COUNT]}, {"oneOf": [COUNT, NONE]}],
         [{**needing("a"), "anyOf": [needing("b")]}, needing("b")],
         [{"const": each} for each in range(300)],
         [{"const": {"a": [1.0]}}, {"enum": [{"a": [1]}]}],
-        [{"type": "null"}, {"type": "string", "nullable": True}],
+        [NONE, {"type": "string", "nullable": True}],
         [{"type": "integer", "maximum": 3}, {"type": "number", "minimum": 3}],
         [True, TEXT],
     ],
@@ -503,12 +419,6 @@ def test_what_stands_beside_a_oneof_counts() -> None:
     assert enforceable({"properties": {"x": either}}, LONGEST)[1] == ["x: oneOf"]
 
 
-def test_a_list_of_items_is_what_it_was_in_older_drafts() -> None:
-    """A schema for each place."""
-    schema = {"type": "array", "items": [{"type": "null"}, {"type": "boolean"}]}
-    assert enforced(schema)["prefixItems"] == [{"type": "null"}, {"type": "boolean"}]
-
-
 KINDS = "array, boolean, integer, null, number, object, string, or a list of these"
 
 
@@ -516,22 +426,15 @@ KINDS = "array, boolean, integer, null, number, object, string, or a list of the
     ("parameters", "told"),
     [
         ({"properties": "x"}, 'arguments: properties="x"'),
-        ({"properties": {"a": {"minLength": "1"}}}, 'a: minLength="1"'),
         ({"properties": {"a": {"type": "integer", "maximum": "9"}}}, 'a: maximum="9"'),
-        ({"properties": {"a": {"enum": "EUR"}}}, 'a: enum="EUR"'),
         ({"properties": {"a": {"minLength": 1.5}}}, "a: minLength=1.5"),
         ({"properties": {"a": {"pattern": 1}}}, "a: pattern=1"),
         ({"properties": {"a": {"type": "float"}}}, f'a: type="float"; wanted {KINDS}'),
         ({"properties": {"a": {"type": ["null", {}]}}}, f'a: type=["null", {{}}]; wanted {KINDS}'),
         ({"properties": {"a": {"type": []}}}, f"a: type=[]; wanted {KINDS}"),
         ({"properties": {"a": {"anyOf": {"type": "null"}}}}, 'a: anyOf={"type": "null"}'),
-        ({"properties": {"a": {"allOf": 1}}}, "a: allOf=1"),
-        ({"properties": {}, "required": True}, "arguments: required=true"),
-        ({"properties": {}, "required": [{}]}, "arguments: required=[{}]"),
-        (
-            {"properties": {}, "required": ["a"], "anyOf": [{"required": 3}]},
-            "arguments: required=3",
-        ),
+        ({"required": [{}]}, "arguments: required=[{}]"),
+        ({"required": ["a"], "anyOf": [{"required": 3}]}, "arguments: required=3"),
     ],
     ids=str,
 )
@@ -547,9 +450,8 @@ def test_what_is_no_schema_is_refused_by_its_place(parameters: Schema, told: str
 
 def test_what_an_engine_lacks_is_told_and_left_out() -> None:
     """A keyword that others enforce."""
-    numbers = {"type": "object", "properties": {"n": {"type": "integer", "multipleOf": 5}}}
-    whole, ignored = enforceable(numbers, 40)
-    assert (whole["properties"]["n"]["multipleOf"], ignored) == (5, [])
+    numbers = {"properties": {"n": {"type": "integer", "multipleOf": 5}}}
+    assert enforced(numbers)["properties"]["n"]["multipleOf"] == 5
     lacking, ignored = enforceable(numbers, 40, unenforced=lambda _: {"multipleOf", "minLength"})
     assert "multipleOf" not in lacking["properties"]["n"]
     assert ignored == ["n: multipleOf"]
@@ -583,11 +485,10 @@ def test_branches_that_multiply_without_end_are_refused() -> None:
 
 def test_the_schema_given_is_left_as_it_was() -> None:
     """It is also shown to the model."""
-    parameters = {"properties": {"a": {"type": "string"}, "b": {"anyOf": [{"minLength": 1}]}}}
+    parameters = {"properties": {"a": TEXT, "b": {"anyOf": [{"minLength": 1}]}}}
+    before = deepcopy(parameters)
     enforceable(parameters, LONGEST)
-    assert parameters == {
-        "properties": {"a": {"type": "string"}, "b": {"anyOf": [{"minLength": 1}]}}
-    }
+    assert parameters == before
 
 
 def values(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
@@ -602,28 +503,27 @@ def values(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     return st.one_of([_values_of(kind, schema, root) for kind in kinds])
 
 
+INTEGERS = st.integers(-8, 8) | st.integers(-LARGEST_NUMBER, LARGEST_NUMBER)
+PLAIN = {
+    "integer": INTEGERS,
+    "number": INTEGERS.map(lambda number: number / 2),
+    "boolean": st.booleans(),
+    "null": st.none(),
+}
+
+
 def _values_of(kind: str, schema: Schema, root: Schema) -> st.SearchStrategy[Any]:
     match kind:
         case "string" if "pattern" in schema:
             return st.from_regex(schema["pattern"], fullmatch=True)
         case "string":
             return st.text(min_size=schema.get("minLength", 0), max_size=schema["maxLength"])
-        case "integer" | "number":
-            half = 1 if kind == "integer" else 2
-            near = st.integers(-8, 8) | st.integers(-LARGEST_NUMBER, LARGEST_NUMBER)
-            return near.map(lambda number: number if half == 1 else number / half)
         case "array":
-            return st.lists(
-                values(schema["items"], root),
-                min_size=schema.get("minItems", 0),
-                max_size=min(schema["maxItems"], 4),
-            )
+            least, most = schema.get("minItems", 0), min(schema["maxItems"], 4)
+            return st.lists(values(schema["items"], root), min_size=least, max_size=most)
         case "object":
             return _objects_of(schema, root)
-        case "boolean":
-            return st.booleans()
-        case _:
-            return st.none()
+    return PLAIN[kind]
 
 
 def _objects_of(schema: Schema, root: Schema) -> st.SearchStrategy[Any]:

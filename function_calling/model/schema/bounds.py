@@ -91,9 +91,7 @@ def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Sche
         anything: Makes the schema of a property that may hold anything.
     """
     open_ended = isinstance(schema.get("additionalProperties"), Mapping)
-    if "properties" in result and not open_ended:
-        result["additionalProperties"] = False
-    elif "patternProperties" not in result or open_ended:
+    if open_ended or not result.keys() & {"properties", "patternProperties"}:
         result.setdefault("additionalProperties", anything())
     else:
         result["additionalProperties"] = False

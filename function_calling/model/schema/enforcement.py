@@ -8,7 +8,7 @@ compile, and bounds numbers, strings, arrays and open objects.
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from function_calling.engines.engine import Unenforced, nothing
@@ -99,26 +99,21 @@ def _rewrite(
 
     Each request has its tools looked at for its headers and for each of its replies.
     """
-    budget = Budget()
-    rewriter = _Rewriter(longest_string, json.loads(text), budget, unenforced)
-    return *rewriter.root(place), budget.spent
+    rewriter = _Rewriter(json.loads(text), longest_string, unenforced)
+    return *rewriter.root(place), rewriter.budget.spent
 
 
 class _Rewriter:
     def __init__(
-        self,
-        longest_string: int,
-        root: Mapping[str, Any],
-        budget: Budget,
-        unenforced: Unenforced,
+        self, root: Mapping[str, Any], longest_string: int, unenforced: Unenforced
     ) -> None:
-        self._longest_string = longest_string
-        self._any = anything(longest_string)
         self._root = root
+        self._longest_string = longest_string
+        self._unenforced = unenforced
+        self._any = anything(longest_string)
         self._references = References(root)
         self._ignored: list[str] = []
-        self._budget = budget
-        self._unenforced = unenforced
+        self.budget = Budget()
 
     def root(self, place: str) -> tuple[Schema, list[str]]:
         """The root, with a definition for all that is referred to."""
@@ -127,16 +122,17 @@ class _Rewriter:
         written: Schema = {}
         while left := named.keys() - written.keys():  # what is written may refer to more
             for name in sorted(left):
-                written[name] = self.schema(
-                    _without(named[name], *DEFINITIONS), name[:LONGEST_PLACE]
-                )
+                target = named[name]
+                if isinstance(target, Mapping):
+                    target = _without(target, *DEFINITIONS)
+                written[name] = self.schema(target, name[:LONGEST_PLACE])
         if written:
             result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
         return result, list(dict.fromkeys(self._ignored))
 
     def schema(self, schema: Any, place: str) -> Schema:
         """One schema and all below it."""
-        with self._budget.level():
+        with self.budget.level():
             return self._rewritten(schema, place)
 
     def _rewritten(self, schema: Any, place: str) -> Schema:
@@ -179,14 +175,14 @@ class _Rewriter:
     ) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
         beside = _without(schema, key, *DEFINITIONS)
-        tag = schema.get("discriminator")
         whole = [
-            self._both(self._tagged(beside, each, tag, place), each, place)
+            self._both(self._tagged(beside, each, place), each, place)
             for each in schemas
             if each is not False
         ]
         branches = [self.schema(each, place) for each in whole]
-        if key == "oneOf" and not self._disjoint(whole, place):
+        target = partial(self._references.target, place=place)
+        if key == "oneOf" and not disjoint(whole, target, self.budget):
             self._ignore(place, key)
         branches = list(filter(possible, branches)) or branches
         result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
@@ -195,21 +191,16 @@ class _Rewriter:
                 self._keyword(result, name, shaped(name, schema[name], place), place)
         return result
 
-    def _disjoint(self, branches: list[Any], place: str) -> bool:
-        return disjoint(branches, lambda ref: self._references.target(ref, place), self._budget)
-
-    def _tagged(self, beside: Schema, branch: Any, discriminator: Any, place: str) -> Schema:
+    def _tagged(self, beside: Schema, branch: Any, place: str) -> Schema:
         """What stands beside a branch, with the property that tells it from the others required.
 
         Where that has a default, generators leave it out of `required`.
         """
-        name = discriminator.get("propertyName") if isinstance(discriminator, Mapping) else None
-        declared = self._resolved(branch, place)
-        if not isinstance(name, str) or not isinstance(declared, Mapping):
-            return beside
-        if name not in shaped("properties", declared.get("properties", {}), place):
-            return beside
-        return intersection(beside, {"required": [name]}, place, self._budget)[0]
+        match beside.get("discriminator"), self._resolved(branch, place):
+            case {"propertyName": str(name)}, Mapping() as declared:
+                if name in shaped("properties", declared.get("properties", {}), place):
+                    return intersection(beside, {"required": [name]}, place, self.budget)[0]
+        return beside
 
     def _resolved(self, schema: Any, place: str) -> Any:
         """The schema that a reference alone stands for."""
@@ -231,7 +222,7 @@ class _Rewriter:
         )
         if alone:
             return {**one, **other}
-        result, lost = intersection(one, other, place, self._budget)
+        result, lost = intersection(one, other, place, self.budget)
         for key in lost:
             self._ignore(place, key)
         return result
@@ -291,15 +282,15 @@ class _Rewriter:
             return [value]
         patterns = {"pattern": [value], "patternProperties": value}.get(key, ())
         for each in patterns:
-            self._budget.spend(len(each) // CHARACTERS_OF_A_SCHEMA)
+            self.budget.spend(len(each) // CHARACTERS_OF_A_SCHEMA)
         return [each for each in patterns if not pattern_compiles(each)]
 
     def _ignore(self, place: str, key: str) -> None:
-        self._budget.spend(1)
+        self.budget.spend(1)
         self._ignored.append(f"{place}: {key}")
 
     def _anything(self) -> Schema:
-        self._budget.spend(1)
+        self.budget.spend(1)
         return dict(self._any)
 
 

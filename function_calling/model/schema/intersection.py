@@ -10,7 +10,7 @@ What is meant for one place inside both becomes an `allOf` there.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from function_calling.model.schema.keywords import Budget, Schema, shaped
@@ -40,27 +40,19 @@ def intersection(
     budget.spend(1 + (len(one) + len(other)) // KEYWORDS_OF_A_SCHEMA)
     one = {key: shaped(key, value, place) for key, value in one.items()}
     other = {key: shaped(key, value, place) for key, value in other.items()}
-    result = {**one, **other}
-    lost = _intersect_bounds(result, one, other, budget)
+    result, lost = {**one, **other}, []
+    for key in _BOUNDS:
+        if key in one and key in other and one[key] != other[key]:
+            merged = _merged(key, one[key], other[key], budget)
+            result[key] = one[key] if merged is None else merged
+            if merged is None:
+                lost.append(key)
     _intersect_choices(result, one, other)
     _intersect_types(result, one, other)
     for merge, keys in _MERGES:
         if one.keys() & keys and other.keys() & keys:
             merge(result, one, other, budget)
     return result, lost
-
-
-def _intersect_bounds(result: Schema, one: Schema, other: Schema, budget: Budget) -> list[str]:
-    """Keywords that hold by themselves; of those that are returned the one's value alone holds."""
-    lost = []
-    for key in _BOUNDS:
-        if key not in one or key not in other or one[key] == other[key]:
-            continue
-        merged = _merged(key, one[key], other[key], budget)
-        result[key] = one[key] if merged is None else merged
-        if merged is None:
-            lost.append(key)
-    return lost
 
 
 def _intersect_choices(result: Schema, one: Schema, other: Schema) -> None:
@@ -128,9 +120,9 @@ def _intersect_arrays(result: Schema, one: Schema, other: Schema, budget: Budget
     budget.spend(count)
     first += [rest] * (count - len(first))
     others += [other_rest] * (count - len(others))
-    result["items"] = _all((rest, other_rest))
+    result["items"] = _both(rest, other_rest)
     if count:
-        result["prefixItems"] = [_all(pair) for pair in zip(first, others, strict=True)]
+        result["prefixItems"] = list(map(_both, first, others))
 
 
 def _places(schema: Schema) -> tuple[list[Any], Any]:
@@ -147,22 +139,21 @@ def _intersect_objects(result: Schema, one: Schema, other: Schema, budget: Budge
     for key in ("properties", "patternProperties"):
         ones, others = one.get(key, {}), other.get(key, {})
         budget.spend(len(ones) + len(others))
-        if names := [*ones, *(name for name in others if name not in ones)]:
+        if names := {**ones, **others}:
             result[key] = {
-                name: _all((ones.get(name, rest), others.get(name, other_rest))) for name in names
+                name: _both(ones.get(name, rest), others.get(name, other_rest)) for name in names
             }
     if "additionalProperties" in result:
-        result["additionalProperties"] = _all((rest, other_rest))
+        result["additionalProperties"] = _both(rest, other_rest)
 
 
-def _all(schemas: Iterable[Any]) -> Any:
-    """What all of these schemas allow."""
-    told = [each for each in schemas if each is not True]
-    if any(each is False for each in told):
+def _both(one: Any, other: Any) -> Any:
+    """What both of these schemas allow."""
+    if one is False or other is False:
         return False
-    if len(told) == 2 and told[0] != told[1]:
-        return {"allOf": told}
-    return told[0] if told else True
+    if one is True:
+        return other
+    return one if other is True or one == other else {"allOf": [one, other]}
 
 
 def _count(value: Any) -> int:

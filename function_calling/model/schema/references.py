@@ -5,6 +5,7 @@ nothing in the result. Whatever is referred to therefore becomes a definition of
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -29,7 +30,6 @@ class References:
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
-        self._anchors: dict[str, Any] | None = None
         self.named: dict[str, Any] = {}
 
     def target(self, reference: str, place: str) -> Any:
@@ -39,22 +39,18 @@ class References:
             RequestError: It names nothing.
         """
         target: Any = self._root
-        if reference != "#" and not reference.startswith("#/"):
-            return self._anchored(reference, place)
         try:
+            if reference != "#" and not reference.startswith("#/"):
+                return self._anchors[unquote(reference[1:])]
             for step in _steps(reference):
                 target = target[int(step) if isinstance(target, list) else step]
         except (LookupError, TypeError, ValueError):
-            raise _nothing(reference, place) from None
+            raise refused(f"{place}: $ref={shown(reference)} names nothing in them") from None
         return target
 
-    def _anchored(self, reference: str, place: str) -> Any:
-        if self._anchors is None:
-            self._anchors = dict(_anchors(self._root))
-        name = unquote(reference[1:])
-        if name not in self._anchors:
-            raise _nothing(reference, place)
-        return self._anchors[name]
+    @cached_property
+    def _anchors(self) -> dict[str, Any]:
+        return dict(_anchors(self._root))
 
     def moved(self, reference: str, place: str) -> str:
         """The reference as it must stand in the result.
@@ -63,12 +59,11 @@ class References:
             RequestError: It names nothing.
         """
         target = self.target(reference, place)
-        match _steps(reference):
-            case [kind, name] if kind in DEFINITIONS:
-                pass
-            case _:
-                kind, name = DEFINITIONS[0], reference
-                self.named[name] = target
+        steps = _steps(reference)
+        if len(steps) != 2 or steps[0] not in DEFINITIONS:
+            steps = [DEFINITIONS[0], reference]
+            self.named[reference] = target
+        kind, name = steps
         return f"#/{kind}/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
 
 
@@ -87,7 +82,3 @@ def _anchors(schema: Any) -> Iterator[tuple[str, Any]]:
 def _steps(reference: str) -> list[str]:
     steps = unquote(reference).split("/")[1:]
     return [step.replace("~1", "/").replace("~0", "~") for step in steps]
-
-
-def _nothing(reference: str, place: str) -> Exception:
-    return refused(f"{place}: $ref={shown(reference)} names nothing in them")
