@@ -3,6 +3,9 @@
     python deploy/pack.py --context build/image
 
 With `--context` the Bento is also laid out there as what a container is built from.
+
+With ENGINE=lmdeploy the Bento names the hub's model, for which the hub is asked. Everything else
+about the engine is decided where the Bento is served.
 """
 
 import argparse
@@ -16,22 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def build() -> str:
-    """Build the Bento from this checkout; its tag.
-
-    With ENGINE=lmdeploy the Bento names the hub's model, for which the hub is asked. Everything
-    else about the engine is decided where the Bento is served.
-    """
-    return bentoml("build", "--output", "tag", "--quiet").removeprefix("__tag__:")
-
-
-def folder_of(tag: str) -> Path:
-    """Where BentoML keeps the Bento."""
-    return Path(bentoml("get", tag, "--output", "path"))
-
-
 def bentoml(*arguments: str) -> str:
-    """What a command of BentoML prints.
+    """What a command of BentoML prints, run in this checkout.
 
     Raises:
         subprocess.CalledProcessError: It failed; why is on stderr.
@@ -57,8 +46,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--context", type=Path, help="an absent or older folder to lay it out in")
     context = parser.parse_args(arguments).context
     try:
-        tag = build()
-        folder = folder_of(tag)
+        tag = bentoml("build", "--output", "tag", "--quiet").removeprefix("__tag__:")
+        folder = Path(bentoml("get", tag, "--output", "path"))
     except subprocess.CalledProcessError as error:
         print(f"BentoML could not build it: {error}", file=sys.stderr)
         return 1

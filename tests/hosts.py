@@ -18,6 +18,8 @@ from function_calling.cli.serve import is_ready
 ROOT = Path(__file__).resolve().parent.parent
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
 START_SECONDS = 120
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+"""Where programs are: this environment's first, and HAProxy."""
 
 
 @dataclass(frozen=True)
@@ -71,39 +73,52 @@ def free_port(address: str) -> int:
 def host(
     folder: Path, service: str, address: str, port: int | None = None, **settings: str
 ) -> Iterator[Host]:
-    """Serve `module:Service`, of this project or of its tests, on `address`.
+    """Serve `module:Service`, of this project or of its tests, on one loopback address.
 
-    Args:
-        folder: Where its log and its metrics are kept.
-        service: What BentoML is told to serve.
-        address: One of this machine's loopback addresses.
-        port: The port there; by default a free one.
-        settings: Environment variables for it.
+    Its log and its metrics are kept in `folder`.
     """
-    port = port or free_port(address)
     command = [sys.executable, "-m", "bentoml", "serve", service]
-    command += ["--host", address, "--port", str(port)]
-    name = f"{service.split(':')[1]}-{address}"
-    with running(
-        command,
-        folder / f"{name}.log",
-        PYTHONPATH=f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-        BENTOML_HOME=str(folder / name),  # a server that starts removes the metrics there
-        **settings,
-    ) as process:
-        yield Host(address, port, process, folder / f"{name}.log")
+    command += ["--host", address, "--port", "{port}"]
+    settings["PYTHONPATH"] = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    # A server that starts removes the metrics there.
+    settings["BENTOML_HOME"] = str(folder / f"{service.split(':')[1]}-{address}")
+    with listening(folder, command, address, port, **settings) as each:
+        yield each
 
 
 @contextmanager
-def running(
-    command: list[str], log: Path, cwd: Path = ROOT, **environ: str
-) -> Iterator[psutil.Popen]:
-    """Run a command; at the end it is asked to stop, and killed if it does not."""
+def listening(
+    folder: Path,
+    command: list[str],
+    address: str,
+    port: int | None = None,
+    cwd: Path = ROOT,
+    **environ: str,
+) -> Iterator[Host]:
+    """Run a server; at the end it is asked to stop, and killed if it does not.
+
+    Args:
+        folder: Where its log is kept.
+        command: Where it has `{port}`, as in a variable's value, the port is put.
+        address: One of this machine's loopback addresses.
+        port: The port there; by default a free one.
+        cwd: Where the command runs.
+        environ: Environment variables for it.
+    """
+    port = port or free_port(address)
+    log = folder / f"{address}-{port}.log"
     with log.open("ab") as output:
-        environ = SERVERS_ENVIRONMENT | environ
-        process = psutil.Popen(command, cwd=cwd, env=environ, stdout=output, stderr=output)
+        process = psutil.Popen(
+            [each.replace("{port}", str(port)) for each in command],
+            cwd=cwd,
+            env=SERVERS_ENVIRONMENT
+            | {"PATH": PATH}
+            | {name: value.replace("{port}", str(port)) for name, value in environ.items()},
+            stdout=output,
+            stderr=output,
+        )
     try:
-        yield process
+        yield Host(address, port, process, log)
     finally:
         if process.poll() is None:
             process.terminate()

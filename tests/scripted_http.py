@@ -1,49 +1,26 @@
-"""A scripted model server on a port of its own, for programs that run as processes."""
+"""Stand-in HTTP servers on ports of their own, for programs that run as processes."""
 
 import json
 import select
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 from scripted_server import Turn
 
 MODEL = "scripted-1"
 PATIENCE = 300
 
-
-class ScriptedHttp(ThreadingHTTPServer):
-    """Plays turns in order; a request more than there are turns is refused with 500.
-
-    Attributes:
-        turns: What is still to be played.
-        requests: The bodies of the requests so far.
-        keys: The keys that came with them.
-        left: Set once a client went away from a stream that hangs.
-    """
-
-    daemon_threads = True
-
-    def __init__(self, *turns: Turn) -> None:
-        self.turns = list(turns)
-        self.requests: list[dict[str, Any]] = []
-        self.keys: list[str | None] = []
-        self.left = threading.Event()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self) -> str:
-        """Its base URL, as OpenAI's clients want it."""
-        return f"http://127.0.0.1:{self.server_port}/v1"
+Server = TypeVar("Server", bound=ThreadingHTTPServer)
 
 
 @contextmanager
-def scripted_http(*turns: Turn) -> Iterator[ScriptedHttp]:
-    """Such a server, running."""
-    with ScriptedHttp(*turns) as server:
+def serving(server: Server) -> Iterator[Server]:
+    """The server, running."""
+    with server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -53,12 +30,93 @@ def scripted_http(*turns: Turn) -> Iterator[ScriptedHttp]:
             thread.join()
 
 
+class ScriptedHttp(ThreadingHTTPServer):
+    """A model server that plays turns; a request more than there are turns is refused with 500.
+
+    Attributes:
+        turns: What is still to be played.
+        requests: The bodies of the requests so far.
+        keys: The keys that came with them.
+        left: Set once a client went away from a stream that hangs.
+    """
+
+    def __init__(self, *turns: Turn) -> None:
+        self.turns = list(turns)
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.left = threading.Event()
+        super().__init__(("127.0.0.1", 0), _TurnHandler)
+
+    @property
+    def url(self) -> str:
+        """Its base URL, as OpenAI's clients want it."""
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+def scripted_http(*turns: Turn) -> AbstractContextManager[ScriptedHttp]:
+    """Such a server, running."""
+    return serving(ScriptedHttp(*turns))
+
+
+class FileServer(ThreadingHTTPServer):
+    """Gives one file, once its gate is open.
+
+    Attributes:
+        status, headers, content: The answer to each request for the file.
+        length: What it says of the content's length, if that is a lie.
+        requests: The methods of the requests so far.
+        reached: Set once there was one.
+    """
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _FileHandler)
+        self.name, self.content = name, content
+        self.status, self.length = 200, 0
+        self.headers: dict[str, str] = {}
+        self.requests: list[str] = []
+        self.reached = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.root = f"http://127.0.0.1:{self.server_port}"
+        self.url = f"{self.root}/{name}"
+
+
 class _Handler(BaseHTTPRequestHandler):
+    def send(self, status: int, content: bytes, length: int = 0, **headers: str) -> None:
+        """Answer, but for a HEAD without the content."""
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(length or len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class _FileHandler(_Handler):
+    server: FileServer
+
+    def do_GET(self) -> None:
+        file = self.server
+        file.requests.append(self.command)
+        file.reached.set()
+        file.gate.wait(PATIENCE)
+        if self.path.endswith(f"/{file.name}"):
+            self.send(file.status, file.content, file.length, **file.headers)
+        else:
+            self.send(404, b"")
+
+    do_HEAD = do_GET
+
+
+class _TurnHandler(_Handler):
     server: ScriptedHttp
 
     def do_GET(self) -> None:
         """`/v1/models`, and anything else alike."""
-        self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        self._say(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
 
     def do_POST(self) -> None:
         """Play the next turn."""
@@ -66,11 +124,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append(body)
         self.server.keys.append(self.headers["authorization"])
         if not self.server.turns:
-            self._send(500, {"error": {"message": "the script is over"}})
+            self._say(500, {"error": {"message": "the script is over"}})
             return
         turn = self.server.turns.pop(0)
         if turn.status != 200:
-            self._send(turn.status, turn.body)
+            self._say(turn.status, turn.body)
             return
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
@@ -86,13 +144,5 @@ class _Handler(BaseHTTPRequestHandler):
         readable, _, _ = select.select([self.connection], [], [], PATIENCE)
         return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
 
-    def _send(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+    def _say(self, status: int, body: dict[str, Any]) -> None:
+        self.send(status, json.dumps(body).encode(), **{"Content-Type": "application/json"})

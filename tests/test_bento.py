@@ -1,25 +1,21 @@
 """The Bento as `make bento` builds it: what is in it, and that it answers wherever it is."""
 
-import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from conftest import SERVERS_ENVIRONMENT
-from hosts import Host, free_port, running
+from hosts import Host, free_port, listening
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = "127.0.0.1"
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 LARGEST = 2_000_000
 """Bytes that a Bento may have: it is code."""
 
@@ -112,23 +108,12 @@ def pins(file: Path) -> set[str]:
     return set(re.findall(r"^[\w.-]+==[\w.+!-]+", file.read_text(), re.MULTILINE))
 
 
-@contextmanager
-def served(
-    folder: Path, command: list[str], cwd: Path, name: str, **environ: str
-) -> Iterator[Host]:
-    """A server on a free port, which `command` is told by BENTOML_PORT or as `{port}`."""
-    port, log = free_port(HERE), folder / f"{name}.log"
-    told = [part.format(port=port) for part in command]
-    with running(told, log, cwd=cwd, PATH=PATH, **environ) as process:
-        yield Host(HERE, port, process, log)
-
-
 def test_it_answers_from_an_empty_folder(tag: str, store: Path, tmp_path: Path) -> None:
     """With the embedded model, and nothing of the checkout in reach."""
     empty = tmp_path / "empty"
     empty.mkdir()
     command = ["bentoml", "serve", tag, "--host", HERE, "--port", "{port}"]
-    with served(tmp_path, command, empty, "serve", BENTOML_HOME=str(store)) as host:
+    with listening(tmp_path, command, HERE, cwd=empty, BENTOML_HOME=str(store)) as host:
         host.wait_ready()
         response = host.exchange()
         assert (response.status_code, "131.95" in response.text) == (200, True)
@@ -152,12 +137,11 @@ def test_its_containers_answer_together(built: tuple[str, Path], tmp_path: Path)
     (bento / "env/docker/entrypoint.sh").chmod(0o755)
     before = sorted(bento.rglob("*"))
 
-    def container(name: str, **environ: str) -> Any:
-        home = str(tmp_path / name)
-        settings = {"BENTO_PATH": str(bento), "BENTOML_CONTAINERIZED": "true"}
-        settings |= {"BENTOML_HOME": home, "PYTHONDONTWRITEBYTECODE": "1"}
+    def container(name: str, **environ: str) -> AbstractContextManager[Host]:
+        environ |= {"BENTO_PATH": str(bento), "BENTOML_CONTAINERIZED": "true"}
+        environ |= {"BENTOML_HOME": str(tmp_path / name), "PYTHONDONTWRITEBYTECODE": "1"}
         command = ["env/docker/entrypoint.sh", *arguments(name)]
-        return served(tmp_path, command, bento, name, **settings, **environ)
+        return listening(tmp_path, command, HERE, cwd=bento, **environ)
 
     with (
         container("llama") as llama,

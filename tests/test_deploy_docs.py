@@ -1,10 +1,8 @@
 """`docs/deploy.md`: its commands work, and what can't be run here at least exists."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,11 +11,10 @@ import click
 import pytest
 from bentoml_cli.cli import create_bentoml_cli
 from conftest import SERVERS_ENVIRONMENT
-from hosts import Host, free_port, running
+from hosts import PATH, free_port, listening
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
 MODEL_HOST, OTHER_HOST = "127.0.0.31", "127.0.0.32"
 
 
@@ -80,16 +77,9 @@ def test_two_hosts_answer_as_shown(tmp_path: Path) -> None:
             (llama, MODEL_HOST, ports["3001"]),
             (assistant, OTHER_HOST, ports["3000"]),
         ):
-            log = tmp_path / f"{address}.log"
-            process = stack.enter_context(
-                running(
-                    ["bash", "-c", here(block, address)],
-                    log,
-                    PATH=PATH,
-                    BENTOML_HOME=str(tmp_path / address),
-                )
-            )
-            Host(address, port, process, log).wait_ready()
+            bash, home = ["bash", "-c", here(block, address)], str(tmp_path / address)
+            server = listening(tmp_path, bash, address, port, BENTOML_HOME=home)
+            stack.enter_context(server).wait_ready()
         command, output = asked.split("\n", 1)
         done = subprocess.run(
             ["bash", "-c", here(command, OTHER_HOST)], capture_output=True, text=True, check=True

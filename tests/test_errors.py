@@ -6,8 +6,8 @@ from function_calling import errors
 from function_calling.errors import ApiError, EngineError, FunctionCallingError, RequestError, shown
 
 
-def test_every_error_has_one_root() -> None:
-    """Whoever wants all errors of the project catches one class."""
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    """The drawing names every class; whoever wants all errors of the project catches one."""
     own = [
         each
         for each in vars(errors).values()
@@ -15,47 +15,34 @@ def test_every_error_has_one_root() -> None:
     ]
     assert len(own) == 7
     assert all(issubclass(each, FunctionCallingError) for each in own)
+    assert all(f"── {each.__name__} " in errors.__doc__ for each in own[1:])
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    """The drawing names every class."""
-    drawn = errors.__doc__ or ""
-    for each in (*FunctionCallingError.__subclasses__(), *ApiError.__subclasses__()):
-        assert f"── {each.__name__} " in drawn
-
-
-def test_a_request_error_has_openais_shape() -> None:
-    """Message, type, param and code are always there."""
-    error = RequestError("n=2: not supported.", param="n", code="unsupported_parameter")
-    assert (str(error), error.status) == ("n=2: not supported.", 400)
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (
+            RequestError("n=2: not supported.", param="n", code="unsupported_parameter"),
+            400,
+            {"type": "invalid_request_error", "param": "n", "code": "unsupported_parameter"},
+        ),
+        (RequestError("Too large.", status=413), 413, {"type": "invalid_request_error"}),
+        (EngineError("It broke."), 500, {"type": "server_error"}),
+    ],
+    ids=["request", "a status of its own", "engine"],
+)
+def test_an_api_error_has_openais_shape(error: ApiError, status: int, body: dict[str, str]) -> None:
+    """Message, type, param and code are always there; a status of its own is the one error's."""
+    assert error.status == status
     assert error.body() == {
-        "error": {
-            "message": "n=2: not supported.",
-            "type": "invalid_request_error",
-            "param": "n",
-            "code": "unsupported_parameter",
-        }
+        "error": {"message": str(error), "param": None, "code": None} | body,
     }
-
-
-def test_an_engine_error_is_the_servers_fault() -> None:
-    """Its type tells clients that the same request may be good later."""
-    assert EngineError("It broke.").status == 500
-    assert EngineError("It broke.").body() == {
-        "error": {"message": "It broke.", "type": "server_error", "param": None, "code": None}
-    }
-
-
-def test_a_status_of_its_own_stays_with_the_one_error() -> None:
-    """Setting a status on one error leaves the class alone."""
-    assert RequestError("Too large.", status=413).status == 413
     assert RequestError.status == 400
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("two", '"two"'),
         (None, "null"),
         ({"größe": [1, True]}, '{"größe": [1, true]}'),
         ({1}, '"{1}"'),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from hosts import ROOT, Host, free_port, host, running
+from hosts import PATH, ROOT, Host, host, listening
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(600)]
 
@@ -21,7 +21,7 @@ MODEL_HOSTS = ("127.0.0.11", "127.0.0.12", "127.0.0.13")
 BALANCER = "127.0.0.14"
 ASSISTANT = "127.0.0.15"
 SCRIPTED, EXCHANGE = "scripted_llama:Llama", "service:ExchangeAssistant"
-HAPROXY = shutil.which("haproxy", path="/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin")
+HAPROXY = shutil.which("haproxy", path=PATH)
 
 needs_haproxy = pytest.mark.skipif(
     HAPROXY is None, reason="HAProxy is not installed: apt-get install haproxy"
@@ -63,23 +63,31 @@ class Cluster:
 
 
 @contextmanager
-def balanced(folder: Path, models: list[Host]) -> Iterator[str]:
-    """HAProxy as it is deployed, in front of `models`; its URL."""
+def balanced(
+    folder: Path, models: list[Host], file: Path = ROOT / "deploy/haproxy.cfg"
+) -> Iterator[str]:
+    """HAProxy as `file` has it, in front of `models`; its URL."""
     assert HAPROXY is not None
-    bind = f"{BALANCER}:{free_port(BALANCER)}"
     servers = {f"LLAMA_{n}": f"{each.address}:{each.port}" for n, each in enumerate(models, 1)}
-    command = [HAPROXY, "-f", str(ROOT / "deploy/haproxy.cfg")]
-    with running(command, folder / "haproxy.log", LLAMA_BIND=bind, **servers):
-        yield f"http://{bind}"
+    bind = f"{BALANCER}:{{port}}"
+    command = [HAPROXY, "-f", str(file)]
+    with listening(folder, command, BALANCER, LLAMA_BIND=bind, **servers) as balancer:
+        yield balancer.url
+
+
+def ready_models(stack: ExitStack, folder: Path, addresses: tuple[str, ...]) -> list[Host]:
+    """A scripted model server on each of the addresses."""
+    models = [stack.enter_context(host(folder, SCRIPTED, each)) for each in addresses]
+    for each in models:
+        each.wait_ready()
+    return models
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """All of it, ready."""
     with ExitStack() as stack:
-        models = [stack.enter_context(host(tmp_path, SCRIPTED, each)) for each in MODEL_HOSTS]
-        for each in models:
-            each.wait_ready()
+        models = ready_models(stack, tmp_path, MODEL_HOSTS)
         balancer = stack.enter_context(balanced(tmp_path, models))
         assistant = stack.enter_context(host(tmp_path, EXCHANGE, ASSISTANT, LLAMA_URL=balancer))
         assistant.wait_ready()
@@ -135,26 +143,22 @@ defaults
     timeout client 300s
     timeout server 300s
 listen models
-    bind {bind}
+    bind "${LLAMA_BIND}"
     balance roundrobin
-    server one {one}
-    server two {two}
+    server one "${LLAMA_1}"
+    server two "${LLAMA_2}"
 """
 
 
 @needs_haproxy
 def test_a_balancer_of_connections_shares_the_load_too(tmp_path: Path) -> None:
     """As a Service of Kubernetes is, which never looks into a connection."""
-    bind = f"{BALANCER}:{free_port(BALANCER)}"
+    file = tmp_path / "haproxy.cfg"
+    file.write_text(CONNECTIONS)
     with ExitStack() as stack:
-        models = [stack.enter_context(host(tmp_path, SCRIPTED, each)) for each in MODEL_HOSTS[:2]]
-        for each in models:
-            each.wait_ready()
-        one, two = (f"{each.address}:{each.port}" for each in models)
-        file = tmp_path / "haproxy.cfg"
-        file.write_text(CONNECTIONS.format(bind=bind, one=one, two=two))
-        stack.enter_context(running([str(HAPROXY), "-f", str(file)], tmp_path / "haproxy.log"))
-        settings = {"LLAMA_URL": f"http://{bind}", "LLAMA_MODEL": "scripted"}
+        models = ready_models(stack, tmp_path, MODEL_HOSTS[:2])
+        balancer = stack.enter_context(balanced(tmp_path, models, file))
+        settings = {"LLAMA_URL": balancer, "LLAMA_MODEL": "scripted"}
         assistant = stack.enter_context(host(tmp_path, EXCHANGE, ASSISTANT, **settings))
         assistant.wait_ready()
         for _ in range(4):

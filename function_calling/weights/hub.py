@@ -18,7 +18,7 @@ from huggingface_hub import (
 )
 
 from function_calling.errors import WeightsError
-from function_calling.weights.source import Carried, Tell, demand_room
+from function_calling.weights.source import Carried, demand_room, tell
 
 PROBE_SECONDS = 5.0
 """How long the hub may take to say that it has a file, before it counts as away."""
@@ -28,29 +28,24 @@ PROBE_SECONDS = 5.0
 class Hub:
     """A file in a repository on the hub; `revision` None means the newest.
 
-    `endpoint` and `cache_dir` are the client's own unless given. The client keeps no half file:
-    a killed download starts again.
+    The client keeps no half file: a killed download starts again.
     """
 
     repo: str
     filename: str
     revision: str | None = None
-    endpoint: str | None = None
-    cache_dir: Path | None = None
 
     def __str__(self) -> str:
         return f"hub {self.repo}" + (f"@{self.revision[:8]}" if self.revision else "")
 
-    def carry(self, part: Path, size: int, tell: Tell, *, fresh: bool = False) -> Carried:
+    def carry(self, part: Path, size: int, *, fresh: bool = False) -> Carried:
         """The file in the client's cache, downloaded if it is not there yet."""
-        cached = try_to_load_from_cache(
-            self.repo, self.filename, cache_dir=self.cache_dir, revision=self.revision
-        )
+        cached = try_to_load_from_cache(self.repo, self.filename, revision=self.revision)
         if isinstance(cached, str) and not fresh:
             return Carried(Path(cached), reused=True)
         if trouble := self._trouble():
             raise WeightsError(trouble)
-        demand_room(self.cache_dir or Path(constants.HF_HUB_CACHE), size)
+        demand_room(Path(constants.HF_HUB_CACHE), size)
         tell(f"Downloading {self.filename} ({size / 1e6:,.0f} MB) from {self}")
         return Carried(self._download(force_download=fresh), reused=False)
 
@@ -72,8 +67,6 @@ class Hub:
                 self.repo,
                 self.filename,
                 revision=self.revision,
-                endpoint=self.endpoint,
-                cache_dir=self.cache_dir,
                 force_download=force_download,
                 local_files_only=local_files_only,
             )
@@ -93,10 +86,7 @@ class Hub:
 
         def ask() -> None:
             try:
-                url = hf_hub_url(
-                    self.repo, self.filename, revision=self.revision, endpoint=self.endpoint
-                )
-                get_hf_file_metadata(url, endpoint=self.endpoint)
+                get_hf_file_metadata(hf_hub_url(self.repo, self.filename, revision=self.revision))
                 answers.put(None)
             except Exception as error:  # whatever it is, it is the answer
                 answers.put(_reason(error))

@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
+from scripted_http import FileServer, serving
 
 from function_calling.exchange import ecb
 from function_calling.exchange.ecb import EcbRates, History, ecb_rates
@@ -36,48 +36,12 @@ KNOWN = packed(HEAD, OLD)
 FRESH = packed(HEAD, NEW, OLD)
 
 
-class StandInBank(ThreadingHTTPServer):
-    """Answers every request with `status` and `content` once its gate is open, and counts."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _BankHandler)
-        self.status, self.content = 200, FRESH
-        self.length: int | None = None
-        self.asked = 0
-        self.reached = threading.Event()
-        self.gate = threading.Event()
-        self.gate.set()
-        self.url = f"http://127.0.0.1:{self.server_port}/hist.zip"
-
-
-class _BankHandler(BaseHTTPRequestHandler):
-    server: StandInBank
-
-    def do_GET(self) -> None:
-        self.server.asked += 1
-        self.server.reached.set()
-        self.server.gate.wait(30)
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", str(self.server.length or len(self.server.content)))
-        self.end_headers()
-        self.wfile.write(self.server.content)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
-def bank() -> Iterator[StandInBank]:
+def bank() -> Iterator[FileServer]:
     """A bank on loopback."""
-    with StandInBank() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(FileServer("hist.zip", FRESH)) as server:
         yield server
         server.gate.set()
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +60,7 @@ def age(file: Path, seconds: float) -> None:
     os.utime(file, (past, past))
 
 
-def test_a_refresh_brings_the_newest_rates(bank: StandInBank, kept: Path) -> None:
+def test_a_refresh_brings_the_newest_rates(bank: FileServer, kept: Path) -> None:
     """They are used at once, and kept for the next start and for other processes."""
     rates, other = EcbRates(), EcbRates()
     assert rates.history.last == date(2024, 1, 2)
@@ -107,14 +71,14 @@ def test_a_refresh_brings_the_newest_rates(bank: StandInBank, kept: Path) -> Non
     other.refresh(bank.url)
     again = EcbRates()
     assert rates.history.last == other.history.last == again.history.last == date(2024, 1, 3)
-    assert bank.asked == 1
+    assert len(bank.requests) == 1
     age(kept, ecb.REFRESH_SECONDS)
     again.refresh(bank.url)
-    assert bank.asked == 2
+    assert len(bank.requests) == 2
 
 
 def test_a_kept_file_that_is_broken_is_fetched_again(
-    bank: StandInBank, kept: Path, caplog: pytest.LogCaptureFixture
+    bank: FileServer, kept: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The rates at hand are used until then, and the log says why."""
     kept.parent.mkdir(parents=True)
@@ -123,10 +87,10 @@ def test_a_kept_file_that_is_broken_is_fetched_again(
     assert rates.history.last == date(2024, 1, 2)
     assert "are not used: no file of rates: BadZipFile" in caplog.text
     rates.refresh(bank.url)
-    assert (rates.history.last, bank.asked) == (date(2024, 1, 3), 1)
+    assert (rates.history.last, len(bank.requests)) == (date(2024, 1, 3), 1)
 
 
-def down(bank: StandInBank, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def down(bank: FileServer, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Break the bank; its address."""
     if how == "refuses":
         with socket.socket() as free:
@@ -164,7 +128,7 @@ def down(bank: StandInBank, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
     ],
 )
 def test_a_source_that_is_down_leaves_the_last_good_rates(
-    bank: StandInBank,
+    bank: FileServer,
     how: str,
     kept: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -190,7 +154,7 @@ def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPa
         History(KNOWN)
 
 
-def test_no_question_waits_for_a_source_that_hangs(bank: StandInBank) -> None:
+def test_no_question_waits_for_a_source_that_hangs(bank: FileServer) -> None:
     """It is answered from what is known, and the next one from what came meanwhile."""
     bank.gate.clear()
     rates = EcbRates()
@@ -204,7 +168,7 @@ def test_no_question_waits_for_a_source_that_hangs(bank: StandInBank) -> None:
 
 
 def test_a_folder_that_can_not_be_written_keeps_nothing_back(
-    bank: StandInBank, kept: Path, caplog: pytest.LogCaptureFixture
+    bank: FileServer, kept: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The rates are used all the same."""
     kept.parents[1].write_text("a file")
@@ -214,7 +178,7 @@ def test_a_folder_that_can_not_be_written_keeps_nothing_back(
     assert "Can't keep the exchange rates in" in caplog.text
 
 
-def test_the_settings_say_whether_rates_are_fetched(bank: StandInBank) -> None:
+def test_the_settings_say_whether_rates_are_fetched(bank: FileServer) -> None:
     """At once, in the background."""
     before = threading.active_count()
     ecb_rates(Settings(exchange_rates="ecb", rates_url="off"))
