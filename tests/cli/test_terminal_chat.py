@@ -1,14 +1,13 @@
 """The chat in the terminal, at a real pseudo-terminal, over a scripted model."""
 
 import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pexpect
 import pytest
-from pseudo_terminal import CHAT, CTRL_C, READY, ROOT, at_terminal, environment
+from pseudo_terminal import CHAT, CTRL_C, READY, ROOT, at_terminal, environment, tasks
 from scripted_http import MODEL, ScriptedHttp, scripted_http
 from scripted_server import calls, fails, hangs, says
 
@@ -21,14 +20,6 @@ LISTED = calls(("list_tasks", {}))
 # An id counts when a list has shown it.
 DELETED = (LISTED, calls(("delete_task", {"id": 1})))
 TOO_LONG = fails(400, "The prompt has 5000 tokens.", "context_length_exceeded")
-
-
-def tasks(path: Path) -> list[tuple[str, int]]:
-    """What the list's file holds."""
-    with sqlite3.connect(path) as database:
-        rows = database.execute("SELECT title, done FROM tasks ORDER BY id").fetchall()
-    database.close()
-    return rows
 
 
 def said(server: ScriptedHttp, request: int = -1) -> list[tuple[str, str | None]]:
@@ -59,7 +50,7 @@ def test_a_task_is_written_down_shown_and_deleted_with_a_yes(tmp_path: Path) -> 
         assert 'create_task(title="fix a bug")\x1b[0m\n' in noted
         assert '→ Added "fix a bug" to the to-do list.\x1b[0m\n' in noted
         assert noted.endswith("I noted it.\n")
-        assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+        assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
 
         person.types("delete it\r")
         assert "delete_task(id=1)\x1b[0m" in person.reads("[y/N]")
@@ -67,7 +58,7 @@ def test_a_task_is_written_down_shown_and_deleted_with_a_yes(tmp_path: Path) -> 
         assert "✗ delete_task was not called: the user said no." in refused
         assert refused.endswith("Then I leave it.\n")
         assert server.requests[-1]["tool_choice"] == "auto"
-        assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+        assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
 
         person.types("delete it now\r")
         person.reads("[y/N]")
@@ -131,7 +122,7 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
         person.types(CTRL_C)
         person.reads("Stopped.")
         person.reads(READY)
-        assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+        assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
         assert person.asks("is it there?").endswith("Yes.\n")
     assert said(server, 4) == [
         ("user", "note it"),
@@ -193,7 +184,7 @@ def test_a_change_is_not_made_again_where_the_conversation_became_too_long(tmp_p
         told = person.asks("note it")
     assert 'Added "fix a bug" to the to-do list.' in told
     assert SHORTENED not in told
-    assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+    assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
 
 
 def test_a_server_that_is_away_or_fails_is_told_and_the_chat_goes_on(tmp_path: Path) -> None:
