@@ -1,6 +1,12 @@
-"""What the benchmarks' command lines have in common."""
+"""What the benchmarks have in common."""
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+Given = TypeVar("Given")
+Result = TypeVar("Result")
 
 
 def positive(text: str) -> int:
@@ -8,3 +14,15 @@ def positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def at_once(
+    work: Callable[[Given], Result], given: Iterable[Given], concurrency: int
+) -> Iterator[Result]:
+    """The results as they come in; an error ends what has not begun."""
+    pool = ThreadPoolExecutor(concurrency)
+    try:
+        for done in as_completed([pool.submit(work, each) for each in given]):
+            yield done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -14,8 +14,6 @@ with 2 if the queries could not be asked.
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
@@ -25,7 +23,7 @@ import httpx2
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.command_line import positive
+from benchmarks.command_line import at_once, positive
 from benchmarks.exchange_cases import QUESTIONS, Case, load_cases
 from benchmarks.exchange_judge import judge
 from benchmarks.exchange_report import (
@@ -82,35 +80,20 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return wanted
 
 
-def ask_routes(client: httpx2.Client, case: Case, routes: list[str]) -> list[Outcome]:
-    """Put one query to each route, one after the other."""
-    return [judged(case, route, ask(client, route, case.query)) for route in routes]
-
-
 def judged(case: Case, route: str, events: list[Timed]) -> Outcome:
     """The events with their verdict."""
     return Outcome(case, route, events, judge(case, [event for _, event in events]))
 
 
-def ask_all(
-    client: httpx2.Client, cases: list[Case], routes: list[str], concurrency: int
-) -> Iterator[list[Outcome]]:
-    """Outcomes as they come in."""
-    pool = ThreadPoolExecutor(concurrency)
-    try:
-        for asked in as_completed(
-            [pool.submit(ask_routes, client, case, routes) for case in cases]
-        ):
-            yield asked.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def run(client: httpx2.Client, wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Ask all cases, show the progress, and return each route's outcomes in the cases' order."""
+
+    def ask_routes(case: Case) -> list[Outcome]:
+        return [judged(case, route, ask(client, route, case.query)) for route in wanted.routes]
+
     asked = {}
     with wanted.out.open("w", encoding="utf-8") if wanted.out else nullcontext() as out:
-        comes_in = ask_all(client, wanted.cases, wanted.routes, wanted.concurrency)
+        comes_in = at_once(ask_routes, wanted.cases, wanted.concurrency)
         for done, outcomes in enumerate(comes_in, start=1):
             name = outcomes[0].case.id
             asked[name] = outcomes
