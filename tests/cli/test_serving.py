@@ -28,21 +28,13 @@ pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
 @dataclass(frozen=True)
 class Server:
-    """A server process on two ports."""
+    """A server process, and the base URLs of the assistant and the model."""
 
     process: psutil.Popen
-    port: int
     log: Path
-
-    @property
-    def assistant(self) -> str:
-        """The assistant's base URL."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def v1(self) -> str:
-        """The base URL of the model's server."""
-        return f"http://127.0.0.1:{self.port + 1}"
+    port: int
+    assistant: str
+    v1: str
 
     def wait_ready(self, *urls: str) -> None:
         """Wait until all of `urls` answer; show the log if the process ends instead."""
@@ -61,7 +53,7 @@ def started(command: list[str], log: Path, **settings: str) -> Iterator[Server]:
     """Start a server on free ports; end it at the end."""
     port = free_port()
     with running([*command, "--port", str(port)], log, **settings) as process:
-        yield Server(process, port, log)
+        yield Server(process, log, port, *(f"http://127.0.0.1:{port + above}" for above in (0, 1)))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -107,10 +99,11 @@ def test_each_server_counts_its_own_requests(server: Server) -> None:
         assert f'bentoml_service_request_total{{endpoint="{route}"' in metrics
 
 
-def test_bentomls_client_gets_the_same_answer(server: Server) -> None:
-    """As the README calls it."""
-    printed = run_client(server, readme.blocks("python")[0])
-    assert printed.strip() == server.exchange(QUERY).text
+def test_the_readmes_clients_work(server: Server) -> None:
+    """As they stand, but for the ports: BentoML's gets the same answer, OpenAI's calls its tool."""
+    bentoml, openai = (run_client(server, code) for code in readme.blocks("python")[:2])
+    assert bentoml.strip() == server.exchange(QUERY).text
+    assert "get_weather" in openai
 
 
 def test_the_command_line_asks_the_running_server(server: Server) -> None:
@@ -119,11 +112,6 @@ def test_the_command_line_asks_the_running_server(server: Server) -> None:
     asked = subprocess.run(command, env=SERVERS_ENVIRONMENT, capture_output=True, text=True)
     assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout == server.exchange(QUERY).text + "\n"
-
-
-def test_the_readmes_openai_client_works(server: Server) -> None:
-    """As it stands, but for the port."""
-    assert "get_weather" in run_client(server, readme.blocks("python")[1])
 
 
 def run_client(server: Server, code: str) -> str:
