@@ -1,9 +1,12 @@
 """What the benchmarks have in common."""
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeVar
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -14,6 +17,11 @@ def positive(text: str) -> int:
     if not (text.isdecimal() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def records(path: Path) -> Iterator[Any]:
+    """The values of a file of JSON lines, whose texts may hold what else ends lines, as U+2028."""
+    yield from map(json.loads, StringIO(path.read_text(encoding="utf-8")))
 
 
 def at_once(

@@ -15,7 +15,6 @@ import argparse
 import json
 import sys
 from contextlib import nullcontext
-from io import StringIO
 from pathlib import Path
 
 import httpx2
@@ -23,7 +22,7 @@ import httpx2
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.command_line import at_once, positive
+from benchmarks.command_line import at_once, positive, records
 from benchmarks.exchange_cases import QUESTIONS, Case, load_cases
 from benchmarks.exchange_judge import judge
 from benchmarks.exchange_report import (
@@ -134,8 +133,7 @@ def as_json(outcome: Outcome) -> str:
 def judged_again(wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Each route's outcomes in the cases' order, from a file that `--out` wrote."""
     replies = {}
-    for line in StringIO(wanted.again.read_text(encoding="utf-8")):
-        record = json.loads(line)
+    for record in records(wanted.again):
         replies[record["route"], record["id"]] = [
             (event.pop("at"), read_event(json.dumps(event))) for event in record["events"]
         ]

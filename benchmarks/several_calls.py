@@ -23,6 +23,7 @@ from openai import OpenAI
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.command_line import records
 from benchmarks.run_eval import HOST, free_port
 from function_calling.cli.serve import serving
 
@@ -107,8 +108,7 @@ class Case:
 
 def load_cases() -> list[Case]:
     """All requests."""
-    lines = Path(__file__).with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
-    return [Case(**json.loads(line)) for line in lines]
+    return [Case(**record) for record in records(Path(__file__).with_suffix(".jsonl"))]
 
 
 def same(calls: Calls) -> list[str]:

@@ -14,7 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from function_calling.api.messages import conversation
@@ -41,8 +41,7 @@ def learn(options: argparse.Namespace) -> int:
     for number, line in enumerate(read_input(options.conversations).splitlines(), 1):
         try:
             for sample in samples(line, form, template) if line.strip() else ():
-                told = {"text": sample.text, "spans": sample.spans}
-                print(json.dumps(told, ensure_ascii=False), flush=True)
+                print(json.dumps(asdict(sample), ensure_ascii=False), flush=True)
         except RequestError as error:
             print(f"line {number}: {' '.join(error.message.split())}", file=sys.stderr)
             status = 1
