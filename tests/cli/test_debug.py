@@ -251,18 +251,24 @@ def parsed(command: Command, tmp_path: Path) -> Command:
 
 
 @pytest.mark.parametrize(
-    "tools",
+    ("tools", "text", "told"),
     [
-        [WEATHER],
-        [WEATHER["function"]],
-        {**TOOLS, "messages": RESULT, "tool_choice": "required"},
-        {"functions": [WEATHER["function"]]},
+        ([WEATHER], TEXT, TOLD),
+        ([WEATHER["function"]], TEXT, TOLD),
+        ({**TOOLS, "messages": RESULT, "tool_choice": "required"}, TEXT, TOLD),
+        ({"functions": [WEATHER["function"]]}, TEXT, TOLD),
+        ([], TEXT, TEXT + "\n"),
+        ([], "", ""),
+        ([], "Sunny.", "Sunny.\n"),
+        ([], "Sunny.\n", "Sunny.\n"),
+        ([], "天".encode()[:2] + b" ok", "\ufffd ok\n"),  # a recording may be cut anywhere
     ],
-    ids=["list", "flat", "request", "functions"],
 )
-def test_content_and_calls_of_the_tools_are_told(tools: Any, parsed: Command) -> None:
-    """On lines of their own; of a request its tools alone count."""
-    assert parsed(TEXT, tools) == Done(0, TOLD, "")
+def test_content_and_calls_of_the_tools_are_told(
+    tools: Any, text: str | bytes, told: str, parsed: Command
+) -> None:
+    """On lines that end; of a request its tools alone count, and without any a tag is text."""
+    assert parsed(text, tools) == Done(0, told, "")
 
 
 def test_reasoning_is_neither_content_nor_a_call(
@@ -274,23 +280,6 @@ def test_reasoning_is_neither_content_nor_a_call(
         assert parsed(thought + "Sunny.") == Done(0, "Sunny.\n", "")
         assert parsed(thought + TEXT) == Done(0, TOLD, "")
         assert parsed(thought + TEXT.removeprefix("我查一下。\n")) == Done(0, CALLED, "")
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", ""),
-        ("Sunny.", "Sunny.\n"),
-        ("Sunny.\n", "Sunny.\n"),
-        (TEXT, TEXT + "\n"),
-        ("天".encode()[:2] + b" ok", "\ufffd ok\n"),  # a recording may be cut anywhere
-    ],
-)
-def test_what_calls_no_offered_tool_is_content(
-    text: str | bytes, told: str, parsed: Command
-) -> None:
-    """The last line is ended; where no tool is offered, a tag is text."""
-    assert parsed(text, []) == Done(0, told, "")
 
 
 AT = "leaves the grammar of /v1 at "
