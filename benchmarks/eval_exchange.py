@@ -14,10 +14,7 @@ with 2 if the queries could not be asked.
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
-from io import StringIO
 from pathlib import Path
 
 import httpx2
@@ -25,7 +22,7 @@ import httpx2
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.command_line import positive
+from benchmarks.command_line import at_once, positive, records
 from benchmarks.exchange_cases import QUESTIONS, Case, load_cases
 from benchmarks.exchange_judge import judge
 from benchmarks.exchange_report import (
@@ -82,35 +79,20 @@ def options(arguments: list[str]) -> argparse.Namespace:
     return wanted
 
 
-def ask_routes(client: httpx2.Client, case: Case, routes: list[str]) -> list[Outcome]:
-    """Put one query to each route, one after the other."""
-    return [judged(case, route, ask(client, route, case.query)) for route in routes]
-
-
 def judged(case: Case, route: str, events: list[Timed]) -> Outcome:
     """The events with their verdict."""
     return Outcome(case, route, events, judge(case, [event for _, event in events]))
 
 
-def ask_all(
-    client: httpx2.Client, cases: list[Case], routes: list[str], concurrency: int
-) -> Iterator[list[Outcome]]:
-    """Outcomes as they come in."""
-    pool = ThreadPoolExecutor(concurrency)
-    try:
-        for asked in as_completed(
-            [pool.submit(ask_routes, client, case, routes) for case in cases]
-        ):
-            yield asked.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def run(client: httpx2.Client, wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Ask all cases, show the progress, and return each route's outcomes in the cases' order."""
+
+    def ask_routes(case: Case) -> list[Outcome]:
+        return [judged(case, route, ask(client, route, case.query)) for route in wanted.routes]
+
     asked = {}
     with wanted.out.open("w", encoding="utf-8") if wanted.out else nullcontext() as out:
-        comes_in = ask_all(client, wanted.cases, wanted.routes, wanted.concurrency)
+        comes_in = at_once(ask_routes, wanted.cases, wanted.concurrency)
         for done, outcomes in enumerate(comes_in, start=1):
             name = outcomes[0].case.id
             asked[name] = outcomes
@@ -151,8 +133,7 @@ def as_json(outcome: Outcome) -> str:
 def judged_again(wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Each route's outcomes in the cases' order, from a file that `--out` wrote."""
     replies = {}
-    for line in StringIO(wanted.again.read_text(encoding="utf-8")):
-        record = json.loads(line)
+    for record in records(wanted.again):
         replies[record["route"], record["id"]] = [
             (event.pop("at"), read_event(json.dumps(event))) for event in record["events"]
         ]

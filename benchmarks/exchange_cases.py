@@ -1,11 +1,11 @@
 """Questions, and what is expected of each answer."""
 
-import json
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command_line import records
 from benchmarks.exchange_rates import pair_rate
 
 CENT = Decimal("0.01")
@@ -69,9 +69,8 @@ class Case:
         return ", ".join(map(str, self.conversions)) or "no conversion"
 
 
-def read_case(line: str) -> Case:
+def read_case(data: dict[str, Any]) -> Case:
     """One line of the file; {"repeat": [text, n]} stands for a query too long to write out."""
-    data: dict[str, Any] = json.loads(line)
     query, expect = data["query"], data["expect"]
     if not isinstance(query, str):
         text, times = query["repeat"]
@@ -93,4 +92,4 @@ def read_case(line: str) -> Case:
 
 def load_cases(path: Path = QUESTIONS) -> list[Case]:
     """All cases of a file, in its order."""
-    return [read_case(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [read_case(data) for data in records(path)]

@@ -13,8 +13,6 @@ from function_calling.agent.events import (
     ErrorEvent,
     ErrorObject,
     TextEvent,
-    Timings,
-    Usage,
     read_event,
 )
 from function_calling.line_reader import LineReader
@@ -102,19 +100,15 @@ def _refusal(response: httpx2.Response) -> ErrorEvent:
 
 def _done(headers: httpx2.Headers, seconds: float) -> DoneEvent:
     """The end as the headers tell it; how long model and tools took, they don't."""
-    told = {
-        "rounds": headers["x-rounds"],
-        "tool_calls": headers["x-tool-calls"],
-        "grounding": headers["x-grounding"],
-    }
-    prompt, completion = int(headers["x-prompt-tokens"]), int(headers["x-completion-tokens"])
     return DoneEvent.model_validate(
         {
-            **told,
-            "usage": Usage(
-                prompt_tokens=prompt,
-                completion_tokens=completion,
-            ),
-            "timings": Timings(first_text=seconds, model=0, tools=0, total=seconds),
+            "rounds": headers["x-rounds"],
+            "tool_calls": headers["x-tool-calls"],
+            "usage": {
+                "prompt_tokens": headers["x-prompt-tokens"],
+                "completion_tokens": headers["x-completion-tokens"],
+            },
+            "timings": {"first_text": seconds, "model": 0, "tools": 0, "total": seconds},
+            "grounding": headers["x-grounding"],
         }
     )

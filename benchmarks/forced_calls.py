@@ -12,9 +12,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from itertools import groupby
+from collections.abc import Iterator
+from itertools import chain, groupby
 from pathlib import Path
 
 import httpx2
@@ -22,7 +21,7 @@ import httpx2
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.command_line import positive
+from benchmarks.command_line import at_once, positive
 from benchmarks.forced_requests import Outcome, Request, as_json, judge, known, requests
 from function_calling.formats import FORMATS
 
@@ -61,27 +60,6 @@ def ask(client: httpx2.Client, request: Request) -> Outcome:
     return Outcome(request, reply, time.perf_counter() - start, problem)
 
 
-def run(
-    client: httpx2.Client,
-    wanted: list[Request],
-    concurrency: int,
-    came: Callable[[Outcome], object],
-) -> None:
-    """Ask for all calls, those of so many offers at a time; `came` gets each outcome."""
-    pool = ThreadPoolExecutor(concurrency)
-
-    def ask_all(offer: list[Request]) -> list[Outcome]:
-        return [ask(client, request) for request in offer]
-
-    grouped = groupby(wanted, lambda request: (request.form, request.body["tools"]))
-    try:
-        for done in as_completed([pool.submit(ask_all, list(offer)) for _, offer in grouped]):
-            for outcome in done.result():
-                came(outcome)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def table(outcomes: list[Outcome]) -> Iterator[str]:
     """A line for each format; tokens and seconds are those of a call, on average."""
     yield f"{'format':<12} {'calls':>6} {'valid':>6} {'tokens':>7} {'seconds':>8}"
@@ -118,12 +96,18 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
             with wanted.out.open("a", encoding="utf-8") as file:
                 file.write(as_json(outcome) + "\n")
 
+    def ask_all(offer: list[Request]) -> list[Outcome]:
+        return [ask(client, request) for request in offer]
+
     names = {outcome.request.name for outcome in outcomes}
     left = [request for request in asked if request.name not in names]
     client = httpx2.Client(base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport)
     try:
         with client:
-            run(client, left, wanted.concurrency, came)
+            grouped = groupby(left, lambda request: (request.form, request.body["tools"]))
+            offers = [list(offer) for _, offer in grouped]
+            for outcome in chain.from_iterable(at_once(ask_all, offers, wanted.concurrency)):
+                came(outcome)
     except httpx2.ConnectError as error:
         print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
         return 2

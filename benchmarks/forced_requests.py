@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import asdict, dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
 
 import httpx2
 from jsonschema import Draft202012Validator
 
+from benchmarks.command_line import records
 from benchmarks.random_schemas import MOST_ARGUMENTS, offers
 
 # No token is shorter than a byte, and what stands around the arguments is shorter than they.
@@ -125,8 +125,7 @@ def known(path: Path | None, asked: list[Request]) -> list[Outcome]:
         return []
     wanted = {request.name: request for request in asked}
     outcomes = []
-    for line in StringIO(path.read_text(encoding="utf-8")):
-        record = json.loads(line)
+    for record in records(path):
         request = Request(**record.pop("request"))
         if wanted.get(request.name) != request:
             raise ValueError(f"{path} holds {request.name} of other options; wanted another --out.")

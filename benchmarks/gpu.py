@@ -12,19 +12,21 @@ import argparse
 import asyncio
 import json
 import platform
+import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import torch
 
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import gpu_checks, gpu_device, gpu_rates, random_llama
+from benchmarks import gpu_checks, gpu_rates, random_llama
 from benchmarks.command_line import positive
-from benchmarks.gpu_report import table
 from benchmarks.gpu_timing import Bench, Prompts, WithoutLayer
 from function_calling.engines import LoadedModel, check_engine, load_engine
 from function_calling.engines.lmdeploy import LMDeploy
@@ -33,17 +35,24 @@ from function_calling.formats import choose_format
 from function_calling.model.chat_model import ChatModel
 from function_calling.settings import Settings
 
-PARTS: dict[str, Callable[[Bench], Awaitable[Any]]] = {
+Part: TypeAlias = Callable[[Bench], Awaitable[Any]]
+
+CHECKS: dict[str, Part] = {
     "generation": gpu_checks.generation,
     "abort": gpu_checks.abort,
     "concurrency": gpu_checks.concurrency,
     "forced_calls": gpu_checks.forced_calls,
+}
+PARTS: dict[str, Part] = {
+    **CHECKS,
     "decode": gpu_rates.decode,
     "first_token": gpu_rates.first_token,
     "continuations": gpu_rates.continuations,
     "calls": gpu_rates.calls,
 }
 PACKAGES = ("lmdeploy", "torch", "transformers", "tokenizers", "safetensors", "xgrammar")
+_BYTES = {"cuda": 2**32, "cpu": 2**26}
+_COPIES = 20
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -81,6 +90,39 @@ def settings(wanted: argparse.Namespace) -> Settings:
     )
 
 
+def gpu() -> dict[str, str]:
+    """The GPU's name, driver and memory, as NVIDIA's driver tells them."""
+    asked = {"gpu": "name", "driver": "driver_version", "memory": "memory.total"}
+    command = ["nvidia-smi", f"--query-gpu={','.join(asked.values())}", "--format=csv,noheader"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return dict(zip(asked, listed.splitlines()[0].split(", "), strict=True))
+
+
+def bandwidth() -> float:
+    """Bytes a second that the device's memory moves, those read and those written together.
+
+    To be asked before an engine takes the memory.
+    """
+    device = random_llama.device()
+    source = torch.ones(_BYTES[device.type], dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    target.copy_(source)
+    _wait()
+    begun = time.perf_counter()
+    for _ in range(_COPIES):
+        target.copy_(source)
+    _wait()
+    moved = 2 * len(source) * _COPIES / (time.perf_counter() - begun)
+    del source, target
+    torch.cuda.empty_cache()
+    return moved
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def prepared(wanted: argparse.Namespace) -> tuple[dict[str, Any], LoadedModel]:
     """The model, made and loaded, and what is known of it and of the machine.
 
@@ -90,22 +132,22 @@ def prepared(wanted: argparse.Namespace) -> tuple[dict[str, Any], LoadedModel]:
         OSError: It can't be written.
     """
     check_engine(settings(wanted))
-    machine = gpu_device.gpu() | {"python": platform.python_version()}
+    machine = gpu() | {"python": platform.python_version()}
     machine |= {name: version(name) for name in PACKAGES}
     print(f"{wanted.folder} is made, if it isn't there, and loaded …", flush=True)
     begun = time.perf_counter()
     random_llama.make(wanted.folder, random_llama.GEOMETRIES[wanted.geometry])
     made = time.perf_counter()
-    weights, bandwidth = random_llama.bytes_read(wanted.folder), gpu_device.bandwidth()
+    weights, moved = random_llama.bytes_read(wanted.folder), bandwidth()
     begun_to_load = time.perf_counter()
     loaded = load_engine(settings(wanted))
     return {
         "machine": machine,
         "make_seconds": round(made - begun, 1),
         "load_seconds": round(time.perf_counter() - begun_to_load, 1),
-        "bandwidth": round(bandwidth),
+        "bandwidth": round(moved),
         "weights_read": weights,
-        "limit": round(bandwidth / weights, 1),
+        "limit": round(moved / weights, 1),
     }, loaded
 
 
@@ -143,6 +185,45 @@ def bench_of(wanted: argparse.Namespace, loaded: LoadedModel, limit: float) -> B
         repeat=wanted.repeat,
         limit=limit,
     )
+
+
+def table(results: dict[str, Any]) -> Iterator[str]:
+    """Its lines; a part that failed has its problem in place of numbers."""
+    machine = results["machine"]
+    yield f"{machine['gpu']}, driver {machine['driver']}, LMDeploy {machine['lmdeploy']}"
+    speed, weights = results["bandwidth"] / 1e12, results["weights_read"] / 1e9
+    limit = f"at most {results['limit']:.1f} tokens/s at batch 1"
+    yield f"memory {speed:.2f} TB/s, weights {weights:.2f} GB: {limit}"
+    yield f"made in {results['make_seconds']} s, loaded in {results['load_seconds']} s"
+    for name in CHECKS:
+        if name in results:
+            told = ", ".join(f"{key} {value}" for key, value in results[name].items())
+            yield f"{name:<14} right: {told}"
+    yield from _rows("tokens a second", results.get("decode"))
+    yield from _rows("first token", results.get("first_token"))
+    for name in ("continuations", "calls"):
+        told = results.get(name, {})
+        yield from _rows(name, [{key: told[key] for key in told if key != "at_once"}])
+    yield from _rows("calls at once", results.get("calls", {}).get("at_once"))
+    for name, problem in results["problems"].items():
+        yield f"{name:<14} FAILED: {problem}"
+
+
+def _rows(title: str, lines: Sequence[dict[str, Any]] | None) -> Iterator[str]:
+    """A table of dictionaries; the widest names the columns."""
+    if not lines or not lines[0]:
+        return
+    columns = max(lines, key=len)
+    yield ""
+    yield title
+    yield "  ".join(columns)
+    for line in lines:
+        cells = (_cell(line.get(column, "")) for column in columns)
+        yield "  ".join(cell.rjust(len(name)) for name, cell in zip(columns, cells, strict=True))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def main(arguments: list[str]) -> int:

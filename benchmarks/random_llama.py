@@ -17,7 +17,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from benchmarks import random_tokenizer
-from benchmarks.gpu_device import device
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 
@@ -49,6 +48,11 @@ GEOMETRIES = {
     "70b": Geometry(8192, 28672, 80, 64, 8),
 }
 """The last two are Llama 3.1's."""
+
+
+def device() -> torch.device:
+    """Where PyTorch is quickest: the GPU, or where there is none, the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def make(folder: Path, geometry: Geometry) -> None:

@@ -1,9 +1,10 @@
 """The chat as a process at a pseudo-terminal, as a person sits before it."""
 
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pexpect
@@ -22,6 +23,12 @@ def environment(state: Path, **settings: str) -> dict[str, str]:
     own = {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", "XDG_STATE_HOME": str(state)}
     known = {name: value for name, value in SERVERS_ENVIRONMENT.items() if name[:7] != "OPENAI_"}
     return known | own | settings
+
+
+def tasks(path: Path) -> list[tuple[int, str, int]]:
+    """What a to-do list's file holds: the id and the title of each task, and whether it is done."""
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT id, title, done FROM tasks ORDER BY id").fetchall()
 
 
 class Person:

@@ -1,6 +1,6 @@
 """The commands `render` and `parse`: what a model is told, and how `/v1` reads what it says.
 
-Both send a request the way of `/v1`; in the model's place, a recorded text is played.
+Both send a request the way of `/v1`; in the engine's place, a recorded text is played.
 """
 
 import argparse
@@ -9,26 +9,28 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
+from llguidance import LLMatcher, LLTokenizer
 from pydantic_core import from_json
 
 from function_calling.api.messages import conversation
 from function_calling.api.request import ChatRequest
-from function_calling.cli.recording import Recording
 from function_calling.cli.template_file import template_file
 from function_calling.engines import LoadedModel
 from function_calling.engines.grammar import grammar
 from function_calling.errors import RequestError, SettingsError, shown
 from function_calling.formats import Format, choose_format, find_format
+from function_calling.formats.detection import CallDetector
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.chat_model import ChatModel
-from function_calling.model.words import Event, TextDelta, ToolCall
+from function_calling.model.words import Event, Piece, Sampling, TextDelta, ToolCall
 from function_calling.settings import Settings
 
 STDIN = "-"
 _BOM = b"\xef\xbb\xbf"
+_BYTES = LLTokenizer("byte")
 
 # What it would say of keywords is a section of `render`.
 logging.getLogger(ChatModel.__module__).addHandler(logging.NullHandler())
@@ -119,38 +121,31 @@ class Bench:
         chat = ChatRequest.parse(body)
         self._form = find_format(chat.tool_format) if chat.tool_format else form
         self._template = template
-        self._messages = conversation(chat.messages)
-        self._tools = chat.offered_tools()
+        messages, self._tools = conversation(chat.messages), chat.offered_tools()
         self._choice = chat.choice(self._tools)
-        self._sampling = chat.samplings()[0]
-        self._content = chat.content()
+        sampling, self._content = chat.samplings()[0], chat.content()
+        self._asked = (messages, self._tools, self._choice, sampling)
         self._options = chat.template_options()
         offered = self._form.with_answer_tool(self._tools)
         self._callable = [
             it.name for it in offered if it.name in self._choice.names or it not in self._tools
         ]
 
-    def _model(self, engine: Recording, *, thinks: bool = False) -> ChatModel:
+    def _model(self, engine: "Recording", *, thinks: bool = False) -> ChatModel:
         length = Settings.from_env(os.environ).context_length
         ends = self._template.tokens["bos_token"], self._template.tokens["eos_token"]
-        loaded = LoadedModel("", engine, self._template.source, *ends, length)
-        model = ChatModel(loaded, self._form)
+        model = ChatModel(LoadedModel("", engine, self._template.source, *ends, length), self._form)
         model.reasoning = model.reasoning if thinks else None
         return model
 
-    def play(self, text: str, *, thinks: bool = False) -> tuple[list[Event], Recording]:
+    def play(self, text: str, *, thinks: bool = False) -> tuple[list[Event], "Recording"]:
         """The reply of `/v1` where the model writes this text, and the engine that played it.
 
         `thinks` says whether the text may begin with reasoning, which `/v1` has written apart.
         """
         engine = Recording(text, self._form, self._callable)
         reply = self._model(engine, thinks=thinks).reply(
-            self._messages,
-            self._tools,
-            self._choice,
-            self._sampling,
-            content=self._content,
-            template_options=self._options,
+            *self._asked, content=self._content, template_options=self._options
         )
 
         async def events() -> list[Event]:
@@ -181,3 +176,108 @@ class Bench:
         offered = [tool for tool in self._tools if tool.name in self._choice.names]
         if unenforced := self._model(played).unenforced(offered, self._content):
             yield "not enforced", "\n".join(unenforced)
+
+
+class Recording:
+    """An `Engine` that plays what a model wrote in the format `form`, calling tools of `names`.
+
+    It writes the text from where the prompt ends in it, since `/v1` has reasoning written apart.
+    Once a call has begun, `/v1` has the engine go on under a grammar; then it writes what the text
+    has there, as far as the grammar allows that, and what the grammar forces. White space that the
+    grammar sets otherwise makes no difference.
+
+    Attributes:
+        given: The prompts so far, each with how it was to be continued.
+        whole: Whether the grammar let what was written under it end.
+        left: What the text has where it leaves the grammar.
+    """
+
+    def __init__(self, text: str, form: Format, names: Sequence[str]) -> None:
+        self._text, self._form, self._names = text, form, tuple(names)
+        self.given: list[tuple[str, Sampling]] = []
+        self.whole = False
+        self.left = ""
+
+    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """See `Engine.generate`."""
+        self.given.append((prompt, sampling))
+        first, text = self.given[0][0], ""
+        if sampling.constraint and len(self.given) > 1:
+            text = self._obeying(grammar(sampling.constraint))
+        elif prompt.startswith(first) and self._text.startswith(prompt.removeprefix(first)):
+            self._text = text = self._text.removeprefix(prompt.removeprefix(first))
+        yield Piece(text)
+        yield Piece("", finish_reason="length" if sampling.constraint else "stop")
+
+    async def busy(self) -> int:
+        """See `Engine.busy`."""
+        return 0
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+
+    def _obeying(self, rules: str) -> str:
+        matcher = LLMatcher(_BYTES, rules, log_level=0)
+        written, wanted = bytearray(), self._behind_start().encode()
+        while not matcher.is_stopped():
+            if taken := bytes(matcher.compute_ff_bytes()):
+                rest = _behind(wanted, taken)
+                if rest is None:
+                    self.left = wanted.decode(errors="replace")
+                wanted = rest or b""
+            else:
+                # Where a backslash may stand, white space is part of a string.
+                if not matcher.validate_tokens(list(wanted[:1])) and not _allows(matcher, b"\\"):
+                    wanted = wanted.lstrip()
+                    spaces = (b" ", b"\n") if wanted else ()
+                    fitting = (it for it in spaces if _allows(matcher, it + wanted[:1]))
+                    wanted = next(fitting, b"") + wanted
+                fits = matcher.validate_tokens(list(wanted))
+                taken, wanted = wanted[:fits], wanted[fits:]
+            if not taken:
+                break
+            matcher.consume_tokens(list(taken))
+            written += taken
+        self.left = self.left or wanted.decode(errors="replace")
+        close = self._form.calls_close.encode()
+        self.whole = matcher.is_accepting()
+        if not self.whole and _allows(matcher, close) and matcher.consume_tokens(list(close)):
+            self.whole = matcher.is_accepting()
+            written += close if self.whole else b""
+        return written.decode(errors="replace")
+
+    def _behind_start(self) -> str:
+        """The text behind the literal that `/v1` writes in place of the call's start."""
+        detector = CallDetector(self._form, self._names)
+        _, start = detector.feed(self._text)
+        assert start is not None
+        behind = detector.from_start()[len(start.text) :]
+        if start.name:
+            return behind
+        # A tag told no name: the object in it is spelled as a call is without the tag.
+        detector = CallDetector(self._form, self._names)
+        content, start = detector.feed(behind)
+        if content.strip() or start is None or not start.name:
+            self.left = behind
+            return ""
+        name = start.name + self._form.before_arguments if len(self._names) > 1 else ""
+        return name + detector.from_start()[len(start.text) :]
+
+
+def _allows(matcher: LLMatcher, text: bytes) -> bool:
+    return matcher.validate_tokens(list(text)) == len(text)
+
+
+def _behind(text: bytes, other: bytes) -> bytes | None:
+    """The text behind what is the other but for white space, or begins it; None if nothing is."""
+    for place in range(len(other)):
+        wanted = other[place : place + 1]
+        if wanted.isspace():
+            text = text[1:] if text[:1].isspace() else text
+        elif not text.strip():
+            return b""
+        elif not text.lstrip().startswith(wanted):
+            return None
+        else:
+            text = text.lstrip()[1:]
+    return text

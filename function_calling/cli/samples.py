@@ -14,13 +14,13 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from function_calling.api.messages import conversation
 from function_calling.api.request import ChatRequest
 from function_calling.cli.debug import chosen, read_input
-from function_calling.errors import RequestError, shown
+from function_calling.errors import RequestError, naming, shown
 from function_calling.formats import Format, find_format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.rendering import render, split_turns
@@ -41,8 +41,7 @@ def learn(options: argparse.Namespace) -> int:
     for number, line in enumerate(read_input(options.conversations).splitlines(), 1):
         try:
             for sample in samples(line, form, template) if line.strip() else ():
-                told = {"text": sample.text, "spans": sample.spans}
-                print(json.dumps(told, ensure_ascii=False), flush=True)
+                print(json.dumps(asdict(sample), ensure_ascii=False), flush=True)
         except RequestError as error:
             print(f"line {number}: {' '.join(error.message.split())}", file=sys.stderr)
             status = 1
@@ -71,7 +70,10 @@ def samples(line: bytes, form: Format, template: ChatTemplate) -> list[Sample]:
     chat = ChatRequest.parse(line)
     form = find_format(chat.tool_format) if chat.tool_format else form
     messages, tools = conversation(chat.messages), chat.offered_tools()
-    schemas = {tool.name: _enforceable(tool) for tool in tools}
+    schemas: dict[str, Mapping[str, Any]] = {}
+    for tool in tools:
+        with naming(f"Tool {tool.name}", "tools"):
+            schemas[tool.name] = enforceable(tool.parameters, longest_string=1)[0]
     for index, (message, told) in enumerate(zip(messages, chat.messages, strict=True)):
         place, weight = f"messages[{index}]", told.get("weight")
         message["weight"] = 1 if weight is None else weight
@@ -94,13 +96,6 @@ def samples(line: bytes, form: Format, template: ChatTemplate) -> list[Sample]:
             param="messages",
         )
     return _joined(learned)
-
-
-def _enforceable(tool: Tool) -> Mapping[str, Any]:
-    try:
-        return enforceable(tool.parameters, longest_string=1)[0]
-    except RequestError as error:
-        raise RequestError(f"Tool {tool.name}: {error.message}", param="tools") from error
 
 
 def _check_call(
@@ -136,20 +131,16 @@ def _json(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """An assistant's turn of a conversation.
+    """An assistant's turn: the prompt, with what it says behind it, and with its end, too.
 
-    Attributes:
-        prompt: What stands before it.
-        body: The prompt and what the turn says.
-        end: What the model stops with behind that.
-        text: All of it.
-        learns_end: Whether the model is to learn to stop there, no other turn of its own following.
+    `learns_end` says whether the model is to learn to stop there, no other turn of its own
+    following.
     """
 
     prompt: str
     body: str
-    end: re.Pattern[str]
     text: str
+    end: re.Pattern[str]
     learns_end: bool
 
     def span(self, text: str) -> tuple[int, int] | None:
@@ -202,7 +193,7 @@ def _turn(
         text = longer if longer.startswith(body) else text
     ended = re.compile(end).match(text, len(body))
     goes_on = bool(after) and after[0]["role"] == "assistant" and marked
-    return _Turn(prompt, body, re.compile(end), text[: ended.end()] if ended else text, not goes_on)
+    return _Turn(prompt, body, text[: ended.end()] if ended else text, re.compile(end), not goes_on)
 
 
 def _joined(learned: Sequence[_Turn]) -> list[Sample]:

@@ -1,13 +1,19 @@
-"""The evaluation: its rates, what its judge calls right, its questions, and its report."""
+"""What asks a running assistant: the evaluation of its answers, and the times of a chat's events.
+
+Of the evaluation: its rates, what its judge calls right, its questions, and its report.
+"""
 
 import json
+import re
 from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from benchmarks import chat_times
 from benchmarks.eval_exchange import main
 from benchmarks.exchange_cases import Case, Conversion, load_cases
 from benchmarks.exchange_judge import Verdict, judge
@@ -22,6 +28,7 @@ from function_calling.agent.events import (
     ErrorObject,
     TextEvent,
     Timings,
+    ToolCallEvent,
     ToolResultEvent,
     Usage,
 )
@@ -45,31 +52,21 @@ def texts(*parts: str) -> list[ChatEvent]:
     return [TextEvent(text=part) for part in parts]
 
 
-def returned(content: str, name: str = "convert_currency", *, ok: bool = True) -> ChatEvent:
-    """What a tool returned."""
-    return ToolResultEvent(id="call_1", name=name, ok=ok, content=content)
-
-
 def judged(answer: str, case: Case = DOLLARS) -> Verdict:
     """The verdict of an answer of which nothing else is known."""
     return judge(case, [*texts(answer), DONE])
 
 
 def test_each_pair_has_a_rate_of_its_own() -> None:
-    """Exact, always the same, and another in the other direction; a dollar stays a dollar."""
+    """Exact, always the same, and another in the other direction; the tools convert at them."""
     codes = {code for case in CASES for each in case.conversions for code in each.pair}
     rates = [pair_rate(*pair) for pair in permutations(codes, 2)]
     assert len(set(rates)) > 0.98 * len(rates)
     assert all(Decimal("0.2") <= rate <= 30 and rate == round(rate, 4) for rate in rates)
     assert pair_rate("USD", "CAD") == Decimal("18.4440")
     assert PairRates().rate("USD", "USD").value == 1
-
-
-def test_the_evaluation_serves_the_tools_at_its_rates() -> None:
-    """And nothing else is changed."""
     (convert,) = (each for each in tools.functions if each.__name__ == "convert_currency")
     assert convert("USD", "CAD", Decimal(42))["converted_amount"] == "774.65"
-    assert tools.topic == "converting money"
 
 
 FIRST, SECOND = Conversion("USD", "CAD", Decimal(42)), Conversion("EUR", "USD", Decimal(2))
@@ -86,7 +83,7 @@ ROOM = Case("e", "missing", "room 214, 250 euros, 3.5.2026")
         (DOLLARS, "1. At a rate of 18.4440 (ISO 4217 codes), 42 USD are CAD774.650"),
         (DOLLARS, "٤٢ دولارًا تساوي ٧٧٤٫٦٥"),
         (DOLLARS, "42美元等于７７４．６５加元。"),
-        *((LARGE, told) for told in ("6,779.65", "6.779,65", "6 779,65", "6’779.65", "6779.65")),
+        *((LARGE, told) for told in ("6,779.65", "6.779,65", "6 779,65", "6’779.65")),
         (SEVERAL, f"{FIRST.value} and {SECOND.value}"),
         (ROOM, "room 214 250 euros on 3.5.2026"),  # digits that are two numbers, and three
         (MISSING, "Which currency should the 100 euros become?"),
@@ -120,19 +117,18 @@ def test_a_conversion_that_was_not_asked_for_is_wrong(wrong: Conversion) -> None
         assert not verdict.invented
 
 
-def test_what_a_chat_converts_counts_although_it_is_not_told() -> None:
-    """A call that failed converts nothing."""
-    content = '{"converted_amount": "57.54", "rate": "1.37"}'
-    answer = [*texts("42 USD are 774.65 CAD."), DONE]
-    assert judge(DOLLARS, [returned(content), *answer]).not_asked == ("57.54", "1.37")
-    assert judge(DOLLARS, [returned(content, ok=False), *answer]).right
+def test_what_tools_returned_counts_beside_what_is_told() -> None:
+    """What a call converted, unless it failed; what was calculated may be told."""
 
+    def verdict(answer: str, name: str, content: str, *, ok: bool = True) -> Verdict:
+        returned = ToolResultEvent(id="call_1", name=name, ok=ok, content=content)
+        return judge(DOLLARS, [returned, *texts(answer), DONE])
 
-def test_what_was_calculated_may_be_told() -> None:
-    """It is no conversion."""
-    answer = [*texts("Twice 42 is 84; 42 USD are 774.65 CAD."), DONE]
-    assert judge(DOLLARS, [returned("84", "calculate"), *answer]).right
-    assert not judge(DOLLARS, answer).right
+    told, content = "42 USD are 774.65 CAD.", '{"converted_amount": "57.54", "rate": "1.37"}'
+    assert verdict(told, "convert_currency", content).not_asked == ("57.54", "1.37")
+    assert verdict(told, "convert_currency", content, ok=False).right
+    assert verdict(f"Twice 42 is 84; {told}", "calculate", "84").right
+    assert not judged(f"Twice 42 is 84; {told}").right
 
 
 def test_what_an_answer_lacks_or_assumes_is_told() -> None:
@@ -223,8 +219,7 @@ def test_what_is_no_reply_of_ours_is_a_wrong_answer(route: str) -> None:
 
 def test_percentiles_are_measured_values() -> None:
     """The nearest rank, not an interpolation."""
-    assert percentile([3.0, 1.0, 2.0, 4.0], 50) == 2.0
-    assert percentile([3.0, 1.0, 2.0, 4.0], 95) == 4.0
+    assert [percentile([3.0, 1.0, 2.0, 4.0], share) for share in (50, 95)] == [2.0, 4.0]
 
 
 def test_the_questions_are_well_formed() -> None:
@@ -258,16 +253,22 @@ def perfect(request: httpx2.Request) -> httpx2.Response:
     return stream([*texts(answer), DONE]) if chat else plain(answer)
 
 
+def reports(
+    capsys: pytest.CaptureFixture[str], answer: Any, *arguments: str, status: int = 0
+) -> str:
+    """What the evaluation of a server that replies so tells behind its progress."""
+    assert main([*arguments], httpx2.MockTransport(answer)) == status
+    return "".join(capsys.readouterr().out.partition("\nPOST /")[1:])
+
+
 def test_a_perfect_server_passes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Every expectation can be met; what was written down can be judged again."""
-    out = tmp_path / "results.jsonl"
-    assert main(["--out", str(out), "--concurrency", "2"], httpx2.MockTransport(perfect)) == 0
-    report = capsys.readouterr().out.partition("POST /exchange")[2]
+    out = str(tmp_path / "results.jsonl")
+    report = reports(capsys, perfect, "--out", out, "--concurrency", "2")
     assert "conversions right  100.0 %" in report
     assert "others right       100.0 %" in report
     assert "prompt tokens      310500 in all, 900.0 a query, at most 900" in report
-    assert main(["--again", str(out)]) == 0
-    assert "conversions right  100.0 %" in capsys.readouterr().out
+    assert "conversions right  100.0 %" in reports(capsys, None, "--again", out)
 
 
 def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,9 +279,7 @@ def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
             return stream([*texts("42 are 774.65."), DONE])
         return perfect(request)
 
-    arguments = ["--both", "--kind", "plain", "--limit", "2"]
-    assert main(arguments, httpx2.MockTransport(differs)) == 0
-    report = capsys.readouterr().out
+    report = reports(capsys, differs, "--both", "--kind", "plain", "--limit", "2")
     assert report.index("POST /exchange") < report.index("POST /chat")
     assert report.count("conversions right  100.0 %") == 2
     assert "  /exchange right: 774.65 CAD\n  /chat     right: 42 are 774.65." in report
@@ -288,10 +287,8 @@ def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_one_invented_number_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The failure is listed with question, expectation and answer."""
-    wrong = httpx2.MockTransport(lambda request: plain("It is 99.9."))
-    arguments = ["--kind", "plain", "--limit", "1", "--min-conversions", "0"]
-    assert main(arguments, wrong) == 1
-    report = capsys.readouterr().out
+    options = ("--kind", "plain", "--limit", "1", "--min-conversions", "0")
+    report = reports(capsys, lambda request: plain("It is 99.9."), *options, status=1)
     assert "plain-01 at /exchange: does not tell 42 USD = 774.65 CAD; invented: 99.9" in report
 
 
@@ -326,3 +323,63 @@ def test_no_server_is_told_in_one_sentence(capsys: pytest.CaptureFixture[str]) -
     assert main(["--limit", "3"], httpx2.MockTransport(refuse)) == 2
     answer = "No server answers at http://127.0.0.1:3000 (Connection refused).\n"
     assert capsys.readouterr().err == answer
+
+
+# The times of a chat's events
+
+CALL = {"id": "a", "name": "convert_currency"}
+ANSWER = [
+    ToolCallEvent(**CALL, arguments='{"amount": 42}'),
+    ToolResultEvent(**CALL, ok=True, content="{}", summary="It is 131.95"),
+    *texts("You get", " 131.95."),
+    DONE,
+]
+PRINTED = r"""What are 42 US dollars in Canadian dollars\?
+ +\d\.\d\d s  tool_call    convert_currency {"amount": 42}
+ +\d\.\d\d s  tool_result  It is 131\.95
+ +\d\.\d\d s  text         'You get'
+ +\d\.\d\d s  text         ' 131\.95\.'
+ +\d\.\d\d s  done         2 rounds, 900 \+ 40 tokens, model 1\.50 s, tools 0\.50 s, grounding ok
+The first words came after \d\.\d\d s; whole, the answer would have come after \d\.\d\d s\.
+
+And 50\?
+"""
+
+
+def test_each_event_is_printed_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """And what a whole answer would have cost in patience."""
+    asked: list[Any] = []
+
+    def reply(request: httpx2.Request) -> httpx2.Response:
+        asked.append(json.loads(request.content)["messages"])
+        return stream(ANSWER)
+
+    assert chat_times.main([], httpx2.MockTransport(reply)) == 0
+    assert re.match(PRINTED, capsys.readouterr().out)
+    first, following = chat_times.CONVERSATIONS[0]
+    assert asked[1] == [
+        {"role": "user", "content": first},
+        {"role": "assistant", "content": "You get 131.95."},
+        {"role": "user", "content": following},
+    ]
+    questions = [each for questions in chat_times.CONVERSATIONS for each in questions]
+    assert [messages[-1]["content"] for messages in asked] == questions
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "told"),
+    [
+        (stream([BROKEN]), 1, r"s  error        The model is away\.\nNo words came;"),
+        (httpx2.Response(404), 2, r"\(HTTPStatusError: Client error '404 Not Found'"),
+        (httpx2.Response(200, text="data: {}\n\n"), 2, r"\(ValidationError: 1 validation error"),
+        (httpx2.Response(200, text=""), 2, r"\(ValueError: no event came"),
+    ],
+)
+def test_an_answer_that_breaks_off_or_is_none_is_told(
+    reply: httpx2.Response, status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the server's own words, or in one sentence without a trace; and by the exit status."""
+    assert chat_times.main(["--url", "http://a"], httpx2.MockTransport(lambda _: reply)) == status
+    out, err = capsys.readouterr()
+    assert re.search(told, out if status == 1 else err)
+    assert status == 1 or err.startswith("http://a/chat could not be asked (")

@@ -1,15 +1,18 @@
 """The command line where no model is needed: what it refuses, and what it says then."""
 
 import json
+import re
 import socket
 
 import httpx2
 import pytest
-from command_line import run
+from command_line import Command, Done, commands
 
 from benchmarks.run_eval import free_port
 from function_calling.cli import serve
+from function_calling.formats import FORMATS
 
+command = pytest.fixture(commands)
 HOST = "127.0.0.1"
 
 
@@ -23,30 +26,26 @@ def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve.Processes, "start", start)
 
 
-def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def refused(done: Done) -> str:
     """The line that a command which fails leaves on stderr, after what was chosen to run."""
-    assert run(*arguments) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    *chosen, error = captured.err.splitlines()
+    assert (done.status, done.out) == (1, "")
+    *chosen, error = done.err.splitlines()
     assert not chosen or "runs on this machine's CPU" in "".join(chosen)
     return error
 
 
 @pytest.mark.parametrize(
-    ("command", "above"), [(["serve"], 0), (["ask"], 1), (["chat", "hello"], 1)]
+    ("arguments", "above"), [(["serve"], 0), (["ask"], 1), (["chat", "hello"], 1)]
 )
-def test_a_taken_port_is_named(
-    command: list[str], above: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_taken_port_is_named(arguments: list[str], above: int, command: Command) -> None:
     """The assistant's or the model's: the sentence says which and what to set."""
     port = free_port()
     with socket.socket() as taken:
         taken.bind((HOST, port + above))
-        said = refused([*command, "--port", str(port)], capsys)
+        said = refused(command(*arguments, "--port", port))
     assert f"{HOST}:{port + above}" in said
     assert "set PORT to another number" in said
-    assert "PORT: can't listen" in refused([*command, "--port", "99999"], capsys)
+    assert "PORT: can't listen" in refused(command(*arguments, "--port", 99999))
 
 
 @pytest.mark.parametrize(
@@ -58,16 +57,12 @@ def test_a_taken_port_is_named(
     ],
 )
 def test_a_wrong_setting_is_named(
-    variable: str,
-    value: str,
-    told: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    variable: str, value: str, told: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Variable, value and what was wanted, before anything starts."""
     monkeypatch.setenv("PATH", "/bin:/usr/bin")  # no GPU is visible
     monkeypatch.setenv(variable, value.strip("'"))
-    said = refused(["serve", "--port", str(free_port())], capsys)
+    said = refused(command("serve", "--port", free_port()))
     assert f"{variable}={value}" in said
     assert told in said
 
@@ -89,13 +84,12 @@ def replies(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str
 
 
 def test_ask_prints_the_answer_of_the_running_server(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It asks the documented example where no query is given; what it sends is always text."""
     asked = replies(monkeypatch, 200, "131.95 加元")
-    assert run("ask", "how much caf\udce9?") == 0
-    assert run("ask") == 0
-    assert capsys.readouterr().out == "131.95 加元\n131.95 加元\n"
+    for arguments in (["ask", "how much caf\udce9?"], ["ask"]):
+        assert command(*arguments) == Done(0, "131.95 加元\n", "")
     assert asked == ["how much caf??", "I want to exchange 42 US dollars to Canadian dollars"]
 
 
@@ -107,12 +101,21 @@ def test_ask_prints_the_answer_of_the_running_server(
     ],
 )
 def test_ask_tells_what_went_wrong(
-    status: int,
-    text: str,
-    told: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    status: int, text: str, told: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error's own sentence, or what else came back."""
     replies(monkeypatch, status, text)
-    assert refused(["ask"], capsys).endswith(told)
+    assert refused(command("ask")).endswith(told)
+
+
+def test_the_help_tells_of_every_command_and_format(command: Command) -> None:
+    """On stdout, with exit status 0; a wrong format lists them too, as a usage error."""
+    told = command("--help")
+    assert told.status == 0
+    names = ("serve", "ask", "chat", "render", "parse", "samples")
+    assert all(re.search(rf"(?m)^    {it} ", told.out) for it in names)
+    assert set(FORMATS) <= set(re.findall(r"\w+", command("samples", "--help").out))
+    for name in ("render", "parse", "samples"):
+        wrong = command(name, "--format", "esperanto")
+        assert wrong.status == 2
+        assert {"esperanto", *FORMATS} <= set(re.findall(r"\w+", wrong.err))

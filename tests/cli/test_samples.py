@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import PYTHON_M, run, standard_input
+from command_line import PYTHON_M, Command, commands
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_engine import LLAMA31, QWEN3
@@ -18,7 +18,7 @@ from function_calling.cli.debug import Bench
 from function_calling.cli.samples import Sample, samples
 from function_calling.cli.template_file import template_file
 from function_calling.errors import RequestError
-from function_calling.formats import FORMATS, Format
+from function_calling.formats import FORMATS
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool, ToolCall
@@ -53,11 +53,7 @@ OWN_TEMPLATES = {
     "mistral": ChatTemplate(MISTRAL_NATIVE, "<s>", "</s>"),
     "hermes": ChatTemplate(QWEN3),
 }
-CASES = [
-    *(pytest.param(form, template_file("", name), id=name) for name, form in FORMATS.items()),
-    *(pytest.param(FORMATS[n], it, id=f"{n}, its own") for n, it in OWN_TEMPLATES.items()),
-]
-each_format = pytest.mark.parametrize(("form", "template"), CASES)
+command = pytest.fixture(commands)
 
 PARAMETERS = {
     "type": "object",
@@ -106,11 +102,12 @@ TALK = [
 
 
 def made(
-    messages: list[Message], form: Format, template: ChatTemplate, **more: Any
+    messages: Any, name: str = "hermes", template: ChatTemplate | None = None, **more: Any
 ) -> list[Sample]:
-    """The samples of a conversation with both tools."""
+    """The samples of a conversation with both tools, in plain turns unless a template is given."""
     body = {"messages": messages, "tools": TOOLS, **more}
-    return samples(json.dumps(body).encode(), form, template)
+    plain = template_file("", name)
+    return samples(json.dumps(body).encode(), FORMATS[name], template or plain)
 
 
 def learned(sample: Sample) -> list[str]:
@@ -124,10 +121,10 @@ def calls_in(message: Message) -> list[tuple[str, Any]]:
     return [(each["name"], json.loads(each["arguments"])) for each in functions]
 
 
-def read(form: Format, text: str) -> list[tuple[str, Any]]:
+def read(name: str, text: str) -> list[tuple[str, Any]]:
     """The calls that `/v1` reads in a text."""
     body = json.dumps({"messages": [user("?")], "tools": TOOLS}).encode()
-    events, _ = Bench(body, form, template_file("", form.name)).play(text)
+    events, _ = Bench(body, FORMATS[name], template_file("", name)).play(text)
     calls = [each for each in events if isinstance(each, ToolCall)]
     return [(call.name, json.loads(call.arguments)) for call in calls]
 
@@ -158,30 +155,29 @@ def conversations(draw: Callable[..., Any]) -> list[Message]:
     return messages
 
 
-# What holds for every conversation
-
-
 @pytest.mark.slow
-@each_format
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [*((name, template_file("", name)) for name in FORMATS), *OWN_TEMPLATES.items()],
+)
 @settings(max_examples=12)
 @given(messages=conversations())
 def test_every_turn_is_learned_behind_the_prompt_that_serving_gives(
-    form: Format, template: ChatTemplate, messages: list[Message]
+    name: str, template: ChatTemplate, messages: list[Message]
 ) -> None:
     """Each assistant's turn once, its calls read back as they were recorded."""
-    told = conversation(messages)
-    turns = split_turns(form, told)
+    turns = split_turns(FORMATS[name], conversation(messages))
     prompts = {
-        render(form, template, turns[:index], OFFERED): turn
+        render(FORMATS[name], template, turns[:index], OFFERED): turn
         for index, turn in enumerate(turns)
         if turn["role"] == "assistant"
     }
     spans = 0
-    for sample in made(messages, form, template):
+    for sample in made(messages, name, template):
         for start, end in sample.spans:
             turn = prompts.pop(sample.text[:start])
             if calls_in(turn):
-                assert read(form, sample.text[start:end]) == calls_in(turn)
+                assert read(name, sample.text[start:end]) == calls_in(turn)
             assert end > start
             spans += 1
     assert not prompts
@@ -193,7 +189,7 @@ def test_every_turn_is_learned_behind_the_prompt_that_serving_gives(
 
 def test_chatglm3_learns_to_go_on_to_call_and_to_stop() -> None:
     """The mark of the next turn is what this model stops with; text and call are turns of two."""
-    (sample,) = made(TALK, FORMATS["chatglm3"], template_file("", "chatglm3"))
+    (sample,) = made(TALK, "chatglm3")
     tools = json.dumps(
         [{"name": it.name, "description": "", "parameters": it.parameters} for it in OFFERED],
         indent=4,
@@ -214,7 +210,7 @@ def test_chatglm3_learns_to_go_on_to_call_and_to_stop() -> None:
 
 def test_a_react_step_is_learned_up_to_the_observation() -> None:
     """There the model stops, and the result, which isn't its own, stands behind."""
-    (sample,) = made(TALK, FORMATS["react_zh"], template_file("", "react_zh"))
+    (sample,) = made(TALK, "react_zh")
     assert learned(sample) == [
         "Thought: 好的,让我们来查看今天的天气\n"
         'Action: weather\nAction Input: {"city": "北京"}\nObservation:',
@@ -226,8 +222,8 @@ def test_a_react_step_is_learned_up_to_the_observation() -> None:
 @pytest.mark.parametrize("form", ["react_en", "chatglm3"])
 def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
     """The mark is there, though nothing follows it."""
-    (whole,) = made(TALK, FORMATS[form], template_file("", form))
-    (cut,) = made(TALK[:3], FORMATS[form], template_file("", form))
+    (whole,) = made(TALK, form)
+    (cut,) = made(TALK[:3], form)
     assert whole.text.startswith(cut.text)
     assert learned(cut) == learned(whole)[: len(learned(cut))]
     assert cut.spans[-1][1] == len(cut.text)
@@ -236,7 +232,7 @@ def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
 def test_several_calls_of_a_turn_are_learned_together() -> None:
     """And end with the mark of the turn's end, without the line break behind it."""
     calls = [WEATHER, ("b", "news", {"city": "北京"})]
-    (sample,) = made([user("?"), said(None, *calls)], FORMATS["hermes"], template_file("", ""))
+    (sample,) = made([user("?"), said(None, *calls)])
     assert learned(sample) == [
         '<tool_call>\n{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\n'
         '<tool_call>\n{"name": "news", "arguments": {"city": "北京"}}\n</tool_call><|im_end|>'
@@ -245,7 +241,7 @@ def test_several_calls_of_a_turn_are_learned_together() -> None:
 
 def test_text_in_a_turn_of_its_own_before_a_call_is_learned_without_its_end() -> None:
     """A model that stopped there would never call."""
-    (sample,) = made(TALK, FORMATS["llama3"], OWN_TEMPLATES["llama3"])
+    (sample,) = made(TALK, "llama3", OWN_TEMPLATES["llama3"])
     assert learned(sample) == [
         "好的,让我们来查看今天的天气",
         '{"name": "weather", "parameters": {"city": "北京"}}<|eot_id|>',
@@ -257,7 +253,7 @@ def test_turns_that_a_later_prompt_tells_otherwise_get_samples_of_their_own() ->
     """Mistral's tools move to the last question, Qwen3's empty thoughts go."""
     talk = [*TALK, user("明天?"), said("Rain.")]
     for name in ("mistral", "hermes"):
-        first, second = made(talk, FORMATS[name], OWN_TEMPLATES[name])
+        first, second = made(talk, name, OWN_TEMPLATES[name])
         assert [len(first.spans), len(second.spans)] == [2, 1]
         assert not second.text.startswith(first.text)
         assert second.text.endswith(learned(second)[0])
@@ -270,7 +266,7 @@ def test_a_template_without_any_mark_ends_turns_with_what_it_writes() -> None:
         "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '\\n' }}{% endfor %}"
         "{% if add_generation_prompt %}assistant: {% endif %}"
     )
-    (sample,) = made([user("Hi"), said("Hello")], FORMATS["hermes"], lines)
+    (sample,) = made([user("Hi"), said("Hello")], template=lines)
     assert learned(sample) == ["Hello\n"]
 
 
@@ -281,7 +277,7 @@ def test_what_a_template_writes_otherwise_than_it_begins_is_refused() -> None:
         "{% if add_generation_prompt %}assistant: <think>{% endif %}"
     )
     with pytest.raises(RequestError, match='writes "Hello" otherwise'):
-        made([user("Hi"), said("Hello")], FORMATS["hermes"], thinking)
+        made([user("Hi"), said("Hello")], template=thinking)
 
 
 # What is learned
@@ -290,24 +286,18 @@ def test_what_a_template_writes_otherwise_than_it_begins_is_refused() -> None:
 def test_a_message_of_weight_0_is_shown_and_not_learned() -> None:
     """As in OpenAI's training files; a call and the text before it go together."""
     talk = [TALK[0], TALK[1], {**TALK[2], "weight": 0}, TALK[3], {**TALK[4], "weight": 1}]
-    for name, form in FORMATS.items():
-        (sample,) = made(talk, form, template_file("", name))
-        (full,) = made(TALK, form, template_file("", name))
+    for name in FORMATS:
+        (sample,) = made(talk, name)
+        (full,) = made(TALK, name)
         assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
 
 
-def test_a_greeting_before_any_message_is_not_learned() -> None:
-    """Nobody asks a model for it."""
-    talk = [said("Welcome!"), user("Hi"), said("Hello")]
-    (sample,) = made(talk, FORMATS["hermes"], template_file("", ""))
+def test_what_nobody_asks_a_model_for_is_not_learned() -> None:
+    """A greeting before any message is shown; what follows the last reply is left out."""
+    (sample,) = made([said("Welcome!"), user("Hi"), said("Hello")])
     assert learned(sample) == ["Hello<|im_end|>"]
     assert "Welcome!" in sample.text
-
-
-def test_what_follows_the_last_reply_is_left_out() -> None:
-    """It teaches nothing."""
-    whole = made(TALK, FORMATS["hermes"], template_file("", ""))
-    assert made([*TALK, user("Thanks")], FORMATS["hermes"], template_file("", "")) == whole
+    assert made([*TALK, user("Thanks")]) == made(TALK)
 
 
 def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
@@ -315,11 +305,9 @@ def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
     call = {"name": "weather", "arguments": '{"city": "北京"}'}
     talk = [TALK[1], {"role": "assistant", "content": None, "function_call": call}]
     functions = [tool["function"] for tool in TOOLS]
-    expected = made([TALK[1], said(None, WEATHER)], FORMATS["react_en"], template_file("", ""))
-    for key in ("functions", "tools"):
-        body = {"messages": talk, key: functions, "tool_format": "react_en"}
-        line = json.dumps(body).encode()
-        assert samples(line, FORMATS["hermes"], template_file("", "")) == expected
+    expected = made([TALK[1], said(None, WEATHER)], "react_en")
+    assert made(talk, tools=functions, tool_format="react_en") == expected
+    assert made(talk, tools=None, functions=functions, tool_format="react_en") == expected
 
 
 def called(arguments: str) -> Message:
@@ -331,7 +319,6 @@ def called(arguments: str) -> Message:
     ("messages", "told"),
     [
         ([], "messages=[]"),
-        (3, "messages=3"),
         ([user("Hi")], "messages holds nothing to learn: wanted an assistant's message"),
         ([user("Hi"), said("x", weight=0)], "messages holds nothing to learn"),
         ([user("Hi"), said("x", weight=0.5)], "messages[1].weight=0.5: wanted 0 or 1"),
@@ -355,21 +342,16 @@ def called(arguments: str) -> Message:
 def test_what_is_wrong_is_named(messages: Any, told: str) -> None:
     """The place, the value, and what was wanted."""
     with pytest.raises(RequestError, match=re.escape(told)):
-        made(messages, FORMATS["pythonic"], template_file("", ""))
+        made(messages, "pythonic")
 
 
 def test_tools_that_v1_would_refuse_are_refused() -> None:
     """By name; an empty list of properties, which PHP writes, is none."""
     talk = [user("Hi"), said(None, ("a", "f", {}))]
-    for properties, told in (("x", 'Tool f: .*properties="x"'), ([], None)):
-        tools = [{"name": "f", "parameters": {"properties": properties}}]
-        line = json.dumps({"messages": talk, "tools": tools}).encode()
-        for name, form in FORMATS.items():
-            if told is None:
-                assert len(samples(line, form, template_file("", name))) == 1
-            else:
-                with pytest.raises(RequestError, match=told):
-                    samples(line, form, template_file("", name))
+    for name in FORMATS:
+        assert len(made(talk, name, tools=[{"name": "f", "parameters": {"properties": []}}])) == 1
+    with pytest.raises(RequestError, match=r'Tool f: .*properties="x"'):
+        made(talk, tools=[{"name": "f", "parameters": {"properties": "x"}}])
 
 
 # The command
@@ -381,52 +363,45 @@ def as_lines(*conversations: Any) -> bytes:
 
 
 def test_good_lines_come_out_and_wrong_ones_are_told_with_their_numbers(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     """Exit status 1; lines without anything in them are passed over."""
-    good = {"messages": TALK, "tools": TOOLS}
+    good, wrong = {"messages": TALK, "tools": TOOLS}, {"messages": TALK}
     path = tmp_path / "conversations.jsonl"
-    wrong = {"messages": TALK}
     path.write_bytes(
         b"\xef\xbb\xbf" + as_lines(good) + b"\n{not json\n[1]\n" + as_lines(wrong, good)
     )
-    assert run("samples", "--format", "chatglm3", str(path)) == 1
-    captured = capsys.readouterr()
-    first, last = [json.loads(line) for line in captured.out.splitlines()]
-    (expected,) = made(TALK, FORMATS["chatglm3"], template_file("", "chatglm3"))
+    done = command("samples", "--format", "chatglm3", path)
+    assert done.status == 1
+    first, last = [json.loads(line) for line in done.out.splitlines()]
+    (expected,) = made(TALK, "chatglm3")
     assert first == last == {"text": expected.text, "spans": [list(it) for it in expected.spans]}
-    assert "北京" in captured.out
-    numbers = re.findall(r"(?m)^line (\d+): (.{10})", captured.err)
+    assert "北京" in done.out
+    numbers = re.findall(r"(?m)^line (\d+): (.{10})", done.err)
     assert numbers == [("3", "The body i"), ("4", "The body i"), ("5", "messages[2")]
-    assert captured.err.count("\n") == 3
+    assert done.err.count("\n") == 3
 
 
 def test_standard_input_and_a_tokenizers_configuration_will_do(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: Command, tmp_path: Path
 ) -> None:
     """The template tells the format."""
     path = tmp_path / "tokenizer_config.json"
     path.write_text(json.dumps({"chat_template": MISTRAL_NATIVE, "eos_token": {"content": "</s>"}}))
-    standard_input(as_lines({"messages": TALK[1:3], "tools": TOOLS}), monkeypatch)
-    assert run("samples", "--template", str(path)) == 0
-    sample = json.loads(capsys.readouterr().out)
-    assert sample["text"].endswith(
+    lines = as_lines({"messages": TALK[1:3], "tools": TOOLS})
+    done = command("samples", "--template", path, given=lines)
+    assert json.loads(done.out)["text"].endswith(
         '[TOOL_CALLS] [{"name": "weather", "arguments": {"city": "北京"}}]</s>'
     )
 
 
-@pytest.fixture
-def conversations_file(tmp_path: Path) -> Path:
-    """More text than a pipe holds."""
+def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
+    """As with `… | head -1`, of more text than a pipe holds."""
     path = tmp_path / "conversations.jsonl"
     path.write_bytes(as_lines({"messages": TALK, "tools": TOOLS}) * 300)
-    return path
-
-
-def test_a_reader_that_leaves_ends_it_quietly(conversations_file: Path) -> None:
-    """As with `… | head -1`."""
-    command = [*PYTHON_M, "samples", str(conversations_file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*PYTHON_M, "samples", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout
         assert process.stderr
         assert json.loads(process.stdout.readline())["spans"]
@@ -435,14 +410,10 @@ def test_a_reader_that_leaves_ends_it_quietly(conversations_file: Path) -> None:
         assert process.wait(timeout=30) == 1
 
 
-def test_the_prompt_of_the_render_command_is_what_stands_before_a_span(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_prompt_of_the_render_command_is_what_stands_before_a_span(command: Command) -> None:
     """Both commands speak of the same text."""
-    (sample,) = made(TALK, FORMATS["chatglm3"], template_file("", "chatglm3"))
-    body = json.dumps({"messages": TALK[:4], "tools": TOOLS}).encode()
-    standard_input(body, monkeypatch)
-    assert run("render", "--format", "chatglm3") == 0
+    (sample,) = made(TALK, "chatglm3")
+    done = command("render", "--format", "chatglm3", given={"messages": TALK[:4], "tools": TOOLS})
     prompt = sample.text[: sample.spans[-1][0]]
     heading = f"===== prompt: chatglm3, {len(prompt)} characters =====\n"
-    assert capsys.readouterr().out.startswith(f"{heading}{prompt}\n=====")
+    assert done.out.startswith(f"{heading}{prompt}\n=====")

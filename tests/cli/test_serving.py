@@ -15,7 +15,9 @@ import httpx2
 import psutil
 import pytest
 import readme
+from command_line import PYTHON_M
 from conftest import SERVERS_ENVIRONMENT
+from hosts import QUERY, running
 
 from benchmarks.run_eval import free_port
 from function_calling.agent.events import read_event
@@ -23,28 +25,16 @@ from function_calling.cli.serve import is_ready
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND_LINE = [sys.executable, "-m", "function_calling"]
-QUERY = "I want to exchange 42 US dollars to Canadian dollars"
-
 
 @dataclass(frozen=True)
 class Server:
-    """A server process on two ports."""
+    """A server process, and the base URLs of the assistant and the model."""
 
     process: psutil.Popen
-    port: int
     log: Path
-
-    @property
-    def assistant(self) -> str:
-        """The assistant's base URL."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def v1(self) -> str:
-        """The base URL of the model's server."""
-        return f"http://127.0.0.1:{self.port + 1}"
+    port: int
+    assistant: str
+    v1: str
 
     def wait_ready(self, *urls: str) -> None:
         """Wait until all of `urls` answer; show the log if the process ends instead."""
@@ -53,13 +43,6 @@ class Server:
                 assert self.process.poll() is None, self.log.read_text()
                 time.sleep(0.2)
 
-    def wait_shown(self, text: str) -> None:
-        """Wait until the log holds `text`; the server greets a moment after it is ready."""
-        end = time.monotonic() + 60
-        while text not in self.log.read_text():
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.1)
-
     def exchange(self, query: str) -> httpx2.Response:
         """Post a query to the assistant."""
         return httpx2.post(f"{self.assistant}/exchange", json={"query": query}, timeout=300)
@@ -67,41 +50,35 @@ class Server:
 
 @contextmanager
 def started(command: list[str], log: Path, **settings: str) -> Iterator[Server]:
-    """Start a server on free ports; end it, and whatever it started, at the end."""
+    """Start a server on free ports; end it at the end."""
     port = free_port()
-    with log.open("wb") as output:
-        process = psutil.Popen(
-            [*command, "--port", str(port)],
-            cwd=ROOT,
-            env=SERVERS_ENVIRONMENT | settings,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        yield Server(process, port, log)
-    finally:
-        family = [process, *process.children(recursive=True)] if process.is_running() else []
-        if process.poll() is None:
-            process.terminate()
-        _, left = psutil.wait_procs(family, timeout=30)
-        for each in left:
-            each.kill()
+    with running([*command, "--port", str(port)], log, **settings) as process:
+        yield Server(process, log, port, *(f"http://127.0.0.1:{port + above}" for above in (0, 1)))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+    ending = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ending
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Both services, as `make serve` starts them."""
     log = tmp_path_factory.mktemp("serve") / "log"
-    with started([*COMMAND_LINE, "serve"], log) as running:
-        running.wait_ready(running.v1, running.assistant)
-        yield running
+    with started([*PYTHON_M, "serve"], log) as server:
+        server.wait_ready(server.v1, server.assistant)
+        yield server
 
 
 def test_serve_answers_the_documented_query_in_one_sentence(server: Server) -> None:
     """As the README's curl asks it; the terminal shows what runs, and a curl for each door."""
-    server.wait_shown(f"{server.assistant}/exchange")
-    server.wait_shown(f"{server.v1}/v1/chat/completions")
+    # It greets a moment after it is ready.
+    until(lambda: f"{server.v1}/v1/chat/completions" in server.log.read_text())
     shown = server.log.read_text()
+    assert f"{server.assistant}/exchange" in shown
     assert shown.startswith("The embedded model Qwen2.5-Coder-1.5B runs on this machine's CPU.")
     response = server.exchange(QUERY)
     assert response.status_code == 200
@@ -122,29 +99,19 @@ def test_each_server_counts_its_own_requests(server: Server) -> None:
         assert f'bentoml_service_request_total{{endpoint="{route}"' in metrics
 
 
-def test_bentomls_client_gets_the_same_answer(server: Server) -> None:
-    """As the README calls it."""
-    printed = run_client(server, readme.blocks("python")[0])
-    assert printed.strip() == server.exchange(QUERY).text
+def test_the_readmes_clients_work(server: Server) -> None:
+    """As they stand, but for the ports: BentoML's gets the same answer, OpenAI's calls its tool."""
+    bentoml, openai = (run_client(server, code) for code in readme.blocks("python")[:2])
+    assert bentoml.strip() == server.exchange(QUERY).text
+    assert "get_weather" in openai
 
 
 def test_the_command_line_asks_the_running_server(server: Server) -> None:
     """It prints the answer and nothing else."""
-    asked = subprocess.run(
-        [*COMMAND_LINE, "ask", "--port", str(server.port), QUERY],
-        cwd=ROOT,
-        env=SERVERS_ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [*PYTHON_M, "ask", "--port", str(server.port), QUERY]
+    asked = subprocess.run(command, env=SERVERS_ENVIRONMENT, capture_output=True, text=True)
+    assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout == server.exchange(QUERY).text + "\n"
-    assert asked.stderr == ""
-
-
-def test_the_readmes_openai_client_works(server: Server) -> None:
-    """As it stands, but for the port."""
-    assert "get_weather" in run_client(server, readme.blocks("python")[1])
 
 
 def run_client(server: Server, code: str) -> str:
@@ -165,14 +132,6 @@ def test_closing_a_chat_stops_the_loop_and_the_engine(server: Server) -> None:
     until(lambda: slots_busy(server) == 0)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for it."""
-    ending = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < ending
-        time.sleep(0.05)
-
-
 def slots_busy(server: Server) -> float:
     """The gauge among the model's metrics."""
     metrics = httpx2.get(f"{server.v1}/metrics").text
@@ -182,26 +141,26 @@ def slots_busy(server: Server) -> float:
 
 def test_a_signal_ends_every_process(tmp_path: Path) -> None:
     """However often it comes, nothing is left running, and the ports are free again."""
-    with started([*COMMAND_LINE, "serve"], tmp_path / "log") as running:
-        running.wait_ready(running.v1, running.assistant)
-        family = running.process.children(recursive=True)
+    with started([*PYTHON_M, "serve"], tmp_path / "log") as server:
+        server.wait_ready(server.v1, server.assistant)
+        family = server.process.children(recursive=True)
         assert len(family) >= 4
         for _ in range(20):
-            running.process.send_signal(signal.SIGINT)
+            server.process.send_signal(signal.SIGINT)
             time.sleep(0.01)
-        assert running.process.wait(30) == 130
+        assert server.process.wait(30) == 130
         assert not [each for each in family if each.is_running()]
-        assert not is_ready(running.assistant)
-        assert not is_ready(running.v1)
+        assert not is_ready(server.assistant)
+        assert not is_ready(server.v1)
 
 
 def test_a_signal_ends_servers_that_are_still_starting(tmp_path: Path) -> None:
     """Impatience leaves nothing behind either."""
-    with started([*COMMAND_LINE, "serve"], tmp_path / "log") as running:
-        while len(family := running.process.children(recursive=True)) < 2:
+    with started([*PYTHON_M, "serve"], tmp_path / "log") as server:
+        while len(family := server.process.children(recursive=True)) < 2:
             time.sleep(0.02)
-        running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(30) == 130
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 130
         psutil.wait_procs(family, timeout=5)
         assert not [each for each in family if each.is_running()]
 
@@ -212,15 +171,15 @@ def test_a_signal_ends_a_server_that_answers(tmp_path: Path) -> None:
     body = {"messages": asked, "max_tokens": 3000, "temperature": 0}
     with (
         ThreadPoolExecutor() as pool,
-        started([*COMMAND_LINE, "serve"], tmp_path / "log") as running,
+        started([*PYTHON_M, "serve"], tmp_path / "log") as server,
     ):
-        running.wait_ready(running.v1)
-        url = f"{running.v1}/v1/chat/completions"
+        server.wait_ready(server.v1)
+        url = f"{server.v1}/v1/chat/completions"
         reply = pool.submit(httpx2.post, url, json=body, timeout=300)
-        until(lambda: slots_busy(running) > 0)
-        family = running.process.children(recursive=True)
-        running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(60) == 130
+        until(lambda: slots_busy(server) > 0)
+        family = server.process.children(recursive=True)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(60) == 130
         psutil.wait_procs(family, timeout=5)
         assert not [each for each in family if each.is_running()]
         with pytest.raises(httpx2.TransportError):
@@ -230,10 +189,10 @@ def test_a_signal_ends_a_server_that_answers(tmp_path: Path) -> None:
 def test_plain_bentoml_serve_answers_too(tmp_path: Path) -> None:
     """One command; the services talk over a Unix socket, and the first door alone is open."""
     command = [sys.executable, "-m", "bentoml", "serve", "service:ExchangeAssistant"]
-    with started([*command, "--host", "127.0.0.1"], tmp_path / "log") as running:
-        running.wait_ready(running.assistant)
-        assert "131.95" in running.exchange(QUERY).text
-        assert httpx2.get(f"{running.assistant}/v1/models").status_code == 404
+    with started([*command, "--host", "127.0.0.1"], tmp_path / "log") as server:
+        server.wait_ready(server.assistant)
+        assert "131.95" in server.exchange(QUERY).text
+        assert httpx2.get(f"{server.assistant}/v1/models").status_code == 404
 
 
 def test_the_command_line_serves_for_one_question(tmp_path: Path) -> None:
@@ -246,9 +205,9 @@ def test_the_command_line_serves_for_one_question(tmp_path: Path) -> None:
     driver.write_text("#!/bin/sh\necho 12288\n")
     driver.chmod(0o755)
     path = f"{tmp_path}:{SERVERS_ENVIRONMENT['PATH']}"
-    with started([*COMMAND_LINE, "ask", QUERY], tmp_path / "log", PATH=path) as running:
-        assert running.process.wait(300) == 0
-        shown = running.log.read_text()
+    with started([*PYTHON_M, "ask", QUERY], tmp_path / "log", PATH=path) as server:
+        assert server.process.wait(300) == 0
+        shown = server.log.read_text()
         assert "The GPU here (12 GB) could run Llama 3.1 8B: `make gpu` installs LMDeploy." in shown
         assert "131.95" in shown
-        assert not is_ready(running.assistant)
+        assert not is_ready(server.assistant)

@@ -1,17 +1,18 @@
-"""The chat in the terminal, at a real pseudo-terminal, over a scripted model."""
+"""The chat in the terminal, at a real pseudo-terminal, over a scripted model or the default one."""
 
 import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pexpect
 import pytest
-from pseudo_terminal import CHAT, CTRL_C, READY, ROOT, at_terminal, environment
+from command_line import Done
+from pseudo_terminal import CHAT, CTRL_C, READY, ROOT, at_terminal, environment, tasks
 from scripted_http import MODEL, ScriptedHttp, scripted_http
 from scripted_server import calls, fails, hangs, says
 
+from benchmarks.run_eval import free_port
 from function_calling.cli.chat import LEAVE, SHORTENED
 
 pytestmark = pytest.mark.slow
@@ -21,14 +22,6 @@ LISTED = calls(("list_tasks", {}))
 # An id counts when a list has shown it.
 DELETED = (LISTED, calls(("delete_task", {"id": 1})))
 TOO_LONG = fails(400, "The prompt has 5000 tokens.", "context_length_exceeded")
-
-
-def tasks(path: Path) -> list[tuple[str, int]]:
-    """What the list's file holds."""
-    with sqlite3.connect(path) as database:
-        rows = database.execute("SELECT title, done FROM tasks ORDER BY id").fetchall()
-    database.close()
-    return rows
 
 
 def said(server: ScriptedHttp, request: int = -1) -> list[tuple[str, str | None]]:
@@ -45,21 +38,15 @@ def chat(server: ScriptedHttp, state: Path, **settings: str):
 
 def test_a_task_is_written_down_shown_and_deleted_with_a_yes(tmp_path: Path) -> None:
     """Calls, results and answers are on the screen; a no leaves the task where it is."""
-    script = (
-        NOTED,
-        says("I noted it."),
-        *DELETED,
-        says("Then I leave it."),
-        *DELETED,
-        says("Gone."),
-    )
+    added, kept = (NOTED, says("I noted it.")), (*DELETED, says("Then I leave it."))
+    script = (*added, *kept, *DELETED, says("Gone."))
     with scripted_http(*script) as server, chat(server, tmp_path) as person:
         assert f"{MODEL} at {server.url}" in person.seen
         noted = person.asks("Help me to write down it I'm going to fix a bug")
         assert 'create_task(title="fix a bug")\x1b[0m\n' in noted
         assert '→ Added "fix a bug" to the to-do list.\x1b[0m\n' in noted
         assert noted.endswith("I noted it.\n")
-        assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+        assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
 
         person.types("delete it\r")
         assert "delete_task(id=1)\x1b[0m" in person.reads("[y/N]")
@@ -67,7 +54,7 @@ def test_a_task_is_written_down_shown_and_deleted_with_a_yes(tmp_path: Path) -> 
         assert "✗ delete_task was not called: the user said no." in refused
         assert refused.endswith("Then I leave it.\n")
         assert server.requests[-1]["tool_choice"] == "auto"
-        assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+        assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
 
         person.types("delete it now\r")
         person.reads("[y/N]")
@@ -131,7 +118,7 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
         person.types(CTRL_C)
         person.reads("Stopped.")
         person.reads(READY)
-        assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+        assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
         assert person.asks("is it there?").endswith("Yes.\n")
     assert said(server, 4) == [
         ("user", "note it"),
@@ -193,7 +180,7 @@ def test_a_change_is_not_made_again_where_the_conversation_became_too_long(tmp_p
         told = person.asks("note it")
     assert 'Added "fix a bug" to the to-do list.' in told
     assert SHORTENED not in told
-    assert tasks(tmp_path / "todo.db") == [("fix a bug", 0)]
+    assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
 
 
 def test_a_server_that_is_away_or_fails_is_told_and_the_chat_goes_on(tmp_path: Path) -> None:
@@ -211,20 +198,15 @@ def test_a_server_that_is_away_or_fails_is_told_and_the_chat_goes_on(tmp_path: P
 
 def one_shot(
     server: ScriptedHttp, state: Path, question: bytes, *arguments: str, **settings: str
-) -> "subprocess.CompletedProcess[str]":
+) -> Done:
     """The chat with a pipe before and behind it."""
-    own = {"OPENAI_BASE_URL": server.url, "TODO_DB": str(state / "todo.db")}
-    done = subprocess.run(
+    own = {"OPENAI_BASE_URL": server.url, "TODO_DB": str(state / "todo.db")} | settings
+    command, environ = (
         [sys.executable, *CHAT, "--tools", "todo", *arguments],
-        input=question,
-        cwd=ROOT,
-        env=environment(state, **own | settings),
-        capture_output=True,
-        check=False,
+        environment(state, **own),
     )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
+    done = subprocess.run(command, input=question, cwd=ROOT, env=environ, capture_output=True)
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def test_a_pipe_asks_one_question(tmp_path: Path) -> None:
@@ -235,11 +217,8 @@ def test_a_pipe_asks_one_question(tmp_path: Path) -> None:
     own = {"OPENAI_API_KEY": "sesame", "OPENAI_MODEL_NAME": "other"}
     with scripted_http(NOTED, says("I noted it.")) as server:
         done = one_shot(server, tmp_path, question, **own)
-    assert (done.returncode, done.stdout) == (0, "I noted it.\n")
-    assert done.stderr.splitlines() == [
-        'create_task(title="fix a bug")',
-        '→ Added "fix a bug" to the to-do list.',
-    ]
+    steps = 'create_task(title="fix a bug")\n→ Added "fix a bug" to the to-do list.\n'
+    assert done == Done(0, "I noted it.\n", steps)
     assert said(server, 0) == [("user", "Help me to write down it\nI'm going to fix a bug\n���")]
     assert (server.requests[0]["model"], server.keys[0]) == ("other", "Bearer sesame")
 
@@ -250,10 +229,10 @@ def test_where_nobody_can_be_asked_the_setting_decides(tmp_path: Path) -> None:
     with scripted_http(*script) as server:
         one_shot(server, tmp_path, b"note it")
         refused = one_shot(server, tmp_path, b"", "delete it", APPROVAL="refused")
-        assert refused.stdout == "I may not.\n"
-        assert "nobody can say the yes" in refused.stderr
+        assert refused.out == "I may not.\n"
+        assert "nobody can say the yes" in refused.err
         assert len(tasks(tmp_path / "todo.db")) == 1
-        assert one_shot(server, tmp_path, b"", "delete it").stdout == "Gone.\n"
+        assert one_shot(server, tmp_path, b"", "delete it").out == "Gone.\n"
     assert tasks(tmp_path / "todo.db") == []
 
 
@@ -262,6 +241,43 @@ def test_a_question_without_an_answer_is_a_failure(tmp_path: Path) -> None:
     with scripted_http(fails(500, "out of memory")) as server:
         for question, told in ((b"x" * 2001, "query has 2001"), (b"hi", "out of memory")):
             done = one_shot(server, tmp_path, question)
-            assert (done.returncode, done.stdout) == (1, "")
-            assert told in done.stderr
-            assert done.stderr.count("\n") == 1
+            assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
+            assert told in done.err
+
+
+# With the default model, which it serves for itself
+
+PATIENCE = 600
+
+
+@pytest.mark.model
+@pytest.mark.timeout(1800)
+def test_a_list_is_kept_by_talking(tmp_path: Path) -> None:
+    """Added, listed, ticked and deleted: after each step the file holds just what it should."""
+    path = tmp_path / "todo.db"
+    port = ("--port", str(free_port()))
+    settings = {"TOOLS": "todo", "TODO_DB": str(path), "QUERY_TIMEOUT": str(PATIENCE)}
+    with at_terminal(tmp_path, *port, timeout=PATIENCE, **settings) as person:
+        person.asks("Add buy milk to my list")
+        ((first, milk, open_),) = tasks(path)
+        assert (first, milk.lower(), open_) == (1, "buy milk", 0)
+
+        person.asks("Help me to write down it I'm going to fix a bug")
+        kept, (second, title, open_) = tasks(path)
+        assert kept == (1, milk, 0)
+        assert (second, open_) == (2, 0)
+        assert "bug" in title.lower()
+
+        listed = person.asks("What is on my list?")
+        assert f'→ To do: "{milk}", "{title}".' in listed
+        assert tasks(path) == [kept, (2, title, 0)]
+
+        person.asks("I fixed the bug, mark it as done")
+        assert tasks(path) == [kept, (2, title, 1)]
+
+        person.types("Delete the task about the bug\r")
+        assert "delete_task(id=2)" in person.reads("[y/N]")
+        assert tasks(path) == [kept, (2, title, 1)]
+        person.asks("y")
+        assert tasks(path) == [kept]
+        assert person.leaves() == 0
