@@ -92,26 +92,6 @@ def test_a_model_that_is_away_is_503(
     assert client.get("/readyz").status_code == 503
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        ("exchange_money", ARGUMENTS),
-        ("convert_currency", '{"from_currency": "USD", "to_curr'),
-        ("convert_currency", {"from_currency": "USD", "to_currency": "CAD"}),
-        ("convert_currency", ARGUMENTS | {"to_currency": "XYZ"}),
-        ("convert_currency", ARGUMENTS | {"amount": 43}),
-        ("convert_currency", ARGUMENTS | {"amount": -1}),
-    ],
-)
-def test_a_wrong_call_can_be_mended_and_else_is_told(served: Serve, wrong: tuple[str, Any]) -> None:
-    """No advice for a model reaches a person, on either route."""
-    assert ask(served(calls(wrong), RIGHT, says(ANSWER))).text == ANSWER
-    insists = [*[calls(wrong)] * 4, says(""), says("")]
-    text = ask(served(*insists)).text
-    assert text.startswith("I can't answer that. ") or "I took 43 as the amount." in text
-    assert chat(served(*insists), [USER])[0] == text
-
-
 @pytest.fixture
 def ecb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The settings for real rates, without a network or anything kept."""
@@ -182,21 +162,16 @@ def test_the_page_and_the_schema_show_the_query() -> None:
         ("/exchange", '{"qury": "42"}', "query", 'query is missing. The body has "qury".'),
         ("/exchange", "{}", "query", "query is missing."),
         ("/exchange", "", None, 'The body is no JSON; wanted an object: {"query": …}.'),
-        ("/exchange", '{"query"', None, "The body is no JSON"),
         ("/exchange", "[" * 100_000, None, "The body is no JSON"),
         ("/exchange", b"\xff", None, "The body is no JSON"),
         ("/exchange", "[]", None, "The body is []; wanted an object"),
-        ("/exchange", '"Hi"', None, 'The body is "Hi"; wanted an object'),
         ("/exchange", '{"query": 42}', "query", "query is 42; wanted text."),
-        ("/exchange", '{"query": null}', "query", "query is null; wanted text."),
         ("/exchange", '{"query": " "}', "query", "query is empty; wanted a question."),
         ("/exchange", '{"query": "42", "n": 1}', "n", '"n" is no field of the body'),
-        ("/chat", "{}", "messages", "messages is missing."),
         ("/chat", '{"message": []}', "messages", 'messages is missing. The body has "message".'),
         ("/chat", '{"messages": "Hi"}', "messages", 'messages is "Hi"; wanted a list'),
         ("/chat", '{"messages": []}', "messages", "messages is []; wanted a list of messages."),
         ("/chat", '{"messages": [{}]}', "messages[0].role", "messages[0].role is null"),
-        ("/chat", '{"messages": [], "stream": true}', "stream", '"stream" is no field'),
     ],
 )
 def test_a_wrong_body_is_refused(

@@ -123,31 +123,6 @@ async def test_a_made_up_value_comes_back_with_those_that_occur(
     assert added == [{"invoice": "A-2041", "quantity": 3}]
 
 
-@pytest.mark.parametrize("changes", [True, False])
-async def test_a_made_up_value_on_which_a_model_insists(
-    my_tools: ModuleType, added: list[dict[str, Any]], changes: bool
-) -> None:
-    """It never reaches a tool that changes something; of any other the answer tells it."""
-    if not changes:
-        del my_tools.add_to.changes_something
-    done = says("Added 3 to invoice A-9999.")
-    server = ScriptedServer(adding("A-9999"), adding("A-9999"), done, done)
-    told = await answer(server, "add_to", "Add 3 to invoice A-2041")
-    assert ("Which invoice do you mean? A-9999 is not in your message." in told) == changes
-    assert ("I took A-9999 as the invoice." in told) != changes
-    assert ("Added" in told, len(added)) == ((False, 0) if changes else (True, 1))
-
-
-@pytest.mark.parametrize("written", ["1500", "1,500.00", "fifteen hundred"])
-async def test_a_number_is_the_same_however_it_is_written(
-    added: list[dict[str, Any]], written: str
-) -> None:
-    """By value."""
-    server = ScriptedServer(adding("A-2041", 1500), says("Done: 1500."))
-    await answer(server, "add_to", f"Add {written} to invoice A-2041")
-    assert added == [{"invoice": "A-2041", "quantity": 1500}]
-
-
 def test_every_setting_named_is_one() -> None:
     """And has the default that is told."""
     known = {each.metadata["variable"]: each.default for each in fields(Settings)}

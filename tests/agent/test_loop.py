@@ -19,16 +19,9 @@ from bureau import (
     told,
     user,
 )
-from scripted_server import (
-    COMPLETION_TOKENS,
-    PROMPT_TOKENS,
-    ScriptedServer,
-    Turn,
-    calls,
-    says,
-)
+from scripted_server import COMPLETION_TOKENS, ScriptedServer, Turn, calls, says
 
-from function_calling.agent.events import ToolResultEvent, Usage
+from function_calling.agent.events import ToolResultEvent
 from function_calling.agent.grounding import SAME_AGAIN
 from function_calling.toolbox.toolbox import Toolbox, changes_something
 
@@ -36,17 +29,6 @@ from function_calling.toolbox.toolbox import Toolbox, changes_something
 def choices(server: ScriptedServer) -> list[str]:
     """The `tool_choice` of each request."""
     return [request["tool_choice"] for request in server.requests]
-
-
-async def test_a_query_is_answered_through_a_tool() -> None:
-    """The model must call, reads the result and tells it; everything is counted."""
-    server = ScriptedServer(calls(TO_CAD), says(TOLD_CAD))
-    text, done = await agent(server).answer([user(QUERY)])
-    assert (text, done.rounds, done.tool_calls, done.grounding) == (TOLD_CAD, 2, 1, "ok")
-    assert done.usage == Usage(
-        prompt_tokens=2 * PROMPT_TOKENS, completion_tokens=2 * COMPLETION_TOKENS
-    )
-    assert choices(server) == ["required", "auto"]
 
 
 async def test_the_model_is_asked_greedily_with_tools_and_as_a_stream() -> None:
@@ -75,12 +57,10 @@ async def test_results_go_back_with_their_ids_after_the_call_itself() -> None:
     assert [call["id"] for call in assistant["tool_calls"]] == ["a0", "a1"]
     function = {"name": "convert", "arguments": json.dumps(TO_EUR[1])}
     assert assistant["tool_calls"][0]["function"] == function
-    assert [(each["role"], each["tool_call_id"]) for each in tools] == [
-        ("tool", "a0"),
-        ("tool", "a1"),
-    ]
-    assert "38.64" in tools[0]["content"]
-    assert "131.95" in tools[1]["content"]
+    assert {each["role"] for each in tools} == {"tool"}
+    for tool, id, result in zip(tools, ("a0", "a1"), ("38.64", "131.95"), strict=True):
+        assert tool["tool_call_id"] == id
+        assert result in tool["content"]
 
 
 async def test_calls_of_one_reply_run_side_by_side() -> None:
@@ -110,7 +90,6 @@ async def test_without_tools_none_are_offered() -> None:
     [
         (("convert", '{"amount": 42,'), "The arguments are not a JSON object"),
         (("exchange", {}), 'There is no tool "exchange". The tools are: convert, decline.'),
-        (("convert", {"amount": 42}), "to is missing, wanted"),
         (TO_XYZ, "XYZ is no currency. Give CAD or EUR."),
     ],
 )

@@ -87,13 +87,10 @@ async def test_a_sentence_is_told_before_the_next_is_written() -> None:
     [
         [calls(TO_CAD), says(f" \n{TOLD_CAD}\n\nThat was it. \n")],
         [calls(TO_CAD, TO_EUR), says("- 131.95 CAD\n- 38.64 EUR\n\n1. one\n2. two")],
-        [calls(TO_CAD), says("42美元等于131.95加元。很好。")],
         [calls(TO_CAD), says(f"`{TOLD_CAD}`")],
         [calls(TO_CAD), says('```json\n{ "name":'), says(TOLD_CAD)],
-        [calls(TO_CAD), says(" ")],
         [calls(TO_CAD), breaks_off(), says(f"The answer: {TOLD_CAD}")],
         [calls(TO_CAD), says("42 USD is", "length"), says(TOLD_CAD)],
-        [calls(TO_XYZ), calls(TO_CAD, ids="b"), says(TOLD_CAD)],
         [calls(TO_XYZ), says("I could not do that."), says("I could not do that.")],
     ],
 )
@@ -189,16 +186,6 @@ async def test_a_system_message_stands_behind_our_own() -> None:
     system, last = server.requests[0]["messages"]
     assert system == {"role": "system", "content": "Convert money.\n\nSpeak French."}
     assert last == user("Hello")
-
-
-async def test_a_turn_over_its_time_limit_ends_with_an_honest_sentence() -> None:
-    """Behind what was told; the model's stream is let go of."""
-    server = ScriptedServer(calls(TO_CAD), hangs())
-    events = await told(agent(server, query_timeout=1))
-    assert text(events) == (
-        f"The… I had to stop after 1 seconds, before I was done. Until then: {TOLD_CAD}"
-    )
-    assert (done(events).grounding, server.closed) == ("fell-back", 1)
 
 
 async def test_every_event_comes_back_from_its_json() -> None:

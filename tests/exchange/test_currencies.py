@@ -105,9 +105,7 @@ def test_an_unknown_name_offers_near_ones(text: str) -> None:
     assert str(error).endswith(" Did you mean the Canadian dollar (CAD)? Give an ISO 4217 code.")
 
 
-@pytest.mark.parametrize(
-    "text", ["bitcoin", "USDT", "wonder", "cents", "XXX", "C", "of", "42", ""]
-)
+@pytest.mark.parametrize("text", ["bitcoin", "USDT", "wonder", "cents", "XXX", "C", "of", "42", ""])
 def test_what_is_no_money_is_unknown(text: str) -> None:
     """Nothing near is made up, and a stablecoin is not the dollar that it is named after."""
     assert str(refusal(text)) == (
