@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from scripted_server import COMPLETION_TOKENS, ScriptedServer, Turn, calls, says
 
 from function_calling.agent.events import ToolResultEvent
 from function_calling.agent.grounding import SAME_AGAIN
-from function_calling.toolbox.toolbox import Toolbox, changes_something
+from function_calling.toolbox.toolbox import Approve, Toolbox, changes_something, needs_approval
 
 
 def choices(server: ScriptedServer) -> list[str]:
@@ -191,6 +192,49 @@ async def test_a_failed_call_may_be_repeated_as_it_is() -> None:
     server = ScriptedServer(calls(("ask", "")), calls(("ask", "")), says("They are here."))
     assert (await agent(server, ask).answer([user("Who?")]))[0] == "They are here."
     assert results(server) == ["Tool ask failed: ConnectionError: away", "here"]
+
+
+@needs_approval
+def sell(n: int) -> str:
+    """Sell things."""
+    return f"sold {n}"
+
+
+async def sold(server: ScriptedServer, approve: Approve) -> str:
+    """What comes of a question for which things may be sold."""
+    text, _ = await agent(server, sell, approve=approve).answer([user("Sell 2, or 3.")])
+    return text
+
+
+async def test_a_no_is_asked_for_once_and_forces_nothing() -> None:
+    """A model that makes the call again must answer; another call is another question."""
+    asked: list[int] = []
+
+    async def refuse(_name: str, arguments: Mapping[str, Any]) -> bool:
+        asked.append(arguments["n"])
+        return False
+
+    wanted = (calls(("sell", {"n": n})) for n in (2, 3, 2))
+    server = ScriptedServer(*wanted, says("As you like."))
+    assert (await sold(server, refuse), asked) == ("As you like.", [2, 3])
+    assert choices(server) == ["required", "auto", "auto", "none"]
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_thinking_it_over_is_not_the_questions_time(
+    said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes; the question's time goes on behind it."""
+    loop = asyncio.get_running_loop()
+    clock, thought = loop.time, [0.0]
+    monkeypatch.setattr(loop, "time", lambda: clock() + sum(thought))
+
+    async def think(_name: str, _arguments: Mapping[str, Any]) -> bool:
+        thought.append(86_400)
+        return said
+
+    server = ScriptedServer(calls(("sell", {"n": 2})), says("Well."))
+    assert await sold(server, think) == "Well."
 
 
 async def test_a_reply_that_is_cut_is_asked_for_again_with_more_room() -> None:

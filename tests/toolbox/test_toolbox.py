@@ -12,7 +12,13 @@ from typing import Annotated, Any
 import pytest
 
 from function_calling.toolbox.schema import Said
-from function_calling.toolbox.toolbox import FinalAnswer, Toolbox, ToolResult, changes_something
+from function_calling.toolbox.toolbox import (
+    FinalAnswer,
+    Toolbox,
+    ToolResult,
+    changes_something,
+    needs_approval,
+)
 
 
 def convert(amount: Decimal, to: str = "CAD") -> Any:
@@ -225,3 +231,33 @@ async def test_marked_arguments_are_traced_before_the_call() -> None:
         "amount": (Said(), Decimal(2)),
     }
     assert toolbox.marked("pay", "{}") == toolbox.marked("sell", "{}") == {}
+
+
+@needs_approval
+def sell(n: int) -> str:
+    """Sell things."""
+    return f"sold {n}"
+
+
+@pytest.mark.parametrize("yes", [True, False])
+async def test_a_person_is_asked_before_a_tool_that_needs_a_yes(yes: bool) -> None:
+    """With the arguments as the tool would get them, and never about a call that can't be made."""
+    asked: list[tuple[str, Any]] = []
+
+    async def approve(name: str, arguments: Mapping[str, Any]) -> bool:
+        asked.append((name, arguments))
+        return yes
+
+    toolbox = Toolbox([sell])
+    assert not (await toolbox.call("sell", '{"n": "many"}', approve=approve)).ok
+    result = await toolbox.call("sell", '{"n": 2.0}', approve=approve)
+    assert (asked, result.ok, result.refused) == ([("sell", {"n": 2})], yes, not yes)
+    assert result.content == ("sold 2" if yes else "sell was not called: the user said no.")
+
+
+async def test_where_nobody_can_be_asked_the_operator_has_decided() -> None:
+    """A yes by default."""
+    given, refused = Toolbox([sell]), Toolbox([sell], approval="refused")
+    assert (await given.call("sell", '{"n": 1}')).content == "sold 1"
+    told_no = "sell was not called: nobody can say the yes it needs."
+    assert (await refused.call("sell", '{"n": 1}')).content == told_no
