@@ -121,12 +121,6 @@ async def test_a_tool_that_failed_three_times_is_not_called_any_more() -> None:
     ]
 
 
-async def test_wrong_calls_side_by_side_use_up_one_try() -> None:
-    """Three wrong calls in one reply still leave two retries."""
-    wrong = calls(*(("convert", {"amount": n, "to": "XYZ"}) for n in range(3)))
-    assert (await answered(wrong, calls(TO_CAD), says(TOLD_CAD)))[0] == TOLD_CAD
-
-
 class Shelf:
     """Tools of which one changes what the other reads."""
 
@@ -247,12 +241,6 @@ async def test_a_reply_that_is_cut_is_asked_for_again_with_more_room() -> None:
     assert done.usage.completion_tokens == 3 * COMPLETION_TOKENS
 
 
-async def test_words_without_numbers_and_tools_need_no_ground() -> None:
-    """A question back, or small talk, where the tools let the model answer at once."""
-    text, done = await answered(says("Which currency?"), first_choice="auto")
-    assert (text, done.grounding) == ("Which currency?", "none")
-
-
 async def test_an_answer_from_memory_is_sent_back_once() -> None:
     """A server need not hold the model to a call."""
     server = ScriptedServer(says("About a hundred."), calls(TO_CAD), says(TOLD_CAD))
@@ -260,54 +248,59 @@ async def test_an_answer_from_memory_is_sent_back_once() -> None:
     assert (text, done.rounds, done.grounding) == (TOLD_CAD, 3, "asked-again")
     assert "call a tool first" in server.requests[1]["messages"][-1]["content"]
     assert choices(server) == ["required", "required", "auto"]
-    insists = says("About a hundred."), says("Around a hundred.")
-    assert (await answered(*insists))[0] == "Around a hundred."
+
+
+WRONG = says("It is 1319.5 CAD.")
 
 
 async def test_a_number_retyped_wrongly_is_pointed_out_once() -> None:
     """The model reads its own answer and what is wrong with it, with the tools still there."""
-    wrong = says("It is 1319.5 CAD.")
-    server = ScriptedServer(calls(TO_CAD), wrong, says(TOLD_CAD))
+    server = ScriptedServer(calls(TO_CAD), WRONG, says(TOLD_CAD))
     text, done = await agent(server).answer([user(QUERY)])
     assistant, again = server.requests[-1]["messages"][-2:]
     assert assistant == {"role": "assistant", "content": "It is 1319.5 CAD."}
     assert again["role"] == "user"
     assert "The answer says 1319.5, which neither" in again["content"]
     assert (choices(server)[-1], text, done.grounding) == ("auto", TOLD_CAD, "asked-again")
-    text, done = await answered(calls(TO_CAD, TO_EUR, TO_CAD), wrong, wrong)
-    assert (text, done.grounding) == (f"{TOLD_CAD} {TOLD_EUR}", "fell-back")
 
 
-@pytest.mark.parametrize(
-    ("turns", "answer"),
-    [
-        pytest.param([calls(TO_CAD), says("  ")], TOLD_CAD, id="no words after a result"),
-        pytest.param(
-            [says("It is 58 CAD.")] * 2,
-            "I can't answer that with the tools I have: convert (Convert US dollars); "
-            "decline (Decline).",
-            id="a number from memory",
-        ),
-        pytest.param(
-            [calls(TO_XYZ), says("It is 58 CAD."), says("It is 58 CAD.")],
-            "I can't answer that. XYZ is no currency.",
-            id="a number after a failure",
-        ),
-        pytest.param([calls(("decline", {}))], "I only convert money.", id="turned away"),
-        pytest.param(
-            [calls(TO_XYZ), calls(("decline", {}))],
-            "I can't answer that. XYZ is no currency.",
-            id="turned away after a failure",
-        ),
-        pytest.param(
-            [calls(TO_CAD), calls(("decline", {})), says(TOLD_CAD)],
-            TOLD_CAD,
-            id="turned away after a result",
-        ),
-    ],
+MEMORY = says("It is 58 CAD.")
+XYZ_THRICE = calls(*(("convert", {"amount": n, "to": "XYZ"}) for n in range(3)))
+DECLINES = calls(("decline", {}))
+UNABLE = "I can't answer that. XYZ is no currency."
+TOOLS = (
+    "I can't answer that with the tools I have: convert (Convert US dollars); decline (Decline)."
 )
+ENDS: dict[str, tuple[list[Turn], str, str]] = {
+    "words from memory": ([says("A lot."), says("A lot more.")], "A lot more.", "asked-again"),
+    "a number from memory": ([MEMORY, MEMORY], TOOLS, "fell-back"),
+    "a number after a failure": ([calls(TO_XYZ), MEMORY, MEMORY], UNABLE, "fell-back"),
+    "no words": ([calls(TO_CAD), says("  ")], TOLD_CAD, "fell-back"),
+    "a wrong number": (
+        [calls(TO_CAD, TO_EUR, TO_CAD), WRONG, WRONG],
+        *(f"{TOLD_CAD} {TOLD_EUR}", "fell-back"),
+    ),
+    "three wrong calls use up one try": (
+        [XYZ_THRICE, calls(TO_CAD), says(TOLD_CAD)],
+        TOLD_CAD,
+        "ok",
+    ),
+    "turned away": ([DECLINES], "I only convert money.", "none"),
+    "turned away after a failure": ([calls(TO_XYZ), DECLINES], UNABLE, "none"),
+    "turned away after a result": ([calls(TO_CAD), DECLINES, says(TOLD_CAD)], TOLD_CAD, "ok"),
+}
+
+
+@pytest.mark.parametrize(("turns", "answer", "grounding"), ENDS.values(), ids=ENDS)
 async def test_what_a_model_does_not_say_rightly_the_tools_say(
-    turns: list[Turn], answer: str
+    turns: list[Turn], answer: str, grounding: str
 ) -> None:
     """What was found first, then why nothing was, and last what the tools are for."""
-    assert (await answered(*turns))[0] == answer
+    text, done = await answered(*turns)
+    assert (text, done.grounding) == (answer, grounding)
+
+
+async def test_words_without_numbers_and_tools_need_no_ground() -> None:
+    """A question back, or small talk, where the tools let the model answer at once."""
+    text, done = await answered(says("Which currency?"), first_choice="auto")
+    assert (text, done.grounding) == ("Which currency?", "none")
