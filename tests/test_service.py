@@ -1,6 +1,6 @@
 """`POST /exchange` and `POST /chat` over HTTP, with a scripted model behind the real client."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,6 @@ RIGHT = calls(("convert_currency", ARGUMENTS))
 USER = {"role": "user", "content": QUERY}
 
 Serve = Callable[..., TestClient]
-
-
-@pytest.fixture(scope="module")
-def app() -> Iterator[Served]:
-    """The service."""
-    with assistant_app() as app:
-        yield app
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 from openai import AsyncOpenAI
 from scripted_server import Turn, breaks_off, calls, fails, hangs, says, unreachable
-from served import Served, assistant_app
+from served import Served
 from wire_server import Drips, WireServer
 
 from function_calling.agent import model_call
@@ -95,13 +95,6 @@ class Table:
     def complain(self) -> None:
         """Fail with megabytes."""
         raise ToolError(MEGABYTES)
-
-
-@pytest.fixture(scope="module")
-def app() -> Iterator[Served]:
-    """The service."""
-    with assistant_app() as app:
-        yield app
 
 
 @pytest.fixture(scope="module")
