@@ -78,6 +78,15 @@ def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     assert not attempts, f"reached for {', '.join(attempts)}"
 
 
+@pytest.fixture(scope="module")
+def app() -> Iterator[Any]:
+    """The service of a module whose tests ask for it, as `Served`; loaded for them alone."""
+    from served import assistant_app
+
+    with assistant_app() as app:
+        yield app
+
+
 def _peer(own: socket.socket, *arguments: Any) -> Any:
     """The host that a socket is about to reach; None for a Unix socket."""
     return None if own.family == socket.AF_UNIX else arguments[-1][0]

@@ -21,7 +21,7 @@ class Turn:
     body: dict[str, Any] = field(default_factory=dict)
     breaks: Exception | None = None
     hangs: bool = False
-    unreachable: Exception | None = None
+    unreachable: bool = False
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -31,29 +31,27 @@ def says(text: str, finish_reason: str = "stop") -> Turn:
     return _stream([{"content": piece} for piece in pieces], finish_reason)
 
 
-def calls(
-    *wanted: tuple[str, Any], ids: str | None = "a", finish_reason: str = "tool_calls"
-) -> Turn:
+def calls(*wanted: tuple[str, Any], ids: str = "a", finish_reason: str = "tool_calls") -> Turn:
     """The model wants tools; arguments that are text are sent as they are, broken or not."""
-    deltas: list[dict[str, Any]] = []
+    pieces: list[dict[str, Any]] = []
     for index, (name, arguments) in enumerate(wanted):
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        opened = {"id": ids and f"{ids}{index}", "type": "function", "function": {"name": name}}
-        for piece in ({**opened, "index": index}, *_pieces(index, text)):
-            deltas.append({"tool_calls": [piece]})
-    return _stream(deltas, finish_reason)
+        opened = {"id": f"{ids}{index}", "type": "function", "function": {"name": name}}
+        pieces.append({"index": index, **opened})
+        for at in range(0, len(text), 5):
+            pieces.append({"index": index, "function": {"arguments": text[at : at + 5]}})
+    return _stream([{"tool_calls": [piece]} for piece in pieces], finish_reason)
 
 
-def fails(status: int, message: str, code: str | None = None, **headers: str) -> Turn:
-    """The server refuses with an error of OpenAI's shape; `_` stands for `-` in headers' names."""
+def fails(status: int, message: str, code: str | None = None) -> Turn:
+    """The server refuses with an error of OpenAI's shape."""
     error = {"message": message, "code": code, "param": None}
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Turn(status=status, body={"error": error}, headers=named)
+    return Turn(status=status, body={"error": error})
 
 
-def breaks_off(error: Exception | None = None) -> Turn:
+def breaks_off() -> Turn:
     """The stream starts, and stops short of its end."""
-    return Turn(events=(_chunk({"content": "The"}),), breaks=error)
+    return Turn(events=(_chunk({"content": "The"}),))
 
 
 def hangs() -> Turn:
@@ -61,9 +59,9 @@ def hangs() -> Turn:
     return Turn(events=(_chunk({"content": "The"}),), hangs=True)
 
 
-def unreachable(error: Exception | None = None) -> Turn:
+def unreachable() -> Turn:
     """There is no server."""
-    return Turn(unreachable=error or httpx2.ConnectError("refused"))
+    return Turn(unreachable=True)
 
 
 class ScriptedServer(httpx2.AsyncBaseTransport):
@@ -91,7 +89,7 @@ class ScriptedServer(httpx2.AsyncBaseTransport):
         self.requests.append(json.loads(await request.aread()))
         turn = self._turns.pop(0)
         if turn.unreachable:
-            raise turn.unreachable
+            raise httpx2.ConnectError("refused")
         if turn.status != 200:
             return httpx2.Response(turn.status, json=turn.body, headers=turn.headers)
         headers = {"content-type": "text/event-stream"}
@@ -117,13 +115,6 @@ class _Stream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._server.closed += not self._ended
-
-
-def _pieces(index: int, text: str) -> list[dict[str, Any]]:
-    return [
-        {"index": index, "function": {"arguments": text[at : at + 5]}}
-        for at in range(0, len(text), 5)
-    ]
 
 
 def _stream(deltas: list[dict[str, Any]], finish_reason: str) -> Turn:

@@ -3,10 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-
-import pytest
 
 from function_calling.api.headers import LONGEST
 from function_calling.api.request import MOST_BIASES, MOST_MESSAGES, MOST_REPLIES, ChatRequest
@@ -54,38 +51,30 @@ def spans(cell: str) -> list[str]:
     ]
 
 
-def shown_by() -> dict[str, list[str]]:
-    """The tests of each numbered row."""
-    entries = re.findall(r"^- (\w+):((?:\s+`tests/.+`,?$)+)", TEXT, re.MULTILINE)
-    assert len({row for row, _ in entries}) == len(entries)
-    return {row: spans(tests.replace("\n", " ")) for row, tests in entries}
-
-
-@cache
-def functions(file: str) -> set[str]:
-    """The tests that a file defines."""
+def defined(file: str) -> set[str]:
+    """The functions that a file defines."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    defined = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return {node.name for node in ast.walk(tree) if isinstance(node, defined)}
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
 
 
-NAMED = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXT)
-
-
-@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)), ids="::".join)
-def test_every_test_that_is_named_exists(file: str, name: str) -> None:
+def test_every_test_that_is_named_exists() -> None:
     """In the file that is named."""
-    assert name in functions(file)
+    named: dict[str, set[str]] = {}
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXT):
+        named.setdefault(file, set()).add(name)
+    assert named
+    assert [f"{file}::{name}" for file in named for name in named[file] - defined(file)] == []
 
 
 def test_every_numbered_row_names_its_tests() -> None:
     """And no tests are named for a row that is not there."""
     rows = [row[0] for head, *rows in tables() if head[0] == "#" for row in rows]
-    assert len(set(rows)) == len(rows)
-    shown = shown_by()
-    assert list(shown) == sorted(rows, key=list(shown).index)
-    assert all(shown.values())
-    assert sum(map(len, shown.values())) == TEXT.split("\n## Shown by\n")[1].count("::")
+    entries = re.findall(r"^- (\w+):((?:\s+`tests/.+`,?$)+)", TEXT, re.MULTILINE)
+    assert sorted(row for row, _ in entries) == sorted(set(rows)) == sorted(rows)
+    named = [len(spans(tests.replace("\n", " "))) for _, tests in entries]
+    assert all(named)
+    assert sum(named) == TEXT.split("\n## Shown by\n")[1].count("::")
 
 
 def test_the_formats_are_those_of_the_code() -> None:

@@ -10,7 +10,6 @@ or none. `before` is what was said before the question.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 from scripted_server import ScriptedServer, Turn, calls, says
-from served import Served, assistant_app, chat
+from served import Served, chat
 from starlette.testclient import TestClient
 
 from benchmarks.exchange_rates import PairRates, pair_rate
@@ -117,13 +116,6 @@ def ask(http: TestClient, case: dict[str, Any]) -> str:
     text, events = chat(http, messages)
     assert isinstance(events[-1], DoneEvent)
     return text
-
-
-@pytest.fixture(scope="module")
-def app() -> Iterator[Served]:
-    """The service."""
-    with assistant_app() as app:
-        yield app
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["query"][:40])

@@ -1,14 +1,22 @@
 """`POST /exchange` and `POST /chat` over HTTP, with a scripted model behind the real client."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bentoml
 import pytest
-from scripted_server import COMPLETION_TOKENS, PROMPT_TOKENS, ScriptedServer, Turn, calls, says
-from served import KNOWN, LEAKS, Served, assistant_app, chat
+from scripted_server import (
+    COMPLETION_TOKENS,
+    PROMPT_TOKENS,
+    ScriptedServer,
+    Turn,
+    calls,
+    fails,
+    says,
+)
+from served import KNOWN, LEAKS, Served, assistant_app
 from starlette.testclient import TestClient
 
 import service
@@ -24,13 +32,6 @@ RIGHT = calls(("convert_currency", ARGUMENTS))
 USER = {"role": "user", "content": QUERY}
 
 Serve = Callable[..., TestClient]
-
-
-@pytest.fixture(scope="module")
-def app() -> Iterator[Served]:
-    """The service."""
-    with assistant_app() as app:
-        yield app
 
 
 @pytest.fixture
@@ -60,16 +61,6 @@ def test_a_query_is_answered_in_one_sentence(served: Serve) -> None:
     assert told == ["2", "1", str(2 * PROMPT_TOKENS), str(2 * COMPLETION_TOKENS), "ok"]
 
 
-def test_a_chat_is_answered_as_a_query_is(served: Serve) -> None:
-    """The same loop, its text in parts or joined."""
-    text, events = chat(served(RIGHT, says(ANSWER)), [USER])
-    kinds = [event.type for event in events]
-    assert text == ANSWER
-    assert (kinds[:2], set(kinds[2:-1]), kinds[-1]) == (
-        *(["tool_call", "tool_result"], {"text"}, "done"),
-    )
-
-
 def test_what_is_too_long_is_refused(served: Serve) -> None:
     """The error names what it was and what it may be."""
     error = ask(served(max_query_length=10), "x" * 11).json()["error"]
@@ -92,24 +83,11 @@ def test_a_model_that_is_away_is_503(
     assert client.get("/readyz").status_code == 503
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        ("exchange_money", ARGUMENTS),
-        ("convert_currency", '{"from_currency": "USD", "to_curr'),
-        ("convert_currency", {"from_currency": "USD", "to_currency": "CAD"}),
-        ("convert_currency", ARGUMENTS | {"to_currency": "XYZ"}),
-        ("convert_currency", ARGUMENTS | {"amount": 43}),
-        ("convert_currency", ARGUMENTS | {"amount": -1}),
-    ],
-)
-def test_a_wrong_call_can_be_mended_and_else_is_told(served: Serve, wrong: tuple[str, Any]) -> None:
-    """No advice for a model reaches a person, on either route."""
-    assert ask(served(calls(wrong), RIGHT, says(ANSWER))).text == ANSWER
-    insists = [*[calls(wrong)] * 4, says(""), says("")]
-    text = ask(served(*insists)).text
-    assert text.startswith("I can't answer that. ") or "I took 43 as the amount." in text
-    assert chat(served(*insists), [USER])[0] == text
+def test_a_model_server_that_is_busy_says_when_to_come_again(served: Serve) -> None:
+    """Which is passed on."""
+    busy = replace(fails(429, "slow down"), headers={"retry-after": "7"})
+    response = ask(served(busy))
+    assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
 @pytest.fixture
@@ -182,21 +160,16 @@ def test_the_page_and_the_schema_show_the_query() -> None:
         ("/exchange", '{"qury": "42"}', "query", 'query is missing. The body has "qury".'),
         ("/exchange", "{}", "query", "query is missing."),
         ("/exchange", "", None, 'The body is no JSON; wanted an object: {"query": …}.'),
-        ("/exchange", '{"query"', None, "The body is no JSON"),
         ("/exchange", "[" * 100_000, None, "The body is no JSON"),
         ("/exchange", b"\xff", None, "The body is no JSON"),
         ("/exchange", "[]", None, "The body is []; wanted an object"),
-        ("/exchange", '"Hi"', None, 'The body is "Hi"; wanted an object'),
         ("/exchange", '{"query": 42}', "query", "query is 42; wanted text."),
-        ("/exchange", '{"query": null}', "query", "query is null; wanted text."),
         ("/exchange", '{"query": " "}', "query", "query is empty; wanted a question."),
         ("/exchange", '{"query": "42", "n": 1}', "n", '"n" is no field of the body'),
-        ("/chat", "{}", "messages", "messages is missing."),
         ("/chat", '{"message": []}', "messages", 'messages is missing. The body has "message".'),
         ("/chat", '{"messages": "Hi"}', "messages", 'messages is "Hi"; wanted a list'),
         ("/chat", '{"messages": []}', "messages", "messages is []; wanted a list of messages."),
         ("/chat", '{"messages": [{}]}', "messages[0].role", "messages[0].role is null"),
-        ("/chat", '{"messages": [], "stream": true}', "stream", '"stream" is no field'),
     ],
 )
 def test_a_wrong_body_is_refused(
@@ -207,10 +180,8 @@ def test_a_wrong_body_is_refused(
         response = app.http.post(path, content=body, headers={"content-type": kind})
         assert response.status_code == 400, response.text
         error = response.json()["error"]
-        assert error["message"].startswith(message)
-        assert (error["type"], error["param"], error["code"]) == (
-            *("invalid_request_error", param, None),
-        )
+        assert error.pop("message").startswith(message)
+        assert error == {"type": "invalid_request_error", "param": param, "code": None}
 
 
 @pytest.mark.parametrize(

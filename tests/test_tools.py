@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from function_calling.engines.grammar import grammar
+from function_calling.errors import ToolError
 from function_calling.exchange.rates import LARGEST_AMOUNT, FixedRates, Rate
 from function_calling.model.schema import enforceable
 from function_calling.model.words import JsonSlot
@@ -19,20 +20,18 @@ from function_calling.toolbox.toolbox import Toolbox
 from tools import OUT_OF_SCOPE, CurrencyTools, DatedCurrencyTools, currency_tools
 
 
-class DayRates:
-    """One rate of each day, a third of the day's number; without a day it is of 2024-01-01."""
+class Thirds:
+    """A third, on every day."""
 
-    codes = frozenset({"EUR", "USD", "DEM"})
+    codes = frozenset[str]()
 
     def rate(self, _source: str, _target: str, on: date | None = None) -> Rate:
-        """Told with its day."""
-        day = on or date(2024, 1, 1)
-        return Rate(Decimal(day.day), day=day, per=Decimal(3), told=f"at the rate of {day}")
+        """The rate."""
+        return Rate(Decimal(1), per=Decimal(3), day=on)
 
 
 FIXED = CurrencyTools(FixedRates())
-DATED = DatedCurrencyTools(DayRates())
-TOOLBOXES = [Toolbox([tools.convert_currency]) for tools in (FIXED, DATED)]
+DATED = DatedCurrencyTools(Thirds())
 
 
 def test_a_conversion_tells_all_about_itself() -> None:
@@ -45,7 +44,45 @@ def test_a_conversion_tells_all_about_itself() -> None:
     }
     assert FIXED.convert_currency("dollars", "canadiens", Decimal(42)) == result
     same = FIXED.convert_currency("USD", "dollars", Decimal(42))
-    assert same["converted_amount"] == "42.00"
+    assert (same["converted_amount"], same["rate"]) == ("42.00", "1")
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"),
+    [
+        ("1", "1 US dollar to Canadian dollars is 3.14."),
+        ("-0.0", "0 US dollars to Canadian dollars is 0.00."),
+        ("5.00", "5 US dollars to Canadian dollars is 15.71."),
+        ("1E+6", "1000000 US dollars to Canadian dollars is 3141590.00."),
+        (
+            "999999999999999.999999999999",
+            "999999999999999.999999999999 US dollars to Canadian dollars is 3141590000000000.00.",
+        ),
+    ],
+)
+def test_an_amount_is_told_in_all_its_digits(amount: str, told: str) -> None:
+    """Without idle zeros and without an exponent."""
+    result = FIXED.convert_currency("USD", "CAD", Decimal(amount))
+    assert result["summary"] == f"The converted amount of {told}"
+
+
+@pytest.mark.parametrize(
+    ("amount", "wanted"),
+    [
+        ("-0.01", "is from 0 to 1000000000000000"),
+        ("sNaN", "is from 0 to"),
+        ("1000000000000000.01", "is from 0 to"),
+        ("1E+999999", "is from 0 to"),
+        ("1E-13", "has at most 12 decimals"),
+        ("1E-999999", "has at most 12 decimals"),
+    ],
+)
+def test_an_amount_that_no_money_has_is_refused(amount: str, wanted: str) -> None:
+    """By an error that names it; no answer is a million digits long."""
+    with pytest.raises(ToolError) as caught:
+        FIXED.convert_currency("USD", "CAD", Decimal(amount))
+    assert str(caught.value).startswith(f"An amount of money {wanted}")
+    assert f", and {amount} " in str(caught.value)
 
 
 @example(Decimal("0.015"))
@@ -57,46 +94,37 @@ def test_every_conversion_is_rounded_once_and_half_up(amount: Decimal) -> None:
     assert int(Fraction(converted) * 100) == floor(Fraction(amount) / 3 * 100 + Fraction(1, 2))
 
 
+@pytest.mark.parametrize(
+    ("rate", "shown"),
+    [
+        (Rate(Decimal("17007.6600")), "17007.6600"),  # as it was published
+        (Rate(Decimal("1E+3")), "1000"),
+        (Rate(Decimal(1), per=Decimal("17007.66")), "0.0000587970"),
+    ],
+)
+def test_a_rate_is_shown_as_published_or_to_six_digits(rate: Rate, shown: str) -> None:
+    """Never with an exponent."""
+    assert rate.shown == shown
+
+
 def test_a_day_is_one_more_argument_where_rates_know_days() -> None:
     """Optional; all else is the same, an amount must have been said, an engine can enforce it."""
-    seen = [each.schemas[0]["function"] for each in TOOLBOXES]
-    plain, dated = json.loads(json.dumps(seen))
+    toolboxes = [Toolbox([tools.convert_currency]) for tools in (FIXED, DATED)]
+    arguments = '{"from_currency": "USD", "to_currency": "EUR", "amount": 3}'
+    for toolbox in toolboxes:
+        assert list(toolbox.marked("convert_currency", arguments)) == ["amount"]
+    plain, dated = (each.schemas[0]["function"] for each in toolboxes)
     for function in (plain, dated):
         constraint, ignored = enforceable(function["parameters"], 99)
         assert grammar([(JsonSlot(constraint),)])
         assert not ignored
-    on = dated["parameters"]["properties"].pop("on")
-    assert on == {
+    assert dated["parameters"]["properties"].pop("on") == {
         "anyOf": [{"format": "date", "type": "string"}, {"type": "null"}],
         "default": None,
         "description": "Day whose rate is wanted, only if the user names one",
     }
     assert dated == plain
     assert plain["parameters"]["required"] == ["from_currency", "to_currency", "amount"]
-    arguments = '{"from_currency": "USD", "to_currency": "EUR", "amount": 3}'
-    for toolbox in TOOLBOXES:
-        assert list(toolbox.marked("convert_currency", arguments)) == ["amount"]
-
-
-@pytest.mark.parametrize(
-    ("more", "told"),
-    [
-        ({}, "The converted amount of 3 US dollars to euros is 1.00, at the rate of 2024-01-01."),
-        ({"on": "2024-05-05"}, "to euros is 5.00, at the rate of 2024-05-05."),
-        ({"from_currency": "DEM"}, "is 1.00, at the rate of 2024-01-01."),
-        (
-            {"from_currency": "FRF", "on": "2024-05-05"},
-            "The French franc (FRF) was not money on 2024-05-05.",
-        ),
-        ({"from_currency": "bitcoin"}, "I don't know a currency called 'bitcoin'."),
-    ],
-)
-async def test_the_rate_is_of_the_day_that_is_asked_for(more: dict[str, str], told: str) -> None:
-    """A currency that is gone is known where it has a rate."""
-    arguments = {"from_currency": "USD", "to_currency": "EUR", "amount": 3, **more}
-    result = await TOOLBOXES[1].call("convert_currency", json.dumps(arguments))
-    assert result.told.endswith(told)
-    assert not result.ok or json.loads(result.content)["rate_date"] == more.get("on", "2024-01-01")
 
 
 async def test_the_set_also_computes_and_turns_away() -> None:

@@ -4,15 +4,14 @@ import json
 import re
 import sys
 from dataclasses import fields
-from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer, Turn, calls, says
+from bureau import agent, results, user
+from scripted_server import ScriptedServer, calls, says
 
-from function_calling.agent.loop import Assistant
 from function_calling.settings import Settings
 from function_calling.toolbox.tool_sets import load_tool_sets
 from function_calling.toolbox.toolbox import Toolbox
@@ -83,69 +82,14 @@ def test_what_is_said_to_be_short_is_ten_lines(index: int) -> None:
     assert len([line for line in BLOCKS[index].splitlines() if line]) <= 10
 
 
-def adding(invoice: str, quantity: int = 3) -> Turn:
-    """The model calls the tool that is shown."""
-    return calls(("add_to", {"invoice": invoice, "quantity": quantity}))
-
-
-@pytest.fixture
-def added(my_tools: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The calls that reached the function."""
-    reached: list[dict[str, Any]] = []
-    function = my_tools.add_to
-
-    @wraps(function)
-    def noted(**arguments: Any) -> str:
-        reached.append(arguments)
-        return str(function(**arguments))
-
-    monkeypatch.setattr(my_tools, "add_to", noted)
-    return reached
-
-
-async def answer(server: ScriptedServer, tool: str, question: str) -> str:
-    """What the assistant makes of a question with one of the tools shown."""
-    settings = Settings(tools=f"my_tools:{tool}", llama_model="scripted")
-    assistant = Assistant(settings, server.client(), {})
-    agent = await assistant.agent()
-    return (await agent.answer([{"role": "user", "content": question}]))[0]
-
-
-async def test_a_made_up_value_comes_back_with_those_that_occur(
-    added: list[dict[str, Any]],
-) -> None:
+async def test_a_made_up_value_comes_back_with_those_that_occur(my_tools: ModuleType) -> None:
     """As it is shown; the model calls with one of them, and the function runs."""
-    told = "Added 3 to invoice A-2041."
-    server = ScriptedServer(adding("A-9999"), adding("A-2041"), says(told))
-    assert await answer(server, "add_to", "Add 3 to invoice A-2041") == told
-    read = server.requests[1]["messages"][-1]["content"]
-    assert read.casefold() == MADE_UP.replace("\n", " ").casefold()
-    assert added == [{"invoice": "A-2041", "quantity": 3}]
-
-
-@pytest.mark.parametrize("changes", [True, False])
-async def test_a_made_up_value_on_which_a_model_insists(
-    my_tools: ModuleType, added: list[dict[str, Any]], changes: bool
-) -> None:
-    """It never reaches a tool that changes something; of any other the answer tells it."""
-    if not changes:
-        del my_tools.add_to.changes_something
-    done = says("Added 3 to invoice A-9999.")
-    server = ScriptedServer(adding("A-9999"), adding("A-9999"), done, done)
-    told = await answer(server, "add_to", "Add 3 to invoice A-2041")
-    assert ("Which invoice do you mean? A-9999 is not in your message." in told) == changes
-    assert ("I took A-9999 as the invoice." in told) != changes
-    assert ("Added" in told, len(added)) == ((False, 0) if changes else (True, 1))
-
-
-@pytest.mark.parametrize("written", ["1500", "1,500.00", "fifteen hundred"])
-async def test_a_number_is_the_same_however_it_is_written(
-    added: list[dict[str, Any]], written: str
-) -> None:
-    """By value."""
-    server = ScriptedServer(adding("A-2041", 1500), says("Done: 1500."))
-    await answer(server, "add_to", f"Add {written} to invoice A-2041")
-    assert added == [{"invoice": "A-2041", "quantity": 1500}]
+    wrong, right = (("add_to", {"invoice": name, "quantity": 3}) for name in ("A-9999", "A-2041"))
+    server = ScriptedServer(calls(wrong), calls(right), says("Added 3."))
+    await agent(server, my_tools.add_to).answer([user("Add 3 to invoice A-2041")])
+    told, added = results(server)
+    assert told.casefold() == MADE_UP.replace("\n", " ").casefold()
+    assert added == "Added 3 to invoice A-2041."
 
 
 def test_every_setting_named_is_one() -> None:

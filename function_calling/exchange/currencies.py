@@ -60,11 +60,6 @@ class Currency:
 
     code: str
 
-    @property
-    def name(self) -> str:
-        """The name as a title, such as "US Dollar"."""
-        return str(get_currency_name(self.code, locale=ANSWERS))
-
     def units(self, amount: Decimal | None = None) -> str:
         """The name in a sentence: "US dollar" for an amount of 1, else "US dollars"."""
         return str(get_currency_name(self.code, count=amount or 0, locale=ANSWERS))

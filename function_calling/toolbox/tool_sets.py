@@ -60,9 +60,9 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
         raise SettingsError(f"TOOLS={chosen!r}: {wanted}.")
     # Those of others first: where one is wrong, none of ours was opened.
     imported: dict[str, ToolSet] = {}
-    for name in names:
+    for name in (each for each in names if each not in known):
         try:
-            imported |= {} if name in known else {name: _imported(name)}
+            imported[name] = _imported(name)
         except Exception as error:  # whatever somebody's own module does
             why = f"{type(error).__name__}: {error}"
             raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error

@@ -83,8 +83,8 @@ def test_what_a_tool_was_given_need_not_be_told() -> None:
 def test_what_only_the_model_was_told_is_no_answer(answer: str, wrong: bool) -> None:
     """Whatever its numbers, people can do nothing with it; a reason that they read is one."""
     why = "It took too long."
-    refused = ToolResult("convert was not called: amount=58, which you did not write.", False)
-    refused = ToolResult(refused.content, False, summary="58 is not in your message.")
+    told = "convert was not called: amount=58, which you did not write."
+    refused = ToolResult(told, False, summary="58 is not in your message.")
     assert bool(problems(answer, refused, ToolResult(why, False, summary=why))) is wrong
 
 

@@ -1,5 +1,6 @@
 """Arguments that must come from the conversation: what happens to a value that a model made up."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -9,7 +10,7 @@ from scripted_server import ScriptedServer, Turn, calls, says
 from function_calling.agent.events import ToolResultEvent
 from function_calling.exchange.rates import FixedRates
 from function_calling.todo.store import TodoStore
-from function_calling.todo.tools import TodoTools
+from function_calling.todo.tools import todo_tools
 from function_calling.toolbox.schema import Said
 from function_calling.toolbox.toolbox import changes_something
 from tools import CurrencyTools, calculate
@@ -113,11 +114,8 @@ async def test_what_was_put_right_is_not_told() -> None:
     ("query", "amount"),
     [
         ("1.234,50 dollars", "1234.5"),
-        ("a million and two hundred dollars", 1000000),
-        ("forty-two dollars", 42),
-        ("四十二美元", 42),
-        ("１２３ドル", 123),
         ("1.5 million dollars", 1500000),
+        ("四十二美元", 42),
     ],
 )
 async def test_a_value_may_be_written_in_any_way(query: str, amount: Any) -> None:
@@ -174,51 +172,66 @@ async def test_what_could_not_be_computed_is_told_to_nobody() -> None:
     assert answer == "The converted amount of 42 US dollars to euros is 131.95."
 
 
-def listed(*titles: str) -> tuple[TodoStore, list[Any]]:
-    """A to-do list, and its tools."""
+@pytest.fixture
+def store() -> Iterator[TodoStore]:
+    """A list of two tasks."""
     store = TodoStore()
-    for title in titles:
-        store.create(title)
-    tools = TodoTools(store)
-    return store, [tools.list_tasks, tools.delete_task]
+    store.create("Buy milk")
+    store.create("Call Bob")
+    yield store
+    store.close()
 
 
-async def test_an_id_must_come_from_a_list_that_the_model_has_read() -> None:
+SHOW, DELETE = calls(("list_tasks", {})), calls(("delete_task", {"id": 2}))
+
+
+async def test_an_id_must_come_from_a_list_that_the_model_has_read(store: TodoStore) -> None:
     """Neither from the question nor from a list in the same reply, whose ids it can't know."""
-    store, tools = listed("Buy milk", "Fix the bug")
-    delete, show = ("delete_task", {"id": 2}), ("list_tasks", {})
-    server = ScriptedServer(calls(show, delete), calls(delete), says("Deleted."), says("Deleted."))
-    events = await told(agent(server, *tools), user("delete task 2"))
+    both = calls(("list_tasks", {}), ("delete_task", {"id": 2}))
+    server = ScriptedServer(both, DELETE, says("Deleted."), says("Deleted."))
+    events = await told(agent(server, *todo_tools(store).functions), user("delete task 2"))
     heard = [each for each in events if isinstance(each, ToolResultEvent)]
     assert [each.ok for each in heard] == [True, False, True]
     assert heard[1].content == "Which id do you mean? No list shows 2."
     assert [task.title for task in store.tasks()] == ["Buy milk"]
     assert "Which id" not in text(events)
-    store.close()
 
 
-async def test_an_id_that_no_list_shows_is_never_used() -> None:
+async def test_a_call_that_was_put_off_is_forgotten_once_there_is_a_list(store: TodoStore) -> None:
+    """The model reads no more of the id that it made up, and is asked the question again."""
+    wrong, right = (("update_task", {"id": id, "done": True}) for id in (1, 2))
+    show, answer = ("list_tasks", {"search": "bob"}), 'Marked "Call Bob" as done.'
+    server = ScriptedServer(calls(wrong), calls(wrong, show), calls(right), says(answer))
+    question = user("Call Bob is settled, number 1 is not")
+    host = agent(server, *todo_tools(store).functions)
+    assert (await host.answer([question]))[0] == answer
+    assert len(results(server)) == 2
+    first, second, third, _ = server.requests
+    assert "id=1, but no tool has returned it yet" in second["messages"][-1]["content"]
+    assert third["messages"][1] == third["messages"][-1] == first["messages"][-1]
+    assert "id=1" not in str(third["messages"])
+    assert "list_tasks" not in [each["function"]["name"] for each in third["tools"]]
+    assert [task.title for task in store.tasks() if not task.done] == ["Buy milk"]
+
+
+async def test_an_id_that_no_list_shows_is_never_used(store: TodoStore) -> None:
     """Whoever insists; the answer says so, and what else was done."""
-    store, tools = listed("Buy milk")
-    turns = calls(("list_tasks", {})), *[calls(("delete_task", {"id": 7}))] * 2
-    server = ScriptedServer(*turns, says("Deleted."))
-    answer, _ = await agent(server, *tools).answer([user("delete task 7")])
+    server = ScriptedServer(SHOW, *[calls(("delete_task", {"id": 7}))] * 2, says("Deleted."))
+    host = agent(server, *todo_tools(store).functions)
+    answer, _ = await host.answer([user("delete task 7")])
     assert answer == "Deleted. Which id do you mean? No list shows 7."
-    assert len(store.tasks()) == 1
-    store.close()
+    assert len(store.tasks()) == 2
 
 
-async def test_what_a_list_showed_in_an_earlier_turn_may_be_used() -> None:
+async def test_what_a_list_showed_in_an_earlier_turn_may_be_used(store: TodoStore) -> None:
     """A client that keeps the results need not list again."""
-    store, tools = listed("Buy milk")
     call = {"id": "a", "type": "function", "function": {"name": "list_tasks", "arguments": "{}"}}
     before = [
         user("What is there?"),
         {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "a", "content": '{"tasks": [{"id": 1}]}'},
-        {"role": "assistant", "content": "Buy milk."},
+        {"role": "tool", "tool_call_id": "a", "content": '{"tasks": [{"id": 2}]}'},
+        {"role": "assistant", "content": "Call Bob."},
     ]
-    server = ScriptedServer(calls(("delete_task", {"id": 1})), says("Deleted."))
-    await agent(server, *tools).answer([*before, user("delete it")])
-    assert store.tasks() == []
-    store.close()
+    host = agent(ScriptedServer(DELETE, says("Deleted.")), *todo_tools(store).functions)
+    await host.answer([*before, user("delete it")])
+    assert [task.title for task in store.tasks()] == ["Buy milk"]

@@ -12,35 +12,31 @@ from function_calling.exchange import ecb
 from function_calling.exchange.ecb import EcbRates
 from tools import DatedCurrencyTools
 
-NEWEST = date(2026, 10, 30)
+NEWEST = "2026-10-30"
 """The last day in the history that the pinned package brings along."""
-
-SECOND = date(2024, 1, 2)
-
 
 Bank = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    """The tool, at the rates that the package brings along, on a day that a test may choose."""
+    """Converts as `100 USD EUR 2024-01-02` asks, at the rates that the package brings along."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ecb, "user_cache_path", lambda _: tmp_path_factory.mktemp("rates"))
         rates = EcbRates()
     tools = DatedCurrencyTools(rates)
 
-    def convert(
-        amount: str, source: str, target: str, on: date | None = None, today: date = NEWEST
-    ) -> dict[str, Any]:
-        rates._today = lambda: today
-        return tools.convert_currency(source, target, Decimal(amount), on)
+    def convert(asked: str, today: str = NEWEST) -> dict[str, Any]:
+        rates._today = lambda: date.fromisoformat(today)
+        amount, source, target, *on = asked.split()
+        return tools.convert_currency(source, target, Decimal(amount), *map(date.fromisoformat, on))
 
     return convert
 
 
 def test_a_hundred_dollars_are_what_the_bank_published(bank: Bank) -> None:
     """One euro was 1.0956 US dollars on 2024-01-02; to the cent, and with the date."""
-    assert bank("100", "USD", "EUR", SECOND) == {
+    assert bank("100 USD EUR 2024-01-02") == {
         "converted_amount": "91.27",
         "rate": "0.912742",
         "rate_date": "2024-01-02",
@@ -50,21 +46,21 @@ def test_a_hundred_dollars_are_what_the_bank_published(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "on", "rate", "converted"),
+    ("asked", "rate", "converted"),
     [
-        ("EUR", "USD", SECOND, "1.0956", "109.56"),  # as it was published
-        ("USD", "JPY", SECOND, "142.096", "14209.57"),  # 155.68 / 1.0956, through the euro
-        ("EUR", "USD", date(1999, 1, 4), "1.1789", "117.89"),  # the first day
-        ("HRK", "EUR", date(2020, 1, 3), "0.134295", "13.43"),  # the kuna was money then
-        ("EUR", "RUB", date(2022, 3, 8), "117.201", "11720.10"),  # a week after the last rate
-        ("VND", "VND", None, "1", "100.00"),  # whatever the bank knows of it
+        ("100 EUR USD 2024-01-02", "1.0956", "109.56"),  # as it was published
+        ("100 USD JPY 2024-01-02", "142.096", "14209.57"),  # 155.68 / 1.0956, through the euro
+        ("100 EUR USD 1999-01-04", "1.1789", "117.89"),  # the first day
+        ("100 HRK EUR 2020-01-03", "0.134295", "13.43"),  # the kuna was money then
+        ("100 EUR RUB 2022-03-08", "117.201", "11720.10"),  # a week after the last rate
+        ("100 VND VND", "1", "100.00"),  # whatever the bank knows of it
     ],
 )
 def test_other_rates_are_those_of_the_file(
-    bank: Bank, source: str, target: str, on: date | None, rate: str, converted: str
+    bank: Bank, asked: str, rate: str, converted: str
 ) -> None:
     """Or quotients of two of the same day."""
-    told = bank("100", source, target, on)
+    told = bank(asked)
     assert (told["rate"], told["converted_amount"]) == (rate, converted)
 
 
@@ -72,64 +68,60 @@ def test_other_rates_are_those_of_the_file(
     ("on", "today", "told"),
     [
         # On a weekend the newest rate holds, without a word but its date.
-        (None, date(2026, 11, 1), "2026-10-30."),
-        # A day without rates has those of the last: a Sunday, and a holiday after a weekend.
-        (date(2023, 12, 24), NEWEST, "2023-12-22, the last known before 2023-12-24."),
-        (date(2024, 1, 1), NEWEST, "2023-12-29, the last known before 2024-01-01."),
-        # Those of a day after the newest may be published, and not known yet.
-        (date(2026, 11, 3), date(2026, 11, 4), "2026-10-30, the last known before 2026-11-03."),
+        ("", "2026-11-01", "2026-10-30."),
+        # A day without rates has those of the last, as a holiday after a weekend.
+        ("2024-01-01", NEWEST, "2023-12-29, the last known before 2024-01-01."),
         # After a week the newest rate is out of date, and what was published once never is.
-        (None, date(2026, 11, 6), "2026-10-30."),
-        (
-            None,
-            date(2026, 11, 7),
-            "2026-10-30, which is out of date: newer ones are not known here.",
-        ),
-        (SECOND, date(2030, 1, 1), "2024-01-02."),
+        ("", "2026-11-06", "2026-10-30."),
+        ("", "2026-11-07", "2026-10-30, which is out of date: newer ones are not known here."),
+        ("2024-01-02", "2030-01-01", "2024-01-02."),
     ],
 )
-def test_the_day_of_a_rate_is_told(bank: Bank, on: date | None, today: date, told: str) -> None:
+def test_the_day_of_a_rate_is_told(bank: Bank, on: str, today: str, told: str) -> None:
     """Also where it is not the day that was asked for."""
-    summary = bank("1", "EUR", "USD", on, today)["summary"]
+    summary = bank(f"1 EUR USD {on}", today)["summary"]
     assert summary.endswith(f"at the European Central Bank's reference rate of {told}")
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "on", "told"),
+    ("asked", "told"),
     [
         (
-            *("USD", "EUR", date(2026, 10, 31)),
+            "1 USD EUR 2026-10-31",
             "2026-10-31 is in the future: the newest rates are of 2026-10-30.",
         ),
         (
-            *("USD", "EUR", date(1990, 1, 1)),
+            "1 USD EUR 1990-01-01",
             "There is no rate for the US dollar (USD) of 1990-01-01: the European Central Bank's "
             "are from 1999-01-04 to 2026-10-30.",
         ),
         (
-            *("leva", "euros", None),
+            "1 leva euros",
             "There is no rate for the Bulgarian lev (BGN) of 2026-10-30: the European Central "
             "Bank's are from 2000-07-19 to 2025-12-31.",
         ),
         (
-            *("EUR", "ISK", date(2012, 5, 4)),
+            "1 FRF EUR 2024-05-05",
+            "The French franc (FRF) was not money on 2024-05-05. Give the ISO 4217 code of one "
+            "that is.",
+        ),
+        (
+            "1 EUR ISK 2012-05-04",
             "The European Central Bank published no rate in the week before 2012-05-04.",
         ),
     ],
 )
-def test_what_the_bank_has_not_is_said_plainly(
-    bank: Bank, source: str, target: str, on: date | None, told: str
-) -> None:
+def test_what_the_bank_has_not_is_said_plainly(bank: Bank, asked: str, told: str) -> None:
     """The error names what was asked, and what there is."""
     with pytest.raises(ToolError) as caught:
-        bank("1", source, target, on)
+        bank(asked)
     assert str(caught.value) == told
 
 
 def test_the_model_learns_which_currencies_there_are(bank: Bank) -> None:
     """A person reads only that there is no rate for the one that was asked for."""
     with pytest.raises(ToolError) as caught:
-        bank("1", "USD", "VND")
+        bank("1 USD VND")
     assert caught.value.problem == (
         "There is no rate for the Vietnamese dong (VND): the European Central Bank publishes none."
     )

@@ -2,10 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,7 @@ from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import todo_tools
-from function_calling.toolbox.tool_sets import CLOSING, ToolSet, load_tool_sets
+from function_calling.toolbox.tool_sets import CLOSING, load_tool_sets
 from function_calling.toolbox.toolbox import Toolbox
 from tools import currency_tools
 
@@ -51,21 +49,7 @@ clock = Clock()
 forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
 '''
 
-Load = Callable[[str], ToolSet]
-
-
-@pytest.fixture
-def load() -> Iterator[Load]:
-    """Loads the sets chosen, of ours and of the module; what ours hold is closed in the end."""
-    with ExitStack() as opened:
-
-        def todo() -> ToolSet:
-            store = TodoStore()
-            opened.callback(store.close)
-            return todo_tools(store)
-
-        ours = {"currency": lambda: currency_tools(Settings()), "todo": todo}
-        yield lambda chosen: load_tool_sets(chosen, ours)
+OURS = {"currency": lambda: currency_tools(Settings()), "todo": lambda: todo_tools(TodoStore())}
 
 
 @pytest.fixture
@@ -79,53 +63,50 @@ def my_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-async def test_one_tool_turns_away_what_no_set_is_for(load: Load) -> None:
-    """Neither set's own: what one turns away may be for the other."""
-    tools = load("currency, todo")
-    toolbox = Toolbox(tools.functions)
+async def test_one_tool_turns_away_what_no_set_is_for() -> None:
+    """Neither set's own: what one turns away may be for the other. All fit a small context."""
+    with closing(load_tool_sets("currency, todo", OURS)) as tools:
+        toolbox = Toolbox(tools.functions)
     assert list(toolbox.descriptions) == [
         *("convert_currency", "calculate", "list_tasks", "create_task", "update_task"),
         *("delete_task", "reply_without_tool"),
     ]
-    about = "converting money or to-do tasks"
-    assert (
-        toolbox.descriptions["reply_without_tool"] == f"Answer a message that is not about {about}."
-    )
-    turned = f"If the message is not about {about}, call reply_without_tool."
+    about = "not about converting money or to-do tasks"
+    assert toolbox.descriptions["reply_without_tool"] == f"Answer a message that is {about}."
+    turned = f"If the message is {about}, call reply_without_tool."
     assert tools.system_prompt.count("reply_without_tool") == 1
     assert tools.system_prompt.endswith(f" {turned} {CLOSING}")
     result = await toolbox.call("reply_without_tool", "{}")
-    assert (result.content, result.final) == (f"I can only help with {about}.", True)
+    told = "I can only help with converting money or to-do tasks."
+    assert (result.content, result.final) == (told, True)
+    # A token is about four characters.
+    assert len(json.dumps(toolbox.schemas)) + len(tools.system_prompt) < 4500
 
 
 @pytest.mark.parametrize(
-    ("attribute", "names", "topic"),
+    ("attribute", "names", "call", "content"),
     [
-        ("weather", ["weather", "reply_without_tool"], "weather"),
-        ("clock", ["now", "reply_without_tool"], "now"),
-        ("forecast", ["weather"], "weather"),
+        ("weather", ["weather", "reply_without_tool"], '{"city": "Oslo"}', "Sunny in Oslo."),
+        ("clock", ["now", "reply_without_tool"], "{}", "12:00"),
+        ("forecast", ["weather"], '{"city": "Oslo"}', "Sunny in Oslo."),
     ],
 )
 async def test_an_operators_own_tools_are_found_by_name(
-    my_tools: str, load: Load, attribute: str, names: list[str], topic: str
+    my_tools: str, attribute: str, names: list[str], call: str, content: str
 ) -> None:
     """A function, an object's public methods, or a set, from the working directory."""
-    tools = load(f"{my_tools}:{attribute}")
+    tools = load_tool_sets(f"{my_tools}:{attribute}", OURS)
     toolbox = Toolbox(tools.functions)
-    assert list(toolbox.descriptions) == names
-    assert tools.topic == topic
-    if "weather" in names:
-        assert (await toolbox.call("weather", '{"city": "Oslo"}')).content == "Sunny in Oslo."
-    else:
-        assert (await toolbox.call("now", "{}")).content == "12:00"
+    assert (list(toolbox.descriptions), tools.topic) == (names, names[0])
+    assert (await toolbox.call(names[0], call)).content == content
 
 
-def test_a_set_that_need_not_call_has_no_way_out(my_tools: str, load: Load) -> None:
+def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
     """It may answer in words; beside a set that must call, all must."""
-    alone = load(f"{my_tools}:forecast")
-    assert (alone.first_choice, "reply_without_tool" in alone.system_prompt) == ("auto", False)
-    assert alone.system_prompt.startswith("Tell the weather. When the tool has returned")
-    joined = load(f"currency,{my_tools}:forecast")
+    alone = load_tool_sets(f"{my_tools}:forecast", OURS)
+    assert alone.first_choice == "auto"
+    assert alone.system_prompt == f"Tell the weather. {CLOSING}"
+    joined = load_tool_sets(f"currency,{my_tools}:forecast", OURS)
     assert joined.first_choice == "required"
     assert "not about converting money or weather, call" in joined.system_prompt
 
@@ -143,10 +124,10 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str, load: Load) -> N
         ("todo,todo", "TOOLS='todo,todo': Two tools are called list_tasks"),
     ],
 )
-def test_a_wrong_choice_ends_the_start(my_tools: str, load: Load, chosen: str, wrong: str) -> None:
+def test_a_wrong_choice_ends_the_start(my_tools: str, chosen: str, wrong: str) -> None:
     """The operator reads which name is wrong, and what was wanted."""
     with pytest.raises(SettingsError) as caught:
-        load(chosen.format(my=my_tools))
+        load_tool_sets(chosen.format(my=my_tools), OURS)
     assert wrong.format(my=my_tools) in str(caught.value)
 
 
@@ -164,10 +145,3 @@ def test_a_store_is_closed_where_the_choice_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="Two tools are called list_tasks"):
         load_tool_sets("todo,todo", {"todo": lambda: todo_tools(store)})
     assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
-
-
-def test_the_tools_fit_a_small_models_context(load: Load) -> None:
-    """All of them and the prompt, in characters; a token is about four."""
-    tools = load("currency,todo")
-    offered: Any = Toolbox(tools.functions).schemas
-    assert len(json.dumps(offered)) + len(tools.system_prompt) < 4500

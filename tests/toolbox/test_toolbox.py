@@ -11,9 +11,14 @@ from typing import Annotated, Any
 
 import pytest
 
-from function_calling.errors import ToolError
 from function_calling.toolbox.schema import Said
-from function_calling.toolbox.toolbox import FinalAnswer, Toolbox, ToolResult, changes_something
+from function_calling.toolbox.toolbox import (
+    FinalAnswer,
+    Toolbox,
+    ToolResult,
+    changes_something,
+    needs_approval,
+)
 
 
 def convert(amount: Decimal, to: str = "CAD") -> Any:
@@ -58,13 +63,6 @@ async def test_a_function_without_arguments_can_be_called_with_no_text() -> None
         assert (await toolbox.call("now", arguments)).content == "Done."
 
 
-async def test_an_unknown_tool_is_answered_with_the_tools_there_are() -> None:
-    """The model can choose again; people need not know what else there is."""
-    result = await Toolbox([convert, now]).call("exchange", "{}")
-    assert result.content == 'There is no tool "exchange". The tools are: convert, now.'
-    assert (result.ok, result.told) == (False, 'There is no tool "exchange".')
-
-
 WRONG = "convert was not called: its arguments are wrong."
 
 
@@ -73,6 +71,7 @@ WRONG = "convert was not called: its arguments are wrong."
     [
         ('{"amount": 1,, "to"', 'at character 13, near \'{"amount": 1,, "to"\''),
         ('{"amount": NaN}', "NaN is out of range"),
+        ('{"amount": 1e401}', "1e401 is out of range"),
         ('"42"', '"42" is no object'),
         ("[" * 100_000, "recursion"),
     ],
@@ -107,14 +106,6 @@ async def test_wrong_arguments_are_named_with_value_and_want(arguments: Any, adv
     """All at once, to the model alone; people read that the call was wrong."""
     result = await call(convert, **arguments)
     assert (result.content, result.told) == (f"{WRONG} {advice}.", WRONG)
-
-
-async def test_the_advice_of_a_tool_error_is_for_the_model_alone() -> None:
-    """Both read the problem."""
-    result = await call(giving(ToolError("XYZ is no currency.", advice="Give an ISO 4217 code.")))
-    assert result == ToolResult(
-        "XYZ is no currency. Give an ISO 4217 code.", ok=False, summary="XYZ is no currency."
-    )
 
 
 class Unprintable(Exception):
@@ -240,3 +231,33 @@ async def test_marked_arguments_are_traced_before_the_call() -> None:
         "amount": (Said(), Decimal(2)),
     }
     assert toolbox.marked("pay", "{}") == toolbox.marked("sell", "{}") == {}
+
+
+@needs_approval
+def sell(n: int) -> str:
+    """Sell things."""
+    return f"sold {n}"
+
+
+@pytest.mark.parametrize("yes", [True, False])
+async def test_a_person_is_asked_before_a_tool_that_needs_a_yes(yes: bool) -> None:
+    """With the arguments as the tool would get them, and never about a call that can't be made."""
+    asked: list[tuple[str, Any]] = []
+
+    async def approve(name: str, arguments: Mapping[str, Any]) -> bool:
+        asked.append((name, arguments))
+        return yes
+
+    toolbox = Toolbox([sell])
+    assert not (await toolbox.call("sell", '{"n": "many"}', approve=approve)).ok
+    result = await toolbox.call("sell", '{"n": 2.0}', approve=approve)
+    assert (asked, result.ok, result.refused) == ([("sell", {"n": 2})], yes, not yes)
+    assert result.content == ("sold 2" if yes else "sell was not called: the user said no.")
+
+
+async def test_where_nobody_can_be_asked_the_operator_has_decided() -> None:
+    """A yes by default."""
+    given, refused = Toolbox([sell]), Toolbox([sell], approval="refused")
+    assert (await given.call("sell", '{"n": 1}')).content == "sold 1"
+    told_no = "sell was not called: nobody can say the yes it needs."
+    assert (await refused.call("sell", '{"n": 1}')).content == told_no
