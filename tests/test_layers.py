@@ -29,7 +29,7 @@ ASSISTANT_HALF: dict[str, set[str]] = {
 }
 BELOW = MODEL_HALF | ASSISTANT_HALF
 """Each room and what it may import beside itself and what is shared."""
-DEBUGGING = {"debug", "recording", "samples", "template_file"}
+DEBUGGING = {"debug", "samples", "template_file"}
 """The commands in `cli` that look at the model half, and belong to it."""
 WIRING = {"__main__", "service", "packing", "benchmarks", "deploy"}
 DOORS = {

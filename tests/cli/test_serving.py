@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -17,7 +17,7 @@ import pytest
 import readme
 from command_line import PYTHON_M
 from conftest import SERVERS_ENVIRONMENT
-from hosts import QUERY, running
+from hosts import QUERY, Host, listening
 
 from benchmarks.run_eval import free_port
 from function_calling.agent.events import read_event
@@ -26,34 +26,26 @@ from function_calling.cli.serve import is_ready
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
 
-@dataclass(frozen=True)
-class Server:
-    """A server process, and the base URLs of the assistant and the model."""
+class Server(Host):
+    """Both services: the assistant at its port, and the model at the next one."""
 
-    process: psutil.Popen
-    log: Path
-    port: int
-    assistant: str
-    v1: str
+    @property
+    def v1(self) -> str:
+        """The model's base URL."""
+        return f"http://{self.address}:{self.port + 1}"
 
-    def wait_ready(self, *urls: str) -> None:
-        """Wait until all of `urls` answer; show the log if the process ends instead."""
-        for url in urls:
-            while not is_ready(url):
-                assert self.process.poll() is None, self.log.read_text()
-                time.sleep(0.2)
-
-    def exchange(self, query: str) -> httpx2.Response:
-        """Post a query to the assistant."""
-        return httpx2.post(f"{self.assistant}/exchange", json={"query": query}, timeout=300)
+    def wait_both_ready(self) -> None:
+        """Wait until both answer, as `wait_ready` does."""
+        replace(self, port=self.port + 1).wait_ready()
+        self.wait_ready()
 
 
 @contextmanager
-def started(command: list[str], log: Path, **settings: str) -> Iterator[Server]:
+def started(command: list[str], folder: Path, **settings: str) -> Iterator[Server]:
     """Start a server on free ports; end it at the end."""
-    port = free_port()
-    with running([*command, "--port", str(port)], log, **settings) as process:
-        yield Server(process, log, port, *(f"http://127.0.0.1:{port + above}" for above in (0, 1)))
+    command = [*command, "--port", "{port}"]
+    with listening(folder, command, "127.0.0.1", free_port(), **settings) as host:
+        yield Server(host.address, host.port, host.process, host.log)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -67,9 +59,8 @@ def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Both services, as `make serve` starts them."""
-    log = tmp_path_factory.mktemp("serve") / "log"
-    with started([*PYTHON_M, "serve"], log) as server:
-        server.wait_ready(server.v1, server.assistant)
+    with started([*PYTHON_M, "serve"], tmp_path_factory.mktemp("serve")) as server:
+        server.wait_both_ready()
         yield server
 
 
@@ -78,7 +69,7 @@ def test_serve_answers_the_documented_query_in_one_sentence(server: Server) -> N
     # It greets a moment after it is ready.
     until(lambda: f"{server.v1}/v1/chat/completions" in server.log.read_text())
     shown = server.log.read_text()
-    assert f"{server.assistant}/exchange" in shown
+    assert f"{server.url}/exchange" in shown
     assert shown.startswith("The embedded model Qwen2.5-Coder-1.5B runs on this machine's CPU.")
     response = server.exchange(QUERY)
     assert response.status_code == 200
@@ -91,7 +82,7 @@ def test_each_server_counts_its_own_requests(server: Server) -> None:
     """BentoML's numbers of both are there, each at its own door."""
     assert server.exchange(QUERY).is_success
     for url, name, route in (
-        (server.assistant, "ExchangeAssistant", "/exchange"),
+        (server.url, "ExchangeAssistant", "/exchange"),
         (server.v1, "Llama", "/v1/chat/completions"),
     ):
         metrics = httpx2.get(f"{url}/metrics").text
@@ -125,7 +116,7 @@ def run_client(server: Server, code: str) -> str:
 def test_closing_a_chat_stops_the_loop_and_the_engine(server: Server) -> None:
     """While the model writes: its slot is free again, and no tool is asked for any more."""
     body = {"messages": [{"role": "user", "content": QUERY}]}
-    with httpx2.stream("POST", f"{server.assistant}/chat", json=body, timeout=300) as response:
+    with httpx2.stream("POST", f"{server.url}/chat", json=body, timeout=300) as response:
         frames = response.iter_lines()
         assert read_event(next(frames).removeprefix("data: ")).type == "tool_call"
         until(lambda: slots_busy(server) > 0)
@@ -141,8 +132,8 @@ def slots_busy(server: Server) -> float:
 
 def test_a_signal_ends_every_process(tmp_path: Path) -> None:
     """However often it comes, nothing is left running, and the ports are free again."""
-    with started([*PYTHON_M, "serve"], tmp_path / "log") as server:
-        server.wait_ready(server.v1, server.assistant)
+    with started([*PYTHON_M, "serve"], tmp_path) as server:
+        server.wait_both_ready()
         family = server.process.children(recursive=True)
         assert len(family) >= 4
         for _ in range(20):
@@ -150,13 +141,13 @@ def test_a_signal_ends_every_process(tmp_path: Path) -> None:
             time.sleep(0.01)
         assert server.process.wait(30) == 130
         assert not [each for each in family if each.is_running()]
-        assert not is_ready(server.assistant)
+        assert not is_ready(server.url)
         assert not is_ready(server.v1)
 
 
 def test_a_signal_ends_servers_that_are_still_starting(tmp_path: Path) -> None:
     """Impatience leaves nothing behind either."""
-    with started([*PYTHON_M, "serve"], tmp_path / "log") as server:
+    with started([*PYTHON_M, "serve"], tmp_path) as server:
         while len(family := server.process.children(recursive=True)) < 2:
             time.sleep(0.02)
         server.process.send_signal(signal.SIGTERM)
@@ -171,9 +162,9 @@ def test_a_signal_ends_a_server_that_answers(tmp_path: Path) -> None:
     body = {"messages": asked, "max_tokens": 3000, "temperature": 0}
     with (
         ThreadPoolExecutor() as pool,
-        started([*PYTHON_M, "serve"], tmp_path / "log") as server,
+        started([*PYTHON_M, "serve"], tmp_path) as server,
     ):
-        server.wait_ready(server.v1)
+        server.wait_both_ready()
         url = f"{server.v1}/v1/chat/completions"
         reply = pool.submit(httpx2.post, url, json=body, timeout=300)
         until(lambda: slots_busy(server) > 0)
@@ -189,10 +180,10 @@ def test_a_signal_ends_a_server_that_answers(tmp_path: Path) -> None:
 def test_plain_bentoml_serve_answers_too(tmp_path: Path) -> None:
     """One command; the services talk over a Unix socket, and the first door alone is open."""
     command = [sys.executable, "-m", "bentoml", "serve", "service:ExchangeAssistant"]
-    with started([*command, "--host", "127.0.0.1"], tmp_path / "log") as server:
-        server.wait_ready(server.assistant)
+    with started([*command, "--host", "127.0.0.1"], tmp_path) as server:
+        server.wait_ready()
         assert "131.95" in server.exchange(QUERY).text
-        assert httpx2.get(f"{server.assistant}/v1/models").status_code == 404
+        assert httpx2.get(f"{server.url}/v1/models").status_code == 404
 
 
 def test_the_command_line_serves_for_one_question(tmp_path: Path) -> None:
@@ -205,9 +196,9 @@ def test_the_command_line_serves_for_one_question(tmp_path: Path) -> None:
     driver.write_text("#!/bin/sh\necho 12288\n")
     driver.chmod(0o755)
     path = f"{tmp_path}:{SERVERS_ENVIRONMENT['PATH']}"
-    with started([*PYTHON_M, "ask", QUERY], tmp_path / "log", PATH=path) as server:
+    with started([*PYTHON_M, "ask", QUERY], tmp_path, PATH=path) as server:
         assert server.process.wait(300) == 0
         shown = server.log.read_text()
         assert "The GPU here (12 GB) could run Llama 3.1 8B: `make gpu` installs LMDeploy." in shown
         assert "131.95" in shown
-        assert not is_ready(server.assistant)
+        assert not is_ready(server.url)
