@@ -23,6 +23,7 @@ from function_calling.agent.events import Usage
 from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, Ground
 from function_calling.agent.messages import calls_message, prompted, results_messages
 from function_calling.agent.model_call import Call, Reply
+from function_calling.agent.numbers import spelled_plainly
 from function_calling.agent.time_limit import TimeLimit
 from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult
 
@@ -54,6 +55,10 @@ class Conversation:
         tool_timeout: float,
     ) -> None:
         self.messages = prompted(messages, system_prompt)
+        told = spelled_plainly(self.messages[-1]["content"])
+        if told and toolbox.takes_said_numbers:
+            content = f"{self.messages[-1]['content']}\n({told})"
+            self.messages[-1] = {**self.messages[-1], "content": content}
         self.ground = Ground(messages, toolbox.deriving)
         self.settled = ""
         self.refused = False

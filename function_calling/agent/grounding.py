@@ -61,10 +61,11 @@ class Ground:
 
     Attributes:
         results: What the calls of this question came to, in order, each call once.
-        untraced: For each tool that changes something and was not called because a value does
-            not occur, what people are told of it.
+        untraced: For each tool that was not called because a value does not occur, which another
+            tool may return or which must not be assumed, what people are told of it.
         blocked: The tools that need a value which another tool must return first.
         computable: Whether a call needs a number that occurs nowhere, and may have to be computed.
+        unstated: Whether a call needs a number, and nobody has stated any.
     """
 
     def __init__(self, messages: Sequence[Mapping[str, Any]], deriving: Sequence[str] = ()) -> None:
@@ -73,6 +74,7 @@ class Ground:
         self.untraced: dict[str, str] = {}
         self.blocked: set[str] = set()
         self.computable = False
+        self.unstated = False
         self._question = str(messages[-1]["content"])
         written = [each["content"] for each in messages if each["role"] == "user"]
         told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
@@ -117,8 +119,15 @@ class Ground:
         ]
 
     def _unknown_numbers(self, text: str) -> list[str]:
-        known = self._written | self._told | self._returned | _SMALL
-        return [number.text for number in numbers(text) if not number.within(known)]
+        """Those of an expression that do not occur; a small one alone is computed from nothing."""
+        found = numbers(text)
+        occurring = self._known()
+        known = occurring | _SMALL if any(each.within(occurring) for each in found) else occurring
+        return [number.text for number in found if not number.within(known)]
+
+    def _known(self) -> frozenset[Decimal]:
+        """The numbers that anybody wrote or a tool returned."""
+        return self._written | self._told | self._returned
 
     def trace(self, tool: str, marked: Mapping[str, tuple[Said, Any]], *, changes: bool) -> str:
         """What is assumed of a call's marked arguments; "" where all of them occur.
@@ -141,26 +150,29 @@ class Ground:
         doubts = {(tool, name, str(value)) for name, value in lacking}
         assumable = not changes and not any(marked[name][0].numbers for name, _ in lacking)
         if assumable and doubts <= self._doubted:
+            self.untraced.pop(tool, None)
             return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
         self._doubted |= doubts
         listed = any(marked[name][0].by == "tool" for name, _ in lacking)
-        computable = not listed and any(isinstance(value, _NUMERIC) for _, value in lacking)
+        numeric = not listed and any(isinstance(value, _NUMERIC) for _, value in lacking)
+        computable = bool(numeric and self._known() and self._deriving)
         self.computable |= computable
+        self.unstated |= numeric and not self._known()
         source = "No list shows {}." if listed else "{} is not in your message."
         problem = " ".join(
             f"Which {_spaced(name)} do you mean? {source.format(_shown(value))}"
             for name, value in lacking
         )
-        if changes:
+        if changes or computable:
             self.untraced[tool] = problem
         if listed or any(marked[name][0].numbers for name, _ in lacking):
             self.blocked.add(tool)
         told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
         told += ", but no tool has returned it yet" if listed else ", which the user did not write"
         advice = f"{tool} was not called: {told}. {self._offered(lacking, listed=listed)}."
-        if computable and self._deriving:
+        if computable:
             advice += f" If it is to be computed from that, call {' or '.join(self._deriving)}."
-        if assumable:
+        if assumable and not self.unstated:
             advice += " If none of that is meant, make the same call again."
         raise ToolError(problem, advice=advice)
 
@@ -188,7 +200,7 @@ class Ground:
             return ["The answer repeats what I told you: say what the tools returned."]
         # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
         counts = {Decimal(leaf.among) for leaf in self._listed}
-        known = self._written | self._told | self._returned | counts | {Decimal(1)}
+        known = self._known() | counts | {Decimal(1)}
         missing = "which neither a tool result nor the question contains"
         if not self.results:
             missing = "which the question does not contain, and no tool was called"
@@ -269,7 +281,7 @@ class Ground:
         if mark.by == "tool":
             return wanted in [leaf.value for leaf in self._named(name)]
         if number:
-            return wanted in self._written | self._told | self._returned
+            return wanted in self._known()
         whole = re.compile(rf"(?<!\w){re.escape(str(wanted))}(?!\w)")
         listed = (leaf.value for leaf in self._listed if isinstance(leaf.value, str))
         return any(whole.search(text) for text in (*self._texts, *listed))
@@ -295,7 +307,8 @@ class Ground:
             told, none = "Tools returned", "Call the tool that lists it first"
         elif all(isinstance(value, _NUMERIC) for _, value in lacking):
             found = self._written_numbers()
-            told, none = "The user wrote", "The user wrote no digits"
+            told = "The user wrote"
+            none = "The user wrote no digits: ask which is meant; if words state it, call again"
         else:
             found = _NUMBERED.findall(self._spoken)
             told, none = "The user wrote", "Use what the user wrote, and do not guess"

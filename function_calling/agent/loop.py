@@ -144,7 +144,7 @@ class _Turn:
             return "none"
         # What the model wanted to do, and could not yet, is still to be done.
         undone = any(map(self._talk.offered, self._ground.untraced))
-        free = self._talk.refused or (self._talk.found and not undone)
+        free = self._talk.refused or self._ground.unstated or (self._talk.found and not undone)
         return "auto" if free else self._agent.first_choice
 
     def stopped(self, error: TimeoutError | ApiError) -> list[ChatEvent]:

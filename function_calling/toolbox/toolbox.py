@@ -145,6 +145,16 @@ class Toolbox:
         return name in self._tools and any(each.numbers for each in self._tools[name].said.values())
 
     @property
+    def takes_said_numbers(self) -> bool:
+        """Whether a tool takes a number that the person must have written, or a tool returned."""
+        return any(
+            tool.parameters["properties"][name].get("type") in ("number", "integer")
+            for tool in self._tools.values()
+            for name, mark in tool.said.items()
+            if mark.by == "anyone"
+        )
+
+    @property
     def deriving(self) -> list[str]:
         """The tools that only compute a value, unless all are such."""
         names = [name for name in self._tools if self.derives(name)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function_calling.agent.numbers import numbers, said
+from function_calling.agent.numbers import numbers, said, spelled_plainly
 
 SPACES = (" ", "\u00a0", "\u202f", "\u2009")
 
@@ -143,3 +143,19 @@ def test_no_text_is_too_odd_to_read(text: str) -> None:
     found = numbers(text)
     assert all(number.text in text and number.values for number in found)
     assert said(text) >= {value for number in found for value in number.values}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1.234,56 and 1.234,56", "1.234,56 is 1234.56"),
+        ("12,50 or ١٢٥", "12,50 is 12.50; ١٢٥ is 125"),
+        ("1'250.75", "1'250.75 is 1250.75"),
+        ("42, .5, 1,234.56, 12,34,567 and 1000000", ""),
+        ("1,234 or 1.234, 2 499, 3 bn, 5万 and 1/2", ""),
+        ("192.168.0.1 on 2024-05-01", ""),
+    ],
+)
+def test_odd_numbers_are_spelled_plainly(text: str, told: str) -> None:
+    """Unless they are plain, or may mean several things."""
+    assert spelled_plainly(text) == told

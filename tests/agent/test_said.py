@@ -53,8 +53,8 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
     )
     assert read[0] == (
         "Which amount do you mean? 4200 is not in your message. convert_currency was not called: "
-        "amount=4200, which the user did not write. The user wrote: 42, 7. If none of that is "
-        "meant, make the same call again."
+        "amount=4200, which the user did not write. The user wrote: 42, 7. If it is to be computed "
+        "from that, call calculate. If none of that is meant, make the same call again."
     )
     assert '"131.95"' in read[1]
     assert answer == said
@@ -71,14 +71,26 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
 async def test_the_model_is_told_what_the_numbers_mean(query: str, offered: str) -> None:
     """Scales and separators as they can be read; of words, small ones may be anything."""
     read, _ = await asked(query, calls(to_euros(58)), *[says("Which?")] * 2)
-    assert f"The user wrote: {offered} If none of that is meant" in read[0]
+    assert f"The user wrote: {offered} If it is to be computed" in read[0]
+
+
+async def test_the_question_says_what_odd_numbers_mean() -> None:
+    """Where a tool takes numbers that must have been written; other tools read it as it is."""
+    query = "1.234,56 € in dollars, no. 2,500"
+    for tools, asked in (
+        ((CurrencyTools(FixedRates()).convert_currency,), f"{query}\n(1.234,56 is 1234.56)"),
+        ((find, calculate), query),
+    ):
+        server = ScriptedServer(*[says("Which?")] * 3)
+        await agent(server, *tools).answer([user(query)])
+        assert server.requests[0]["messages"][-1]["content"] == asked
 
 
 async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
     """It is told so."""
     ask = *(calls(to_euros(1)), calls(("pay", {"invoice": "A-7"}))), *[says("Which?")] * 2
     read, _ = await asked("Dollars in euros?", *ask)
-    assert "The user wrote no digits." in read[0]
+    assert "The user wrote no digits: ask which is meant; if words state it" in read[0]
     assert "Use what the user wrote, and do not guess" in read[1]
 
 
@@ -149,6 +161,38 @@ async def test_a_number_may_be_computed_and_used_in_one_reply(backwards: bool) -
     assert sorted(read)[0] == "250"
     assert "785.40" in sorted(read)[1]
     assert (read[0] == "250", answer) == (not backwards, said)
+
+
+async def test_what_computes_is_offered_once_a_call_lacks_a_number() -> None:
+    """The call is put off, and the question asked again behind what was computed."""
+    query = "Half of 500 dollars in euros"
+    half, made = ("calculate", {"expression": "500 / 2"}), to_euros(250)
+    server = ScriptedServer(calls(made), calls(half), calls(made), says("785.40"))
+    tools = CurrencyTools(FixedRates()).convert_currency, calculate
+    answer, _ = await agent(server, *tools).answer([user(query)])
+    offered = [[each["function"]["name"] for each in it["tools"]] for it in server.requests]
+    only = ["convert_currency"]
+    assert offered == [only, [*only, "calculate"], only, only]
+    roles = [each["role"] for each in server.requests[2]["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "user"]
+    assert server.requests[2]["messages"][-1] == user(query)
+    assert answer == "The converted amount of 250 US dollars to euros is 785.40."
+
+
+async def test_where_nobody_stated_a_number_the_model_may_ask() -> None:
+    """It need not call on."""
+    server = ScriptedServer(calls(to_euros(100)), says("How many dollars?"))
+    tools = CurrencyTools(FixedRates()).convert_currency, calculate
+    answer, _ = await agent(server, *tools).answer([user("Dollars in euros")])
+    assert server.requests[1]["tool_choice"] == "auto"
+    assert answer == "How many dollars?"
+
+
+async def test_a_number_is_not_computed_from_nothing() -> None:
+    """Else a made-up number would become one that a tool returned."""
+    made_up = calls(("calculate", {"expression": "100"}))
+    read, _ = await asked("Dollars in euros", calls(to_euros(100)), made_up, says("How many?"))
+    assert read[1].startswith("Which expression do you mean? 100 is not in your message.")
 
 
 async def test_a_result_may_be_used_by_the_next_call() -> None:
