@@ -66,13 +66,15 @@ def numbers(text: str) -> list[Number]:
 def spelled_plainly(text: str) -> str:
     """What the numbers in `text` mean that are neither plain digits nor grouped by commas.
 
-    "1.234,56 is 1234.56; ١٢٥ is 125"; "" where there is none. Of a number that may mean several
-    things, or is multiplied by a word, nothing is told.
+    "1.234,56 is 1234.56; 2.500 is 2500 or 2.500; ١٢٥ is 125"; "" where there is none. Of a number
+    that may be several side by side, or is multiplied by a word, nothing is told.
     """
     told = {
-        number.text: f"{number.readings[0][0]:f}"
-        for number in numbers(text)
-        if len(number.readings) == len(number.values) == 1 and not _PLAIN.fullmatch(number.text)
+        each.text: " or ".join(f"{value:f}" for (value,) in each.readings)
+        for each in numbers(text)
+        if all(len(reading) == 1 for reading in each.readings)
+        and not _PLAIN.fullmatch(each.text)
+        and (len(each.readings) > 1 or not _DECIMAL.fullmatch(each.text))
     }
     return "; ".join(f"{text} is {value}" for text, value in told.items())
 
@@ -91,10 +93,9 @@ def said(text: str) -> frozenset[Decimal]:
 
 # --- Digits
 
-# As programs write it, or with commas between groups; or with a letter, which may multiply it.
-_PLAIN = re.compile(
-    r"([0-9]+|[0-9]{1,3}(,[0-9]{2,3})*,[0-9]{3})?(\.[0-9]+)?|.*[^\W\d_].*", re.DOTALL
-)
+# With commas between groups; or with a letter, which may multiply it.
+_DECIMAL = re.compile(r"[0-9]*(\.[0-9]+)?")
+_PLAIN = re.compile(r"[0-9]{1,3}(,[0-9]{2,3})*,[0-9]{3}(\.[0-9]+)?|.*[^\W\d_].*", re.DOTALL)
 
 # The usual context would round sums and products to 28 digits.
 _EXACT = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
