@@ -231,14 +231,9 @@ class Ground:
 
         A result without a sentence of its own counts only where none has one.
         """
-        found = [each.content for each in self.results if each.ok]
-        return self.sentences or list(dict.fromkeys(found))
-
-    @property
-    def sentences(self) -> list[str]:
-        """The sentences in which tools tell what they found, each once."""
-        found = [each.summary for each in self.results if each.ok and each.summary]
-        return list(dict.fromkeys(found))
+        succeeded = [each for each in self.results if each.ok]
+        told = [each.summary for each in succeeded if each.summary]
+        return list(dict.fromkeys(told or [each.content for each in succeeded]))
 
     def failures(self) -> list[str]:
         """What the last calls did not do, or may have done, for people.

@@ -205,8 +205,7 @@ class _Turn:
     def _answered(self, choice: str) -> list[ChatEvent]:
         """The end with the model's words; none where it is asked once more.
 
-        Where these are not grounded, what the tools found is told, or why there is no answer; so
-        are a tool's sentences in place of a bare number, which hides what it is the result of.
+        Where these are not grounded, what the tools found is told, or why there is no answer.
         """
         text = self._talk.reply.text.strip()
         problems = self._ground.problems(text)
@@ -217,9 +216,7 @@ class _Turn:
             self._talk.ask_again(problems)
             self._asked_again = True
             return []
-        wordless = not (self._streaming.told or any(map(str.isalpha, text)))
-        untellable = problems or not text or (wordless and self._ground.sentences)
-        rest = None if untellable else self._streaming.rest()
+        rest = None if problems or not text else self._streaming.rest()
         if rest is None:
             found = [*self._ground.untold(self._streaming.told), *self._ground.failures()]
             if not self._talk.found:

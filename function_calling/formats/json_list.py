@@ -35,5 +35,5 @@ JSON_LIST = replace(
     call_close="}",
     call_separator=", ",
     calls_close="]",
-    after_results="\nNow answer my question.",
+    after_results="\nNow answer my question in a full sentence.",
 )

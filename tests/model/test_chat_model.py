@@ -311,7 +311,7 @@ async def test_behind_results_a_format_may_ask_for_the_answer(
     """Where the model may answer or call, and in a format whose models would call again."""
     engine = ScriptedEngine(Fills() if choice is NAMED else "Monday.")
     assert await told_by(engine, choice, messages=RESULT_AT_HAND, form=form)
-    asked = "</tool_response>\nNow answer my question.<" in engine.prompts[0]
+    asked = "</tool_response>\nNow answer my question in a full sentence.<" in engine.prompts[0]
     assert asked == (form == "json_list" and choice is AUTO)
 
 
