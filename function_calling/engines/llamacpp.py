@@ -55,6 +55,10 @@ class LlamaCpp:
         queue_length: Requests that wait at most.
         prompt_cache: MiB of main memory for the prompts of earlier requests, beside the slots' own.
 
+    Attributes:
+        socket: Where llama.cpp's own server listens.
+        key: What it is asked with.
+
     Raises:
         WeightsError: llama.cpp can't load the file.
     """
@@ -92,7 +96,7 @@ class LlamaCpp:
             raise WeightsError(f"llama.cpp can't load {path}: {error}") from error
         headers = {"authorization": f"Bearer {key}"}
         self._http: dict[str, Any] = {"base_url": "http://llamacpp", "headers": headers}
-        self._socket = socket
+        self.socket, self.key = socket, key
         self._slots = Slots(parallel_slots, queue_length)
         self.properties = self._request("GET", "/props")
         # llama.cpp adds the token itself; a template that writes it too would double it.
@@ -100,7 +104,7 @@ class LlamaCpp:
         self._bos = self.properties["bos_token"] if begins["tokens"] else ""
 
     def _request(self, method: str, path: str, body: Any = None) -> Any:
-        transport = httpx2.HTTPTransport(uds=self._socket)
+        transport = httpx2.HTTPTransport(uds=self.socket)
         with httpx2.Client(transport=transport, **self._http) as client:
             return client.request(method, path, json=body, timeout=30).raise_for_status().json()
 
@@ -110,7 +114,7 @@ class LlamaCpp:
     ) -> AsyncIterator[httpx2.Response]:
         """A response on a connection of its own: llama.cpp drops kept ones without a word."""
         # There is no TLS here, and reading its certificates would take longer than the rest.
-        transport = httpx2.AsyncHTTPTransport(uds=self._socket, verify=False)
+        transport = httpx2.AsyncHTTPTransport(uds=self.socket, verify=False)
         async with (
             httpx2.AsyncClient(transport=transport, timeout=None, **self._http) as client,
             client.stream(method, path, json=body) as response,
