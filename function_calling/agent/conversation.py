@@ -4,8 +4,8 @@
   value first, it is not offered any more, until one has found something.
 - A call that succeeded is not carried out again with the same arguments, unless it reads what
   another call has changed since; nor is one that may have changed something before it failed.
-- A tool that only computes a value is offered once a call lacked one: a small model that is offered
-  a calculator first converts with rates that it makes up.
+- A tool that only computes a value is offered once a call or an answer lacked one: a small model
+  that is offered a calculator first converts with rates that it makes up.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
 - A call that was not made because a tool must first return a value is put off: once one has found
   something, the model does not read it any more, and is asked the question again.
@@ -145,7 +145,8 @@ class Conversation:
             self._put_off += written
 
     def ask_again(self, problems: Sequence[str]) -> None:
-        """Point out to the model what is wrong with its answer."""
+        """Point out to the model what is wrong with its answer; a number in it may be computed."""
+        self.ground.computable = True
         again = {"role": "user", "content": ASK_AGAIN.format(" ".join(problems))}
         self.messages += ({"role": "assistant", "content": self.reply.text}, again)
 

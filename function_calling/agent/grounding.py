@@ -64,7 +64,7 @@ class Ground:
         untraced: For each tool that was not called because a value does not occur, which another
             tool may return or which must not be assumed, what people are told of it.
         blocked: The tools that need a value which another tool must return first.
-        computable: Whether a call needs a number that occurs nowhere, and may have to be computed.
+        computable: Whether a number is wanted that occurs nowhere, and may have to be computed.
         unstated: Whether a call needs a number, and nobody has stated any.
     """
 

@@ -53,7 +53,8 @@ class Said:
             an id that only a list of the things shows.
         numbers: Of a text only the numbers count, as in `80 * 15%`, and none is ever assumed, so
             that what is computed can be traced; whole numbers up to 100 need not occur, since half
-            of something is `/ 2`. The result is taken for a step on the way to another call.
+            of something is `/ 2`. The result is taken for a step on the way to another call, so the
+            tool is offered once a call or an answer lacked a number.
     """
 
     by: Literal["anyone", "tool"] = "anyone"

@@ -180,6 +180,21 @@ async def test_what_computes_is_offered_once_a_call_lacks_a_number() -> None:
     assert answer == said
 
 
+async def test_what_computes_is_offered_once_an_answer_lacks_a_number() -> None:
+    """It says that tools should give each number."""
+    said = "That is 131.95 euros, and half of it 65.975."
+    server = ScriptedServer(
+        calls(to_euros(42)),
+        says(said),
+        calls(("calculate", {"expression": "131.95 / 2"})),
+        says(said),
+    )
+    tools = CurrencyTools(FixedRates()).convert_currency, calculate
+    answer, _ = await agent(server, *tools).answer([user("42 dollars in euros, and half of that")])
+    assert [len(each["tools"]) for each in server.requests] == [1, 1, 2, 1]
+    assert answer == said
+
+
 async def test_where_nobody_stated_a_number_the_model_may_ask() -> None:
     """It need not call on."""
     server = ScriptedServer(calls(to_euros(100)), says("How many dollars?"))
