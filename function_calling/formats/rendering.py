@@ -174,7 +174,10 @@ def _plain_turns(
             behind = role == "tool" or (previous, role) == ("tool", "assistant")
             goes_on = behind and turns[-1]["role"] == "assistant"
         if goes_on:
-            turns[-1]["content"] = _joined(turns[-1]["content"], content)
+            before = turns[-1]["content"]
+            # Clients that keep a model's own text send its last marker, too.
+            before = _OBSERVATION.sub("", before) if previous == "assistant" else before
+            turns[-1]["content"] = before + ("" if before.endswith("\n") else "\n") + content
         else:
             turn = {"role": result_role if role == "tool" else role, "content": content}
             turns.append(turn | _reasoning_of(message))
@@ -230,9 +233,3 @@ def _turn_text(form: Format, message: Message, previous: str) -> str:
 def _reasoning_of(message: Message) -> Message:
     """What was thought before the message, for templates that show it."""
     return {key: message[key] for key in ("reasoning_content",) if key in message}
-
-
-def _joined(before: str, content: str) -> str:
-    """One turn's text goes on; clients that keep a model's own text send its last marker too."""
-    before = _OBSERVATION.sub("", before)
-    return before + ("" if before.endswith("\n") else "\n") + content

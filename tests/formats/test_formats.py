@@ -269,6 +269,16 @@ def test_a_thought_stays_with_the_action_that_it_leads_to() -> None:
     ]
 
 
+@pytest.mark.parametrize("told", ["", "See:\nObservation:"])
+def test_a_result_stays_whatever_it_is(told: str) -> None:
+    """One that is empty, or ends like the beginning of another, is no marker of the model's."""
+    looks = called(("a", "today", "{}"), content="Look.")
+    history = [USER, looks, result("a", told), {"role": "assistant", "content": "Nothing."}]
+    call = "Thought: Look.\nAction: today\nAction Input: {}\n"
+    ended = f"{call}Observation: {told}\nFinal Answer: Nothing."
+    assert turns("react_en", history)[1:-1] == [f"assistant\n{ended}"]
+
+
 def test_a_thought_stays_with_the_first_of_several_actions() -> None:
     """Each has its own observation."""
     both = called(("a", "convert", '{"a": 1}'), ("b", "today", "{}"), content="Both.")
