@@ -98,7 +98,9 @@ def check_engine(settings: Settings) -> Profile:
     profile = choose_profile(settings)
     gpu = gpu_memory() if profile.engine == "lmdeploy" else 0
     if missing := _missing(settings, profile, gpu):
-        raise SettingsError(f"{_said(settings, profile)}: {missing} {_instead(settings, gpu)}")
+        raise SettingsError(
+            f"{_said(settings, profile)}: {missing} {_instead(settings, profile, gpu)}"
+        )
     return profile
 
 
@@ -165,8 +167,10 @@ def _said(settings: Settings, profile: Profile) -> str:
     return f"ENGINE={profile.engine}"
 
 
-def _instead(settings: Settings, gpu: float | None) -> str:
-    """What can be set in place of what can't run."""
+def _instead(settings: Settings, profile: Profile, gpu: float | None) -> str:
+    """What can be done in place of what can't run."""
+    if profile.engine == "llamacpp":
+        return "Install it, or set LLAMA_URL to the address of another server."
     if settings.engine == "auto":
         return (
             "Leave it out for the largest model that this machine can run, or set LLAMA_URL to the "

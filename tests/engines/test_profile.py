@@ -211,5 +211,6 @@ def test_without_its_package_the_sentence_names_the_file_that_has_it(
     driver(81920)
     with pytest.raises(SettingsError, match=r"lmdeploy is not .* requirements\.txt, which `make g"):
         check_engine(LMDEPLOY)
-    with pytest.raises(SettingsError, match=r"xllamacpp is not .* requirements-cpu\.txt"):
-        check_engine(Settings())
+    for settings in (Settings(), Settings(engine="llamacpp")):
+        with pytest.raises(SettingsError, match=r"xllamacpp is not .*-cpu\.txt\. Install it, or"):
+            check_engine(settings)
