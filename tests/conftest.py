@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from function_calling.settings import Settings
+from function_calling.todo.store import TodoStore
 
 # Tests judge the defaults; only where the weights lie is up to the machine.
 for each in fields(Settings):
@@ -102,3 +103,13 @@ def _is_here(host: str | bytes | None) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
+
+
+@pytest.fixture
+def store() -> Iterator[TodoStore]:
+    """A list of two tasks."""
+    store = TodoStore()
+    store.create("Buy milk")
+    store.create("Call Bob")
+    yield store
+    store.close()

@@ -1,6 +1,5 @@
 """Arguments that must come from the conversation: what happens to a value that a model made up."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -230,16 +229,6 @@ async def test_what_could_not_be_computed_is_told_to_nobody() -> None:
     turns = calls(to_euros(42)), calls(made_up), *[says("That is 0.125.")] * 2
     _, answer = await asked("42 dollars in euros", *turns)
     assert answer == "The converted amount of 42 US dollars to euros is 131.95."
-
-
-@pytest.fixture
-def store() -> Iterator[TodoStore]:
-    """A list of two tasks."""
-    store = TodoStore()
-    store.create("Buy milk")
-    store.create("Call Bob")
-    yield store
-    store.close()
 
 
 SHOW, DELETE = calls(("list_tasks", {})), calls(("delete_task", {"id": 2}))

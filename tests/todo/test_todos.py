@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,6 @@ from function_calling.todo.tools import MOST_LISTED, TodoTools, todo_tools
 from function_calling.toolbox.toolbox import Toolbox
 
 CALLS = 40
-
-
-@pytest.fixture
-def store() -> Iterator[TodoStore]:
-    """A list of two tasks."""
-    store = TodoStore()
-    store.create("Buy milk")
-    store.create("Call Bob")
-    yield store
-    store.close()
 
 
 @pytest.fixture
