@@ -7,17 +7,18 @@ as others name it: OpenAI's own API has no field for it.
 
 import secrets
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from openai.types import Completion, CompletionChoice
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.completion_choice import Logprobs
 from pydantic import BaseModel
 
+from function_calling.api.stream import Telling, Told
 from function_calling.model.words import (
     Event,
     Finished,
@@ -29,9 +30,6 @@ from function_calling.model.words import (
     ToolCallDelta,
     Usage,
 )
-
-Told: TypeAlias = tuple[int, Event]
-"""An event, and which of the replies it belongs to."""
 
 
 @dataclass(slots=True)
@@ -60,7 +58,7 @@ class Reply:
 
 
 @dataclass
-class ApiResponse(ABC):
+class ApiResponse(Telling):
     """One response under way: its id, its time, its model.
 
     Args:

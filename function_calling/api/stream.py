@@ -1,27 +1,31 @@
 """One response to one client: replies side by side, told whole or as server-sent events.
 
 A client that goes away stops what is generated for it, and an error in mid-stream is its last
-event, in OpenAI's shape.
+event. In which shapes they are told is a `Telling`'s to say: each protocol has its own.
 """
 
 import asyncio
 import json
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from function_calling.api.reply import ApiResponse, Told
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.model.words import Event
 
 _log = logging.getLogger(__name__)
 
+Told: TypeAlias = tuple[int, Event]
+"""An event, and which of the replies it belongs to."""
+Shape: TypeAlias = BaseModel | Mapping[str, Any]
+"""An object of a protocol."""
 Result = TypeVar("Result")
 _Queue: TypeAlias = asyncio.Queue[Told | Exception | None]
 
@@ -32,6 +36,44 @@ FAILED = EngineError("The server failed; its log says why.")
 
 _AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """What keeps proxies from holding a stream back."""
+
+
+class Telling(ABC):
+    """How one response is told in a protocol's shapes; unless a class says else, as OpenAI's chat.
+
+    Attributes:
+        end: What ends a stream, behind its last event.
+    """
+
+    end = "data: [DONE]\n\n"
+
+    @abstractmethod
+    async def whole(self, events: AsyncIterator[Told]) -> Shape:
+        """All events in one object."""
+
+    @abstractmethod
+    def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[Shape]:
+        """The events as they come, as the objects of a stream."""
+
+    def framed(self, chunk: Shape) -> str:
+        """A stream's object as a server-sent event."""
+        return f"data: {as_json(chunk)}\n\n"
+
+    def failed(self, error: ApiError) -> str:
+        """An error in mid-stream as a server-sent event."""
+        return self.framed(error.body())
+
+
+def as_json(value: Shape) -> str:
+    """The object as JSON, without what was never set in it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump_json(exclude_unset=True)
+    return json.dumps(value)
+
+
+def in_json(value: Shape, headers: Mapping[str, str] | None = None) -> Response:
+    """The object as a response."""
+    return Response(as_json(value), media_type="application/json", headers=headers)
 
 
 async def read_body(request: Request) -> bytes:
@@ -78,7 +120,7 @@ async def side_by_side(
 
 async def respond(
     request: Request,
-    response: ApiResponse,
+    telling: Telling,
     replies: Sequence[AsyncGenerator[Event, None]],
     *,
     stream: bool,
@@ -91,16 +133,10 @@ async def respond(
     """
     events = side_by_side(replies)
     if not stream:
-        return in_json(await _while_connected(request, _whole(response, events)), headers)
+        return in_json(await _while_connected(request, _whole(telling, events)), headers)
     # The first event tells whether the request can be served at all, while a status can be sent.
     first = await _while_connected(request, anext(events))
-    return _EventStream(response, first, events, headers)
-
-
-def in_json(value: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
-    """The object as a response, without what was never set in it."""
-    content = value.model_dump_json(exclude_unset=True)
-    return Response(content, media_type="application/json", headers=headers)
+    return _EventStream(telling, first, events, headers)
 
 
 async def _tell(told: _Queue, index: int, reply: AsyncGenerator[Event, None]) -> None:
@@ -115,9 +151,9 @@ async def _tell(told: _Queue, index: int, reply: AsyncGenerator[Event, None]) ->
         await told.put(None)
 
 
-async def _whole(response: ApiResponse, events: AsyncGenerator[Told, None]) -> BaseModel:
+async def _whole(telling: Telling, events: AsyncGenerator[Told, None]) -> Shape:
     async with aclosing(events):
-        return await response.whole(events)
+        return await telling.whole(events)
 
 
 async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
@@ -150,13 +186,13 @@ class _EventStream(StreamingResponse):
 
     def __init__(
         self,
-        response: ApiResponse,
+        telling: Telling,
         first: Told,
         events: AsyncGenerator[Told, None],
         headers: Mapping[str, str],
     ) -> None:
         self._events = events
-        self._chunks = _server_sent(response, first, events)
+        self._chunks = _server_sent(telling, first, events)
         super().__init__(
             self._chunks, media_type="text/event-stream", headers={**headers, **_AS_IT_COMES}
         )
@@ -168,7 +204,7 @@ class _EventStream(StreamingResponse):
 
 
 async def _server_sent(
-    response: ApiResponse, first: Told, events: AsyncIterator[Told]
+    telling: Telling, first: Told, events: AsyncIterator[Told]
 ) -> AsyncGenerator[str, None]:
     """The chunks as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
@@ -178,11 +214,12 @@ async def _server_sent(
             yield event
 
     try:
-        async for chunk in response.chunks(all_events()):
-            yield f"data: {chunk.model_dump_json(exclude_unset=True)}\n\n"
+        async for chunk in telling.chunks(all_events()):
+            yield telling.framed(chunk)
     except ApiError as error:
-        yield f"data: {json.dumps(error.body())}\n\n"
+        yield telling.failed(error)
     except Exception:
         _log.exception("A stream failed")
-        yield f"data: {json.dumps(FAILED.body())}\n\n"
-    yield "data: [DONE]\n\n"
+        yield telling.failed(FAILED)
+    if telling.end:
+        yield telling.end
