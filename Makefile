@@ -4,6 +4,7 @@ PORT ?= 3000
 Q ?= I want to exchange 42 US dollars to Canadian dollars
 EVAL_URL ?=
 EVAL_ARGS ?=
+ARGS ?=
 
 PYTHON := .venv/bin/python
 RUNTIME := .venv/.runtime
@@ -11,12 +12,13 @@ DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 LMDEPLOY := .venv-lmdeploy/.installed
 GPU := .venv/.gpu
+BFCL := .venv-bfcl/.installed
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PYTORCH := https://download.pytorch.org/whl/cpu
 LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdeploy.py \
 	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
-.PHONY: help serve ask chat gpu test test-clients test-lmdeploy test-gpu check platforms coverage eval \
+.PHONY: help serve ask chat gpu test test-clients test-lmdeploy test-gpu check platforms coverage eval bfcl \
 	bento containerfile fix clean
 
 help: ## Show this list
@@ -73,6 +75,9 @@ coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
 eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers of its own
 	@exec $(PYTHON) benchmarks/run_eval.py $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
 
+bfcl: $(DEVELOPMENT) $(BFCL) ## Ask the Berkeley leaderboard's questions; ARGS="--url …" asks other servers
+	@PYTHONPATH=.venv-bfcl exec $(PYTHON) benchmarks/bfcl.py $(ARGS)
+
 bento: $(RUNTIME) ## Build the Bento, and tell what is in it and how big it is
 	@exec $(PYTHON) deploy/pack.py
 
@@ -84,7 +89,7 @@ fix: $(DEVELOPMENT) ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff check --fix .
 
 clean: ## Remove all environments and all caches here; downloaded weights stay
-	@rm -rf .venv .venv-clients .venv-lmdeploy build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf .venv .venv-clients .venv-lmdeploy .venv-bfcl build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON):
@@ -125,4 +130,10 @@ $(LMDEPLOY): $(PYTHON) requirements-lmdeploy.txt
 	@$(PYTHON) -m venv --clear .venv-lmdeploy
 	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile --extra-index-url $(PYTORCH) "$$(grep '^torch==' $(word 2,$^))"
 	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r $(word 2,$^)
+	@touch $@
+
+# Its questions and its judge alone: its dependencies are the clients of all vendors.
+$(BFCL): $(PYTHON)
+	@rm -rf .venv-bfcl
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-deps --target .venv-bfcl bfcl-eval==2026.3.23
 	@touch $@

@@ -1,0 +1,277 @@
+"""The Berkeley Function Calling Leaderboard's single-turn questions, asked of any `/v1`.
+
+    make bfcl ARGS="--half work --size 10"
+    make bfcl ARGS="--url ours=http://127.0.0.1:3001/v1 --url theirs=http://127.0.0.1:8080/v1"
+
+Questions, right answers and the judge of values are those of the package `bfcl-eval`
+(https://gorilla.cs.berkeley.edu/leaderboard.html); tools are spelled as it spells them for OpenAI's
+API. The sample is the same each time: its halves and its order follow from the questions' ids. The
+half `work` is for making the code better, the half `test` for saying how good it is.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import sha256
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryFile
+from time import perf_counter
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+from jsonschema import Draft202012Validator
+from openai import APIError, OpenAI
+
+# Run as a script, Python looks for modules in this folder instead of the project's.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.command_line import at_once, positive, records
+from benchmarks.run_eval import HOST, free_port
+from function_calling.cli.serve import serving
+
+KINDS = (
+    *("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance"),
+    *("live_simple", "live_multiple", "live_parallel", "live_parallel_multiple"),
+    *("live_irrelevance", "live_relevance"),
+)
+OUTCOMES = ("right", "wrong name", "wrong value", "wrong count", "no call", "invalid", "error")
+"""`invalid`: arguments that break their tool's schema; `error`: the server refused or failed."""
+HALVES = ("work", "test")
+MOST_TOKENS = 512
+
+Call: TypeAlias = tuple[str, Any]
+"""A tool's name and its arguments; None where these are no JSON object."""
+Judge: TypeAlias = Callable[["Case", Sequence[Call]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question.
+
+    Attributes:
+        kind: BFCL's category.
+        functions: What it offers, as BFCL spells it.
+        answer: The calls that are right, each with the values that are for each argument; None
+            where any call is right, or none.
+    """
+
+    id: str
+    kind: str
+    messages: Sequence[Mapping[str, str]]
+    functions: Sequence[Mapping[str, Any]]
+    answer: Sequence[Mapping[str, Any]] | None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What a request says of it."""
+        return {"messages": self.messages, "tools": self.tools, "tool_choice": "auto"}
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The functions as OpenAI's `tools`."""
+        return [
+            {
+                "type": "function",
+                "function": {
+                    "name": plain_name(each["name"]),
+                    "description": each["description"],
+                    "parameters": json_schema(each["parameters"]),
+                },
+            }
+            for each in self.functions
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a case."""
+
+    id: str
+    kind: str
+    outcome: str
+    calls: Sequence[Call]
+    told: str
+    seconds: float
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def plain_name(name: str) -> str:
+    """A name without dots, which OpenAI's API does not take."""
+    return name.replace(".", "_")
+
+
+def json_schema(told: Any) -> Any:
+    """BFCL's types in JSON Schema's words, at any depth."""
+    from bfcl_eval.constants.type_mappings import GORILLA_TO_OPENAPI
+
+    if not isinstance(told, Mapping):
+        return told
+    schema = {key: json_schema(value) for key, value in told.items()}
+    if isinstance(properties := told.get("properties"), Mapping):
+        schema["properties"] = {
+            name: {"type": "string"} | json_schema(each) for name, each in properties.items()
+        }
+    if isinstance(told.get("type"), str):
+        schema["type"] = GORILLA_TO_OPENAPI.get(told["type"], "string")
+    return schema
+
+
+def sampled(kind: str, half: str, size: int) -> list[Case]:
+    """So many cases of a kind, always the same ones, or all where it has fewer."""
+    data = resources.files("bfcl_eval") / "data"
+    with resources.as_file(data / f"BFCL_v4_{kind}.json") as path:
+        asked = [each for each in records(path) if digest(each["id"])[0] % 2 == HALVES.index(half)]
+    answers: dict[str, Any] = {}
+    if not kind.endswith("relevance"):
+        with resources.as_file(data / "possible_answer" / f"BFCL_v4_{kind}.json") as path:
+            answers = {each["id"]: each["ground_truth"] for each in records(path)}
+    asked.sort(key=lambda each: digest(each["id"]))
+    return [
+        Case(each["id"], kind, each["question"][0], each["function"], answers.get(each["id"]))
+        for each in asked[:size]
+    ]
+
+
+def digest(identity: str) -> bytes:
+    """What decides over a question's half and place."""
+    return sha256(identity.encode()).digest()
+
+
+def bfcl_judge() -> Judge:
+    """BFCL's own checker of calls, without the clients of all vendors that it loads."""
+    config = SimpleNamespace(underscore_to_dot=True)
+    models = SimpleNamespace(MODEL_CONFIG_MAPPING={"any": config})
+    sys.modules["bfcl_eval.constants.model_config"] = models  # type: ignore[assignment]
+    from bfcl_eval.constants.enums import Language
+    from bfcl_eval.eval_checker.ast_eval.ast_checker import ast_checker
+
+    def judge(case: Case, calls: Sequence[Call]) -> bool:
+        made = [{name: arguments} for name, arguments in calls]
+        functions = list(case.functions)
+        told = ast_checker(functions, made, case.answer, Language.PYTHON, case.kind, "any")
+        return bool(told["valid"])
+
+    return judge
+
+
+def outcome_of(case: Case, calls: Sequence[Call], judge: Judge) -> str:
+    """How the calls stand to those that are right."""
+    parameters = {each["function"]["name"]: each["function"]["parameters"] for each in case.tools}
+    for name, arguments in calls:
+        if name not in parameters or not Draft202012Validator(parameters[name]).is_valid(arguments):
+            return "invalid"
+    if case.answer is None:
+        if case.kind.endswith("irrelevance"):
+            return "wrong count" if calls else "right"
+        return "right" if calls else "no call"
+    if not calls:
+        return "no call"
+    if len(calls) != len(case.answer):
+        return "wrong count"
+    wanted = Counter(plain_name(name) for each in case.answer for name in each)
+    if Counter(name for name, _ in calls) != wanted:
+        return "wrong name"
+    return "right" if judge(case, calls) else "wrong value"
+
+
+def ask(client: OpenAI, model: str, judge: Judge, case: Case) -> Outcome:
+    """Ask one question and judge the reply."""
+    begun = perf_counter()
+    told, calls, outcome, prompt, completion = "", list[Call](), "error", 0, 0
+    try:
+        reply = client.chat.completions.create(
+            model=model, temperature=0, max_tokens=MOST_TOKENS, **case.fields
+        )
+        message = reply.choices[0].message
+        told = message.content or ""
+        for call in message.tool_calls or ():
+            assert call.type == "function"
+            calls.append((call.function.name, read(call.function.arguments)))
+        if reply.usage:
+            prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
+        outcome = outcome_of(case, calls, judge)
+    except APIError as error:
+        told = str(error)
+    seconds = perf_counter() - begun
+    return Outcome(case.id, case.kind, outcome, calls, told, seconds, prompt, completion)
+
+
+def read(arguments: str) -> Any:
+    """A call's arguments, if they are JSON."""
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return None
+
+
+def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """A line for each kind, and one for all."""
+    yield (
+        f"{'':<24} {'cases':>5} " + " ".join(f"{each:>11}" for each in OUTCOMES) + "  s/case tokens"
+    )
+    for kind in (*KINDS, "all"):
+        told = [each for each in outcomes if kind in (each.kind, "all")]
+        if not told:
+            continue
+        counted = Counter(each.outcome for each in told)
+        seconds = sum(each.seconds for each in told) / len(told)
+        tokens = sum(each.completion_tokens for each in told) / len(told)
+        row = " ".join(f"{counted[each]:>11}" for each in OUTCOMES)
+        yield f"{kind:<24} {len(told):>5} {row}  {seconds:>6.1f} {tokens:>6.0f}"
+
+
+def evaluate(name: str, url: str, cases: Sequence[Case], options: argparse.Namespace) -> None:
+    """Ask one server all questions, and print its table."""
+    judge = bfcl_judge()
+    with OpenAI(base_url=url, api_key=options.key, timeout=600, max_retries=0) as client:
+        model = options.model or client.models.list().data[0].id
+        asked = partial(ask, client, model, judge)
+        outcomes = list(at_once(asked, cases, options.concurrency))
+    print(f"{name}: {model}, the half {options.half}", *table(outcomes), sep="\n", flush=True)
+    if options.out:
+        with options.out.open("a", encoding="utf-8") as file:
+            for each in sorted(outcomes, key=lambda each: each.id):
+                print(json.dumps({"server": name} | asdict(each), ensure_ascii=False), file=file)
+
+
+def main(arguments: list[str]) -> None:
+    """Ask every server in turn."""
+    parser = argparse.ArgumentParser(description="Ask BFCL's questions of any /v1.")
+    parser.add_argument("--url", action="append", default=[], help="a server: [name=]http://…/v1")
+    parser.add_argument("--key", default="none", help="the servers' key")
+    parser.add_argument("--model", help="its name there; default: the first that is listed")
+    parser.add_argument("--half", choices=HALVES, default="work")
+    parser.add_argument("--size", type=positive, default=10, help="cases of each kind at most")
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--concurrency", type=positive, default=3)
+    parser.add_argument("--out", type=Path, help="a file that gets a line of JSON for each case")
+    options = parser.parse_args(arguments)
+    cases = [
+        case
+        for kind in options.kinds.split(",")
+        for case in sampled(kind, options.half, options.size)
+    ]
+    for told in options.url:
+        name, url = told.split("=", 1) if "=" in told.split("://")[0] else (told, told)
+        evaluate(name, url, cases, options)
+    if options.url:
+        return
+    with (
+        TemporaryFile() as log,
+        serving(HOST, free_port(), os.environ, log=log.fileno()) as (doors, processes),
+    ):
+        if not processes.wait_ready(doors):
+            log.seek(0)
+            raise SystemExit(log.read().decode(errors="replace"))
+        evaluate("ours", f"{doors.v1}/v1", cases, options)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
