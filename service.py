@@ -59,10 +59,7 @@ class Llama:
 @bentoml.asgi_app(Starlette(routes=[Route("/mcp", mcp_endpoint, methods=["POST"])]))
 @bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"})
 class ExchangeAssistant:
-    """Answers questions about exchanging money by calling a tool through the model.
-
-    The tools themselves are at `/mcp`, for MCP clients.
-    """
+    """Answers questions about exchanging money by calling a tool through the model."""
 
     llm = bentoml.depends(Llama, url=settings.llama_url or None)
 
