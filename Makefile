@@ -12,14 +12,15 @@ DEVELOPMENT := .venv/.development
 CLIENTS := .venv-clients/.installed
 LMDEPLOY := .venv-lmdeploy/.installed
 GPU := .venv/.gpu
+MCP := .venv/.mcp
 BFCL := .venv-bfcl/.installed
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PYTORCH := https://download.pytorch.org/whl/cpu
 LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdeploy.py \
 	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
-.PHONY: help serve ask chat gpu test test-clients test-lmdeploy test-gpu check platforms coverage eval bfcl \
-	bento containerfile fix clean
+.PHONY: help serve ask chat gpu mcp test test-clients test-lmdeploy test-gpu check platforms coverage eval \
+	bfcl bento containerfile fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -36,6 +37,8 @@ chat: $(RUNTIME) ## Talk with the model in the terminal, with the tools of TOOLS
 	@exec $(PYTHON) -m function_calling chat --port $(PORT)
 
 gpu: $(GPU) ## Install LMDeploy into .venv, for Llama 3.1 on an NVIDIA GPU from 8 GB on
+
+mcp: $(MCP) ## Install what /mcp and `function_calling mcp` need into .venv
 
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
 	@$(PYTHON) -m pytest -q -n auto -m "not model and not serve and not lmdeploy and not gpu"
@@ -65,7 +68,7 @@ platforms: $(DEVELOPMENT) ## Ask the package index for wheels of all pins, for e
 	@for python in 3.11 3.12 3.13 3.14; do \
 		for platform in $(PLATFORMS); do echo $$python $$platform; done; \
 	done | xargs -P 4 -L 1 sh -c 'UV_NATIVE_TLS=1 $(PYTHON) -m uv pip compile --quiet --no-config --no-build \
-		--python-version $$0 --python-platform $$1 requirements-cpu.txt >/dev/null && \
+		--python-version $$0 --python-platform $$1 requirements-mcp.txt >/dev/null && \
 		echo "Python $$0 on $$1: every pin has a wheel"'
 
 coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
@@ -111,7 +114,12 @@ $(GPU): $(RUNTIME) requirements.txt
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt
+$(MCP): $(RUNTIME) requirements-mcp.txt
+	@echo "Installing requirements-mcp.txt into .venv"
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-mcp.txt
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME) requirements-mcp.txt requirements-dev.txt
 	@echo "Installing requirements-dev.txt into .venv"
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

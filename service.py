@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import bentoml
 from bentoml.validators import ContentType
 from pydantic import Field
+from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
 
 from function_calling.agent.body import BodyCheck
 from function_calling.agent.events import ChatEvent, DoneEvent
@@ -20,6 +22,7 @@ from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
 from function_calling.errors import ApiError, SettingsError
+from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
 from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
@@ -27,6 +30,7 @@ from packing import hub_weights, image, llama_resources, with_weights
 from tools import TOOL_SETS
 
 settings = Settings.from_env(os.environ)
+mcp_endpoint = McpEndpoint()
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
 
 
@@ -52,6 +56,7 @@ class Llama:
         self.model.engine.close()
 
 
+@bentoml.asgi_app(Starlette(routes=[Route("/mcp", mcp_endpoint, methods=["POST"])]))
 @bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"})
 class ExchangeAssistant:
     """Answers questions about exchanging money by calling a tool through the model."""
@@ -67,6 +72,7 @@ class ExchangeAssistant:
         # On BentoCloud, headers tell which service a request is for.
         headers = {} if settings.llama_url else self.llm.to_async.default_headers
         self.assistant = Assistant(settings, llama_client(url, settings, headers), TOOL_SETS)
+        mcp_endpoint.offer(self.assistant.tools, settings)
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""

@@ -73,6 +73,12 @@ def _chat(options: argparse.Namespace) -> int:
     return chat(options)
 
 
+def _mcp(options: argparse.Namespace) -> int:
+    from function_calling.cli.mcp import serve_mcp
+
+    return serve_mcp(options)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m function_calling",
@@ -94,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     chatting = command("chat", _chat, "talk with a model that calls tools, in the terminal", _CHAT)
     told = "asked instead of a conversation"
     chatting.add_argument("question", nargs="?", type=_sendable, help=told)
-    chatting.add_argument("--tools", metavar="NAMES", help="tool sets, as in the setting TOOLS")
+    served_mcp = command("mcp", _mcp, "serve the tools to an MCP client, on stdin and stdout")
+    for each in (chatting, served_mcp):
+        each.add_argument("--tools", metavar="NAMES", help="tool sets, as in the setting TOOLS")
     for each in (served, asked, chatting):
         each.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
         each.add_argument(

@@ -126,6 +126,12 @@ class Settings:
         "whether a tool that wants a yes gets it where nobody can be asked: `given` or `refused`",
         choices=("given", "refused"),
     )
+    mcp_hosts: str = _setting(
+        "MCP_HOSTS",
+        "",
+        "names, as of a proxy, by which `/mcp` may be asked beside `localhost` and the address",
+        shape=(r"[\w.-]+(\s*,\s*[\w.-]+)*", "host names without a port, parted by commas"),
+    )
     query_timeout: float = _setting(
         "QUERY_TIMEOUT", 290.0, "seconds the assistant may take for one query", least=0.01
     )

@@ -24,8 +24,9 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "todo": {"toolbox"},
     "tools": {"exchange", "todo", "toolbox"},
     "agent": {"toolbox"},
+    "mcp_tools": {"toolbox"},
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
-    "cli": {"agent", "toolbox", "tools", "engines", "weights"},
+    "cli": {"agent", "mcp_tools", "toolbox", "tools", "engines", "weights"},
 }
 BELOW = MODEL_HALF | ASSISTANT_HALF
 """Each room and what it may import beside itself and what is shared."""
@@ -36,6 +37,8 @@ DOORS = {
     "bentoml": {"service", "packing"},
     "fastapi": {"openai_endpoints"},
     "lmdeploy": {"engines"},
+    "mcp": {"mcp_tools"},
+    "mcp_types": {"mcp_tools"},
     "xllamacpp": {"engines"},
 }
 """The rooms that alone know a package."""

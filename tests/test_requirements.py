@@ -21,8 +21,8 @@ SOURCES = (
     "tools.py",
     "function_calling/**/*.py",
 )
-FILES = ("requirements.txt", "requirements-cpu.txt", "requirements-dev.txt")
-INSTALLED = ("requirements-cpu.txt", "requirements-dev.txt")
+FILES = ("requirements.txt", "requirements-cpu.txt", "requirements-mcp.txt", "requirements-dev.txt")
+INSTALLED = ("requirements-cpu.txt", "requirements-mcp.txt", "requirements-dev.txt")
 GPU_PACKAGES = {"lmdeploy", "xgrammar", "torch"}
 """What the code uses on a GPU alone."""
 
@@ -51,8 +51,8 @@ def test_every_requirement_is_an_exact_pin(file: str) -> None:
 
 
 def test_a_bentos_packages_are_those_that_are_tested() -> None:
-    """BentoML copies the lines of one file, so the second repeats the first, and adds LMDeploy."""
-    assert pins("requirements-cpu.txt").items() < pins("requirements.txt").items()
+    """BentoML copies the lines of one file, so it repeats the others, and adds LMDeploy."""
+    assert pins("requirements-mcp.txt").items() < pins("requirements.txt").items()
     assert pins("requirements.txt").keys() >= GPU_PACKAGES
     assert not GPU_PACKAGES & pins("requirements-dev.txt").keys()
 
@@ -67,7 +67,7 @@ def test_lmdeploy_is_tested_with_the_versions_that_are_served() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-cpu.txt"])
+@pytest.mark.parametrize("file", FILES[:3])
 def test_a_set_resolves_to_itself(file: str) -> None:
     """The package index finds all of it for the image's Python, and nothing that is missing.
 
@@ -99,9 +99,11 @@ def test_what_the_packages_need_is_pinned_too(file: str) -> None:
 
 
 def test_every_import_is_pinned_as_what_the_code_uses() -> None:
-    """In the first part of the file, where its reason stands; pip alone is run, not imported."""
-    listed = (ROOT / "requirements-cpu.txt").read_text().split("# What those need in turn.")[0]
-    direct = {normal(name) for name in re.findall(r"^([\w.-]+)==", listed, re.MULTILINE)}
+    """In the first part of its file, where its reason stands; pip alone is run, not imported."""
+    firsts = [
+        (ROOT / file).read_text().split("# What those need in turn.")[0] for file in FILES[1:3]
+    ]
+    direct = {normal(name) for name in re.findall(r"^([\w.-]+)==", "".join(firsts), re.MULTILINE)}
     owners = packages_distributions()
     files = chain.from_iterable(ROOT.glob(pattern) for pattern in SOURCES)
     imported = set(chain.from_iterable(map(imports, files)))

@@ -34,7 +34,7 @@ class ToolSet:
         first_choice: OpenAI's `tool_choice` until a tool has found something: `required` keeps a
             small model from answering from memory, `auto` lets it answer.
         reply_without_tool: What a model that must call calls for any other message; None: one
-            that is made of the topic.
+            that is made of the topic. In a joined set it is one of the functions, or None.
         close: Frees what the tools hold.
     """
 
@@ -81,10 +81,12 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
     prompt = [each.system_prompt for each in sets if each.system_prompt]
     topics = " or ".join(_topic(each) for each in sets)
     must_call = any(each.first_choice == "required" for each in sets)
+    turning_away = None
     if must_call:
         own = sets[0].reply_without_tool if len(sets) == 1 else None
-        functions.append(own or _turning_away(topics))
-        prompt.append(f"If the message is not about {topics}, call {functions[-1].__name__}.")
+        turning_away = own or _turning_away(topics)
+        functions.append(turning_away)
+        prompt.append(f"If the message is not about {topics}, call {turning_away.__name__}.")
     closing = ExitStack()
     for each in sets:
         closing.callback(each.close)
@@ -93,6 +95,7 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
         system_prompt=" ".join([*prompt, CLOSING]),
         topic=topics,
         first_choice="required" if must_call else "auto",
+        reply_without_tool=turning_away,
         close=closing.close,
     )
 

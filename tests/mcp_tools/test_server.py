@@ -1,0 +1,404 @@
+"""The chosen tools for MCP clients, through the SDK's own client."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Any
+
+import httpx2
+import mcp_types as types
+import pytest
+from command_line import PYTHON_M, Command, commands
+from conftest import SERVERS_ENVIRONMENT
+from mcp import Client, MCPError
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from served import Served, assistant_app
+
+import service
+from function_calling.errors import ToolError
+from function_calling.mcp_tools.server import McpServer
+from function_calling.settings import Settings
+from function_calling.todo.store import TodoStore
+from function_calling.todo.tools import todo_tools
+from function_calling.toolbox.schema import Said
+from function_calling.toolbox.tool_sets import ToolSet, load_tool_sets
+from function_calling.toolbox.toolbox import FinalAnswer, Toolbox, changes_something, needs_approval
+from tools import TOOL_SETS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODES = pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
+"""Without a handshake and with one."""
+command = pytest.fixture(commands)
+
+
+@dataclass
+class Order:
+    """What was ordered."""
+
+    total: Decimal
+    paid: Decimal = Decimal("131.90")
+
+
+def add(total: Annotated[Decimal, Said()]) -> Decimal:
+    """Add one.
+
+    Args:
+        total: To what.
+    """
+    return total + 1
+
+
+@changes_something
+def order(total: Decimal) -> Order:
+    """Order things."""
+    return Order(total)
+
+
+def say(what: str) -> str | None:
+    """Say something, or nothing."""
+    if what == "secret":
+        raise ToolError("It is a secret.", advice="Ask for the weather.")
+    return {"much": "é" * 400, "nothing": None}.get(what, what)
+
+
+def fail() -> None:
+    """Fail."""
+    raise OSError("the disk is on fire")
+
+
+def hang() -> None:
+    """Hang."""
+    Event().wait()
+
+
+def opening_hours() -> FinalAnswer:
+    """Tell when the shop is open."""
+    return FinalAnswer("From 9 to 17.")
+
+
+SHOP = ToolSet(functions=[add, order, say, fail, hang, opening_hours])
+
+
+class Person:
+    """Answers the client's questions."""
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer
+        self.read: list[str] = []
+
+    async def __call__(self, _: Any, params: types.ElicitRequestFormParams) -> types.ElicitResult:
+        """Answer one, and remember it."""
+        self.read.append(params.message)
+        return types.ElicitResult(action=self._answer)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def client(
+    tools: ToolSet, mode: str, person: Person | None = None, **settings: Any
+) -> AsyncIterator[Client]:
+    """A client of a server of the tools, in memory."""
+    server = McpServer(tools, Settings(**settings))
+    async with Client(server.protocol, mode=mode, elicitation_callback=person) as connected:
+        yield connected
+
+
+async def read(connected: Client, tool: str, /, **arguments: Any) -> tuple[bool, str, Any]:
+    """Whether a call went wrong, its text, and its object."""
+    result = await connected.call_tool(tool, arguments)
+    (content,) = result.content
+    assert isinstance(content, types.TextContent)
+    return result.is_error, content.text, result.structured_content
+
+
+@MODES
+async def test_the_chosen_tools_are_listed_as_a_model_gets_them(mode: str) -> None:
+    """But for the one that turns a message away; hints say what changes and what asks first."""
+    known = {name: partial(make, Settings()) for name, make in TOOL_SETS.items()}
+    tools = load_tool_sets("currency,todo", known)
+    *offered, turning_away = Toolbox(tools.functions).schemas
+    async with client(tools, mode) as connected:
+        listed = (await connected.list_tools()).tools
+        with pytest.raises(MCPError) as caught:
+            await connected.call_tool(turning_away["function"]["name"], {})
+    tools.close()
+    assert [(each.name, each.description, each.input_schema) for each in listed] == [
+        tuple(each["function"].values()) for each in offered
+    ]
+    hints = {each.name: each.annotations for each in listed}
+    assert [name for name, each in hints.items() if each and each.read_only_hint] == [
+        *("convert_currency", "calculate", "list_tasks")
+    ]
+    assert [name for name, each in hints.items() if each and each.destructive_hint] == [
+        "delete_task"
+    ]
+    assert caught.value.code == types.INVALID_PARAMS
+    assert caught.value.message.startswith('There is no tool "reply_without_tool". The tools are: ')
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("name", "arguments", "text", "value"),
+    [
+        ("add", {"total": "131.90"}, "132.90", None),
+        ("add", {"total": 0.1}, "1.1", None),
+        (
+            *("order", {"total": 2}, '{"total": 2, "paid": 131.90}'),
+            {"total": 2, "paid": 131.9},
+        ),
+        ("say", {"what": "hello"}, "hello", None),
+        ("say", {"what": '{"half": "\\ud83d"}'}, '{"half": "\\ud83d"}', None),
+        ("say", {"what": '{"none": NaN}'}, '{"none": NaN}', None),
+        ("say", {"what": "nothing"}, "Done.", None),
+        ("opening_hours", {}, "From 9 to 17.", None),
+    ],
+)
+async def test_a_result_is_text_and_an_object_is_one_too(
+    mode: str, name: str, arguments: Any, text: str, value: Any
+) -> None:
+    """No digit is lost, and nothing is looked for in a conversation."""
+    async with client(SHOP, mode) as connected:
+        assert await read(connected, name, **arguments) == (False, text, value)
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("name", "arguments", "text"),
+    [
+        ("add", {"total": "much"}, 'add was not called: its arguments are wrong. total="much" is '),
+        ("add", {}, "add was not called: its arguments are wrong. total is missing, wanted "),
+        ("add", {"total": 1, "by": 2}, "add was not called: its arguments are wrong. by=2 is no "),
+        ("say", {"what": "secret"}, "It is a secret. Ask for the weather."),
+        ("fail", {}, "Tool fail failed: OSError: the disk is on fire"),
+        ("hang", {}, "Tool hang took longer than 0.05 seconds and was given up; whether it did "),
+    ],
+)
+async def test_what_goes_wrong_is_a_result_that_a_model_reads(
+    mode: str, name: str, arguments: Any, text: str
+) -> None:
+    """The toolbox's own text, also where a tool hangs."""
+    async with client(SHOP, mode, tool_timeout=0.05) as connected:
+        wrong, told, value = await read(connected, name, **arguments)
+    assert (wrong, told[: len(text)], value) == (True, text, None)
+
+
+@MODES
+async def test_a_result_has_its_bound(mode: str) -> None:
+    """What is left of a long one says so."""
+    async with client(SHOP, mode, tool_result_bytes=100) as connected:
+        _, told, _ = await read(connected, "say", what="much")
+    assert told == "é" * 50 + "\n[Cut: these are the first 100 of 800 bytes.]"
+
+
+@MODES
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("accept", '{"id": 1, "title": "Buy milk", '),
+        ("decline", "delete_task was not called: the user said no."),
+        ("cancel", "delete_task was not called: the user said no."),
+        ("", "delete_task was not called: nobody can say the yes it needs."),
+    ],
+)
+async def test_a_tool_that_needs_a_yes_runs_on_one_alone(
+    mode: str, answer: str, told: str, store: TodoStore
+) -> None:
+    """The person at the client reads the call; a client that can't ask gets no yes."""
+    person = Person(answer)
+    async with client(
+        todo_tools(store), mode, person if answer else None, approval="given"
+    ) as connected:
+        wrong, text, _ = await read(connected, "delete_task", id=1)
+        assert (wrong, text[: len(told)]) == (answer != "accept", told)
+        await read(connected, "delete_task", id="one")
+    assert person.read == ['May delete_task run with {"id": 1}?'] * bool(answer)
+    assert len(store.tasks()) == (1 if answer == "accept" else 2)
+
+
+async def test_a_yes_is_for_the_arguments_that_were_shown(store: TodoStore) -> None:
+    """With others, the question is asked anew; where nobody can be asked, a sent yes counts not."""
+    yes = types.ElicitResult(action="accept")
+    async with client(todo_tools(store), "2026-07-28", Person("decline")) as connected:
+        asked = await connected.session.call_tool(
+            "delete_task", {"id": 1}, allow_input_required=True
+        )
+        assert isinstance(asked, types.InputRequiredResult)
+        answers = dict.fromkeys(asked.input_requests or {}, yes)
+        result = await connected.call_tool("delete_task", {"id": 2}, input_responses=answers)
+        assert result.is_error
+    async with client(todo_tools(store), "2026-07-28") as connected:
+        result = await connected.call_tool("delete_task", {"id": 1}, input_responses=answers)
+        assert result.is_error
+    assert len(store.tasks()) == 2
+
+
+async def test_a_name_can_not_forge_the_question() -> None:
+    """Line ends and marks that turn text around are shown as what they are."""
+
+    @needs_approval
+    def erase(name: str) -> str:
+        """Erase."""
+        return name
+
+    person = Person("decline")
+    async with client(ToolSet(functions=[erase]), "2026-07-28", person) as connected:
+        await read(connected, "erase", name="a\nb\u202e")
+    assert person.read == ['May erase run with {"name": "a\\nb\\u202e"}?']
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """The assistant, which is asked by another name, too."""
+    with assistant_app(tools="currency,todo", mcp_hosts="tools.example, b.example") as served:
+        yield served
+
+
+@MODES
+async def test_the_assistant_serves_its_tools_over_http(mode: str, served: Served) -> None:
+    """One request at a time: each may come to another replica. Older clients can't be asked."""
+    over = httpx2.ASGITransport(served.http.app)
+    async with httpx2.AsyncClient(transport=over) as http:
+        transport = streamable_http_client("http://127.0.0.1:3000/mcp", http_client=http)
+        async with Client(transport, mode=mode, elicitation_callback=Person("accept")) as connected:
+            assert len((await connected.list_tools()).tools) == 6
+            wrong, _, task = await read(connected, "create_task", title="Buy milk")
+            assert not wrong
+            wrong, text, _ = await read(connected, "delete_task", id=task["id"])
+            assert wrong == (mode == "legacy"), text
+            with pytest.raises(MCPError) as caught:
+                await connected.call_tool("nothing", {})
+    assert caught.value.code == types.INVALID_PARAMS
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"host": "localhost"}, ""),
+        ({"host": "[::1]:3000", "origin": "http://localhost:5173"}, ""),
+        ({"host": "B.example:80", "origin": "https://tools.example"}, ""),
+        ({"host": "evil.example:3000"}, 'Host is "evil.example:3000"; wanted localhost, '),
+        ({"host": "localhost.evil.example"}, 'Host is "localhost.evil.example"; wanted '),
+        ({"host": "localhost@evil.example"}, 'Host is "localhost@evil.example"; wanted '),
+        ({"host": "[::1"}, 'Host is "[::1"; wanted '),
+        ({"host": ""}, 'Host is ""; wanted '),
+        ({"origin": "https://evil.example"}, 'Origin is "https://evil.example"; wanted '),
+        ({"origin": "null"}, 'Origin is "null"; wanted '),
+    ],
+)
+def test_only_our_own_names_are_answered(
+    headers: dict[str, str], problem: str, served: Served
+) -> None:
+    """A page in a browser can't use the tools, whatever name it has lead here."""
+    accept = {"accept": "application/json, text/event-stream"}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+    response = served.http.post("/mcp", json=body, headers=accept | headers)
+    if not problem:
+        assert (response.status_code, "convert_currency" in response.text) == (200, True)
+        return
+    assert response.status_code == (403 if "origin" in headers else 421)
+    assert response.json()["error"]["message"].startswith(problem)
+    assert response.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/mcp", 405), ("DELETE", "/mcp", 405)]
+)
+def test_no_connection_is_kept_open(method: str, path: str, status: int, served: Served) -> None:
+    """There is no session that would have something to say."""
+    assert served.http.request(method, path).status_code == status
+
+
+MISSING = "The package mcp is not installed here: `make mcp` installs it."
+
+
+@pytest.fixture
+def without_mcp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without the package."""
+    monkeypatch.setitem(sys.modules, "mcp_types", None)
+    monkeypatch.delitem(sys.modules, "function_calling.mcp_tools.server")
+
+
+@pytest.mark.usefixtures("without_mcp")
+def test_without_the_package_http_says_what_to_do(served: Served) -> None:
+    """In OpenAI's shape; the rest of the assistant is there."""
+    settings = served.assistant.settings
+    service.mcp_endpoint.offer(served.assistant.tools, settings)
+    response = served.http.post("/mcp", json={})
+    assert (response.status_code, response.json()["error"]["message"]) == (501, MISSING)
+
+
+@pytest.mark.usefixtures("without_mcp")
+def test_without_the_package_the_command_says_what_to_do(command: Command) -> None:
+    """In one line."""
+    done = command("mcp")
+    assert (done.status, done.out, done.err) == (1, "", f"{MISSING}\n")
+
+
+@pytest.mark.slow
+def test_to_import_the_services_loads_no_mcp() -> None:
+    """It takes a second and 40 MB, and most never ask for it."""
+    code = "import sys, service; assert not {'mcp', 'mcp_types'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=SERVERS_ENVIRONMENT, check=True)
+
+
+NOISY = '''
+import subprocess
+print("imported")
+
+
+def shout(text: str) -> str:
+    """Shout.
+
+    Args:
+        text: What.
+    """
+    print("called")
+    subprocess.run(["echo", "started"])
+    return text.upper()
+'''
+
+
+@pytest.mark.serve
+@MODES
+async def test_the_configuration_that_is_shown_starts_a_server(mode: str, tmp_path: Path) -> None:
+    """On standard input and output, where nothing else is written, whatever tools print."""
+    (tmp_path / "noisy.py").write_text(NOISY)
+    shown = (ROOT / "docs/mcp.md").read_text(encoding="utf-8").split("```json\n")[1].split("```")[0]
+    entry = json.loads(shown.replace("/path/to/checkout", str(ROOT)))["mcpServers"]["exchange"]
+    entry["args"][-1] += ",noisy:shout"
+    with (tmp_path / "log").open("w") as log:
+        started = stdio_client(StdioServerParameters(**entry, cwd=tmp_path), errlog=log)
+        async with Client(started, mode=mode, elicitation_callback=Person("accept")) as connected:
+            assert await read(connected, "shout", text="hi") == (False, "HI", None)
+            _, _, task = await read(connected, "create_task", title="Buy milk")
+            assert (await read(connected, "delete_task", id=task["id"]))[0] is False
+    assert (tmp_path / "log").read_text().split() == ["imported", "called", "started"]
+
+
+@pytest.mark.serve
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_server_whose_client_stays(ending: signal.Signals) -> None:
+    """At once, and without a trace."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*PYTHON_M, "mcp"], cwd=ROOT, env=SERVERS_ENVIRONMENT, **pipes) as server:
+        assert server.stdin
+        assert server.stdout
+        assert server.stderr
+        try:
+            server.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
+            server.stdin.flush()
+            assert json.loads(server.stdout.readline())["id"] == 1
+            server.send_signal(ending)
+            assert server.wait(30) == -ending
+            assert server.stderr.read() == b""
+        finally:
+            with suppress(ProcessLookupError):
+                server.kill()
