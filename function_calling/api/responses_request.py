@@ -118,7 +118,7 @@ class ResponsesRequest(ApiRequest):
             "max_output_tokens": self.sampling.max_tokens,
             "metadata": self.metadata,
             "parallel_tool_calls": self.parallel_tool_calls,
-            "reasoning": {"effort": None, "summary": None},
+            "reasoning": {"effort": "none" if self.template_options else None, "summary": None},
             "text": {"format": self.text.get("format") or {"type": "text"}},
             "tool_choice": chosen,
             "tools": [{"type": "function", **asdict(tool)} for tool in tools],

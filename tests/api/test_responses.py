@@ -376,6 +376,7 @@ async def test_no_effort_turns_thinking_off(serve: Serve, effort: Any, thinks: b
     engine = serve(*["Yes."] * 2, make=qwen3_model)
     response = await post({**ASKED, "reasoning": {"effort": effort}}, PATH)
     assert ("</think>" in engine.prompts[0]) != thinks
+    assert response.json()["reasoning"]["effort"] == (None if thinks else "none")
     assert response.headers.get("x-ignored-parameters") == (
         "reasoning.effort" if effort == "high" else None
     )
