@@ -72,7 +72,7 @@ async def create_response(request: Request) -> Response:
     wanted = ResponsesRequest.parse(await read_body(request))
     model = _chat_model(request)
     messages, content = conversation(wanted.messages()), wanted.content
-    tools = offered(wanted.tools, "tools", without_hosted=True)
+    tools = offered(wanted.tools, "tools", functions_only=True)
     choice = tool_choice(wanted.tool_choice, wanted.parallel_tool_calls, tools)
     reply = model.reply(
         *(messages, tools, choice, wanted.sampling),

@@ -18,7 +18,6 @@ from function_calling.model.words import (
     Finished,
     ReasoningDelta,
     TextDelta,
-    TokenLogprob,
     ToolCall,
     ToolCallDelta,
 )
@@ -59,8 +58,8 @@ class ResponseTelling(Telling):
     _told: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        head = {"id": _id("resp"), "object": "response", "created_at": int(time.time())}
-        self._head = {**head, **_DEFAULTS, **self.echo, "model": self.model}
+        head = {"object": "response", "created_at": int(time.time()), "model": self.model}
+        self._head = {"id": f"resp_{secrets.token_hex(24)}", **head, **_DEFAULTS, **self.echo}
 
     async def whole(self, events: AsyncIterator[Told]) -> Shape:
         """The response, as the last event of a stream has it."""
@@ -99,18 +98,16 @@ class ResponseTelling(Telling):
             case ReasoningDelta():
                 yield from self._more("reasoning", event.text, summary=[], content=[])
             case TextDelta():
-                yield from self._text(event.text, event.logprobs)
+                logprobs = chat_logprobs(event.logprobs)["content"] if self.logprobs else []
+                new: _Json = {"role": "assistant", "content": []}
+                yield from self._more("message", event.text, logprobs, **new)
             case ToolCallDelta():
-                call: _Json = {"call_id": event.id, "name": event.name, "arguments": ""}
-                yield from self._more("function_call", event.arguments, **call)
+                new = {"call_id": event.id, "name": event.name, "arguments": ""}
+                yield from self._more("function_call", event.arguments, **new)
             case ToolCall():
                 yield from self._close("completed")
             case Finished():
                 yield from self._finish(event)
-
-    def _text(self, text: str, tokens: Sequence[TokenLogprob] = ()) -> Iterator[_Json]:
-        logprobs = chat_logprobs(tokens)["content"] if self.logprobs else []
-        yield from self._more("message", text, logprobs, role="assistant", content=[])
 
     def _more(
         self, kind: str, text: str, logprobs: Sequence[_Json] = (), **fields: Any
@@ -129,9 +126,9 @@ class ResponseTelling(Telling):
 
     def _open(self, kind: str, fields: _Json) -> Iterator[_Json]:
         prefix, self._name = _NAMES[kind]
-        item = self._part = self._item = {"type": kind, "id": _id(prefix), "status": "in_progress"}
-        item |= fields
-        self._key = "arguments"
+        head = {"id": f"{prefix}_{secrets.token_hex(24)}", "type": kind, "status": "in_progress"}
+        item: _Json = {**head, **fields}
+        self._item, self._part, self._key = item, item, "arguments"
         self._place = {"output_index": len(self._output), "item_id": item["id"]}
         yield self._event("output_item.added", output_index=len(self._output), item=item)
         if kind != "function_call":
@@ -174,10 +171,6 @@ class ResponseTelling(Telling):
         else:
             status, told["completed_at"] = "completed", int(time.time())
             if {item["type"] for item in (*self._output, self._item) if item} <= {"reasoning"}:
-                yield from self._text("")
+                yield from self._events(TextDelta(""))
         yield from self._close(status)
         yield self._event(status, response=self._response(status, **told))
-
-
-def _id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(24)}"

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from function_calling.api.headers import IGNORED_TOOLS, listing
 from function_calling.api.request import MOST_MESSAGES, ApiRequest, content_format
-from function_calling.api.tools import hosted, wrong
+from function_calling.api.tools import other_kind, wrong
 from function_calling.errors import RequestError
 from function_calling.model.words import ContentFormat, Event, Message, Sampling, Tool, ToolChoice
 
@@ -58,7 +58,7 @@ class ResponsesRequest(ApiRequest):
     @property
     def headers(self) -> dict[str, str]:
         """Headers that name the tools and the parameters that had no effect."""
-        return super().headers | listing(IGNORED_TOOLS, filter(None, map(hosted, self.tools)))
+        return super().headers | listing(IGNORED_TOOLS, filter(None, map(other_kind, self.tools)))
 
     @property
     def ignored(self) -> list[str]:

@@ -19,15 +19,15 @@ def flat(tools: Sequence[Mapping[str, Any]]) -> bool:
     return bool(tools) and all("function" not in tool for tool in tools)
 
 
-def hosted(tool: Mapping[str, Any]) -> str:
-    """How a tool is called that only OpenAI's own servers run ("web_search"); "" if it is none."""
+def other_kind(tool: Mapping[str, Any]) -> str:
+    """How a tool is called that is no function ("web_search", "custom: patch"); "" if it is one."""
     if not isinstance(tool.get("type"), str) or tool["type"] == "function":
         return ""
     return ": ".join(str(tool[key]) for key in ("type", "name", "server_label") if tool.get(key))
 
 
 def offered(
-    tools: Sequence[Mapping[str, Any]], param: str, *, without_hosted: bool = False
+    tools: Sequence[Mapping[str, Any]], param: str, *, functions_only: bool = False
 ) -> list[Tool]:
     """The tools that the model is told of; `param` is the parameter in which they came.
 
@@ -36,7 +36,7 @@ def offered(
     """
     result: dict[str, Tool] = {}
     for index, told in enumerate(tools):
-        if without_hosted and hosted(told):
+        if functions_only and other_kind(told):
             continue
         tool = _tool(told, f"{param}[{index}]", param)
         if tool.name in result:
@@ -120,7 +120,7 @@ def _object_choice(choice: Mapping[str, Any], names: Sequence[str], parallel: bo
 
 def _chosen(tool: Mapping[str, Any]) -> Any:
     """The name of a function that is chosen; a KeyError where it is no function."""
-    if hosted(tool):
+    if other_kind(tool):
         raise KeyError
     return tool.get("function", tool)["name"]
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from scripted_engine import Fails, Fills, chatml_model, first_calls, qwen3_model
 from v1_client import AMOUNT, Serve, client, error_of, is_refused, post, serving
 
-from function_calling.errors import EngineError
+from function_calling.errors import EngineError, RequestError
 
 serve = pytest.fixture(serving)
 PATH = "/responses"
@@ -203,15 +203,24 @@ async def test_a_call_has_ids_and_the_tools_are_repeated(serve: Serve) -> None:
     assert [tool["name"] for tool in told["tools"]] == ["today"]
 
 
-@pytest.mark.parametrize("turn", [Fails(BROKE, "Hello"), Fails(ValueError("secret"), "Hello")])
-async def test_an_error_in_mid_stream_fails_the_response(serve: Serve, turn: Fails) -> None:
+@pytest.mark.parametrize(
+    ("error", "told", "code"),
+    [
+        (BROKE, "It broke.", "server_error"),
+        (ValueError("secret"), "The server failed; its log says why.", "server_error"),
+        (RequestError("Too long.", param="messages"), "Too long.", "invalid_prompt"),
+    ],
+)
+async def test_an_error_in_mid_stream_fails_the_response(
+    serve: Serve, error: Exception, told: str, code: str
+) -> None:
     """OpenAI's client raises on it, and who reads on has a response that failed."""
-    serve(turn, turn)
+    serve(*[Fails(error, "Hello")] * 2)
     *_, raised, failed = await events_of({})
-    said = "It broke." if turn.error is BROKE else "The server failed; its log says why."
-    assert (raised["type"], raised["message"], failed["type"]) == ("error", said, "response.failed")
-    assert failed["response"]["error"] == {"code": "server_error", "message": said}
-    with pytest.raises(openai.APIError, match=said):
+    assert (raised["type"], raised["message"], failed["type"]) == ("error", told, "response.failed")
+    assert raised["param"] == ("input" if isinstance(error, RequestError) else None)
+    assert failed["response"]["error"] == {"code": code, "message": told}
+    with pytest.raises(openai.APIError, match=told):
         async with client().responses.stream(model="any", **ASKED) as stream:
             await stream.until_done()
 
@@ -416,7 +425,7 @@ CODEX = {
 
 
 async def test_what_codex_sends_is_taken_and_named(serve: Serve) -> None:
-    """Tools that only OpenAI's servers run are left out; whichever model is asked for replies."""
+    """Tools that are no functions are left out; whichever model is asked for replies."""
     serve("ok")
     response = await post(CODEX, PATH)
     assert response.status_code == 200, response.text
