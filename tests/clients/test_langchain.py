@@ -27,6 +27,7 @@ def chat(v1: V1, request: pytest.FixtureRequest) -> ChatOpenAI:
         timeout=TIMEOUT,
         max_retries=0,
         use_responses_api=request.param,
+        stream_usage=True,
     )
 
 
@@ -51,7 +52,7 @@ def test_streamed_chunks_add_up_to_the_call(chat: ChatOpenAI) -> None:
     """As LangChain joins them, with the usage."""
     get_weather = StructuredTool.from_function(Weather().get_weather)
     bound = chat.bind_tools([get_weather], tool_choice="any")
-    joined = reduce(add, bound.stream(QUESTION, stream_usage=True))
+    joined = reduce(add, bound.stream(QUESTION))
     (call,) = joined.tool_calls
     assert (call["name"], call["args"]) == ("get_weather", {"city": "Paris"})
     metadata = joined.response_metadata
