@@ -18,7 +18,10 @@ from function_calling.api.headers import UNENFORCED, listing
 from function_calling.api.messages import conversation
 from function_calling.api.reply import ChatResponse, CompletionResponse
 from function_calling.api.request import ChatRequest, CompletionRequest
+from function_calling.api.responses_reply import ResponseTelling
+from function_calling.api.responses_request import ResponsesRequest, in_own_words, own_words
 from function_calling.api.stream import FAILED, in_json, read_body, respond
+from function_calling.api.tools import offered, tool_choice
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
 
@@ -60,6 +63,31 @@ async def create_chat_completion(request: Request) -> Response:
         replies,
         stream=bool(chat.stream),
         headers=chat.headers | listing(UNENFORCED, model.unenforced(callable_tools, content)),
+    )
+
+
+@openai_api_app.post("/responses")
+async def create_response(request: Request) -> Response:
+    """OpenAI's `POST /v1/responses`, whole or as server-sent events; nothing is stored."""
+    wanted = ResponsesRequest.parse(await read_body(request))
+    model = _chat_model(request)
+    messages, content = conversation(wanted.messages()), wanted.content
+    tools = offered(wanted.tools, "tools", functions_only=True)
+    choice = tool_choice(wanted.tool_choice, wanted.parallel_tool_calls, tools)
+    reply = model.reply(
+        *(messages, tools, choice, wanted.sampling),
+        content=content,
+        tool_format=wanted.tool_format,
+        template_options=wanted.template_options,
+    )
+    unenforced = model.unenforced([tool for tool in tools if tool.name in choice.names])
+    unenforced += map(own_words, model.unenforced((), content))
+    return await respond(
+        request,
+        ResponseTelling(model.name, wanted.echo(tools, choice), wanted.logprobs),
+        [in_own_words(reply)],
+        stream=bool(wanted.stream),
+        headers=wanted.headers | listing(UNENFORCED, unenforced),
     )
 
 

@@ -22,7 +22,15 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.command_line import at_once, positive
-from benchmarks.forced_requests import Outcome, Request, as_json, judge, known, requests
+from benchmarks.forced_requests import (
+    Outcome,
+    Request,
+    as_json,
+    as_response,
+    judge,
+    known,
+    requests,
+)
 from function_calling.formats import FORMATS
 
 TIMEOUT_SECONDS = 600
@@ -37,6 +45,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--each", type=positive, default=1, help="of these, calls of each tool")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other tools")
     parser.add_argument("--concurrency", type=positive, default=4, help="calls at the same time")
+    parser.add_argument("--responses", action="store_true", help="ask /v1/responses, not chat")
     parser.add_argument("--out", type=Path, help="a JSONL file of calls and verdicts to go on with")
     wanted = parser.parse_args(arguments)
     wanted.formats = wanted.formats.split(",") if wanted.formats else list(FORMATS)
@@ -50,7 +59,8 @@ def ask(client: httpx2.Client, request: Request) -> Outcome:
     """Post one request; a server that breaks off counts as one that answers wrongly."""
     start = time.perf_counter()
     try:
-        response = client.post("/v1/chat/completions", json=request.body)
+        path = "/v1/responses" if "input" in request.body else "/v1/chat/completions"
+        response = client.post(path, json=request.body)
         reply = response.json()
         problem = judge(request, response.status_code, reply)
     except httpx2.ConnectError:
@@ -81,6 +91,8 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
     """Draw, ask, judge, report; the exit status."""
     wanted = options(arguments)
     asked = requests(wanted.formats, wanted.calls, wanted.seed, wanted.each)
+    if wanted.responses:
+        asked = [as_response(request) for request in asked]
     try:
         outcomes = known(wanted.out, asked)
     except ValueError as error:

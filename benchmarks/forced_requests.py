@@ -1,7 +1,7 @@
 """The forced calls that `forced_calls.py` asks for, and what came of each."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,10 +34,10 @@ class Request:
     @property
     def schemas(self) -> dict[str, Any]:
         """The schema of each tool that may be called, by the tool's name."""
-        told = [tool["function"] for tool in self.body["tools"]]
+        told = [tool.get("function", tool) for tool in self.body["tools"]]
         schemas = {function["name"]: function["parameters"] for function in told}
         choice = self.body["tool_choice"]
-        names = schemas if choice == "required" else [choice["function"]["name"]]
+        names = schemas if choice == "required" else [choice.get("function", choice)["name"]]
         return {name: schemas[name] for name in names}
 
 
@@ -54,7 +54,7 @@ class Outcome:
     def tokens(self) -> int:
         """Tokens of the reply."""
         usage = self.reply.get("usage") if isinstance(self.reply, dict) else None
-        return int(usage["completion_tokens"]) if usage else 0
+        return int(usage.get("completion_tokens") or usage["output_tokens"]) if usage else 0
 
 
 def requests(forms: list[str], calls: int, seed: int, each: int = 1) -> list[Request]:
@@ -87,15 +87,35 @@ def _body(form: str, tools: list[dict[str, Any]], place: int, seed: int) -> dict
     }
 
 
+def as_response(request: Request) -> Request:
+    """The same call, asked for in the words of `/v1/responses`."""
+    body = dict(request.body)
+    body["input"], body["max_output_tokens"] = body.pop("messages"), body.pop("max_tokens")
+    body["tools"] = [{"type": "function", **tool["function"]} for tool in body["tools"]]
+    if body["tool_choice"] != "required":
+        body["tool_choice"] = {"type": "function", **body["tool_choice"]["function"]}
+    return replace(request, body=body)
+
+
+def _made(reply: Any) -> tuple[list[dict[str, Any]], str]:
+    """The calls of a reply, and why it ended."""
+    if "output" in reply:
+        return [each for each in reply["output"] if each["type"] == "function_call"], reply[
+            "status"
+        ]
+    choice = reply["choices"][0]
+    calls = choice["message"].get("tool_calls") or []
+    return [call["function"] for call in calls], choice["finish_reason"]
+
+
 def judge(request: Request, status: int, reply: Any) -> str:
     """Why the reply is not valid; "" if it is."""
     if status != httpx2.codes.OK:
         return f"status {status}"
-    choice = reply["choices"][0]
-    calls = choice["message"].get("tool_calls") or []
-    if choice["finish_reason"] != "tool_calls" or len(calls) != 1:
-        return f"{len(calls)} calls, finish_reason {choice['finish_reason']}"
-    function = calls[0]["function"]
+    calls, reason = _made(reply)
+    if reason not in ("tool_calls", "completed") or len(calls) != 1:
+        return f"{len(calls)} calls, finish_reason {reason}"
+    (function,) = calls
     if function["name"] not in request.schemas:
         return f"calls {function['name']!r}"
     try:

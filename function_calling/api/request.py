@@ -98,13 +98,16 @@ class ApiRequest(BaseModel):
             raise _invalid(error) from error
 
     @property
-    def headers(self) -> dict[str, str]:
-        """The header that names the parameters that had no effect, if there were some."""
+    def ignored(self) -> list[str]:
+        """The parameters that had no effect."""
         harmless = {"model", *self.unsupported}
         more = (self.model_extra or {}).items()
-        return listing(
-            IGNORED, [name for name, value in more if value is not None and name not in harmless]
-        )
+        return [name for name, value in more if value is not None and name not in harmless]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that names the parameters that had no effect, if there were some."""
+        return listing(IGNORED, self.ignored)
 
     @property
     def include_usage(self) -> bool:
@@ -199,7 +202,8 @@ class ChatRequest(ApiRequest):
         Raises:
             RequestError: `response_format` is of no known kind, or holds no schema.
         """
-        return None if self.response_format is None else _content_format(self.response_format)
+        told = self.response_format
+        return None if told is None else content_format(told, "response_format")
 
     def offered_tools(self) -> list[Tool]:
         """The tools that the model is told of, in whichever parameter they came."""
@@ -266,10 +270,11 @@ def _invalid(error: ValidationError) -> RequestError:
     return RequestError(f"{place}={shown(told['input'])}: {complaint}.", param=param)
 
 
-def _content_format(told: Mapping[str, Any]) -> ContentFormat | None:
+def content_format(told: Mapping[str, Any], param: str) -> ContentFormat | None:
     """OpenAI's `response_format` (https://platform.openai.com/docs/guides/structured-outputs).
 
-    Beside "json_object" may stand a schema, with which other servers say what the object is.
+    Beside "json_object" may stand a schema, with which other servers say what the object is. In
+    a response's `text.format`, name and schema stand beside the type.
     """
     match told:
         case {"type": "text"}:
@@ -279,13 +284,20 @@ def _content_format(told: Mapping[str, Any]) -> ContentFormat | None:
             if isinstance(schema, dict) and schema.get("type", "object") == "object":
                 return ContentFormat({**schema, "type": "object"})
             wanted = '"schema" to be a JSON Schema of an object'
-        case {"type": "json_schema", "json_schema": {"schema": dict() as schema, **options}}:
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema, **options}} | {
+            "type": "json_schema",
+            "name": str(),
+            "schema": dict() as schema,
+            **options,
+        }:
             strict = options.get("strict")
             if isinstance(strict, bool | None):
                 return ContentFormat(schema, bool(strict))
             wanted = "strict to be true or false"
+        case {"type": "json_schema"} if param == "text.format":
+            wanted = '"name" and "schema" beside the type'
         case {"type": "json_schema"}:
             wanted = '"json_schema": {"name": …, "schema": {…}}'
         case _:
             wanted = 'type "text", "json_object" or "json_schema"'
-    raise wrong("response_format", told, wanted, "response_format")
+    raise wrong(param, told, wanted, param)

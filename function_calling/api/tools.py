@@ -19,18 +19,30 @@ def flat(tools: Sequence[Mapping[str, Any]]) -> bool:
     return bool(tools) and all("function" not in tool for tool in tools)
 
 
-def offered(tools: Sequence[Mapping[str, Any]], param: str) -> list[Tool]:
+def other_kind(tool: Mapping[str, Any]) -> str:
+    """How a tool is called that is no function ("web_search", "custom: patch"); "" if it is one."""
+    if not isinstance(tool.get("type"), str) or tool["type"] == "function":
+        return ""
+    return ": ".join(str(tool[key]) for key in ("type", "name", "server_label") if tool.get(key))
+
+
+def offered(
+    tools: Sequence[Mapping[str, Any]], param: str, *, functions_only: bool = False
+) -> list[Tool]:
     """The tools that the model is told of; `param` is the parameter in which they came.
 
     Raises:
         RequestError: Names the tool, its value and what was wanted.
     """
-    result = [_tool(tool, f"{param}[{index}]", param) for index, tool in enumerate(tools)]
-    names = [tool.name for tool in result]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise RequestError(f"{param}[{index}]: {name!r} is offered twice.", param=param)
-    return result
+    result: dict[str, Tool] = {}
+    for index, told in enumerate(tools):
+        if functions_only and other_kind(told):
+            continue
+        tool = _tool(told, f"{param}[{index}]", param)
+        if tool.name in result:
+            raise RequestError(f"{param}[{index}]: {tool.name!r} is offered twice.", param=param)
+        result[tool.name] = tool
+    return list(result.values())
 
 
 def _tool(tool: Mapping[str, Any], place: str, param: str) -> Tool:
@@ -39,7 +51,8 @@ def _tool(tool: Mapping[str, Any], place: str, param: str) -> Tool:
     known = tool.get("type", "function") == "function" and ("name" in tool or wrapped)
     if not known or not isinstance(function, dict):
         raise RequestError(
-            f'{place}: {shown(tool)}: wanted {{"type": "function", "function": {{…}}}}.',
+            f'{place}: {shown(tool)}: wanted {{"type": "function", "function": {{…}}}}, '
+            "or name and parameters beside the type.",
             param=param,
         )
     place = f"{place}.function" if wrapped else place
@@ -84,22 +97,32 @@ def tool_choice(choice: Any, parallel: bool, tools: Sequence[Tool]) -> ToolChoic
 
 
 def _object_choice(choice: Mapping[str, Any], names: Sequence[str], parallel: bool) -> ToolChoice:
-    """A named function, or OpenAI's `allowed_tools`: a mode and some of the tools."""
+    """A named function, or OpenAI's `allowed_tools`: a mode and some of the tools.
+
+    For a response they are told flat: `{"type": "function", "name": …}`.
+    """
     try:
         if choice["type"] == "allowed_tools":
-            allowed = choice["allowed_tools"]
+            allowed = choice.get("allowed_tools", choice)
             mode = allowed["mode"]
-            wanted = [tool["function"]["name"] for tool in allowed["tools"]]
+            wanted = [_chosen(tool) for tool in allowed["tools"]]
         else:
             mode, parallel = "required", False
-            wanted = [choice["function"]["name"]]
-    except (KeyError, TypeError):
+            wanted = [_chosen(choice)]
+    except (KeyError, TypeError, AttributeError):
         raise _wrong_choice(choice) from None
     if mode not in ("auto", "required") or not wanted:
         raise _wrong_choice(choice)
     for name in wanted:
         _check_offered(name, names, "tool_choice", "tools")
     return ToolChoice(mode, tuple(dict.fromkeys(wanted)), parallel)
+
+
+def _chosen(tool: Mapping[str, Any]) -> Any:
+    """The name of a function that is chosen; a KeyError where it is no function."""
+    if other_kind(tool):
+        raise KeyError
+    return tool.get("function", tool)["name"]
 
 
 def function_choice(choice: Any, functions: Sequence[Tool]) -> ToolChoice:
@@ -130,8 +153,7 @@ def _check_offered(name: Any, names: Sequence[str], param: str, offer: str) -> N
 
 
 def _wrong_choice(choice: Any) -> RequestError:
-    wanted = "'none', 'auto', 'required' or a function's name as "
-    wanted += '{"type": "function", "function": {"name": …}}'
+    wanted = "'none', 'auto', 'required', or type \"function\" with a function's name"
     return wrong("tool_choice", choice, wanted, "tool_choice")
 
 

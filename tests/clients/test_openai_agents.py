@@ -1,22 +1,30 @@
-"""OpenAI's Agents SDK over chat completions."""
+"""OpenAI's Agents SDK over responses, its default, and over chat completions."""
 
 from collections.abc import AsyncIterator
 
 import pytest
-from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, Runner, function_tool
+from agents import (
+    Agent,
+    Model,
+    ModelSettings,
+    OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
+    Runner,
+    function_tool,
+)
 from openai import AsyncOpenAI
 
 from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, Person, Weather
 from clients.conftest import V1
 
 
-@pytest.fixture
-async def model(v1: V1) -> AsyncIterator[OpenAIChatCompletionsModel]:
+@pytest.fixture(params=[OpenAIResponsesModel, OpenAIChatCompletionsModel])
+async def model(v1: V1, request: pytest.FixtureRequest) -> AsyncIterator[Model]:
     """The model as the SDK's."""
     async with AsyncOpenAI(
         base_url=v1.url, api_key="none", max_retries=0, timeout=TIMEOUT
     ) as client:
-        yield OpenAIChatCompletionsModel(v1.model, client)
+        yield request.param(v1.model, client)
 
 
 def settings(choice: str | None = None) -> ModelSettings:
@@ -26,7 +34,7 @@ def settings(choice: str | None = None) -> ModelSettings:
 
 @pytest.mark.parametrize("choice", [None, "required", "get_weather"])
 async def test_the_agent_calls_its_tool_and_tells_the_result(
-    model: OpenAIChatCompletionsModel, choice: str | None
+    model: Model, choice: str | None
 ) -> None:
     """By its own choice, by force, and by the tool's name."""
     weather = Weather()
@@ -41,7 +49,7 @@ async def test_the_agent_calls_its_tool_and_tells_the_result(
     assert "18" in result.final_output
 
 
-async def test_the_agent_streams_its_run(model: OpenAIChatCompletionsModel) -> None:
+async def test_the_agent_streams_its_run(model: Model) -> None:
     """Call, result and answer, as the SDK's items."""
     weather = Weather()
     agent = Agent(
@@ -61,7 +69,7 @@ async def test_the_agent_streams_its_run(model: OpenAIChatCompletionsModel) -> N
     assert "18" in run.final_output
 
 
-async def test_an_answer_has_the_structure_asked_for(model: OpenAIChatCompletionsModel) -> None:
+async def test_an_answer_has_the_structure_asked_for(model: Model) -> None:
     """By the response's format."""
     agent = Agent("Reader", model=model, model_settings=settings(), output_type=Person)
     assert (await Runner.run(agent, FACT)).final_output == ADA

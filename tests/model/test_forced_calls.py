@@ -244,13 +244,17 @@ def walking_server(serve: Serve) -> httpx2.MockTransport:
     return httpx2.MockTransport(handle)
 
 
+@pytest.mark.parametrize("api", [[], ["--responses"]], ids=["chat", "responses"])
 def test_the_benchmark_passes_where_all_calls_are_valid(
-    walking_server: httpx2.MockTransport, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    walking_server: httpx2.MockTransport,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    api: list[str],
 ) -> None:
     """Its table has a line for each format, its file one for each call."""
     out = tmp_path / "results.jsonl"
     arguments = ["--calls", "6", "--out", str(out), "--seed", "3", "--concurrency", "2"]
-    assert main(arguments, walking_server) == 0
+    assert main([*arguments, *api], walking_server) == 0
     report = capsys.readouterr().out.split("\n\n")[1].splitlines()
     assert [line.split()[:3] for line in report] == [
         ["format", "calls", "valid"],

@@ -1,0 +1,196 @@
+"""OpenAI's request for a response, checked, with its `input` as chat messages.
+
+https://platform.openai.com/docs/api-reference/responses/create. Nothing is stored, so what needs
+an earlier response is refused by name. A reply is several items there: thoughts, a message, each
+call. In the `input` they are one turn of the assistant again.
+"""
+
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from function_calling.api.headers import IGNORED_TOOLS, listing
+from function_calling.api.request import MOST_MESSAGES, ApiRequest, content_format
+from function_calling.api.tools import other_kind, wrong
+from function_calling.errors import RequestError
+from function_calling.model.words import ContentFormat, Event, Message, Sampling, Tool, ToolChoice
+
+_LOGPROBS = "message.output_text.logprobs"
+_ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+_ROLES = ("system", "developer", "user", "assistant")
+_ITEMS = ("message", "reasoning", "function_call", "function_call_output")
+_TEXTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal")
+"""The types of parts that are text."""
+_PARAMS = {"messages": "input", "response_format": "text.format"}
+"""What the parameters are called here that the model half names."""
+
+
+class ResponsesRequest(ApiRequest):
+    """A request for a response; what is null in it is not there."""
+
+    unsupported: ClassVar = {
+        **dict.fromkeys(("conversation", "moderation", "previous_response_id", "prompt"), ()),
+        **{"background": (False,), "n": (1,)},
+    }
+
+    input: str | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
+    instructions: str | None = None
+    tools: Sequence[dict[str, Any]] = ()
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
+    text: dict[str, Any] = Field(default_factory=dict)
+    reasoning: dict[str, Any] = Field(default_factory=dict)
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+    include: Sequence[str] = ()
+    metadata: dict[str, str] = Field(default_factory=dict)
+    tool_format: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that name the tools and the parameters that had no effect."""
+        return super().headers | listing(IGNORED_TOOLS, filter(None, map(other_kind, self.tools)))
+
+    @property
+    def ignored(self) -> list[str]:
+        """Also what has no effect within a parameter."""
+        within = {
+            **{f"reasoning.{key}": value for key, value in self.reasoning.items()},
+            **{f"text.{key}": value for key, value in self.text.items() if key != "format"},
+            **{f"include: {name}": name for name in self.include if name != _LOGPROBS},
+        }
+        asked = [name for name, value in within.items() if value not in (None, "none")]
+        return [*super().ignored, *asked]
+
+    @property
+    def logprobs(self) -> bool:
+        """Whether text carries its tokens' probabilities."""
+        return bool(self.top_logprobs) or _LOGPROBS in self.include
+
+    def messages(self) -> list[Message]:
+        """The chat messages that `instructions` and `input` stand for.
+
+        Raises:
+            RequestError: Names the item's field, its value and what was wanted.
+        """
+        told = self.input
+        messages = [{"role": "system", "content": self.instructions}] if self.instructions else []
+        items = [{"role": "user", "content": told}] if isinstance(told, str) else told
+        for index, item in enumerate(items):
+            _add(messages, item, f"input[{index}]")
+        return messages
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the reply is to be generated."""
+        most = self.max_output_tokens or self.max_tokens
+        return self.alike(most, self.top_logprobs if self.logprobs else None)[0]
+
+    @property
+    def template_options(self) -> dict[str, Any]:
+        """More variables for the chat template; no effort asks it for no reasoning."""
+        return {"enable_thinking": False} if self.reasoning.get("effort") == "none" else {}
+
+    @property
+    def content(self) -> ContentFormat | None:
+        """What the reply's text must be; None where it is free."""
+        told = self.text.get("format")
+        return None if told is None else content_format(told, "text.format")
+
+    def echo(self, tools: Sequence[Tool], choice: ToolChoice) -> dict[str, Any]:
+        """What a response repeats of its request, defaults too."""
+        functions = [{"type": "function", "name": name} for name in choice.names]
+        chosen: Any = self.tool_choice
+        if isinstance(chosen, dict):
+            allowed = {"type": "allowed_tools", "mode": choice.mode, "tools": functions}
+            chosen = functions[0] if chosen["type"] == "function" else allowed
+        return {
+            "instructions": self.instructions,
+            "max_output_tokens": self.sampling.max_tokens,
+            "metadata": self.metadata,
+            "parallel_tool_calls": self.parallel_tool_calls,
+            "reasoning": {"effort": "none" if self.template_options else None, "summary": None},
+            "text": {"format": self.text.get("format") or {"type": "text"}},
+            "tool_choice": chosen,
+            "tools": [{"type": "function", **asdict(tool)} for tool in tools],
+            "top_logprobs": self.top_logprobs,
+            **{name: getattr(self.sampling, name) for name in _ECHOED},
+        }
+
+
+def own_words(text: str) -> str:
+    """A text of the model half about the format, by its name here."""
+    return re.sub("^response_format(?=: )", "text.format", text)
+
+
+async def in_own_words(reply: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    """The reply, with its errors in these words."""
+    try:
+        async with aclosing(reply):
+            async for event in reply:
+                yield event
+    except RequestError as error:
+        error.message = own_words(error.message)
+        error.param = _PARAMS.get(str(error.param), error.param)
+        raise
+
+
+def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
+    """Add an item, as a message or to the turn that the last message is."""
+    match item.get("type") or "message":
+        case "message" if item.get("role") not in _ROLES:
+            raise _wrong(f"{place}.role", item.get("role"), f"one of {', '.join(_ROLES)}")
+        case "message":
+            message = _message(messages, item["role"])
+            message["content"] = _text(item.get("content"), f"{place}.content")
+        case "reasoning":
+            # Where both are empty, the thoughts of another model are told encrypted alone.
+            key = "content" if item.get("content") else "summary"
+            if thoughts := _text(item.get(key), f"{place}.{key}"):
+                turn = _message(messages, "assistant")
+                turn["reasoning_content"] = turn.get("reasoning_content", "") + thoughts
+        case "function_call" if not isinstance(item.get("name"), str):
+            raise _wrong(f"{place}.name", item.get("name"), "a function's name")
+        case "function_call":
+            turn = _message(messages, "assistant", goes_on=True)
+            # `conversation` reads a call's name and arguments as they stand here.
+            turn.setdefault("tool_calls", []).append({**item, "id": item.get("call_id")})
+        case "function_call_output":
+            output = item.get("output")
+            text = _text(output, f"{place}.output") if isinstance(output, list) else output
+            result = {"role": "tool", "tool_call_id": item.get("call_id"), "content": text}
+            messages.append(result)
+        case kind:
+            raise _wrong(f"{place}.type", kind, f"one of {', '.join(_ITEMS)}")
+
+
+def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Message:
+    """A new message; or the last, if it is a turn of the assistant's that may go on so."""
+    last = messages[-1] if role == "assistant" and messages else {}
+    begun = not goes_on and last.keys() & {"content", "tool_calls"}
+    if last.get("role") != role or begun:
+        messages.append({"role": role})
+    return messages[-1]
+
+
+def _text(content: Any, place: str) -> str:
+    if isinstance(content, list):
+        return "".join(_text(part, f"{place}[{index}]") for index, part in enumerate(content))
+    if isinstance(content, dict) and content.get("type") in _TEXTS:
+        content = content.get("refusal" if content["type"] == "refusal" else "text")
+    if not isinstance(content, str | None):
+        raise _wrong(place, content, f"text, or parts of type {', '.join(_TEXTS)}")
+    return content or ""
+
+
+def _wrong(place: str, value: Any, wanted: str) -> Exception:
+    return wrong(place, value, wanted, "input")

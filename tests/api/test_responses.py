@@ -1,0 +1,523 @@
+"""`POST /v1/responses` is OpenAI's to OpenAI's own client: its items, its events, its refusals."""
+
+import json
+from typing import Any
+
+import openai
+import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import BaseModel, TypeAdapter
+from scripted_engine import Fails, Fills, chatml_model, first_calls, qwen3_model
+from v1_client import AMOUNT, Serve, client, error_of, is_refused, post, serving
+
+from function_calling.errors import EngineError, RequestError
+
+serve = pytest.fixture(serving)
+PATH = "/responses"
+CONVERT = {"type": "function", "name": "convert", "parameters": AMOUNT}
+TODAY = {"type": "function", "name": "today"}
+TOOLS = [CONVERT, TODAY]
+ASKED = {"input": "42 USD?"}
+NAMED = {"type": "function", "name": "convert"}
+CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+OTHER = {**CALL, "call_id": "c2", "name": "g"}
+BROKE = EngineError("It broke.")
+EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+NEW = {"id", "created_at", "completed_at", "call_id", "item_id"}
+"""What is another's in each response."""
+
+
+async def response_of(body: dict[str, Any]) -> dict[str, Any]:
+    """A whole response, valid by the SDK's own type."""
+    response = await post({**ASKED, **body}, PATH)
+    assert response.status_code == 200, response.text
+    told = dict(response.json())
+    Response.model_validate(told)
+    return told
+
+
+async def events_of(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events of a stream: named, numbered, and valid by the SDK's own types."""
+    response = await post({**ASKED, **body, "stream": True}, PATH)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *frames, rest = response.text.split("\n\n")
+    assert rest == ""
+    events = []
+    for number, frame in enumerate(frames):
+        name, data = frame.split("\n")
+        event = json.loads(data.removeprefix("data: "))
+        assert name == f"event: {event['type']}"
+        assert event["sequence_number"] == number
+        EVENT.validate_python(event)
+        events.append(event)
+    return events
+
+
+def without_new(told: Any) -> Any:
+    """What is told but for its ids and times."""
+    if isinstance(told, list):
+        return [without_new(each) for each in told]
+    if not isinstance(told, dict):
+        return told
+    return {key: without_new(value) for key, value in told.items() if key not in NEW}
+
+
+def names(events: list[dict[str, Any]]) -> list[str]:
+    """The events' names, each once where several of it follow one another."""
+    short = [event["type"].removeprefix("response.") for event in events]
+    return [name for place, name in enumerate(short) if short[place - 1 : place] != [name]]
+
+
+# Whole and streamed
+
+
+TEXT_EVENTS = [
+    *("output_item.added", "content_part.added", "output_text.delta", "output_text.done"),
+    *("content_part.done", "output_item.done"),
+]
+SILENT_EVENTS = [name for name in TEXT_EVENTS if name != "output_text.delta"]
+THOUGHT_EVENTS = [name.replace("output_text", "reasoning_text") for name in TEXT_EVENTS]
+CALL_EVENTS = [
+    *("output_item.added", "function_call_arguments.delta", "function_call_arguments.done"),
+    "output_item.done",
+]
+REPLIES = [
+    pytest.param(chatml_model, ["It is 131.95 CAD."], {}, TEXT_EVENTS, id="text"),
+    pytest.param(chatml_model, [""], {}, SILENT_EVENTS, id="nothing"),
+    pytest.param(
+        qwen3_model,
+        ["<think>Hm.</think>", "Yes."],
+        {},
+        [*THOUGHT_EVENTS, *TEXT_EVENTS],
+        id="thoughts",
+    ),
+    pytest.param(
+        chatml_model, [Fills()], {"tools": TOOLS, "tool_choice": NAMED}, CALL_EVENTS, id="call"
+    ),
+    pytest.param(
+        chatml_model,
+        [Fills("convert", "today")],
+        {"tools": TOOLS, "tool_choice": "required"},
+        CALL_EVENTS * 2,
+        id="calls",
+    ),
+    pytest.param(
+        chatml_model,
+        ["So. <tool_call>", Fills("today")],
+        {"tools": TOOLS},
+        [*TEXT_EVENTS, *CALL_EVENTS],
+        id="text and call",
+    ),
+    pytest.param(
+        chatml_model, ["Money " * 9], {"max_output_tokens": 7}, TEXT_EVENTS, id="cut text"
+    ),
+    pytest.param(
+        chatml_model,
+        [Fills()],
+        {"tools": TOOLS, "tool_choice": NAMED, "max_output_tokens": 2},
+        CALL_EVENTS[:2],
+        id="cut call",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "turns", "body", "told"), REPLIES)
+async def test_a_stream_ends_with_the_whole_response(
+    serve: Serve, make: Any, turns: list[Any], body: dict[str, Any], told: list[str]
+) -> None:
+    """Behind OpenAI's events, in OpenAI's order; a call that was cut is never done."""
+    serve(*turns, *turns, make=make)
+    whole = await response_of(body)
+    events = await events_of(body)
+    assert without_new(events[-1]["response"]) == without_new(whole)
+    assert names(events) == ["created", "in_progress", *told, whole["status"]]
+    assert whole["status"] == ("incomplete" if "max_output_tokens" in body else "completed")
+    done = [event["item"] for event in events if event["type"].endswith("item.done")]
+    assert done == events[-1]["response"]["output"]
+    ids = [item["id"] for item in (*done, *whole["output"], whole)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("make", "turns", "body", "told"), REPLIES)
+async def test_openais_client_puts_a_stream_together(
+    serve: Serve, make: Any, turns: list[Any], body: dict[str, Any], told: list[str]
+) -> None:
+    """To the same response; its deltas are the text, the thoughts and the arguments."""
+    serve(*turns, make=make)
+    async with client().responses.stream(model="any", **ASKED, **body) as stream:
+        events = [event async for event in stream]
+    last: Any = events[-1]
+    assert last.type == f"response.{last.response.status}"
+    for item in last.response.output:
+        own = [
+            event.delta
+            for event in events
+            if getattr(event, "item_id", "") == item.id and event.type.endswith(".delta")
+        ]
+        text = item.arguments if item.type == "function_call" else item.content[0].text
+        assert "".join(own) == text
+
+
+async def test_a_response_says_what_openais_does(serve: Serve) -> None:
+    """With what was asked for, and what every one says."""
+    serve("It is 131.95 CAD.")
+    told = await response_of({"instructions": "Be brief.", "metadata": {"a": "b"}, "top_p": 0.5})
+    assert told.pop("id").startswith("resp_")
+    assert told.pop("created_at") <= told.pop("completed_at")
+    (message,) = told.pop("output")
+    assert message.pop("id").startswith("msg_")
+    text = {"type": "output_text", "text": "It is 131.95 CAD.", "annotations": [], "logprobs": []}
+    assert message == {
+        "type": "message", "role": "assistant", "status": "completed", "content": [text]
+    }  # fmt: skip
+    tokens = told["usage"]["input_tokens"]
+    assert told.pop("usage") == {
+        "input_tokens": tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 6,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": tokens + 6,
+    }
+    assert told.items() >= {
+        "object": "response", "status": "completed", "model": "scripted", "error": None,
+        "incomplete_details": None, "instructions": "Be brief.", "metadata": {"a": "b"},
+        "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "top_p": 0.5,
+        "temperature": 1.0, "store": False, "text": {"format": {"type": "text"}},
+    }.items()  # fmt: skip
+
+
+async def test_a_call_has_ids_and_the_tools_are_repeated(serve: Serve) -> None:
+    """The id of the item is not that of the call, which its result names."""
+    serve(Fills())
+    told = await response_of(
+        {"tools": [TODAY], "tool_choice": {"type": "function", "name": "today"}}
+    )
+    (call,) = told["output"]
+    assert call.pop("id").startswith("fc_")
+    assert call.pop("call_id").startswith("call_")
+    assert call == {
+        "type": "function_call", "name": "today", "arguments": "{}", "status": "completed"
+    }  # fmt: skip
+    assert told["tool_choice"] == {"type": "function", "name": "today"}
+    assert [tool["name"] for tool in told["tools"]] == ["today"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "code"),
+    [
+        (BROKE, "It broke.", "server_error"),
+        (ValueError("secret"), "The server failed; its log says why.", "server_error"),
+        (RequestError("Too long.", param="messages"), "Too long.", "invalid_prompt"),
+    ],
+)
+async def test_an_error_in_mid_stream_fails_the_response(
+    serve: Serve, error: Exception, told: str, code: str
+) -> None:
+    """OpenAI's client raises on it, and who reads on has a response that failed."""
+    serve(*[Fails(error, "Hello")] * 2)
+    *_, raised, failed = await events_of({})
+    assert (raised["type"], raised["message"], failed["type"]) == ("error", told, "response.failed")
+    assert raised["param"] == ("input" if isinstance(error, RequestError) else None)
+    assert failed["response"]["error"] == {"code": code, "message": told}
+    with pytest.raises(openai.APIError, match=told):
+        async with client().responses.stream(model="any", **ASKED) as stream:
+            await stream.until_done()
+
+
+async def test_a_whole_error_is_openais(serve: Serve) -> None:
+    """As everywhere."""
+    serve(Fails(BROKE))
+    assert await error_of(ASKED, PATH) == (500, BROKE.body()["error"])
+
+
+async def test_probabilities_are_told_where_they_are_asked_for(serve: Serve) -> None:
+    """By OpenAI's `include`, or by their number; in a stream with their text."""
+    serve("Hello", "Hello", "Hello")
+    body = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
+    told = (await response_of(body))["output"][0]["content"][0]["logprobs"]
+    assert [(each["token"], len(each["top_logprobs"])) for each in told] == [("Hel", 2), ("lo", 2)]
+    events = await events_of(body)
+    streamed = [event["logprobs"] for event in events if event["type"].endswith("text.delta")]
+    assert streamed == [told[:1], told[1:]]
+
+
+# What is read
+
+
+async def prompt_of(serve: Serve, told: Any, make: Any = chatml_model, **body: Any) -> str:
+    """The prompt that this `input` becomes."""
+    engine = serve(*["ok"] * 2, make=make)  # who may think says its first word twice
+    await response_of({"input": told, **body})
+    return engine.prompts[0].removesuffix("<|im_start|>assistant\n")
+
+
+def turn(role: str, text: str) -> str:
+    """A turn of a prompt."""
+    return f"<|im_start|>{role}\n{text}<|im_end|>\n"
+
+
+def said(kind: str, text: str) -> dict[str, str]:
+    """A part of a message."""
+    return {"type": kind, "refusal" if kind == "refusal" else "text": text}
+
+
+@pytest.mark.parametrize(
+    ("told", "prompt"),
+    [
+        ("Hi", turn("user", "Hi")),
+        ([{"role": "user", "content": "Hi"}], turn("user", "Hi")),
+        (
+            [{"type": "message", "role": "developer", "content": [said("input_text", "A"), "B"]}],
+            turn("system", "AB"),
+        ),
+        (
+            [
+                {"role": "system", "content": "S"},
+                {"role": "user", "content": [said("input_text", "Hi")]},
+                {"role": "assistant", "content": [said("output_text", "No"), said("refusal", "!")]},
+                {"role": "user", "content": None},
+            ],
+            turn("system", "S") + turn("user", "Hi") + turn("assistant", "No!") + turn("user", ""),
+        ),
+    ],
+)
+async def test_each_form_of_a_message_is_read(serve: Serve, told: Any, prompt: str) -> None:
+    """Text, messages without a type, and parts of each kind."""
+    assert await prompt_of(serve, told) == prompt
+    before = turn("system", "Be brief.")
+    assert await prompt_of(serve, told, instructions="Be brief.") == before + prompt
+
+
+def calls(*names: str) -> str:
+    """Calls as the prompt shows them."""
+    shown = [
+        f'<tool_call>\n{{"name": "{name}", "arguments": {{}}}}\n</tool_call>' for name in names
+    ]
+    return "\n".join(shown)
+
+
+@pytest.mark.parametrize(
+    "output", ["3", [said("input_text", "3")], 3], ids=["text", "parts", "number"]
+)
+async def test_calls_and_their_results_are_one_turn_each(serve: Serve, output: Any) -> None:
+    """Words and calls that follow one another are what one reply was."""
+    result = {"type": "function_call_output", "call_id": "c1", "output": output}
+    words = {"role": "assistant", "content": "So."}
+    other = {**result, "call_id": "c2"}
+    prompt = await prompt_of(
+        serve, [{"role": "user", "content": "Hi"}, words, CALL, OTHER, other, result]
+    )
+    assert prompt.startswith(turn("user", "Hi") + turn("assistant", f"So.\n{calls('f', 'g')}"))
+    assert prompt.count("<|im_start|>assistant") == 1
+    assert prompt.count("<tool_response>\n3\n</tool_response>") == 2
+
+
+@pytest.mark.parametrize("key", ["content", "summary"])
+async def test_thoughts_belong_to_the_turn_behind_them(serve: Serve, key: str) -> None:
+    """Where there is text of them; what is encrypted is another model's."""
+    kind = "reasoning_text" if key == "content" else "summary_text"
+    thoughts = {"type": "reasoning", "id": "r", "summary": [], key: [said(kind, "Hm.")]}
+    sealed = {"type": "reasoning", "summary": [], "encrypted_content": "x"}
+    asked = {"role": "user", "content": "Hi"}
+    prompt = await prompt_of(serve, [asked, thoughts, sealed, CALL], make=qwen3_model)
+    assert "assistant\n<think>\nHm.\n</think>" in prompt
+    assert prompt.count("<|im_start|>assistant") == 1
+
+
+async def test_what_was_said_goes_on_with_what_was_told(serve: Serve) -> None:
+    """The output of a response is input as it is."""
+    serve("So. <tool_call>", Fills("today"), "ok")
+    told = await response_of({"tools": TOOLS})
+    result = {
+        "type": "function_call_output",
+        "call_id": told["output"][1]["call_id"],
+        "output": "1",
+    }
+    await response_of({"input": [{"role": "user", "content": "Hi"}, *told["output"], result]})
+
+
+@pytest.mark.parametrize(
+    ("choice", "count"),
+    [
+        ("required", 2),
+        (NAMED, 1),
+        ({"type": "allowed_tools", "mode": "required", "tools": [NAMED]}, 1),
+    ],
+)
+async def test_a_choice_constrains_the_engine(serve: Serve, choice: Any, count: int) -> None:
+    """And is repeated as it came."""
+    engine = serve(Fills())
+    told = await response_of({"tools": TOOLS, "tool_choice": choice})
+    assert told["tool_choice"] == choice
+    assert len(first_calls(engine.samplings[0])) == count
+
+
+async def test_no_call_is_made_where_none_is_wanted(serve: Serve) -> None:
+    """What looks like one is text."""
+    text = '{"name": "today", "arguments": {}}'
+    serve(text)
+    told = await response_of({"tools": TOOLS, "tool_choice": "none"})
+    assert told["output"][0]["content"][0]["text"] == text
+
+
+class Team(BaseModel):
+    """A team."""
+
+    name: str
+    goals: int
+
+
+async def test_a_text_format_is_kept_and_parsed(serve: Serve) -> None:
+    """By the SDK's `parse`, which sends a strict schema."""
+    serve(Fills())
+    reply = await client().responses.parse(model="any", text_format=Team, **ASKED)
+    assert reply.output_parsed == Team(name="", goals=0)
+    serve(Fills())
+    told = await response_of({"text": {"format": {"type": "json_object"}}})
+    assert told["output"][0]["content"][0]["text"] == "{}"
+    assert told["text"] == {"format": {"type": "json_object"}}
+
+
+@pytest.mark.parametrize(("effort", "thinks"), [("none", False), ("high", True), (None, True)])
+async def test_no_effort_turns_thinking_off(serve: Serve, effort: Any, thinks: bool) -> None:
+    """Where the template knows that switch; no other effort has an effect."""
+    engine = serve(*["Yes."] * 2, make=qwen3_model)
+    response = await post({**ASKED, "reasoning": {"effort": effort}}, PATH)
+    assert ("</think>" in engine.prompts[0]) != thinks
+    assert response.json()["reasoning"]["effort"] == (None if thinks else "none")
+    assert response.headers.get("x-ignored-parameters") == (
+        "reasoning.effort" if effort == "high" else None
+    )
+
+
+async def test_sampling_reaches_the_engine(serve: Serve) -> None:
+    """In OpenAI's names, and in those of chat completions that it leaves out here."""
+    engine = serve("ok")
+    told = await response_of({"temperature": 0.3, "top_p": 0.4, "max_output_tokens": 9, "seed": 7})
+    (sampling,) = engine.samplings
+    assert (sampling.temperature, sampling.top_p, sampling.seed) == (0.3, 0.4, 7)
+    assert (told["temperature"], told["top_p"], told["max_output_tokens"]) == (0.3, 0.4, 9)
+
+
+# What has no effect
+
+
+CODEX = {
+    "model": "gpt-5-codex",
+    "instructions": "You are a coding agent.",
+    "input": [{"type": "message", "role": "user", "content": [said("input_text", "Hi")]}],
+    "tools": [
+        {**TODAY, "strict": False, "parameters": {"type": "object", "properties": {}}},
+        {"type": "web_search", "external_web_access": True},
+        {"type": "custom", "name": "apply_patch", "format": {"type": "grammar"}},
+        {"type": "mcp", "server_label": "docs"},
+    ],
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "reasoning": {"effort": "medium", "summary": "auto"},
+    "store": False,
+    "include": ["reasoning.encrypted_content"],
+    "prompt_cache_key": "k",
+    "text": {"verbosity": "low"},
+    "previous_response_id": None,
+}
+
+
+async def test_what_codex_sends_is_taken_and_named(serve: Serve) -> None:
+    """Tools that are no functions are left out; whichever model is asked for replies."""
+    serve("ok")
+    response = await post(CODEX, PATH)
+    assert response.status_code == 200, response.text
+    assert response.headers["x-ignored-tools"] == "web_search, custom: apply_patch, mcp: docs"
+    assert response.headers["x-ignored-parameters"] == (
+        "store, prompt_cache_key, reasoning.effort, reasoning.summary, text.verbosity, "
+        "include: reasoning.encrypted_content"
+    )
+    assert [tool["name"] for tool in response.json()["tools"]] == ["today"]
+
+
+async def test_keywords_that_can_not_be_enforced_are_named(serve: Serve) -> None:
+    """Of tools, and of the format by its name here."""
+    serve("ok")
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "not": {"const": 1}}}}
+    tool = {"type": "function", "name": "response_format", "parameters": schema}
+    text = {"format": {"type": "json_schema", "name": "x", "schema": schema}}
+    response = await post({**ASKED, "tools": [tool], "text": text}, PATH)
+    told = response.headers["x-unenforced-keywords"]
+    assert told == "response_format: a: not, text.format: a: not"
+
+
+# What is refused
+
+
+STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": {}}}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"input": None}, "input is missing."),
+        ({"input": []}, "input=[]: List should have at least 1 item"),
+        ({"input": 3}, "input=3: Input should be a valid list"),
+        ({"input": ["Hi"]}, 'input[0]="Hi": wanted an object.'),
+        ({"input": [{"role": "robot"}]}, 'input[0].role="robot": wanted one of system,'),
+        ({"input": [{"content": "Hi"}]}, "input[0].role=null: wanted"),
+        ({"input": [CALL, {"role": "user", "content": 3}]}, "input[1].content=3: wanted text"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+         'input[0].content[0]={"type": "input_image"}: wanted text'),
+        ({"input": [{"role": "user", "content": [{"type": "input_text"}, 3]}]},
+         "input[0].content[1]=3"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]},
+         'input[0].type="item_reference": wanted one of message, reasoning,'),
+        ({"input": [{"type": "web_search_call"}]}, 'input[0].type="web_search_call"'),
+        ({"input": [{"type": ["message"]}]}, 'input[0].type=["message"]'),
+        ({"input": [{"type": "function_call"}]}, "input[0].name=null: wanted a function's name"),
+        ({"input": [{"type": "reasoning", "summary": [3]}]}, "input[0].summary[0]=3"),
+        ({"input": [{"type": "function_call_output", "output": [{"type": "input_file"}]}]},
+         "input[0].output[0]="),
+        ({"input": "x" * 200 * 257}, "The prompt has"),
+        ({"instructions": 3}, "instructions=3"),
+        ({"tools": [{"type": "web_search"}, TODAY, TODAY]}, "tools[2]: 'today' is offered twice."),
+        ({"tools": [{"type": "web_search"}, {"type": "function"}]}, "tools[1]: "),
+        ({"tools": [{"type": 3}]}, 'tools[0]: {"type": 3}: wanted'),
+        ({"tool_choice": {"type": "web_search"}}, 'tool_choice={"type": "web_search"}: wanted'),
+        ({"tool_choice": {"type": "custom", "name": "today"}}, '"custom"'),
+        ({"tool_choice": {"type": "function", "name": "f"}}, 'names "f", which is not among'),
+        ({"tool_choice": {"type": "function"}}, "tool_choice="),
+        ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp"}]}},
+         "tool_choice="),
+        ({"tool_choice": "required", "tools": [{"type": "web_search"}]}, "needs tools"),
+        ({"text": 3}, "text=3: wanted an object"),
+        ({"text": {"format": "json"}}, 'text.format="json": wanted type "text", "json_object"'),
+        ({"text": {"format": {"type": "json_schema", "schema": {}}}}, 'wanted "name" and "schema"'),
+        ({"text": {"format": STRICT}}, "text.format: The JSON Schema can't be enforced: it is"),
+        ({"max_output_tokens": 0}, "max_output_tokens=0"),
+        ({"top_logprobs": 21}, "top_logprobs=21"),
+        ({"metadata": {"a": 1}}, "metadata=1"),
+        ({"include": "x"}, 'include="x"'),
+        ({"n": 2}, "n=2: this parameter is not supported."),
+        ({"previous_response_id": "resp_1"}, 'previous_response_id="resp_1": this parameter is'),
+        ({"conversation": "conv_1"}, 'conversation="conv_1": this'),
+        ({"background": True}, "background=true: this"),
+        ({"prompt": {"id": "p"}}, 'prompt={"id": "p"}: this'),
+        ({"moderation": {"model": "m"}}, "moderation="),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_wrong_request_is_refused_by_what_is_wrong(
+    serve: Serve, wrong: dict[str, Any], told: str, stream: bool
+) -> None:
+    """With the parameter's name, the place in it, its value and what was wanted."""
+    serve()
+    param = "text.format" if "format" in str(wrong.get("text")) else next(iter(wrong))
+    await is_refused({**ASKED, "tools": TOOLS, "stream": stream, **wrong}, param, told, PATH)
+
+
+async def test_nothing_is_stored(serve: Serve) -> None:
+    """So no response can be had again."""
+    serve("ok")
+    told = await client().responses.create(model="any", store=True, **ASKED)
+    with pytest.raises(openai.NotFoundError):
+        await client().responses.retrieve(told.id)

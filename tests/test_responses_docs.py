@@ -1,0 +1,35 @@
+"""`docs/responses.md` says what is so: what is refused, and examples that can be read."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from function_calling.api.responses_request import ResponsesRequest
+
+TEXT = (Path(__file__).resolve().parent.parent / "docs/responses.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def test_the_parameters_that_are_refused_are_those_of_the_code() -> None:
+    """All of them, by name."""
+    (told,) = re.findall(r"^- (`background.*?);", TEXT, re.MULTILINE)
+    assert re.findall(r"`(\w+)", told) == sorted(ResponsesRequest.unsupported)
+
+
+def test_the_parameters_that_are_taken_are_known() -> None:
+    """Each row of the table begins with fields of the request."""
+    table = TEXT.split("| parameter | meaning here |\n|---|---|\n")[1].split("\n\n")[0]
+    told = [name for row in table.splitlines() for name in re.findall(r"`(\w+)", row.split("|")[1])]
+    assert set(told) <= ResponsesRequest.model_fields.keys()
+
+
+def test_the_examples_can_be_read() -> None:
+    """The clients need a server to run."""
+    for block in blocks("python"):
+        compile(block, "responses.md", "exec")
+    (config,) = map(tomllib.loads, blocks("toml"))
+    assert config["model_provider"] in config["model_providers"]
