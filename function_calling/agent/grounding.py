@@ -91,6 +91,21 @@ class Ground:
         self._given: list[frozenset[Decimal]] = []
         self._doubted: set[tuple[str, str, str]] = set()
 
+    def recall(self, content: str, arguments: str, *, derived: bool) -> ToolResult:
+        """Take in what a call came to in an earlier request of the same turn.
+
+        No message says whether it succeeded; a result that is JSON did, as a failure is words.
+        """
+        value = _parsed(content)
+        summary = value.get("summary") if isinstance(value, dict) else None
+        told = summary if isinstance(summary, str) else None
+        result = ToolResult(content, value is not content, told, derived=derived)
+        if result.ok:
+            self.add(result, arguments)
+        else:
+            self._take_in(content)
+        return result
+
     def add(self, result: ToolResult, arguments: str) -> None:
         """Take in what a call came to, and the arguments that the model gave it."""
         self.results.append(result)
