@@ -103,12 +103,10 @@ class ExchangeAssistant:
             ),
         ] = None,
         approvals: Annotated[
-            Any,
+            dict[str, Any] | None,
             Field(
-                description="Whether you say yes to the calls that were left open, by their ids; "
-                "where it is missing, nobody is asked.",
+                description="If you can ask a person: ids of open calls, with true for a yes.",
                 examples=[{}],
-                json_schema_extra={"type": "object", "additionalProperties": {"type": "boolean"}},
             ),
         ] = None,
     ) -> Annotated[str, ContentType("text/event-stream")]:

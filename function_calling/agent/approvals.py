@@ -41,13 +41,16 @@ class Approvals:
     async def once(
         self, call: Call, make: Callable[[], Coroutine[Any, Any, ToolResult]]
     ) -> ToolResult:
-        """What `make` returns; or where the call is being made, or was, what that one does.
+        """What comes of an open call: what `make` returns, or returned where it ran already.
 
-        So a retry, a double click or another tab makes no second call. One that is being made goes
-        on when its client leaves.
+        So a retry, a double click or another tab carries nothing out again, whatever it says. What
+        runs goes on when its client leaves. A no holds for any tool.
         """
         key = (call.id, *call.key)
         if key not in self.carried_out:
+            if self.said.get(call.id) is False:
+                refusal = f"{call.name} was not called: the user said no."
+                return ToolResult(refusal, ok=False, refused=True)
             self.carried_out[key] = asyncio.create_task(make())
             self.carried_out[key].add_done_callback(partial(self._keep, key))
             if len(self.carried_out) > MOST_KEPT:
@@ -55,6 +58,6 @@ class Approvals:
         return await asyncio.shield(self.carried_out[key])
 
     def _keep(self, key: tuple[str, ...], task: asyncio.Task[ToolResult]) -> None:
-        """Forget a call that was not made, for want of a yes."""
-        if task.cancelled() or task.exception() or task.result().refused:
+        """Forget a call that still lacks its yes."""
+        if task.cancelled() or task.exception():
             self.carried_out.pop(key, None)

@@ -16,11 +16,7 @@ from function_calling.errors import RequestError, shown
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-_WANTED: Mapping[type, str] = {
-    str: "text",
-    list: "a list of messages",
-    dict: "an object of call ids with true or false",
-}
+_WANTED: Mapping[type, str] = {str: "text", list: "a list of messages", dict: "an object"}
 
 
 class BodyCheck:

@@ -77,7 +77,8 @@ class Ground:
         self.unstated = False
         self._question = str(messages[-1]["content"])
         written = [each["content"] for each in messages if each["role"] == "user"]
-        told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
+        answers = (each for each in messages if each["role"] == "assistant")
+        told = [each["content"] or "" for each in answers if not each.get("tool_calls")]
         returned = [each["content"] for each in messages if each["role"] == "tool"]
         self._spoken = "\n".join(written)
         self._written = _with_hundredths(said(self._spoken))

@@ -211,9 +211,8 @@ class _Turn:
         if call := self._talk.asking:
             # The request that goes on does not know what was assumed.
             text = self._text(self._streaming.close(" ".join(self._ground.assumptions())))
-            asked = {"id": call.id, "name": call.name, "arguments": call.arguments}
-            costs = self._costs()
-            return [*text, ApprovalEvent(**asked, messages=self._talk.added, **costs)]
+            more = self._costs() | {"arguments": call.arguments, "messages": self._talk.added}
+            return [*text, ApprovalEvent(id=call.id, name=call.name, **more)]
         answer = self._talk.settled
         return self._ended(self._streaming.close(answer), "none") if answer else []
 

@@ -23,15 +23,13 @@ def calls_message(text: str | None, calls: Iterable[Call]) -> dict[str, Any]:
     return {
         "role": "assistant",
         "content": text or None,
-        "tool_calls": [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in calls
-        ],
+        "tool_calls": [_called(call) for call in calls],
     }
+
+
+def _called(call: Call) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
 
 
 def calls_of(message: Mapping[str, Any]) -> list[Call]:
@@ -80,11 +78,7 @@ def read_query(query: str, most: int) -> list[dict[str, Any]]:
 
 
 def read_messages(
-    messages: Any,
-    *,
-    most_asked: int,
-    most_in_all: int,
-    approvals: Mapping[str, Any] | None = None,
+    messages: Any, *, most_asked: int, most_in_all: int, approvals: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """The conversation, its contents as plain text.
 
@@ -189,8 +183,7 @@ def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
         if not isinstance(arguments, str):
             wanted = "id, function.name and function.arguments as text"
             raise _wrong(f"{at}[{index}]", call, wanted)
-        called = {"name": name, "arguments": arguments}
-        read.append({"id": id_, "type": "function", "function": called})
+        read.append(_called(Call(id_, name, arguments)))
     return read
 
 

@@ -229,6 +229,14 @@ async def test_only_the_last_decisions_are_remembered(monkeypatch: pytest.Monkey
     assert shop.sold == [1, 2, 3, 1]
 
 
+def test_a_no_holds_for_any_call(client: Client) -> None:
+    """Also for one that needs no yes."""
+    client.plays(says("As you like."))
+    client.messages = left_open(("create_task", {"title": "Buy tea"}))
+    assert kinds(client.post(approvals={"a0": False})) == ["failed create_task", "text", "done"]
+    assert "Buy tea" not in client.titles
+
+
 MADE_UP = {
     "an id that no list showed": (*MILK, "Which id do you mean? No list shows 1."),
     "no JSON": ("sell", '{"n', "sell was not called: its arguments are wrong. The"),
@@ -269,10 +277,20 @@ def test_who_does_not_say_that_it_can_ask_is_not_asked(client: Client) -> None:
         assert len(client.titles) == left
 
 
+def test_what_was_said_before_a_call_is_no_ground(client: Client) -> None:
+    """Nobody has checked the numbers of such a text, which the client keeps."""
+    client.plays(*[says("You had 77 tasks.")] * 2)
+    open_calls = left_open(LIST)
+    open_calls[-1]["content"] = "You have 77 tasks."
+    answer = {"role": "assistant", "content": "There are two."}
+    client.messages = [*open_calls, RESULT, answer, user("How many were there?")]
+    assert getattr(client.post()[-1], "grounding", "") == "fell-back"
+
+
 RESULT = {"role": "tool", "tool_call_id": "a0", "content": "1"}
 NO_CALLS = "true or false for calls that lack a result: none."
 WRONG: dict[str, tuple[list[Any], Any, str, str]] = {
-    "no object": ([user("Hi")], [], "approvals", "approvals is []; wanted an object of call ids"),
+    "no object": ([user("Hi")], [], "approvals", "approvals is []; wanted an object."),
     "no call": (
         [user("Hi")],
         {"x": True},
