@@ -159,22 +159,17 @@ class Conversation:
         results = [self._told(call, new) for call in calls]
         if answers := [each.content for each in results if each.final]:
             self._settle(answers[0])
-        if self.asking or self.resumed:
-            self._write_open(calls, results)
-        else:
-            self._write_down(calls, results)
+        self._write_down(calls, results)
         self.ground.read()
         return results
 
-    def _write_open(self, calls: Sequence[Call], results: Sequence[ToolResult]) -> None:
-        """Add results of calls that are not all carried out in one request."""
-        if not self.resumed:
-            self.messages.append(calls_message(self.reply.text, self.reply.calls))
-        self.messages += results_messages(calls, [each.content for each in results])
-        self.resumed = False
-
     def _write_down(self, calls: Sequence[Call], results: Sequence[ToolResult]) -> None:
         """Add calls and results to the messages; ask again where what was put off can be done."""
+        if self.resumed or self.asking:  # the client keeps these, too
+            new = [] if self.resumed else [calls_message(self.reply.text, self.reply.calls)]
+            self.messages += new + results_messages(calls, [each.content for each in results])
+            self.resumed = False
+            return
         told = list(zip(calls, results, strict=True))
         undone = self.ground.untraced
         put_off = [(call, each) for call, each in told if not each.ok and call.name in undone]

@@ -90,6 +90,7 @@ class Timings(_Frozen):
 
 
 class _Costs(_Frozen):
+    type: str
     usage: Usage
     rounds: int = Field(description="How often the model was asked.")
     tool_calls: int = Field(description="How many calls it made; one made again counts once.")

@@ -163,10 +163,11 @@ class _Turn:
         """
         found = self._ground.untold(self._streaming.told)
         done = [*self._ground.failures(), *([f"Until then: {' '.join(found)}"] if found else [])]
-        begun = self._talk.rounds or self._ground.results
         if isinstance(error, TimeoutError):
             why = f"I had to stop after {self._agent.query_timeout:g} seconds, before I was done."
-        elif error.code == TOO_LONG or (begun and isinstance(error, RequestError)):
+        elif error.code == TOO_LONG or (
+            isinstance(error, RequestError) and (self._talk.rounds or self._ground.results)
+        ):
             why = f"I had to stop before I was done: {error.message}"
         else:
             error.message = " ".join([error.message, *done])
@@ -187,9 +188,8 @@ class _Turn:
                         return
                     if isinstance(part, Restarted):
                         self._streaming.restart()
-                    else:
-                        for event in self._text(self._streaming.hear(part)):
-                            yield event
+                    elif text := self._streaming.hear(part):
+                        yield self._text(text)
 
     async def _carried_out(self) -> AsyncGenerator[ChatEvent, None]:
         calls = self._talk.reply.calls
@@ -210,9 +210,9 @@ class _Turn:
         """The end, where a tool has given the answer, or a person must be asked first."""
         if call := self._talk.asking:
             # The request that goes on does not know what was assumed.
-            text = self._text(self._streaming.close(" ".join(self._ground.assumptions())))
-            more = self._costs() | {"arguments": call.arguments, "messages": self._talk.added}
-            return [*text, ApprovalEvent(id=call.id, name=call.name, **more)]
+            text = self._streaming.close(" ".join(self._ground.assumptions()))
+            asked = {"id": call.id, "name": call.name, "arguments": call.arguments}
+            return self._end(text, ApprovalEvent, **asked, messages=self._talk.added)
         answer = self._talk.settled
         return self._ended(self._streaming.close(answer), "none") if answer else []
 
@@ -245,22 +245,24 @@ class _Turn:
         """The last text, with what was assumed, and the end."""
         notes = [*self._ground.assumptions(), *self._ground.untraced.values()]
         text += self._streaming.close(" ".join(each for each in notes if each not in text))
-        return [*self._text(text), DoneEvent(grounding=grounding, **self._costs())]
+        return self._end(text, DoneEvent, grounding=grounding)
 
-    def _costs(self) -> dict[str, Any]:
-        return {
-            "usage": self._talk.usage,
-            "rounds": self._talk.rounds,
-            "tool_calls": self._talk.calls,
-            "timings": self._clock.timings(),
-        }
+    def _end(
+        self, text: str, kind: type[DoneEvent] | type[ApprovalEvent], **own: Any
+    ) -> list[ChatEvent]:
+        """A last text, if there is any, and the end with what the request took."""
+        end = kind(
+            usage=self._talk.usage,
+            rounds=self._talk.rounds,
+            tool_calls=self._talk.calls,
+            timings=self._clock.timings(text=bool(text)),
+            **own,
+        )
+        return [TextEvent(text=text), end] if text else [end]
 
-    def _text(self, text: str) -> list[ChatEvent]:
-        """The event of a text, if there is any."""
-        if not text:
-            return []
+    def _text(self, text: str) -> TextEvent:
         self._clock.note_text()
-        return [TextEvent(text=text)]
+        return TextEvent(text=text)
 
     def _request(self, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a question has one answer."""
@@ -299,8 +301,10 @@ class _Clock:
         if self._first_text is None:
             self._first_text = monotonic() - self._begun
 
-    def timings(self) -> Timings:
-        """Those of the turn, which ends now."""
+    def timings(self, *, text: bool) -> Timings:
+        """The turn's, which ends now, with a last text or without."""
+        if text:
+            self.note_text()
         first = self._first_text
         return Timings(
             first_text=None if first is None else round(first, 3),

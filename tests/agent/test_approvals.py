@@ -139,6 +139,14 @@ def test_a_turn_ends_with_the_question_and_goes_on_with_what_was_said(
     assert last[-1]["tool_call_id"] == question.id
 
 
+def test_each_event_says_first_what_it_is(client: Client) -> None:
+    """Whoever reads the stream by eye sees it at once."""
+    client.plays(calls(LIST), calls(MILK), says(GONE))
+    asked = client.post(approvals={})
+    for event in (*asked, *client.says(True, asked[-1])):
+        assert event.model_dump_json().startswith(f'{{"type":"{event.type}"')
+
+
 def test_each_call_is_asked_for_in_its_turn(client: Client) -> None:
     """What needs no yes is done before and behind, once, and a no to one is no no to the next."""
     new = ("create_task", {"title": "Buy tea"})
