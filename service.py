@@ -108,6 +108,13 @@ class ExchangeAssistant:
                 examples=[[{"role": "user", "content": EXAMPLE}]],
             ),
         ] = None,
+        approvals: Annotated[
+            dict[str, Any] | None,
+            Field(
+                description="If you can ask a person: ids of open calls, with true for a yes.",
+                examples=[{}],
+            ),
+        ] = None,
     ) -> Annotated[str, ContentType("text/event-stream")]:
         """Go on with a conversation; the answer comes as server-sent events, while it is made."""
         try:
@@ -115,25 +122,29 @@ class ExchangeAssistant:
                 messages,
                 most_asked=settings.max_query_length,
                 most_in_all=settings.max_chat_length,
+                approvals=approvals,
             )
         except Exception as error:
             return _refusal(error)  # type: ignore[return-value]
-        return EventStream(self._turn(read))  # type: ignore[return-value]
+        return EventStream(self._turn(read, approvals))  # type: ignore[return-value]
 
     @bentoml.on_shutdown
     def close(self) -> None:
         """Free what the tools hold."""
         self.assistant.close()
 
-    async def _turn(self, messages: list[dict[str, Any]]) -> AsyncGenerator[ChatEvent, None]:
-        agent = await self.assistant.agent()
+    async def _turn(
+        self, messages: list[dict[str, Any]], approvals: dict[str, bool] | None
+    ) -> AsyncGenerator[ChatEvent, None]:
+        agent = await self.assistant.agent(approvals=approvals)
         async with aclosing(agent.run(messages)) as events:
             async for event in events:
                 yield event
 
 
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
-    BodyCheck, fields={"/exchange": ("query", str), "/chat": ("messages", list)}
+    BodyCheck,
+    fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},
 )
 
 

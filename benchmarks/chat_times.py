@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.exchange_routes import Timed, chat_events
 from function_calling.agent.events import (
+    ApprovalEvent,
     ChatEvent,
     DoneEvent,
     ErrorEvent,
@@ -36,7 +37,7 @@ CONVERSATIONS = (
 def told(event: ChatEvent) -> str:
     """What a person would want to see of an event."""
     match event:
-        case ToolCallEvent():
+        case ToolCallEvent() | ApprovalEvent():
             return f"{event.name} {event.arguments}"
         case TextEvent():
             return repr(event.text)

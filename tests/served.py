@@ -44,9 +44,11 @@ class Served:
         return self.http
 
 
-def chat(http: TestClient, messages: Sequence[Any]) -> tuple[str, list[ChatEvent]]:
+def chat(
+    http: TestClient, messages: Sequence[Any], **approvals: Any
+) -> tuple[str, list[ChatEvent]]:
     """The answer of a turn, and its events, each of which is one frame."""
-    response = http.post("/chat", json={"messages": messages})
+    response = http.post("/chat", json={"messages": messages, **approvals})
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
     assert not [leak for leak in LEAKS if leak in response.text]

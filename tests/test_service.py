@@ -149,6 +149,7 @@ def test_the_page_and_the_schema_show_the_query() -> None:
     routes = {each["route"]: each["input"] for each in service.ExchangeAssistant.schema()["routes"]}
     assert routes.keys() == {"/exchange", "/chat"}
     assert routes["/chat"]["properties"]["messages"]["description"]
+    assert routes["/chat"]["properties"]["approvals"]["type"] == "object"
     query = routes["/exchange"]["properties"]["query"]
     assert query["default"] == QUERY
     assert query["description"]
@@ -168,6 +169,11 @@ def test_the_page_and_the_schema_show_the_query() -> None:
         ("/exchange", '{"query": "42", "n": 1}', "n", '"n" is no field of the body'),
         ("/chat", '{"message": []}', "messages", 'messages is missing. The body has "message".'),
         ("/chat", '{"messages": "Hi"}', "messages", 'messages is "Hi"; wanted a list'),
+        ("/chat", '{"messages": null}', "messages", "messages is null; wanted a list"),
+        (
+            *("/chat", '{"messages": [], "approval": {}}', "approval"),
+            '"approval" is no field of the body; wanted messages or approvals.',
+        ),
         ("/chat", '{"messages": []}', "messages", "messages is []; wanted a list of messages."),
         ("/chat", '{"messages": [{}]}', "messages[0].role", "messages[0].role is null"),
     ],
@@ -228,14 +234,14 @@ def read(*messages: Any) -> list[dict[str, Any]]:
 
 
 def test_a_conversation_is_read_as_people_keep_it() -> None:
-    """Parts become text, a developer's message a system's, and broken arguments none."""
+    """Parts become text, a developer's message a system's; arguments may be no JSON."""
     parts = [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]
     half = CALL | {"function": {"name": "convert", "arguments": '{"amo'}}
     turns = [CALLED | {"tool_calls": [half]}, RESULT, {"role": "assistant", "content": "Done."}]
     developer = {"role": "developer", "content": parts, "name": "me"}
     assert read(developer, SHORT, *turns, SHORT) == [
         {"role": "system", "content": "Be brief."},
-        *(SHORT, CALLED, *turns[1:], SHORT),
+        *(SHORT, *turns, SHORT),
     ]
 
 

@@ -16,26 +16,29 @@ from function_calling.errors import RequestError, shown
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
+_WANTED: Mapping[type, str] = {str: "text", list: "a list of messages", dict: "an object"}
+
 
 class BodyCheck:
     """ASGI middleware that answers a wrong body with an error in OpenAI's shape.
 
     Args:
         app: What a right body is given to.
-        fields: For each path, the one field of its body, and its JSON type: `str` or `list`.
+        fields: For each path, the fields of its body and their types; all but the first may be
+            left out, or null.
     """
 
-    def __init__(self, app: ASGIApp, fields: Mapping[str, tuple[str, type]]) -> None:
+    def __init__(self, app: ASGIApp, fields: Mapping[str, Mapping[str, type]]) -> None:
         self._app = app
         self._fields = fields
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request's body, where the path has one, and pass it on as plain JSON."""
-        field = self._fields.get(scope.get("path", "")) if scope["type"] == "http" else None
-        if field is None or scope["method"] != "POST":
+        fields = self._fields.get(scope.get("path", "")) if scope["type"] == "http" else None
+        if fields is None or scope["method"] != "POST":
             return await self._app(scope, receive, send)
         try:
-            body = _checked(await Request(scope, receive).body(), *field)
+            body = _checked(await Request(scope, receive).body(), fields)
         except RequestError as error:
             return await JSONResponse(error.body(), error.status)(scope, receive, send)
         messages: Iterator[Message] = iter([{"type": "http.request", "body": body}])
@@ -52,8 +55,9 @@ def _of_json(headers: Headers, body: bytes) -> Headers:
     return [*(each for each in headers if each[0] not in about), *about.items()]
 
 
-def _checked(body: bytes, name: str, kind: type) -> bytes:
-    """A body that is an object with one field; half a surrogate pair in it is replaced."""
+def _checked(body: bytes, fields: Mapping[str, type]) -> bytes:
+    """A body that is an object with these fields; half a surrogate pair in it is replaced."""
+    name, *others = fields
     try:
         members: Any = json.loads(body)
         plain = json.dumps(members, ensure_ascii=False).encode(errors="replace")
@@ -64,12 +68,13 @@ def _checked(body: bytes, name: str, kind: type) -> bytes:
     if name not in members:
         there = f" The body has {', '.join(map(shown, members))}." if members else ""
         raise RequestError(f"{name} is missing.{there}", param=name)
-    if strangers := sorted(members.keys() - {name}):
+    if strangers := sorted(members.keys() - fields.keys()):
         raise RequestError(
-            f"{shown(strangers[0])} is no field of the body; wanted {name} alone.",
+            f"{shown(strangers[0])} is no field of the body; wanted {' or '.join(fields)}.",
             param=strangers[0],
         )
-    if not isinstance(members[name], kind):
-        wanted = "text" if kind is str else "a list of messages"
-        raise RequestError(f"{name} is {shown(members[name])}; wanted {wanted}.", param=name)
+    for name, value in members.items():
+        if not isinstance(value, fields[name]) and not (value is None and name in others):
+            problem = f"{name} is {shown(value)}; wanted {_WANTED[fields[name]]}."
+            raise RequestError(problem, param=name)
     return plain

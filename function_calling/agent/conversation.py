@@ -7,6 +7,7 @@
 - A tool that only computes a value is offered once a call or an answer lacked one: a small model
   that is offered a calculator first converts with rates that it makes up.
 - A call to which a person said no is no failure; it is not made again, and no other is forced.
+- Where a later request may bring the yes, that call and those behind it are left open for it.
 - A call that was not made because a tool must first return a value is put off: once one has found
   something, the model does not read it any more, and is asked the question again.
 - Calls of one reply run side by side, or one after the other where one of them changes something
@@ -17,11 +18,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from function_calling.agent.approvals import Approvals, UnansweredError
 from function_calling.agent.events import Usage
 from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, Ground
-from function_calling.agent.messages import calls_message, prompted, results_messages
+from function_calling.agent.messages import (
+    calls_message,
+    calls_of,
+    prompted,
+    question_at,
+    results_messages,
+)
 from function_calling.agent.model_call import Call, Reply
 from function_calling.agent.numbers import spelled_plainly
 from function_calling.agent.time_limit import TimeLimit
@@ -44,7 +53,9 @@ class Conversation:
         exhausted: The model insists on what it has, or on what failed or was refused.
         rounds: How often the model replied.
         usage: Tokens of all replies together.
-        reply: The last reply.
+        reply: The last reply; or the calls that the request before left open.
+        resumed: These are still to be carried out.
+        asking: The call that a person must be asked for first.
     """
 
     def __init__(
@@ -53,13 +64,16 @@ class Conversation:
         messages: Sequence[dict[str, Any]],
         toolbox: Toolbox,
         tool_timeout: float,
+        approvals: Approvals | None = None,
     ) -> None:
         self.messages = prompted(messages, system_prompt)
-        told = spelled_plainly(self.messages[-1]["content"])
+        self._begun = len(self.messages)
+        at = question_at(self.messages)
+        self.ground = Ground(self.messages[: at + 1], toolbox.deriving)
+        told = spelled_plainly(self.messages[at]["content"])
         if told and toolbox.takes_said_numbers:
-            content = f"{self.messages[-1]['content']}\n({told})"
-            self.messages[-1] = {**self.messages[-1], "content": content}
-        self.ground = Ground(messages, toolbox.deriving)
+            content = f"{self.messages[at]['content']}\n({told})"
+            self.messages[at] = {**self.messages[at], "content": content}
         self.settled = ""
         self.refused = False
         self.exhausted = False
@@ -70,11 +84,36 @@ class Conversation:
         self._tool_timeout = tool_timeout
         self._results: dict[tuple[str, str], ToolResult] = {}
         self._failures: Counter[str] = Counter()
-        self._question = self.messages[-1]
+        self._question = self.messages[at]
         # Messages that are left out when the question is asked again, and the tools that have
         # found what a call was put off for.
         self._put_off: list[dict[str, Any]] = []
         self._resting: set[str] = set()
+        self._approvals = approvals
+        self.asking: Call | None = None
+        self._resume(self.messages[at + 1 :])
+
+    def _resume(self, messages: Sequence[dict[str, Any]]) -> None:
+        """Take in what requests before have added to the turn."""
+        calls: dict[str, Call] = {}
+        for message in messages:
+            if message["role"] == "tool":
+                call, content = calls.pop(message["tool_call_id"]), message["content"]
+                derived = self._toolbox.derives(call.name)
+                result = self.ground.recall(content, call.arguments, derived=derived)
+                if self._toolbox.changes(call.name):
+                    self._results[call.key] = result
+            else:
+                self.ground.read()
+                calls = {call.id: call for call in calls_of(message)}
+        self.reply = Reply("", tuple(calls.values()), "", Usage())
+        self.resumed = bool(calls)
+
+    @property
+    def added(self) -> list[dict[str, Any]]:
+        """The calls and results that this request has added to the messages."""
+        new = self.messages[self._begun :]
+        return [each for each in new if each["role"] == "tool" or "tool_calls" in each]
 
     @property
     def found(self) -> bool:
@@ -96,7 +135,9 @@ class Conversation:
     async def carry_out(
         self, limit: TimeLimit, *, approve: Approve | None = None
     ) -> list[ToolResult]:
-        """Make the last reply's calls and tell their results, in the order of the calls.
+        """Make the last reply's calls, up to one that a person must be asked for.
+
+        Returns their results, in the order of the calls.
 
         Args:
             limit: When it is over, calls are given up, and none is begun.
@@ -109,6 +150,7 @@ class Conversation:
                 fresh.setdefault(call.key, call)
         approve = approve and limit.pausing(approve)
         new = await self._made(fresh, limit, approve)
+        calls = calls[: calls.index(self.asking)] if self.asking else calls
         # A reply counts once, so that three wrong calls side by side still leave the retries.
         failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
         self._failures.update(failed)
@@ -123,6 +165,11 @@ class Conversation:
 
     def _write_down(self, calls: Sequence[Call], results: Sequence[ToolResult]) -> None:
         """Add calls and results to the messages; ask again where what was put off can be done."""
+        if self.resumed or self.asking:  # the client keeps these, too
+            new = [] if self.resumed else [calls_message(self.reply.text, self.reply.calls)]
+            self.messages += new + results_messages(calls, [each.content for each in results])
+            self.resumed = False
+            return
         told = list(zip(calls, results, strict=True))
         undone = self.ground.untraced
         put_off = [(call, each) for call, each in told if not each.ok and call.name in undone]
@@ -170,8 +217,12 @@ class Conversation:
                 self.ground.add(made[key], fresh[key].arguments)
 
         if any(self._toolbox.changes(call.name) for call in fresh.values()):
-            for key in fresh:
-                await make(key)
+            for key, call in fresh.items():
+                try:
+                    await make(key)
+                except UnansweredError:
+                    self.asking = call
+                    break
             return made
         waiting = {
             key
@@ -188,12 +239,15 @@ class Conversation:
         if limit.left() <= 0:
             return ToolResult(f"{call.name} was not called: the time was over.", ok=False)
         changes = self._toolbox.changes(call.name)
-        return await self._toolbox.call(
+        make = partial(
+            self._toolbox.call,
             *(call.name, call.arguments),
             time_limit=min(self._tool_timeout, limit.left()),
             trace=lambda name, marked: self.ground.trace(name, marked, changes=changes),
-            approve=approve,
+            approve=partial(self._approvals.approve, call) if self._approvals else approve,
         )
+        once = self._approvals.once if self._approvals and self.resumed else None
+        return await (once(call, make) if once else make())
 
     def _settle(self, answer: str) -> None:
         """End with a tool's answer; what was found, or what went wrong, is worth more."""

@@ -10,6 +10,14 @@ On the wire they are server-sent events, each as JSON, told apart by `type`:
 
 Each turn ends with one `done` or one `error`, and nothing follows it. The texts joined are the
 answer: a client adds it to its messages, with the role `assistant`, before it asks on.
+
+To a request with `approvals`, even `{}`, a call that needs a yes may be the end instead:
+
+    data: {"type": "approval", "id": "call_2", "name": "delete_task", "messages": […], …}
+
+The client adds these messages, and no text, to its own, and sends all with `approvals`
+`{"call_2": true}`, or false. What follows are the results of the calls left open, whose `tool_call`
+was told before, and then what the model does next. Each end tells the costs of its own request.
 """
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -81,14 +89,28 @@ class Timings(_Frozen):
     total: float
 
 
-class DoneEvent(_Frozen):
-    """The answer is complete."""
-
-    type: Literal["done"] = "done"
+class _Costs(_Frozen):
+    type: str
     usage: Usage
     rounds: int = Field(description="How often the model was asked.")
     tool_calls: int = Field(description="How many calls it made; one made again counts once.")
     timings: Timings
+
+
+class ApprovalEvent(_Costs):
+    """A person must first say yes or no to a call."""
+
+    type: Literal["approval"] = "approval"
+    id: str = Field(description="That of the call.")
+    name: str
+    arguments: str
+    messages: list[dict[str, Any]] = Field(description="The request's calls and their results.")
+
+
+class DoneEvent(_Costs):
+    """The answer is complete."""
+
+    type: Literal["done"] = "done"
     grounding: Grounding = Field(description="How the text came to be trusted.")
 
 
@@ -109,7 +131,7 @@ class ErrorEvent(_Frozen):
 
 
 ChatEvent: TypeAlias = Annotated[
-    ToolCallEvent | ToolResultEvent | TextEvent | DoneEvent | ErrorEvent,
+    ToolCallEvent | ToolResultEvent | TextEvent | ApprovalEvent | DoneEvent | ErrorEvent,
     Field(discriminator="type"),
 ]
 

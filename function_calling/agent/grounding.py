@@ -77,7 +77,8 @@ class Ground:
         self.unstated = False
         self._question = str(messages[-1]["content"])
         written = [each["content"] for each in messages if each["role"] == "user"]
-        told = [each["content"] or "" for each in messages if each["role"] == "assistant"]
+        answers = (each for each in messages if each["role"] == "assistant")
+        told = [each["content"] or "" for each in answers if not each.get("tool_calls")]
         returned = [each["content"] for each in messages if each["role"] == "tool"]
         self._spoken = "\n".join(written)
         self._written = _with_hundredths(said(self._spoken))
@@ -90,6 +91,21 @@ class Ground:
         self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
         self._given: list[frozenset[Decimal]] = []
         self._doubted: set[tuple[str, str, str]] = set()
+
+    def recall(self, content: str, arguments: str, *, derived: bool) -> ToolResult:
+        """Take in what a call came to in an earlier request of the same turn.
+
+        No message says whether it succeeded; a result that is JSON did, as a failure is words.
+        """
+        value = _parsed(content)
+        summary = value.get("summary") if isinstance(value, dict) else None
+        told = summary if isinstance(summary, str) else None
+        result = ToolResult(content, value is not content, told, derived=derived)
+        if result.ok:
+            self.add(result, arguments)
+        else:
+            self._take_in(content)
+        return result
 
     def add(self, result: ToolResult, arguments: str) -> None:
         """Take in what a call came to, and the arguments that the model gave it."""

@@ -16,8 +16,10 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
+from function_calling.agent.approvals import Approvals, CarriedOut
 from function_calling.agent.conversation import Conversation
 from function_calling.agent.events import (
+    ApprovalEvent,
     ChatEvent,
     DoneEvent,
     Grounding,
@@ -26,6 +28,7 @@ from function_calling.agent.events import (
     ToolCallEvent,
     ToolResultEvent,
 )
+from function_calling.agent.messages import as_servers_take
 from function_calling.agent.model_call import TOO_LONG, Reply, Restarted, complete, first_model
 from function_calling.agent.numbers import numbers
 from function_calling.agent.streaming import Streaming
@@ -54,6 +57,7 @@ class Agent:
         query_timeout: Seconds that the whole question may take.
         max_tokens: Tokens of a reply at most; one that is cut gets double, once.
         approve: Asks a person before a tool runs that needs a yes.
+        approvals: Brings a yes with a later request; `approve` is not asked then.
     """
 
     client: AsyncOpenAI
@@ -66,6 +70,7 @@ class Agent:
     query_timeout: float = 290.0
     max_tokens: int = 512
     approve: Approve | None = None
+    approvals: Approvals | None = None
 
     async def answer(self, messages: Sequence[dict[str, Any]]) -> tuple[str, DoneEvent]:
         """The answer's text and how it came about; raises what `run` raises."""
@@ -82,13 +87,13 @@ class Agent:
     async def run(
         self, messages: Sequence[dict[str, Any]], *, whole: bool = False
     ) -> AsyncGenerator[ChatEvent, None]:
-        """What happens on the way to the answer; `DoneEvent` comes last.
+        """What happens on the way to the answer; `DoneEvent` comes last, or `ApprovalEvent`.
 
         The texts joined are the answer. A question that takes too long, or grows too long, ends
         with an answer too, which says so.
 
         Args:
-            messages: As `read_messages` gives them; the last one is the person's.
+            messages: As `read_messages` gives them.
             whole: Whether the answer comes as one text, checked before any of it is told.
 
         Raises:
@@ -110,7 +115,8 @@ class _Turn:
 
     def __init__(self, agent: Agent, messages: Sequence[dict[str, Any]], *, whole: bool) -> None:
         self._agent = agent
-        self._talk = Conversation(agent.system_prompt, messages, agent.toolbox, agent.tool_timeout)
+        usual = (agent.system_prompt, messages, agent.toolbox, agent.tool_timeout)
+        self._talk = Conversation(*usual, agent.approvals)
         self._ground = self._talk.ground
         self._streaming = Streaming(self._ground, whole=whole)
         self._clock = _Clock()
@@ -120,12 +126,13 @@ class _Turn:
 
     async def rounds(self) -> AsyncGenerator[ChatEvent, None]:
         """Ask, call, ask again; a TimeoutError ends it when the question's time is over."""
-        talk = self._talk
+        talk, choice = self._talk, ""
         while True:
-            choice = self._choice()
-            async with aclosing(self._reply(choice)) as told:
-                async for event in told:
-                    yield event
+            if not talk.resumed:
+                choice = self._choice()
+                async with aclosing(self._reply(choice)) as told:
+                    async for event in told:
+                        yield event
             if talk.reply.calls and choice != "none":
                 async with aclosing(self._carried_out()) as steps:
                     async for event in steps:
@@ -158,7 +165,9 @@ class _Turn:
         done = [*self._ground.failures(), *([f"Until then: {' '.join(found)}"] if found else [])]
         if isinstance(error, TimeoutError):
             why = f"I had to stop after {self._agent.query_timeout:g} seconds, before I was done."
-        elif error.code == TOO_LONG or (self._talk.rounds and isinstance(error, RequestError)):
+        elif error.code == TOO_LONG or (
+            isinstance(error, RequestError) and (self._talk.rounds or self._ground.results)
+        ):
             why = f"I had to stop before I was done: {error.message}"
         else:
             error.message = " ".join([error.message, *done])
@@ -184,11 +193,11 @@ class _Turn:
 
     async def _carried_out(self) -> AsyncGenerator[ChatEvent, None]:
         calls = self._talk.reply.calls
-        for call in calls:
+        for call in () if self._talk.resumed else calls:
             yield ToolCallEvent(id=call.id, name=call.name, arguments=call.arguments)
         with self._clock.waiting_for("tools"):
             results = await self._talk.carry_out(self._limit, approve=self._agent.approve)
-        for call, result in zip(calls, results, strict=True):
+        for call, result in zip(calls, results, strict=False):
             yield ToolResultEvent(
                 id=call.id,
                 name=call.name,
@@ -198,7 +207,12 @@ class _Turn:
             )
 
     def _settled(self) -> list[ChatEvent]:
-        """The end, where a tool has given the answer."""
+        """The end, where a tool has given the answer, or a person must be asked first."""
+        if call := self._talk.asking:
+            # The request that goes on does not know what was assumed.
+            text = self._streaming.close(" ".join(self._ground.assumptions()))
+            asked = {"id": call.id, "name": call.name, "arguments": call.arguments}
+            return self._end(text, ApprovalEvent, **asked, messages=self._talk.added)
         answer = self._talk.settled
         return self._ended(self._streaming.close(answer), "none") if answer else []
 
@@ -231,14 +245,20 @@ class _Turn:
         """The last text, with what was assumed, and the end."""
         notes = [*self._ground.assumptions(), *self._ground.untraced.values()]
         text += self._streaming.close(" ".join(each for each in notes if each not in text))
-        done = DoneEvent(
+        return self._end(text, DoneEvent, grounding=grounding)
+
+    def _end(
+        self, text: str, kind: type[DoneEvent] | type[ApprovalEvent], **own: Any
+    ) -> list[ChatEvent]:
+        """A last text, if there is any, and the end with what the request took."""
+        end = kind(
             usage=self._talk.usage,
             rounds=self._talk.rounds,
             tool_calls=self._talk.calls,
             timings=self._clock.timings(text=bool(text)),
-            grounding=grounding,
+            **own,
         )
-        return [TextEvent(text=text), done] if text else [done]
+        return [TextEvent(text=text), end] if text else [end]
 
     def _text(self, text: str) -> TextEvent:
         self._clock.note_text()
@@ -250,7 +270,7 @@ class _Turn:
         tools = [it for it in self._agent.toolbox.schemas if offered(it["function"]["name"])]
         return {
             "model": self._agent.model,
-            "messages": self._talk.messages,
+            "messages": list(as_servers_take(self._talk.messages)),
             "max_tokens": self._agent.max_tokens,
             "temperature": 0,
             "seed": SEED,
@@ -329,12 +349,16 @@ class Assistant:
             byte_limit=settings.tool_result_bytes,
             approval=settings.approval,
         )
+        self._carried_out: CarriedOut = {}
 
-    async def agent(self, approve: Approve | None = None) -> Agent:
+    async def agent(
+        self, approve: Approve | None = None, approvals: Mapping[str, bool] | None = None
+    ) -> Agent:
         """The loop, with the chosen tools and bounds.
 
         Args:
             approve: Asks a person before a tool runs that needs a yes.
+            approvals: What was said to open calls, by id, where a later request can say it.
 
         Raises:
             EngineError: The model's name is not set, and its server can't be asked for it.
@@ -351,6 +375,7 @@ class Assistant:
             query_timeout=self.settings.query_timeout,
             max_tokens=self.settings.max_reply_tokens,
             approve=approve,
+            approvals=None if approvals is None else Approvals(approvals, self._carried_out),
         )
 
     def close(self) -> None:

@@ -1,12 +1,14 @@
 """A conversation as OpenAI's `messages`: checked when it comes in, written as servers accept it.
 
 Its turns are those that people keep: `system` (or `developer`) first, if at all, then `user`,
-`assistant`, and `tool` messages behind the calls that they answer; a `user` message is last.
+`assistant`, and `tool` messages behind the calls that they answer; a `user` message is last, or
+where a person was asked for a yes, an `assistant` message with calls that lack a result.
 (https://platform.openai.com/docs/api-reference/chat/create)
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from function_calling.agent.model_call import Call
@@ -16,20 +18,33 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 MOST_MESSAGES = 200
 
 
-def calls_message(text: str, calls: Iterable[Call]) -> dict[str, Any]:
+def calls_message(text: str | None, calls: Iterable[Call]) -> dict[str, Any]:
     """The model's calls as a message of the history."""
     return {
         "role": "assistant",
         "content": text or None,
-        "tool_calls": [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": _object_text(call.arguments)},
-            }
-            for call in calls
-        ],
+        "tool_calls": [_called(call) for call in calls],
     }
+
+
+def _called(call: Call) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def calls_of(message: Mapping[str, Any]) -> list[Call]:
+    """The calls that a message of the history has."""
+    return [
+        Call(each["id"], each["function"]["name"], each["function"]["arguments"])
+        for each in message.get("tool_calls", ())
+    ]
+
+
+def as_servers_take(messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The history, with `{}` for arguments that are no JSON object, which many servers refuse."""
+    for each in messages:
+        calls = (replace(it, arguments=_object_text(it.arguments)) for it in calls_of(each))
+        yield calls_message(each["content"], calls) if "tool_calls" in each else each
 
 
 def results_messages(calls: Iterable[Call], results: Iterable[str]) -> list[dict[str, Any]]:
@@ -47,6 +62,11 @@ def prompted(messages: Sequence[dict[str, Any]], system_prompt: str) -> list[dic
     return [{"role": "system", "content": "\n\n".join([system_prompt, *own])}, *turns]
 
 
+def question_at(messages: Sequence[Mapping[str, Any]]) -> int:
+    """The place of the last question; -1 where there is none."""
+    return max((at for at, each in enumerate(messages) if each["role"] == "user"), default=-1)
+
+
 def read_query(query: str, most: int) -> list[dict[str, Any]]:
     """A question alone, of `most` characters at most, as a conversation.
 
@@ -57,32 +77,47 @@ def read_query(query: str, most: int) -> list[dict[str, Any]]:
     return [{"role": "user", "content": query}]
 
 
-def read_messages(messages: Any, *, most_asked: int, most_in_all: int) -> list[dict[str, Any]]:
+def read_messages(
+    messages: Any, *, most_asked: int, most_in_all: int, approvals: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """The conversation, its contents as plain text.
 
     Args:
-        most_asked: Characters of the last message at most.
-        most_in_all: Characters of all messages together at most.
+        most_asked: Characters of the last question at most.
+        most_in_all: Characters up to the last question at most, and again of what its turn added.
+        approvals: What was said to open calls, by id; None where nobody can be asked.
 
     Raises:
         RequestError: They are no conversation, or a part is too long; `param` names the part.
     """
     if not isinstance(messages, list) or not messages:
         raise _wrong("messages", messages, "a list of messages")
-    if len(messages) > MOST_MESSAGES:
-        raise _long("messages", len(messages), MOST_MESSAGES, "messages")
     read: list[dict[str, Any]] = []
     waiting: set[str] = set()
     for index, message in enumerate(messages):
         at = f"messages[{index}]"
         read.append(_read(message, at, waiting, first=index == 0))
-    if read[-1]["role"] != "user":
+    _check_approvals(approvals or {}, waiting)
+    if read[-1]["role"] != "user" and (approvals is None or not waiting):
         raise _wrong(f"messages[{len(read) - 1}].role", read[-1]["role"], "user, as the last one")
-    _check_question(read[-1]["content"], f"messages[{len(read) - 1}].content", most_asked)
-    in_all = len(json.dumps(read, ensure_ascii=False))
-    if in_all > most_in_all:
-        raise _long("messages", in_all, most_in_all)
+    asked = question_at(read)
+    if asked < 0:
+        raise _wrong("messages[0].role", read[0]["role"], "user, before a call")
+    _check_question(read[asked]["content"], f"messages[{asked}].content", most_asked)
+    for part in (read[: asked + 1], read[asked + 1 :]):
+        if len(part) > MOST_MESSAGES:
+            raise _long("messages", len(part), MOST_MESSAGES, "messages")
+        if (size := len(json.dumps(part, ensure_ascii=False))) > most_in_all:
+            raise _long("messages", size, most_in_all)
     return read
+
+
+def _check_approvals(approvals: Mapping[str, Any], waiting: Collection[str]) -> None:
+    for call, said in approvals.items():
+        if call not in waiting or not isinstance(said, bool):
+            calls = ", ".join(sorted(waiting)) or "none"
+            wanted = f"true or false for calls that lack a result: {calls}"
+            raise _wrong("approvals", {call: said}, wanted)
 
 
 def _check_question(text: str, param: str, most: int) -> None:
@@ -143,11 +178,12 @@ def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
         try:
             function = call["function"]
             id_, name, arguments = str(call["id"]), str(function["name"]), function["arguments"]
-            called = {"name": name, "arguments": _object_text(arguments)}
         except (LookupError, TypeError):
+            arguments = None
+        if not isinstance(arguments, str):
             wanted = "id, function.name and function.arguments as text"
-            raise _wrong(f"{at}[{index}]", call, wanted) from None
-        read.append({"id": id_, "type": "function", "function": called})
+            raise _wrong(f"{at}[{index}]", call, wanted)
+        read.append(_called(Call(id_, name, arguments)))
     return read
 
 

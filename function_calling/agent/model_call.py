@@ -10,6 +10,7 @@ more only where it streams, so that a cancelled query stops the model.
 import asyncio
 import json
 import re
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -250,18 +251,16 @@ class _Pieces:
             self.text.append(choice.delta.content or "")
             self.finish_reason = choice.finish_reason or self.finish_reason
             for delta in choice.delta.tool_calls or ():
-                call = self.calls.get(delta.index, Call("", "", ""))
+                # Servers may name no id, or one again; Mistral's take only nine characters.
+                call = self.calls.get(delta.index) or Call(secrets.token_hex(5)[:9], "", "")
                 written = delta.function
                 self.calls[delta.index] = Call(
-                    call.id or str(delta.id or ""),
+                    call.id,
                     call.name + ((written and written.name) or ""),
                     call.arguments + ((written and written.arguments) or ""),
                 )
         return "".join(self.text[before:])
 
     def reply(self) -> Reply:
-        # Some servers name no id, but a result must refer to one.
-        calls = tuple(
-            replace(call, id=call.id or f"call_{index}") for index, call in self.calls.items()
-        )
+        calls = tuple(self.calls.values())
         return Reply("".join(self.text), calls, self.finish_reason, self.usage)
