@@ -10,6 +10,8 @@ UNENFORCED = "X-Unenforced-Keywords"
 """Keywords of JSON Schema to which no value is held, each by its place: "weather: unit: not"."""
 IGNORED = "X-Ignored-Parameters"
 """Parameters of the request that have no effect."""
+IGNORED_TOOLS = "X-Ignored-Tools"
+"""Tools of the request that the model isn't told of: only their maker's server has them."""
 LONGEST = 4000
 """Characters of a header at most; clients and proxies refuse headers of much over 8 KiB."""
 

@@ -41,7 +41,7 @@ def test_what_may_be_a_stop_string_is_held_with_its_tokens() -> None:
         return told, "".join(each.token for each in tokens)
 
     assert [add(each) for each in "abbc"] == [("a", "a"), ("", ""), ("b", "b"), ("", "")]
-    assert text.stopped
+    assert text.stop == "bc"
     assert add("d") == ("", "")
     assert text.rest() == ("", ())
 
