@@ -117,7 +117,7 @@ async def count_tokens(request: Request) -> Response:
 async def list_models(request: Request) -> Response:
     """The one model that is served, by each of its names, as OpenAI and Anthropic list them."""
     model = _chat_model(request)
-    models = [_model(model, name).model_dump() for name in model.names]
+    models = [_model(model, name).model_dump(exclude_unset=True) for name in model.names]
     page = {"has_more": False, "first_id": model.names[0], "last_id": model.names[-1]}
     return JSONResponse({"object": "list", "data": models, **page})
 
