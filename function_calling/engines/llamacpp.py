@@ -145,7 +145,7 @@ class LlamaCpp:
         try:
             async with self._response("POST", "/tokenize", body) as response:
                 return len(json.loads(await response.aread())["tokens"])
-        except (httpx2.HTTPError, KeyError) as error:
+        except (httpx2.HTTPError, LookupError, ValueError) as error:
             raise EngineError(f"The engine can't count tokens: {error}") from error
 
     async def busy(self) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -18,6 +19,8 @@ from v1_client import AMOUNT, Serve, serving
 from walking_engine import walking_model
 
 from benchmarks.forced_requests import Request, requests
+from function_calling.api.anthropic_request import MOST_STOPS, CountRequest, MessagesRequest
+from function_calling.api.request import ApiRequest
 from function_calling.api.stream import MOST_BYTES
 from function_calling.engines import LoadedModel
 from function_calling.engines.llamacpp import LlamaCpp
@@ -32,6 +35,16 @@ USER = {"role": "user", "content": "42 USD?"}
 CONVERT = {"name": "convert", "description": "Converts.", "input_schema": AMOUNT}
 TODAY = {"name": "today", "input_schema": {"type": "object"}}
 TOOLS = [CONVERT, TODAY]
+TIME = {
+    "text": {"type": "string", "maxLength": 30},
+    "hour": {"type": "integer", "minimum": 0, "maximum": 23},
+    "days": {"type": "array", "items": {"enum": ["Monday", "Sunday"]}, "maxItems": 2},
+}
+REMIND = {
+    "name": "remind",
+    "description": "Set a reminder.",
+    "input_schema": {"type": "object", "properties": TIME, "required": list(TIME)},
+}
 ASKED = {"model": "claude-opus-5-5", "max_tokens": 100, "messages": [USER]}
 CALL = '<tool_call>\n{"name": "convert", "arguments":'
 CALLED = {"type": "tool_use", "name": "convert", "input": {"amount": 42}}
@@ -626,6 +639,19 @@ async def test_both_sdks_read_the_models(serve: Serve) -> None:
     assert told.value.type == "not_found_error"
 
 
+# The documentation
+
+
+def test_the_documentation_names_all_that_is_taken_and_refused() -> None:
+    """And its limit is the code's."""
+    told = (Path(__file__).parents[2] / "docs/messages.md").read_text(encoding="utf-8")
+    own = MessagesRequest.model_fields.keys() - ApiRequest.model_fields.keys()
+    refused = CountRequest.unsupported.keys() - ApiRequest.model_fields.keys()
+    for name in {*own, *refused, "max_tokens"}:
+        assert f"`{name}" in told, name
+    assert f"Up to {MOST_STOPS};" in told
+
+
 # Forced calls
 
 
@@ -674,10 +700,16 @@ def served_smollm2(serve: Serve) -> Iterator[None]:
 @pytest.mark.usefixtures("served_smollm2")
 async def test_a_models_tokens_are_counted_and_its_forced_calls_valid() -> None:
     """With real weights, at a temperature of 1.5; in a stream the count stands first."""
-    for more in ({}, {"tools": TOOLS}, {"tools": TOOLS, "tool_choice": {"type": "any"}}):
-        body = {**ASKED, "max_tokens": 200, **more}
-        counted = (await post(body, COUNT)).json()["input_tokens"]
-        events = await events_of(body)
-        assert events[0]["message"]["usage"]["input_tokens"] == counted
-        assert events[-2]["usage"]["input_tokens"] == counted
-    await forced_calls_are_valid(100)
+    forced = {"tools": [REMIND, CONVERT], "tool_choice": {"type": "any"}, "temperature": 1.5}
+    for more in ({"max_tokens": 5}, forced):
+        counted = (await post({**ASKED, **more}, COUNT)).json()["input_tokens"]
+        events = await events_of({**ASKED, **more})
+        for usage in (events[0]["message"]["usage"], events[-2]["usage"]):
+            assert usage["input_tokens"] == counted
+    schemas = {tool["name"]: tool["input_schema"] for tool in (REMIND, CONVERT)}
+    for seed in range(100):
+        only = {**forced["tool_choice"], "disable_parallel_tool_use": True}
+        message = (await post({**ASKED, **forced, "tool_choice": only, "seed": seed})).json()
+        (block,) = message["content"]
+        assert (block["type"], message["stop_reason"]) == ("tool_use", "tool_use")
+        Draft202012Validator(schemas[block["name"]]).validate(block["input"])
