@@ -689,7 +689,7 @@ async def test_forced_calls_are_valid(serve: Serve) -> None:
 @pytest.fixture
 def served_smollm2(serve: Serve) -> Iterator[None]:
     """A model that chooses badly, behind `/v1`."""
-    engine = LlamaCpp(smollm2(), context_length=4096, parallel_slots=1, threads=2)
+    engine = LlamaCpp(smollm2(), context_length=4096, parallel_slots=1, threads=1)
     told = [engine.properties[key] for key in ("chat_template", "bos_token", "eos_token")]
     serve(make=lambda _: ChatModel(LoadedModel("smollm2", engine, *told, 4096), HERMES))
     yield
