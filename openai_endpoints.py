@@ -1,12 +1,15 @@
-"""`/v1`: OpenAI's API in front of one `ChatModel`.
+"""`/v1`: OpenAI's API in front of one `ChatModel`, and Anthropic's Messages beside it.
 
-Every error leaves in OpenAI's shape, in streams too. A client that goes away stops the generation.
+Every error leaves in the protocol's shape, in streams too. A client that goes away stops the
+generation.
 The app is made at import and knows no model yet: whoever serves it sets
 `openai_api_app.state.chat_model`.
 """
 
 import logging
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,6 +17,8 @@ from fastapi.responses import JSONResponse, Response
 from openai.types import Model
 from starlette.exceptions import HTTPException
 
+from function_calling.api.anthropic_reply import MessageResponse, error_body
+from function_calling.api.anthropic_request import CountRequest, MessagesRequest
 from function_calling.api.headers import UNENFORCED, listing
 from function_calling.api.messages import conversation
 from function_calling.api.reply import ChatResponse, CompletionResponse
@@ -21,7 +26,7 @@ from function_calling.api.request import ChatRequest, CompletionRequest
 from function_calling.api.responses_reply import ResponseTelling
 from function_calling.api.responses_request import ResponsesRequest, in_own_words, own_words
 from function_calling.api.stream import FAILED, in_json, read_body, respond
-from function_calling.api.tools import offered, tool_choice
+from function_calling.api.tools import tool_choice
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
 
@@ -72,7 +77,7 @@ async def create_response(request: Request) -> Response:
     wanted = ResponsesRequest.parse(await read_body(request))
     model = _chat_model(request)
     messages, content = conversation(wanted.messages()), wanted.content
-    tools = offered(wanted.tools, "tools", functions_only=True)
+    tools = wanted.functions()
     choice = tool_choice(wanted.tool_choice, wanted.parallel_tool_calls, tools)
     reply = model.reply(
         *(messages, tools, choice, wanted.sampling),
@@ -108,12 +113,41 @@ async def create_completion(request: Request) -> Response:
     )
 
 
+@openai_api_app.post("/messages")
+async def create_message(request: Request) -> Response:
+    """Anthropic's `POST /v1/messages`, whole or as server-sent events."""
+    wanted = MessagesRequest.parse(await read_body(request))
+    model = _chat_model(request)
+    prompt, content = wanted.prompt(), wanted.content()
+    tokens = await model.count(**prompt) if wanted.stream else 0
+    response = MessageResponse(model.name, wanted.max_tokens, tokens)
+    callable_tools = [each for each in prompt["tools"] if each.name in prompt["choice"].names]
+    return await respond(
+        request,
+        response,
+        [model.reply(**prompt, sampling=wanted.sampling(), content=content)],
+        stream=bool(wanted.stream),
+        headers=wanted.headers
+        | listing(UNENFORCED, model.unenforced(callable_tools, content))
+        | {_REQUEST_ID: response.request},
+    )
+
+
+@openai_api_app.post("/messages/count_tokens")
+async def count_tokens(request: Request) -> Response:
+    """Anthropic's `POST /v1/messages/count_tokens`: the tokens that such a message's prompt has."""
+    wanted = CountRequest.parse(await read_body(request))
+    tokens = await _chat_model(request).count(**wanted.prompt())
+    return JSONResponse({"input_tokens": tokens}, headers=wanted.headers)
+
+
 @openai_api_app.get("/models")
 async def list_models(request: Request) -> Response:
-    """OpenAI's `GET /v1/models`: the one model that is served, by each of its names."""
+    """The one model that is served, by each of its names, as OpenAI and Anthropic list them."""
     model = _chat_model(request)
-    models = [_model(model, name).model_dump() for name in model.names]
-    return JSONResponse({"object": "list", "data": models})
+    models = [_model(model, name).model_dump(exclude_unset=True) for name in model.names]
+    page = {"has_more": False, "first_id": model.names[0], "last_id": model.names[-1]}
+    return JSONResponse({"object": "list", "data": models, **page})
 
 
 @openai_api_app.get("/models/{name:path}")
@@ -131,24 +165,33 @@ async def retrieve_model(request: Request, name: str) -> Response:
 
 
 @openai_api_app.exception_handler(ApiError)
-async def _api_error(_: Request, error: Exception) -> Response:
+async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return JSONResponse(error.body(), status_code=error.status, headers=error.headers)
+    return _error(request, error, error.status, error.headers)
 
 
 @openai_api_app.exception_handler(HTTPException)
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}."
-    return JSONResponse(
-        RequestError(message).body(), status_code=error.status_code, headers=error.headers
-    )
+    return _error(request, RequestError(message), error.status_code, error.headers)
 
 
 @openai_api_app.exception_handler(Exception)
 async def _unforeseen(request: Request, error: Exception) -> Response:
     _log.error("%s", one_line(f"{request.method} {request.url.path} failed"), exc_info=error)
     return await _api_error(request, FAILED)
+
+
+def _error(
+    request: Request, error: ApiError, status: int, headers: Mapping[str, str] | None
+) -> Response:
+    """The error in the shape of the API that was called; Anthropic's clients name its version."""
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    if not (path.startswith("/messages") or "anthropic-version" in request.headers):
+        return JSONResponse(error.body(), status, headers)
+    body = error_body(error.message, status)
+    return JSONResponse(body, status, {**(headers or {}), _REQUEST_ID: body["request_id"]})
 
 
 def _chat_model(request: Request) -> ChatModel:
@@ -159,9 +202,18 @@ def _chat_model(request: Request) -> ChatModel:
 
 
 def _model(model: ChatModel, name: str) -> Model:
-    """The model as OpenAI tells of one, with its context as vLLM does."""
-    context: dict[str, Any] = {"max_model_len": model.context_length}
-    return Model(id=name, object="model", created=_STARTED, owned_by="function-calling", **context)
+    """The model as OpenAI tells of one, with its context as vLLM does, and as Anthropic does."""
+    more: dict[str, Any] = {
+        "max_model_len": model.context_length,
+        "type": "model",
+        "display_name": name,
+        "created_at": datetime.fromtimestamp(_STARTED, UTC).isoformat(),
+        "lifecycle": "active",
+        "max_input_tokens": model.context_length,
+    }
+    return Model(id=name, object="model", created=_STARTED, owned_by="function-calling", **more)
 
 
+_REQUEST_ID = "request-id"
+"""The header in which Anthropic's clients look for the id of their request."""
 _STARTED = int(time.time())

@@ -175,6 +175,10 @@ class ScriptedEngine:
             self._running -= 1
             self.aborted += not ended
 
+    async def count(self, prompt: str) -> int:
+        """Its words, as in the pieces."""
+        return len(prompt.split())
+
     async def busy(self) -> int:
         """How many generations are running now."""
         return self._running
@@ -190,8 +194,9 @@ class ScriptedEngine:
             text = shortest(sampling.constraint, *turn.tools)
         else:
             text = turn if isinstance(turn, str) else turn.text
-        stops = [at for stop in sampling.stop if (at := text.find(stop)) >= 0]
-        text = text[: min(stops, default=len(text))]
+        stops = [(at, stop) for stop in sampling.stop if (at := text.find(stop)) >= 0]
+        end, stop = min(stops, default=(len(text), None))
+        text = text[:end]
         tokens = 0
         while text and tokens != sampling.max_tokens:
             piece, text = text[: self._piece_length], text[self._piece_length :]
@@ -199,7 +204,7 @@ class ScriptedEngine:
             yield Piece(piece, prompt_tokens, tokens, logprobs=likeliest(piece, sampling.logprobs))
         if not isinstance(turn, (Fails, Hangs)):
             reason = "length" if tokens == sampling.max_tokens else "stop"
-            yield Piece("", prompt_tokens, tokens, reason)
+            yield Piece("", prompt_tokens, tokens, reason, stop=stop if reason == "stop" else None)
 
 
 def likeliest(token: str, most: int | None) -> tuple[TokenLogprob, ...]:

@@ -38,6 +38,10 @@ class Converts:
         finally:
             self._running -= 1
 
+    async def count(self, prompt: str) -> int:
+        """Its words."""
+        return len(prompt.split())
+
     async def busy(self) -> int:
         """How many generations are running now."""
         return self._running

@@ -506,7 +506,7 @@ async def test_open_parameters_are_refused_where_they_cannot_be_spelled(
 # What is not there
 
 
-@pytest.mark.parametrize("path", ["/messages", "/tokenize", "/detokenize", "/embeddings"])
+@pytest.mark.parametrize("path", ["/batches", "/tokenize", "/detokenize", "/embeddings"])
 async def test_what_is_not_there_is_not_found(serve: Serve, path: str) -> None:
     """In OpenAI's shape."""
     serve()

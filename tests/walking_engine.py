@@ -79,6 +79,10 @@ class WalkingEngine:
             yield Piece(piece, len(prompt.split()), tokens)
         yield Piece("", len(prompt.split()), tokens, reason)
 
+    async def count(self, prompt: str) -> int:
+        """Its words."""
+        return len(prompt.split())
+
     async def busy(self) -> int:
         """None: a text is written at once."""
         return 0

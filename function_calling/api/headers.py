@@ -11,7 +11,7 @@ UNENFORCED = "X-Unenforced-Keywords"
 IGNORED = "X-Ignored-Parameters"
 """Parameters of the request that have no effect."""
 IGNORED_TOOLS = "X-Ignored-Tools"
-"""Tools that are left out because they are no functions: "web_search"."""
+"""Tools that are left out because only another server has them: "web_search"."""
 LONGEST = 4000
 """Characters of a header at most; clients and proxies refuse headers of much over 8 KiB."""
 

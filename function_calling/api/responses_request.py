@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from function_calling.api.headers import IGNORED_TOOLS, listing
 from function_calling.api.request import MOST_MESSAGES, ApiRequest, content_format
-from function_calling.api.tools import other_kind, wrong
+from function_calling.api.tools import offered, other_kind, wrong
 from function_calling.errors import RequestError
 from function_calling.model.words import ContentFormat, Event, Message, Sampling, Tool, ToolChoice
 
@@ -88,6 +88,10 @@ class ResponsesRequest(ApiRequest):
         for index, item in enumerate(items):
             _add(messages, item, f"input[{index}]")
         return messages
+
+    def functions(self) -> list[Tool]:
+        """The tools that the model is told of."""
+        return offered([None if other_kind(each) else each for each in self.tools], "tools")
 
     @property
     def sampling(self) -> Sampling:

@@ -27,25 +27,31 @@ def other_kind(tool: Mapping[str, Any]) -> str:
 
 
 def offered(
-    tools: Sequence[Mapping[str, Any]], param: str, *, functions_only: bool = False
+    tools: Sequence[Mapping[str, Any] | None], param: str, schema: str = "parameters"
 ) -> list[Tool]:
-    """The tools that the model is told of; `param` is the parameter in which they came.
+    """The tools that the model is told of.
+
+    Args:
+        tools: As they came; None stands for one that is left out.
+        param: The parameter in which they came.
+        schema: The field that holds a tool's JSON Schema.
 
     Raises:
         RequestError: Names the tool, its value and what was wanted.
     """
     result: dict[str, Tool] = {}
     for index, told in enumerate(tools):
-        if functions_only and other_kind(told):
-            continue
-        tool = _tool(told, f"{param}[{index}]", param)
-        if tool.name in result:
-            raise RequestError(f"{param}[{index}]: {tool.name!r} is offered twice.", param=param)
-        result[tool.name] = tool
+        if told is not None:
+            tool = _tool(told, f"{param}[{index}]", param, schema)
+            if tool.name in result:
+                raise RequestError(
+                    f"{param}[{index}]: {tool.name!r} is offered twice.", param=param
+                )
+            result[tool.name] = tool
     return list(result.values())
 
 
-def _tool(tool: Mapping[str, Any], place: str, param: str) -> Tool:
+def _tool(tool: Mapping[str, Any], place: str, param: str, schema: str) -> Tool:
     wrapped = "function" in tool
     function = tool["function"] if wrapped else tool
     known = tool.get("type", "function") == "function" and ("name" in tool or wrapped)
@@ -61,7 +67,7 @@ def _tool(tool: Mapping[str, Any], place: str, param: str) -> Tool:
         raise wrong(f"{place}.name", name, "a name without quotes and controls", param)
     if not isinstance(strict, bool | None):
         raise wrong(f"{place}.strict", strict, "true or false", param)
-    parameters = _parameters(function.get("parameters"), f"{place}.parameters", param)
+    parameters = _parameters(function.get(schema), f"{place}.{schema}", param)
     return Tool(name, str(function.get("description") or ""), parameters, bool(strict))
 
 

@@ -209,6 +209,10 @@ class Recording:
         yield Piece(text)
         yield Piece("", finish_reason="length" if sampling.constraint else "stop")
 
+    async def count(self, prompt: str) -> int:
+        """None: there is no tokenizer here."""
+        return 0
+
     async def busy(self) -> int:
         """See `Engine.busy`."""
         return 0

@@ -25,6 +25,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def count(self, prompt: str) -> int:
+        """How many tokens `generate` would take the prompt for, also where they are too many.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        ...
+
     async def busy(self) -> int:
         """How many generations are running now."""
         ...

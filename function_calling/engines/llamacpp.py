@@ -139,6 +139,15 @@ class LlamaCpp:
             except httpx2.HTTPError as error:
                 raise EngineError(f"The engine broke off: {error}") from error
 
+    async def count(self, prompt: str) -> int:
+        """See `Engine.count`; llama.cpp also answers in the middle of a batch."""
+        body = {"content": prompt.removeprefix(self._bos), "add_special": True}
+        try:
+            async with self._response("POST", "/tokenize", body) as response:
+                return len(json.loads(await response.aread())["tokens"])
+        except (httpx2.HTTPError, LookupError, ValueError) as error:
+            raise EngineError(f"The engine can't count tokens: {error}") from error
+
     async def busy(self) -> int:
         """See `Engine.busy`; llama.cpp itself answers between two batches alone."""
         return self._slots.running
@@ -197,6 +206,7 @@ def _read_piece(data: str, logprobs: TokenLogprobs) -> Piece:
         completion_tokens=chunk["tokens_predicted"],
         finish_reason=reason,
         logprobs=logprobs.of(chunk),
+        stop=chunk.get("stopping_word") or None,
     )
 
 

@@ -92,6 +92,8 @@ class LMDeploy:
         """See `Engine.generate`."""
         _check_supported(sampling, self._backend)
         ids = self._ids(prompt)
+        if len(ids) >= self._context_length:
+            raise prompt_too_long(len(ids), self._context_length)
         config = generation_config(sampling, self._context_length - len(ids))
         if sampling.constraint:
             # A large schema takes a while to compile, and other requests go on meanwhile.
@@ -107,8 +109,9 @@ class LMDeploy:
                 told, tokens = text.add(output.token_ids or (), output.logprobs or ())
                 if told:
                     yield Piece(told, *counts, logprobs=tokens)
-                last = Piece("", *counts, "stop" if text.stopped else output.finish_reason)
-                if text.stopped:
+                last = Piece("", *counts, output.finish_reason)
+                if text.stop:
+                    last = Piece("", *counts, "stop", stop=text.stop)
                     break
         told, tokens = text.rest()
         if told:
@@ -119,10 +122,7 @@ class LMDeploy:
         """The prompt's tokens; the first one once, also where the template writes it too."""
         text = prompt.removeprefix(self._bos)
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        ids = self._prefix + ids
-        if len(ids) >= self._context_length:
-            raise prompt_too_long(len(ids), self._context_length)
-        return ids
+        return self._prefix + ids
 
     async def _outputs(self, ids: list[int], config: GenerationConfig) -> AsyncGenerator[Any, None]:
         """LMDeploy's outputs; closing them aborts the generation and frees its session."""
@@ -164,6 +164,10 @@ class LMDeploy:
             self._tags.pop(next(iter(self._tags)), None)
         self._tags[written] = tag
         return tag
+
+    async def count(self, prompt: str) -> int:
+        """See `Engine.count`."""
+        return len(self._ids(prompt))
 
     async def busy(self) -> int:
         """See `Engine.busy`."""

@@ -10,24 +10,24 @@ class StopStrings:
         stops: The stop strings, of any length.
 
     Attributes:
-        found: Whether one has come; the text behind it is dropped.
+        found: The one that has come; the text behind it is dropped.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
         self._held = ""
-        self.found = False
+        self.found: str | None = None
 
     def feed(self, text: str) -> str:
         """What can leave now that this text has come."""
         if self.found:
             return ""
         held = self._held + text
-        places = [at for stop in self._stops if (at := held.find(stop)) >= 0]
-        self.found = bool(places)
-        if self.found:
+        places = [(at, stop) for stop in self._stops if (at := held.find(stop)) >= 0]
+        if places:
+            at, self.found = min(places)
             self._held = ""
-            return held[: min(places)]
+            return held[:at]
         kept = max((_begun(held, stop) for stop in self._stops), default=0)
         self._held = held[len(held) - kept :]
         return held[: len(held) - kept]

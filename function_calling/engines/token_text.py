@@ -51,8 +51,8 @@ class TokenText:
         self._decoded = self._told = 0
 
     @property
-    def stopped(self) -> bool:
-        """Whether a stop string has come."""
+    def stop(self) -> str | None:
+        """The stop string that has come."""
         return self._stops.found
 
     def add(
@@ -66,7 +66,7 @@ class TokenText:
         """
         text = ""
         for place, token in enumerate(tokens):
-            if self.stopped:
+            if self.stop:
                 break
             if token in self._untold:
                 continue

@@ -24,6 +24,7 @@ from function_calling.model.words import (
     ContentFormat,
     Event,
     Finished,
+    JsonSlot,
     Message,
     Sampling,
     TextDelta,
@@ -77,14 +78,14 @@ class ChatModel:
         places, budget = [], Budget()
         with suppress(RequestError):
             for each in asked:
-                name = each.name if isinstance(each, Tool) else "response_format"
+                name = each.name if isinstance(each, Tool) else each.param
                 places += [f"{name}: {place}" for place in self._enforceable(each, budget)[1]]
         return places
 
     def constraint(self, asked: Tool | ContentFormat, budget: Budget | None = None) -> Schema:
         """What arguments or content are held to; keywords that can't be enforced are logged."""
-        thing = f"Tool {asked.name}" if isinstance(asked, Tool) else "response_format"
-        with naming(thing, "tools" if isinstance(asked, Tool) else "response_format"):
+        thing = f"Tool {asked.name}" if isinstance(asked, Tool) else asked.param
+        with naming(thing, "tools" if isinstance(asked, Tool) else asked.param):
             schema, ignored = self._enforceable(asked, budget)
             if ignored and asked.strict:
                 raise refused(f"it is strict, and holds {', '.join(ignored)}")
@@ -129,10 +130,43 @@ class ChatModel:
             RequestError: The messages or tools can't be used.
             EngineError: The engine failed.
         """
+        asked = (messages, tools, choice, sampling, content, tool_format, template_options)
+        turn = self._turn(*asked)
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                yield event
+
+    async def count(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        choice: ToolChoice,
+        *,
+        template_options: Mapping[str, Any] | None = None,
+    ) -> int:
+        """The tokens of the prompt that `reply` would have; they may be more than fit.
+
+        Raises:
+            RequestError: The messages or tools can't be used.
+            EngineError: The engine failed.
+        """
+        turn = self._turn(messages, tools, choice, Sampling(), None, None, template_options)
+        return await self.engine.count(turn.opening)
+
+    def _turn(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        choice: ToolChoice,
+        sampling: Sampling,
+        content: ContentFormat | None,
+        tool_format: str | None,
+        template_options: Mapping[str, Any] | None,
+    ) -> Turn:
         form = find_format(tool_format) if tool_format else self.form
         if not tools and not any(message["role"] == "tool" for message in messages):
             form = replace(form, steps=False)
-        content_schema = self.constraint(content) if content else None
+        held = JsonSlot(dict(self.constraint(content)), content.param) if content else None
         budget = Budget()
         schemas: dict[str, Mapping[str, Any]] = {
             tool.name: self.constraint(tool, budget)
@@ -144,12 +178,7 @@ class ChatModel:
             *(form, self.template, messages, tools), reminded=reminded, options=template_options
         )
         self._check_length(prompt, "messages")
-        turn = Turn(
-            self.engine, form, prompt, schemas, choice, sampling, content_schema, self.reasoning
-        )
-        async with aclosing(turn.events()) as events:
-            async for event in events:
-                yield event
+        return Turn(self.engine, form, prompt, schemas, choice, sampling, held, self.reasoning)
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """The text that continues a prompt; `Finished` comes last.

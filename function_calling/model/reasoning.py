@@ -71,7 +71,7 @@ class ReasoningReader:
         """What of the thought is settled by `text`; what stands behind its end is dropped."""
         if self.begun:
             told = self._trimmed(self._end.feed(text))
-            self.over = self._end.found
+            self.over = bool(self._end.found)
             return told
         self._held = (self._held + text).lstrip()
         if self._held.startswith(self._marks.start):

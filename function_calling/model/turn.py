@@ -52,7 +52,7 @@ class Turn:
         schemas: For each tool that may be called, what its arguments are held to.
         choice: Which calls it may or must make.
         sampling: How its text is generated.
-        content_schema: What its text is held to, if it is to be JSON.
+        content: What its text is held to, if it is to be JSON.
         reasoning: Where what it thinks before it replies begins and ends, if it thinks at all.
     """
 
@@ -62,13 +62,14 @@ class Turn:
     schemas: dict[str, Schema]
     choice: ToolChoice
     sampling: Sampling
-    content_schema: Schema | None = None
+    content: JsonSlot | None = None
     reasoning: ReasoningMarks | None = None
     _written: str = ""
     _begun: tuple[str, ...] = ()
     _thought: str = ""
     _usage: Usage = field(default_factory=Usage)
     _reason: FinishReason = "stop"
+    _stop: str | None = None
     _tokens: list[TokenLogprob] = field(default_factory=list)
 
     async def events(self) -> AsyncGenerator[Event, None]:
@@ -77,11 +78,25 @@ class Turn:
             async with aclosing(part) as events:
                 async for event in events:
                     yield event
-        yield Finished(self._reason, self._usage)
+        yield Finished(self._reason, self._usage, self._stop)
+
+    @property
+    def opening(self) -> str:
+        """What the engine goes on from first: the prompt, and the head of a call that is forced."""
+        if self.choice.mode != "required" or self._may_think():
+            return self.prompt
+        return self.prompt + self._head(self.choice.names)
+
+    def _may_think(self) -> bool:
+        return self.reasoning is not None and not self.reasoning.closed(self.prompt)
+
+    def _head(self, names: tuple[str, ...]) -> str:
+        """The literal that begins a call of one of `names`, behind what is written."""
+        return self.form.before_call(self._written) + self.form.call_head(names)
 
     def _parts(self) -> Iterator[AsyncGenerator[Event, None]]:
         """The parts of the reply; how one ended tells what follows."""
-        if self.reasoning and not self.reasoning.closed(self.prompt):
+        if self.reasoning and self._may_think():
             yield self._think(self.reasoning)
             if self._reason == "length":
                 return
@@ -131,7 +146,7 @@ class Turn:
                 content, start = detector.feed(piece.text)
                 if piece.finish_reason and start is None:
                     content += detector.rest()
-                    self._reason = piece.finish_reason
+                    self._reason, self._stop = piece.finish_reason, piece.stop
                 if detector.over:
                     self._reason = "stop"
                 if behind_thought:
@@ -156,11 +171,10 @@ class Turn:
     def _free(self) -> Sampling:
         """How text is generated: free, or as JSON with the offered calls beside it."""
         sampling = self.sampling.but(special_tokens=self.form.special_tokens)
-        if self.content_schema is None:
+        if self.content is None:
             return sampling
         before = ("Final Answer: ",) if self.form.steps else ()
-        content = JsonSlot(dict(self.content_schema), "response_format")
-        alternatives: list[Alternative] = [(*before, content)]
+        alternatives: list[Alternative] = [(*before, self.content)]
         for name, schema in self.schemas.items():
             head = self.form.before_call("") + self.form.call_head((name,))
             alternatives.append((head, *self.form.call_rest(name, schema, (name,))))
@@ -174,7 +188,7 @@ class Turn:
         """The list of calls of which the first has begun."""
         most = MOST_CALLS if self.choice.parallel and self.choice.names else 1
         calls = CallList(self.form, self._begun, self.choice.names, self.schemas, most)
-        self._written += self.form.before_call(self._written) + self.form.call_head(self._begun)
+        self._written += self._head(self._begun)
         async with aclosing(self._read(calls)) as read:
             async for event in read:
                 if not self._is_answer(event.name):

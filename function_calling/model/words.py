@@ -31,11 +31,13 @@ class Tool:
 class ContentFormat:
     """The JSON Schema of a reply's text (OpenAI's `response_format`).
 
-    `strict` refuses a schema of which a keyword can't be enforced.
+    `strict` refuses a schema of which a keyword can't be enforced. `param` is where it came from,
+    as errors name it.
     """
 
     schema: Mapping[str, Any]
     strict: bool = False
+    param: str = "response_format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +173,9 @@ class TokenLogprob:
 class Piece:
     """A bit of generated text.
 
-    Token counts are totals so far; `finish_reason` is set on the last piece alone; `logprobs` are
-    of the tokens that this text is made of, where they were asked for.
+    Token counts are totals so far; `finish_reason` is set on the last piece alone, and so is the
+    stop string that ended the text; `logprobs` are of the tokens that this text is made of, where
+    they were asked for.
     """
 
     text: str
@@ -180,6 +183,7 @@ class Piece:
     completion_tokens: int = 0
     finish_reason: Literal["stop", "length"] | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +236,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The reply is complete."""
+    """The reply is complete; `stop` is the stop string that ended it, if one did."""
 
     reason: FinishReason
     usage: Usage
+    stop: str | None = None
 
 
 Event: TypeAlias = ReasoningDelta | TextDelta | ToolCallDelta | ToolCall | Finished

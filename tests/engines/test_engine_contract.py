@@ -160,6 +160,7 @@ async def test_counts_are_totals(engine: Engine) -> None:
         seen |= {piece.prompt_tokens for piece in pieces}
     (prompt_tokens,) = seen
     assert 5 < prompt_tokens < CONTEXT
+    assert await engine.count(STORY) == prompt_tokens
 
 
 async def test_a_greedy_text_comes_again(engine: Engine) -> None:
@@ -185,7 +186,7 @@ async def test_stop_strings_of_any_length_end_the_text_before_them(engine: Engin
         sampling = GREEDY.but(max_tokens=24, stop=("not in the text", stop))
         pieces = await pieces_of(engine, sampling)
         assert "".join(piece.text for piece in pieces) == whole[: whole.index(stop)]
-        assert pieces[-1].finish_reason == "stop"
+        assert (pieces[-1].finish_reason, pieces[-1].stop) == ("stop", stop)
     only_looks_like_one = GREEDY.but(max_tokens=24, stop=(whole[3:8] + "\x00",))
     assert await text_of(engine, only_looks_like_one) == whole
     await busy(engine, 0)

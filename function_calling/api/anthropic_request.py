@@ -1,0 +1,212 @@
+"""Anthropic's requests, checked and put into the words of the model half.
+
+https://docs.anthropic.com/en/api/messages, and `messages-count-tokens` beside it. The sampling
+parameters of chat are taken too, and their ranges. What has no effect is told in headers, but for
+`cache_control`, which never changes a reply.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from function_calling.api.headers import IGNORED, IGNORED_TOOLS, listing
+from function_calling.api.messages import conversation
+from function_calling.api.request import MOST_MESSAGES, ApiRequest
+from function_calling.api.tools import offered, tool_choice, wrong
+from function_calling.model.words import ContentFormat, Message, Sampling, Tool, ToolChoice
+
+MOST_STOPS = 64
+"""Stop sequences of a request at most."""
+
+_BLOCKS = {
+    "user": ("text", "tool_result"),
+    "assistant": ("text", "tool_use", "thinking", "redacted_thinking"),
+    "system": ("text",),
+}
+"""The types of the blocks that a message of each role may hold."""
+_HOSTED = re.compile(r"\w+_\d{8}")
+"""The type of a tool that Anthropic defines: a name and a date."""
+_WANTED: dict[type, str] = {str: "text", dict: "an object"}
+
+_Block = tuple[str, Mapping[str, Any]]
+"""A block of a message behind its place in the request."""
+
+
+class CountRequest(ApiRequest):
+    """What makes a prompt: a request for the number of its tokens."""
+
+    unsupported: ClassVar = {
+        "container": (),
+        "mcp_servers": ([],),
+        "n": (1,),
+        "output_format": (),
+        "stop": ([],),
+    }
+
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
+    system: str | list[Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: dict[str, Any] | None = None
+    thinking: dict[str, Any] | None = None
+    output_config: dict[str, Any] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that name what had no effect: parameters, and tools by their types."""
+        more = dict(self.model_extra or {})
+        for name, kept in (("thinking", "type"), ("output_config", "format")):
+            told = getattr(self, name) or {}
+            more |= {f"{name}.{key}": value for key, value in told.items() if key != kept}
+        harmless = {"model", "cache_control", *self.unsupported}
+        names = [name for name, value in more.items() if value is not None and name not in harmless]
+        hosted = [tool["type"] for tool in self.tools or [] if _is_hosted(tool)]
+        return listing(IGNORED, names) | listing(IGNORED_TOOLS, hosted)
+
+    def prompt(self) -> dict[str, Any]:
+        """What `ChatModel` makes a prompt of, by the names that it has there.
+
+        Raises:
+            RequestError: Names the place, its value and what was wanted.
+        """
+        told: list[Message] = []
+        if self.system:
+            told.append({"role": "system", "content": _text(_blocks(self.system, "system"))})
+        for index, message in enumerate(self.messages):
+            told += _turn(message, f"messages[{index}]")
+        if told[-1]["role"] == "assistant":
+            wanted = "the user's message last: what the model says can't be begun for it"
+            raise wrong(f"messages[{len(self.messages) - 1}].role", "assistant", wanted, "messages")
+        tools = [
+            None if _is_hosted(tool) else _own(tool, f"tools[{index}]")
+            for index, tool in enumerate(self.tools or [])
+        ]
+        callable_tools = offered(tools, "tools", "input_schema")
+        return {
+            "messages": conversation(told),
+            "tools": callable_tools,
+            "choice": self._choice(callable_tools),
+            "template_options": self._template_options(),
+        }
+
+    def content(self) -> ContentFormat | None:
+        """What the reply's text must be; None where it is free text."""
+        param = "output_config.format"
+        match (self.output_config or {}).get("format"):
+            case None:
+                return None
+            case {"type": "json_schema", "schema": dict() as schema}:
+                return ContentFormat(schema, param=param)
+            case told:
+                raise wrong(param, told, '{"type": "json_schema", "schema": {…}}', param)
+
+    def _choice(self, tools: Sequence[Tool]) -> ToolChoice:
+        told = self.tool_choice or {"type": "auto"}
+        choice: Any
+        match told:
+            case {"type": "auto" | "none" as choice}:
+                pass
+            case {"type": "any"} if tools:
+                choice = "required"
+            case {"type": "tool", "name": str() as name}:
+                choice = {"type": "function", "function": {"name": name}}
+            case _:
+                wanted = 'type "auto" or "none", "any" with tools, or "tool" with a tool\'s name'
+                raise wrong("tool_choice", told, wanted, "tool_choice")
+        return tool_choice(choice, not told.get("disable_parallel_tool_use"), tools)
+
+    def _template_options(self) -> dict[str, Any]:
+        """Unless thinking is turned off, it is for the model's template to say."""
+        match self.thinking:
+            case {"type": "disabled"}:
+                return {"enable_thinking": False}
+            case None | {"type": str()}:
+                return {}
+        raise wrong("thinking", self.thinking, 'an object with a "type"', "thinking")
+
+
+class MessagesRequest(CountRequest):
+    """A request for a message."""
+
+    max_tokens: Annotated[int, Field(ge=1)]
+    stop_sequences: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
+
+    def sampling(self) -> Sampling:
+        """How the reply is to be generated."""
+        (sampling,) = self.alike(self.max_tokens, None)
+        return sampling.but(stop=tuple(filter(None, self.stop_sequences or ())))
+
+
+def _is_hosted(tool: Mapping[str, Any]) -> bool:
+    return _HOSTED.fullmatch(str(tool.get("type"))) is not None
+
+
+def _own(tool: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A tool of the client's, as `offered` reads it."""
+    if tool.get("type") not in (None, "custom"):
+        wanted = '"custom", or a type that ends with a date, which is left out'
+        raise wrong(f"{place}.type", tool["type"], wanted, "tools")
+    _field((place, tool), "input_schema", dict)
+    return {key: tool.get(key) for key in ("name", "description", "input_schema", "strict")}
+
+
+def _turn(message: Mapping[str, Any], place: str) -> list[Message]:
+    """A message as OpenAI has it: results are messages of their own, before the user's text."""
+    role = message.get("role")
+    if role not in _BLOCKS:
+        raise wrong(f"{place}.role", role, f"one of {', '.join(_BLOCKS)}", "messages")
+    blocks = _blocks(message.get("content"), f"{place}.content", _BLOCKS[role])
+    turn: Message = {"role": role, "content": _text(blocks)}
+    if thoughts := [_field(each, "thinking", str) for each in _of("thinking", blocks)]:
+        turn["reasoning_content"] = "\n".join(thoughts)
+    if calls := [_call(each) for each in _of("tool_use", blocks)]:
+        turn["tool_calls"] = calls
+    results = [_result(each) for each in _of("tool_result", blocks)]
+    return [*results, turn] if not results or _of("text", blocks) else results
+
+
+def _call(block: _Block) -> dict[str, Any]:
+    function = {"name": _field(block, "name", str), "arguments": _field(block, "input", dict)}
+    return {"id": _field(block, "id", str), "function": function}
+
+
+def _result(block: _Block) -> Message:
+    """A tool's result; of an error the model reads that it is one."""
+    place, told = block
+    identity = _field(block, "tool_use_id", str)
+    text = _text(_blocks(told.get("content") or "", f"{place}.content"))
+    content = f"Error: {text}" if told.get("is_error") else text
+    return {"role": "tool", "tool_call_id": identity, "content": content}
+
+
+def _blocks(content: Any, place: str, kinds: Sequence[str] = ("text",)) -> list[_Block]:
+    """The blocks of a content, which may also be a text."""
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    if not isinstance(content, list):
+        raise _wrong(place, content, "text or a list of blocks")
+    for index, block in enumerate(content):
+        if not isinstance(block, dict) or block.get("type") not in kinds:
+            raise _wrong(f"{place}[{index}]", block, f"a block of type {' or '.join(kinds)}")
+    return [(f"{place}[{index}]", block) for index, block in enumerate(content)]
+
+
+def _of(kind: str, blocks: Iterable[_Block]) -> list[_Block]:
+    return [block for block in blocks if block[1]["type"] == kind]
+
+
+def _text(blocks: Iterable[_Block]) -> str:
+    return "\n".join(_field(block, "text", str) for block in _of("text", blocks))
+
+
+def _field(block: _Block, name: str, kind: type) -> Any:
+    """What a block, or a tool, must have under this name."""
+    place, told = block
+    if not isinstance(told.get(name), kind):
+        raise _wrong(f"{place}.{name}", told.get(name), _WANTED[kind])
+    return told[name]
+
+
+def _wrong(place: str, value: Any, wanted: str) -> Exception:
+    return wrong(place, value, wanted, place.partition("[")[0])
