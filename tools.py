@@ -5,10 +5,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
+from function_calling.errors import SettingsError
 from function_calling.exchange import arithmetic
 from function_calling.exchange.currencies import find_currency
 from function_calling.exchange.ecb import ecb_rates
 from function_calling.exchange.rates import DatedRates, FixedRates, Rates, checked_amount, convert
+from function_calling.mcp_tools.servers_file import read_servers
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import todo_tools
@@ -114,8 +116,27 @@ def currency_tools(settings: Settings, rates: Rates | None = None) -> ToolSet:
     )
 
 
+def mcp_tools(settings: Settings) -> ToolSet:
+    """The tools of the servers that `MCP_SERVERS` names, which come and go.
+
+    Raises:
+        SettingsError: The setting, or the file that it names, is wrong; or `mcp` is not installed.
+    """
+    if not settings.mcp_servers:
+        raise SettingsError("TOOLS names 'mcp': set MCP_SERVERS to an mcp.json, too.")
+    try:
+        from function_calling.mcp_tools.clients import Servers
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"MCP_SERVERS: the package {error.name} is not installed here: `make mcp` installs it."
+        ) from error
+    servers = Servers(read_servers(settings.mcp_servers))
+    return ToolSet(functions=[], guests=servers.tools, close=servers.close)
+
+
 TOOL_SETS: Mapping[str, Callable[[Settings], ToolSet]] = {
     "currency": currency_tools,
     "todo": lambda settings: todo_tools(TodoStore(settings.todo_db)),
+    "mcp": mcp_tools,
 }
 """Our own tool sets, by the names that `TOOLS` knows them by."""

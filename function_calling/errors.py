@@ -35,11 +35,13 @@ class ToolError(FunctionCallingError):
     Args:
         problem: What is wrong.
         advice: What the model should do instead; no person reads it.
+        unsure: Whether the tool may have changed something all the same.
     """
 
-    def __init__(self, problem: str, *, advice: str = "") -> None:
+    def __init__(self, problem: str, *, advice: str = "", unsure: bool = False) -> None:
         super().__init__(f"{problem} {advice}".rstrip())
         self.problem = problem
+        self.unsure = unsure
 
 
 class ApiError(FunctionCallingError):

@@ -22,7 +22,8 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "exchange": set(),
     "toolbox": set(),
     "todo": {"toolbox"},
-    "tools": {"exchange", "todo", "toolbox"},
+    "mcp_tools": {"toolbox"},
+    "tools": {"exchange", "mcp_tools", "todo", "toolbox"},
     "agent": {"toolbox"},
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
     "cli": {"agent", "toolbox", "tools", "engines", "weights"},
@@ -36,6 +37,7 @@ DOORS = {
     "bentoml": {"service", "packing"},
     "fastapi": {"openai_endpoints"},
     "lmdeploy": {"engines"},
+    "mcp": {"mcp_tools"},
     "xllamacpp": {"engines"},
 }
 """The rooms that alone know a package."""

@@ -32,7 +32,7 @@ from function_calling.agent.streaming import Streaming
 from function_calling.agent.time_limit import TimeLimit
 from function_calling.errors import ApiError, RequestError
 from function_calling.settings import Settings
-from function_calling.toolbox.tool_sets import ToolSet, load_tool_sets
+from function_calling.toolbox.tool_sets import ToolSet, join, load_tool_sets
 from function_calling.toolbox.toolbox import Approve, Toolbox
 
 SEED = 0
@@ -301,8 +301,8 @@ class Assistant:
         settings: What an operator chose.
         client: Knows the model's server.
         model: The model's name there; "" until it was asked for.
-        tools: The chosen tool sets as one.
-        toolbox: The tools by name.
+        tools: The chosen tool sets as one, without guests.
+        toolbox: Its tools by name.
 
     Args:
         settings: What an operator chose.
@@ -323,12 +323,8 @@ class Assistant:
         self.client = client
         self.model = settings.llama_model
         known = {name: partial(make, settings) for name, make in tool_sets.items()}
-        self.tools = load_tool_sets(settings.tools, known)
-        self.toolbox = Toolbox(
-            self.tools.functions,
-            byte_limit=settings.tool_result_bytes,
-            approval=settings.approval,
-        )
+        self.tools = load_tool_sets(settings.tool_sets, known)
+        self.toolbox = self._toolbox(self.tools)
 
     async def agent(self, approve: Approve | None = None) -> Agent:
         """The loop, with the chosen tools and bounds.
@@ -339,13 +335,14 @@ class Assistant:
         Raises:
             EngineError: The model's name is not set, and its server can't be asked for it.
         """
-        self.model = self.model or await first_model(self.client)
+        model = await self.model_name()
+        tools, toolbox = await self.offered()
         return Agent(
             client=self.client,
-            model=self.model,
-            toolbox=self.toolbox,
-            system_prompt=self.tools.system_prompt,
-            first_choice=self.tools.first_choice,
+            model=model,
+            toolbox=toolbox,
+            system_prompt=tools.system_prompt,
+            first_choice=tools.first_choice,
             max_rounds=self.settings.max_rounds,
             tool_timeout=self.settings.tool_timeout,
             query_timeout=self.settings.query_timeout,
@@ -353,6 +350,26 @@ class Assistant:
             approve=approve,
         )
 
+    async def model_name(self) -> str:
+        """The model's name, which is asked for once; raises what `agent` raises."""
+        self.model = self.model or await first_model(self.client)
+        return self.model
+
+    async def offered(self) -> tuple[ToolSet, Toolbox]:
+        """The tools for one question: the chosen ones, and the guests that are there now."""
+        if self.tools.guests is None:
+            return self.tools, self.toolbox
+        guests = await self.tools.guests(self.toolbox.descriptions)
+        tools = join([*self.tools.members, guests])
+        return tools, self._toolbox(tools)
+
     def close(self) -> None:
         """Free what the tools hold."""
         self.tools.close()
+
+    def _toolbox(self, tools: ToolSet) -> Toolbox:
+        return Toolbox(
+            tools.functions,
+            byte_limit=self.settings.tool_result_bytes,
+            approval=self.settings.approval,
+        )
