@@ -1,7 +1,7 @@
 """A small MCP server on the SDK, by stdio or, given a port, by HTTP; as a process of its own.
 
 It keeps what happened in a folder: a line in `started` for each start, and one in `notes` for each
-note. Where the folder holds `more`, it has a tool more.
+note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, no call is survived.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from mcp_types import (
     ToolAnnotations,
 )
 
+FORECAST = "Tell the temperature that is forecast for a city."
 CITY = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
@@ -40,7 +41,7 @@ def tools(folder: Path) -> list[Tool]:
     known = [
         Tool(
             name=name,
-            description=f"Do {name}.",
+            description=FORECAST if name == "forecast" else f"Do {name}.",
             input_schema=CITY if name in ("forecast", "note") else NOTHING,
             annotations=ToolAnnotations(read_only_hint=True) if name in READ_ONLY else None,
         )
@@ -59,7 +60,7 @@ async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResu
     """What comes of a call."""
     if name == "hang":
         await asyncio.Event().wait()
-    if name.startswith("die"):
+    if name.startswith("die") or (folder / "deadly").exists():
         os.kill(os.getpid(), signal.SIGKILL)
     if name == "forecast":
         return text(f"It will have {given.get('days', 1) * 10} degrees in {given['city']}.")

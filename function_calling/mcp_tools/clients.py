@@ -14,6 +14,7 @@ from asyncio import Event
 from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -164,7 +165,10 @@ class _Server:
             page = await client.list_tools(cursor=page.next_cursor)
             tools += page.tools
         wanted = [each for each in tools if self._entry.wants(each.name)]
-        usable = [each for each in wanted if _is_usable(each.input_schema)][:MOST_TOOLS]
+        schemas = [json.dumps(each.input_schema) for each in wanted]
+        right = [len(each) <= LONGEST_SCHEMA and _is_schema(each) for each in schemas]
+        usable = [each for each, is_right in zip(wanted, right, strict=True) if is_right]
+        usable = usable[:MOST_TOOLS]
         if usable != self.listed:
             out = ", ".join(one_line(each.name) for each in wanted if each not in usable)
             _log.info("MCP server %s has %d tools; left out: %s", self.prefix, len(usable), out)
@@ -249,13 +253,14 @@ def _free_name(wanted: str, taken: Collection[str]) -> str:
     return next(each for each in names if each not in taken)
 
 
-def _is_usable(schema: dict[str, Any]) -> bool:
-    """Whether a model's server can take it."""
+@lru_cache(maxsize=1000)
+def _is_schema(text: str) -> bool:
     try:
+        schema = json.loads(text)
         validator_for(schema).check_schema(schema)
-        return len(json.dumps(schema)) <= LONGEST_SCHEMA
     except Exception:  # also of a schema without end
         return False
+    return True
 
 
 def _text(result: CallToolResult) -> str | None:

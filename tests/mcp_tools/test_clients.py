@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bureau import results
+from command_line import PYTHON_M
+from hosts import listening
 from scripted_server import ScriptedServer, Turn, calls, says
 from served import Served, chat
 
@@ -133,7 +136,7 @@ def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
     first = desk.model.requests[0]
     assert first["tool_choice"] == "required"
     (tool,) = [it["function"] for it in first["tools"] if it["function"]["name"] == RIGHT[0]]
-    assert tool["description"] == "Do forecast."
+    assert tool["description"] == "Tell the temperature that is forecast for a city."
     assert tool["parameters"]["required"] == ["city"]
     assert results(desk.model) == [ANSWER]
     converted = "42 USD are 131.95 CAD."
@@ -431,3 +434,22 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         mcp_tools(Settings(mcp_servers=path))
     with pytest.raises(SettingsError, match="TOOLS names 'mcp': set MCP_SERVERS"):
         mcp_tools(Settings())
+
+
+@pytest.mark.serve
+@pytest.mark.model
+@pytest.mark.timeout(900)
+def test_the_default_model_calls_a_servers_tool(tmp_path: Path) -> None:
+    """Beside our own; where the server is killed in mid-call, the answer says that it failed."""
+    entry = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)], "tools": ["forecast"]}
+    path = write(tmp_path, {"weather": entry})
+    command = [*PYTHON_M, "serve", "--port", "{port}"]
+    with listening(tmp_path, command, "127.0.0.1", free_port(), MCP_SERVERS=path) as host:
+        host.wait_ready()
+        asked = "What temperature will it have in Oslo in 3 days?"
+        assert "30" in host.exchange(asked).text
+        assert "131.95" in host.exchange().text
+        (tmp_path / "deadly").touch()
+        told = host.exchange("What temperature will it have in Rome in 3 days?")
+        assert "Tool weather_forecast failed." in told.text
+        assert "convert" in host.exchange("Sing me a song").text
