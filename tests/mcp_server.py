@@ -1,7 +1,7 @@
 """A small MCP server on the SDK, by stdio or, given a port, by HTTP; as a process of its own.
 
 It keeps what happened in a folder: a line in `started` for each start, and one in `notes` for each
-note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, no call is survived.
+note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, calls kill it.
 """
 
 import asyncio
@@ -23,7 +23,10 @@ from mcp_types import (
     ToolAnnotations,
 )
 
-FORECAST = "Tell the temperature that is forecast for a city."
+DESCRIBED = {
+    "forecast": "Tell the temperature that is forecast for a city.",
+    "note": "Write down a note about a city.",
+}
 CITY = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
@@ -41,7 +44,7 @@ def tools(folder: Path) -> list[Tool]:
     known = [
         Tool(
             name=name,
-            description=FORECAST if name == "forecast" else f"Do {name}.",
+            description=DESCRIBED.get(name, f"Do {name}."),
             input_schema=CITY if name in ("forecast", "note") else NOTHING,
             annotations=ToolAnnotations(read_only_hint=True) if name in READ_ONLY else None,
         )

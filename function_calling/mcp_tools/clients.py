@@ -28,6 +28,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
 from mcp_types import Tool as Listed
+from referencing import Registry
 
 from function_calling.errors import SettingsError, ToolError, one_line
 from function_calling.mcp_tools.servers_file import ServerEntry
@@ -133,7 +134,8 @@ class _Server:
                 while isinstance(why, BaseExceptionGroup):
                     why = why.exceptions[0]
                 told = one_line(f"{type(why).__name__}: {why}")
-                _log.warning("MCP server %s is away (%s)", self.prefix, told)
+                level = logging.DEBUG if pause else logging.WARNING
+                _log.log(level, "MCP server %s is away (%s)", self.prefix, told)
             finally:
                 self._client, self.listed = None, []
             pause = pause if monotonic() - since < LONGEST_PAUSE else 0
@@ -165,13 +167,10 @@ class _Server:
             page = await client.list_tools(cursor=page.next_cursor)
             tools += page.tools
         wanted = [each for each in tools if self._entry.wants(each.name)]
-        schemas = [json.dumps(each.input_schema) for each in wanted]
-        right = [len(each) <= LONGEST_SCHEMA and _is_schema(each) for each in schemas]
-        usable = [each for each, is_right in zip(wanted, right, strict=True) if is_right]
-        usable = usable[:MOST_TOOLS]
-        if usable != self.listed:
-            out = ", ".join(one_line(each.name) for each in wanted if each not in usable)
-            _log.info("MCP server %s has %d tools; left out: %s", self.prefix, len(usable), out)
+        usable = [each for each in wanted if _is_usable(json.dumps(each.input_schema))][:MOST_TOOLS]
+        out = ", ".join(one_line(each.name) for each in wanted if each not in usable)
+        if out and usable != self.listed:
+            _log.warning("MCP server %s: tools left out: %s", self.prefix, out)
         return usable
 
     def list_anew(self) -> None:
@@ -235,32 +234,32 @@ class _ServersTool(FunctionSchema):
     def _checked(self, members: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         # On the wire a number is JSON's, and the checks know no Decimal.
         arguments = json.loads(json_text(members))
+        # Nothing is fetched for a reference.
+        checks = validator_for(self.parameters)(self.parameters, registry=Registry())
         try:
-            found = list(validator_for(self.parameters)(self.parameters).iter_errors(arguments))
+            found = list(checks.iter_errors(arguments))[:5]
         except Exception:  # as of a pattern that isn't Python's: the server checks it
             found = []
-        return arguments, [
-            one_line(f"{each.json_path}: {each.message}"[:200]) for each in found[:5]
-        ]
+        return arguments, [one_line(f"{each.json_path}: {each.message}"[:200]) for each in found]
 
 
 def _free_name(wanted: str, taken: Collection[str]) -> str:
     """A name of the characters and the length that OpenAI allows, which is not taken."""
     wanted = re.sub(r"[^A-Za-z0-9_-]", "_", wanted)
-    names = (
-        wanted[: LONGEST_NAME - len(end)] + end for end in ("", *(f"_{n}" for n in range(2, 9999)))
-    )
+    ends = ["", *(f"_{number}" for number in range(2, len(taken) + 3))]
+    names = (wanted[: LONGEST_NAME - len(end)] + end for end in ends)
     return next(each for each in names if each not in taken)
 
 
 @lru_cache(maxsize=1000)
-def _is_schema(text: str) -> bool:
+def _is_usable(text: str) -> bool:
+    """Whether it is a schema that a model's server can take."""
     try:
         schema = json.loads(text)
         validator_for(schema).check_schema(schema)
-    except Exception:  # also of a schema without end
+    except Exception:  # also of one without end
         return False
-    return True
+    return len(text) <= LONGEST_SCHEMA
 
 
 def _text(result: CallToolResult) -> str | None:

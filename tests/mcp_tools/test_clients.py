@@ -18,6 +18,8 @@ import pytest
 from bureau import results
 from command_line import PYTHON_M
 from hosts import listening
+from pseudo_terminal import at_terminal
+from scripted_http import scripted_http
 from scripted_server import ScriptedServer, Turn, calls, says
 from served import Served, chat
 
@@ -316,6 +318,7 @@ def test_bounds_hold_for_what_a_server_lists(desk: Desk, monkeypatch: pytest.Mon
     monkeypatch.setattr(clients, "MOST_TOOLS", 2)
     monkeypatch.setattr(clients, "LONGEST_DESCRIPTION", 5)
     monkeypatch.setattr(clients, "LONGEST_SCHEMA", 60)
+    monkeypatch.setattr(clients, "_is_usable", clients._is_usable.__wrapped__)
     desk.connect({"weather": desk.stdio()})
     desk.offers("weather_hang")
     tools = [each["function"] for each in desk.model.requests[-1]["tools"]]
@@ -434,6 +437,28 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         mcp_tools(Settings(mcp_servers=path))
     with pytest.raises(SettingsError, match="TOOLS names 'mcp': set MCP_SERVERS"):
         mcp_tools(Settings())
+
+
+@pytest.mark.slow
+def test_a_person_at_the_terminal_says_yes_or_no(tmp_path: Path) -> None:
+    """Before a server's tool runs that may change something; `/tools` lists it."""
+    entry = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)], "tools": ["note"]}
+    noted = calls(("weather_note", {"city": "Oslo"}))
+    settings = {"MCP_SERVERS": write(tmp_path, {"weather": entry})}
+    with scripted_http(noted, says("As you like."), noted, says("Noted.")) as server:
+        settings["OPENAI_BASE_URL"] = server.url
+        with at_terminal(tmp_path, **settings) as person:
+            assert "weather_note: Write down a note about a city.\n" in person.asks("/tools")
+            person.types("note Oslo\r")
+            assert 'weather_note(city="Oslo")' in person.reads("[y/N]")
+            assert "the user said no" in person.asks("n")
+            assert not (tmp_path / "notes").exists()
+            person.types("note it now\r")
+            person.reads("[y/N]")
+            assert person.asks("y").endswith("Noted.\n")
+            assert "Ready to serve." not in person.seen
+            assert person.leaves() == 0
+    assert (tmp_path / "notes").read_text() == "Oslo\n"
 
 
 @pytest.mark.serve
