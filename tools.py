@@ -5,7 +5,6 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
-from function_calling.errors import SettingsError
 from function_calling.exchange import arithmetic
 from function_calling.exchange.currencies import find_currency
 from function_calling.exchange.ecb import ecb_rates
@@ -117,20 +116,12 @@ def currency_tools(settings: Settings, rates: Rates | None = None) -> ToolSet:
 
 
 def mcp_tools(settings: Settings) -> ToolSet:
-    """The tools of the servers that `MCP_SERVERS` names, which come and go.
+    """The tools of the servers that `MCP_SERVERS` names, which come and go."""
+    entries = read_servers(settings.mcp_servers)
+    # It takes a second and 30 MB, and packages that not everybody has.
+    from function_calling.mcp_tools.clients import Servers
 
-    Raises:
-        SettingsError: The setting, or the file that it names, is wrong; or `mcp` is not installed.
-    """
-    if not settings.mcp_servers:
-        raise SettingsError("TOOLS names 'mcp': set MCP_SERVERS to an mcp.json, too.")
-    try:
-        from function_calling.mcp_tools.clients import Servers
-    except ModuleNotFoundError as error:
-        raise SettingsError(
-            f"MCP_SERVERS: the package {error.name} is not installed here: `make mcp` installs it."
-        ) from error
-    servers = Servers(read_servers(settings.mcp_servers))
+    servers = Servers(entries)
     return ToolSet(functions=[], guests=servers.tools, close=servers.close)
 
 

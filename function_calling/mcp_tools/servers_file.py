@@ -10,6 +10,7 @@ is passed over. `${NAME}`, `${env:NAME}` and `${NAME:-default}` are environment 
 import json
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -66,8 +67,12 @@ def read_servers(path: str) -> dict[str, ServerEntry]:
     """The servers of a file by name, without those that are disabled.
 
     Raises:
-        SettingsError: The file can't be read, or is wrong; names file, server and key.
+        SettingsError: The file can't be read, or is wrong, which names file, server and key; or
+            what speaks to servers is not installed.
     """
+    if not find_spec("mcp"):
+        problem = "the package mcp is not installed here: `make mcp` installs it."
+        raise SettingsError(f"MCP_SERVERS={path!r}: {problem}")
     try:
         whole: Any = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

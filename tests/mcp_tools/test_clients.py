@@ -428,15 +428,11 @@ def test_variables_stand_in_a_file_as_other_clients_read_them(
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With what installs it; where no servers are named, it is not looked for."""
+    """With what installs it."""
     monkeypatch.setitem(sys.modules, "mcp", None)
-    monkeypatch.delitem(sys.modules, "function_calling.mcp_tools.clients")
-    path = write(tmp_path, {})
     told = "the package mcp is not installed here: `make mcp` installs it."
     with pytest.raises(SettingsError, match=told):
-        mcp_tools(Settings(mcp_servers=path))
-    with pytest.raises(SettingsError, match="TOOLS names 'mcp': set MCP_SERVERS"):
-        mcp_tools(Settings())
+        mcp_tools(Settings(mcp_servers=write(tmp_path, {})))
 
 
 @pytest.mark.slow
