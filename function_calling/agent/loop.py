@@ -9,7 +9,7 @@ more; then the tools speak for themselves.
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -360,7 +360,11 @@ class Assistant:
         if self.tools.guests is None:
             return self.tools, self.toolbox
         guests = await self.tools.guests(self.toolbox.descriptions)
-        tools = join([*self.tools.members, guests])
+        if not guests.functions:
+            return self.tools, self.toolbox
+        # A model that must call would call a guest for whatever is not about the others.
+        free = [replace(each, first_choice="auto") for each in (*self.tools.members, guests)]
+        tools = join(free)
         return tools, self._toolbox(tools)
 
     def close(self) -> None:

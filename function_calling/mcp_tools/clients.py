@@ -78,14 +78,12 @@ class Servers:
     async def tools(self, taken: Collection[str]) -> ToolSet:
         """The tools of the servers that are there, under names that are not taken."""
         await self._portal.call_async(self._list_anew)
-        there = [each for each in self._servers if each.listed]
         tools: dict[str, _ServersTool] = {}
-        for server in there:
+        for server in self._servers:
             for listed in server.listed:
                 name = _free_name(f"{server.prefix}_{listed.name}", {*taken, *tools})
                 tools[name] = _ServersTool(name, listed, server, self._portal)
-        topic = f"what the tools of {', '.join(each.prefix for each in there)} do"
-        return ToolSet(functions=list(tools.values()), topic=topic, first_choice="auto")
+        return ToolSet(functions=list(tools.values()))
 
     async def _list_anew(self) -> None:
         to_start = self._started - monotonic()
