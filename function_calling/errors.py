@@ -35,13 +35,13 @@ class ToolError(FunctionCallingError):
     Args:
         problem: What is wrong.
         advice: What the model should do instead; no person reads it.
-        unsure: Whether the tool may have changed something all the same.
+        broke: Whether the tool failed while it ran, and may have changed something.
     """
 
-    def __init__(self, problem: str, *, advice: str = "", unsure: bool = False) -> None:
+    def __init__(self, problem: str, *, advice: str = "", broke: bool = False) -> None:
         super().__init__(f"{problem} {advice}".rstrip())
         self.problem = problem
-        self.unsure = unsure
+        self.broke = broke
 
 
 class ApiError(FunctionCallingError):

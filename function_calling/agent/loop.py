@@ -228,8 +228,12 @@ class _Turn:
         return self._ended(rest, "ok" if self._ground.results or numbers(text) else "none")
 
     def _ended(self, text: str, grounding: Grounding) -> list[ChatEvent]:
-        """The last text, with what was assumed, and the end."""
-        notes = [*self._ground.assumptions(), *self._ground.untraced.values()]
+        """The last text, with what was assumed or broke, and the end."""
+        results, found = self._ground.results, self._talk.found
+        broke = [each.told for each in results if each.unsure or (each.broke and not found)]
+        notes = dict.fromkeys(
+            [*self._ground.assumptions(), *self._ground.untraced.values(), *broke]
+        )
         text += self._streaming.close(" ".join(each for each in notes if each not in text))
         done = DoneEvent(
             usage=self._talk.usage,

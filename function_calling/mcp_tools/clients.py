@@ -26,8 +26,8 @@ from jsonschema.validators import validator_for
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult
-from mcp_types import Tool as Listed
+from mcp.types import CallToolResult
+from mcp.types import Tool as Listed
 from referencing import Registry
 
 from function_calling.errors import SettingsError, ToolError, one_line
@@ -188,7 +188,7 @@ class _Server:
             self._asked.set()  # whether the server is gone, a list will tell
             unknown = "" if tool.harmless else "; whether it did anything is unknown"
             problem = f"Tool {tool.name} failed{unknown}."
-            raise ToolError(problem, advice=str(error), unsure=True) from error
+            raise ToolError(problem, advice=str(error), broke=True) from error
         finally:
             self._running -= 1
         if result.is_error:

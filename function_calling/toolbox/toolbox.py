@@ -70,6 +70,7 @@ class ToolResult:
         assumed: What was assumed of the arguments, as a sentence for people.
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
+        broke: Whether the tool failed while it ran.
         refused: Whether the tool did not run because the yes it needs was not given.
         derived: Whether the tool only computes a value, for another call or the answer.
     """
@@ -80,6 +81,7 @@ class ToolResult:
     assumed: str = ""
     final: bool = False
     unsure: bool = False
+    broke: bool = False
     refused: bool = False
     derived: bool = False
 
@@ -243,7 +245,7 @@ class Toolbox:
     def _failed(self, name: str, error: BaseException) -> ToolResult:
         """A function's error as the model reads it; the operator reads where it came from."""
         if isinstance(error, ToolError):
-            begun = name if error.unsure else ""
+            begun = name if error.broke else ""
             return self._failure(str(error), begun=begun, summary=error.problem)
         if isinstance(error, asyncio.CancelledError):
             problem = f"Tool {name} failed: what it waited for was cancelled."
@@ -256,7 +258,8 @@ class Toolbox:
     def _failure(self, problem: str, *, begun: str = "", summary: str | None = None) -> ToolResult:
         """A call that came to nothing; `begun` is a tool that ran, or was about to."""
         told = self._cut(summary or problem)
-        return ToolResult(self._cut(problem), False, summary=told, unsure=self.changes(begun))
+        unsure = self.changes(begun)
+        return ToolResult(self._cut(problem), False, summary=told, unsure=unsure, broke=bool(begun))
 
     def _cut(self, text: str) -> str:
         return result_text(text, self._byte_limit)
