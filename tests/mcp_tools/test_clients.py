@@ -250,7 +250,7 @@ def test_a_server_that_can_not_start_again_takes_its_tools_along(desk: Desk) -> 
     desk.offers("weather_forecast")
     command.rename(desk.folder / "elsewhere")
     told = desk.asks(calls(("weather_die", {})), calls(RIGHT), says(""))
-    assert told == "I can't answer that. Tool weather_die failed."
+    assert told.startswith("I can't answer that. Tool weather_die failed.")
     desk.offers("weather_forecast", there=False)
     (desk.folder / "elsewhere").rename(command)
     desk.offers("weather_forecast")
