@@ -9,6 +9,7 @@ from function_calling.exchange import arithmetic
 from function_calling.exchange.currencies import find_currency
 from function_calling.exchange.ecb import ecb_rates
 from function_calling.exchange.rates import DatedRates, FixedRates, Rates, checked_amount, convert
+from function_calling.mcp_tools.servers_file import read_servers
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import todo_tools
@@ -114,8 +115,19 @@ def currency_tools(settings: Settings, rates: Rates | None = None) -> ToolSet:
     )
 
 
+def mcp_tools(settings: Settings) -> ToolSet:
+    """The tools of the servers that `MCP_SERVERS` names, which come and go."""
+    entries = read_servers(settings.mcp_servers)
+    # It takes a second and 30 MB, and packages that not everybody has.
+    from function_calling.mcp_tools.clients import Servers
+
+    servers = Servers(entries)
+    return ToolSet(functions=[], guests=servers.tools, close=servers.close)
+
+
 TOOL_SETS: Mapping[str, Callable[[Settings], ToolSet]] = {
     "currency": currency_tools,
     "todo": lambda settings: todo_tools(TodoStore(settings.todo_db)),
+    "mcp": mcp_tools,
 }
 """Our own tool sets, by the names that `TOOLS` knows them by."""

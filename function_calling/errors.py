@@ -35,11 +35,13 @@ class ToolError(FunctionCallingError):
     Args:
         problem: What is wrong.
         advice: What the model should do instead; no person reads it.
+        broke: Whether the tool failed while it ran, and may have changed something.
     """
 
-    def __init__(self, problem: str, *, advice: str = "") -> None:
+    def __init__(self, problem: str, *, advice: str = "", broke: bool = False) -> None:
         super().__init__(f"{problem} {advice}".rstrip())
         self.problem = problem
+        self.broke = broke
 
 
 class ApiError(FunctionCallingError):

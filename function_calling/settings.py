@@ -104,6 +104,11 @@ class Settings:
         "what the assistant can do: `currency`, `todo`, your own `module:attribute`, or several: "
         "`currency,todo`",
     )
+    mcp_servers: str = _setting(
+        "MCP_SERVERS",
+        "",
+        "an `mcp.json` of servers whose tools the assistant gets too (`docs/mcp.md`)",
+    )
     todo_db: str = _setting(
         "TODO_DB", "", "an SQLite file that keeps the to-do list (default: none, in memory)"
     )
@@ -153,6 +158,12 @@ class Settings:
         "where `ecb` fetches new rates every few hours; `off`: never",
         shape=(r"off|https?://\S+", "`off` or the http(s) address of a zip file"),
     )
+
+    @property
+    def tool_sets(self) -> str:
+        """`TOOLS`, with `mcp` where servers are named."""
+        named = "mcp" in (each.strip() for each in self.tools.split(","))
+        return self.tools if named or not self.mcp_servers else f"{self.tools},mcp"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

@@ -22,10 +22,11 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "exchange": set(),
     "toolbox": set(),
     "todo": {"toolbox"},
-    "tools": {"exchange", "todo", "toolbox"},
-    "agent": {"toolbox"},
     "mcp_tools": {"toolbox"},
+    "tools": {"exchange", "mcp_tools", "todo", "toolbox"},
+    "agent": {"toolbox"},
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
+    # So do servers of tools that are named wrongly.
     "cli": {"agent", "mcp_tools", "toolbox", "tools", "engines", "weights"},
 }
 BELOW = MODEL_HALF | ASSISTANT_HALF

@@ -129,7 +129,7 @@ def test_the_to_do_list_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        (KNOWN | {"tools": "tood"}, "TOOLS names 'tood': wanted currency, todo or module"),
+        (KNOWN | {"tools": "tood"}, "TOOLS names 'tood': wanted currency, todo, mcp or module"),
         ({"llama_url": ""}, "start `service:ExchangeAssistant` by BentoML"),
     ],
 )

@@ -9,7 +9,7 @@ more; then the tools speak for themselves.
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -35,7 +35,7 @@ from function_calling.agent.streaming import Streaming
 from function_calling.agent.time_limit import TimeLimit
 from function_calling.errors import ApiError, RequestError
 from function_calling.settings import Settings
-from function_calling.toolbox.tool_sets import ToolSet, load_tool_sets
+from function_calling.toolbox.tool_sets import ToolSet, join, load_tool_sets
 from function_calling.toolbox.toolbox import Approve, Toolbox
 
 SEED = 0
@@ -242,8 +242,12 @@ class _Turn:
         return self._ended(rest, "ok" if self._ground.results or numbers(text) else "none")
 
     def _ended(self, text: str, grounding: Grounding) -> list[ChatEvent]:
-        """The last text, with what was assumed, and the end."""
-        notes = [*self._ground.assumptions(), *self._ground.untraced.values()]
+        """The last text, with what was assumed or broke, and the end."""
+        results, found = self._ground.results, self._talk.found
+        broke = [each.told for each in results if each.unsure or (each.broke and not found)]
+        notes = dict.fromkeys(
+            [*self._ground.assumptions(), *self._ground.untraced.values(), *broke]
+        )
         text += self._streaming.close(" ".join(each for each in notes if each not in text))
         return self._end(text, DoneEvent, grounding=grounding)
 
@@ -321,8 +325,8 @@ class Assistant:
         settings: What an operator chose.
         client: Knows the model's server.
         model: The model's name there; "" until it was asked for.
-        tools: The chosen tool sets as one.
-        toolbox: The tools by name.
+        tools: The chosen tool sets as one, without guests.
+        toolbox: Its tools by name.
 
     Args:
         settings: What an operator chose.
@@ -343,12 +347,8 @@ class Assistant:
         self.client = client
         self.model = settings.llama_model
         known = {name: partial(make, settings) for name, make in tool_sets.items()}
-        self.tools = load_tool_sets(settings.tools, known)
-        self.toolbox = Toolbox(
-            self.tools.functions,
-            byte_limit=settings.tool_result_bytes,
-            approval=settings.approval,
-        )
+        self.tools = load_tool_sets(settings.tool_sets, known)
+        self.toolbox = self._toolbox(self.tools)
         self._carried_out: CarriedOut = {}
 
     async def agent(
@@ -363,13 +363,14 @@ class Assistant:
         Raises:
             EngineError: The model's name is not set, and its server can't be asked for it.
         """
-        self.model = self.model or await first_model(self.client)
+        model = await self.model_name()
+        tools, toolbox = await self.offered()
         return Agent(
             client=self.client,
-            model=self.model,
-            toolbox=self.toolbox,
-            system_prompt=self.tools.system_prompt,
-            first_choice=self.tools.first_choice,
+            model=model,
+            toolbox=toolbox,
+            system_prompt=tools.system_prompt,
+            first_choice=tools.first_choice,
             max_rounds=self.settings.max_rounds,
             tool_timeout=self.settings.tool_timeout,
             query_timeout=self.settings.query_timeout,
@@ -378,6 +379,30 @@ class Assistant:
             approvals=None if approvals is None else Approvals(approvals, self._carried_out),
         )
 
+    async def model_name(self) -> str:
+        """The model's name, which is asked for once; raises what `agent` raises."""
+        self.model = self.model or await first_model(self.client)
+        return self.model
+
+    async def offered(self) -> tuple[ToolSet, Toolbox]:
+        """The tools for one question: the chosen ones, and the guests that are there now."""
+        if self.tools.guests is None:
+            return self.tools, self.toolbox
+        guests = await self.tools.guests(self.toolbox.descriptions)
+        if not guests.functions:
+            return self.tools, self.toolbox
+        # A model that must call would call a guest for whatever is not about the others.
+        free = [replace(each, first_choice="auto") for each in (*self.tools.members, guests)]
+        tools = join(free)
+        return tools, self._toolbox(tools)
+
     def close(self) -> None:
         """Free what the tools hold."""
         self.tools.close()
+
+    def _toolbox(self, tools: ToolSet) -> Toolbox:
+        return Toolbox(
+            tools.functions,
+            byte_limit=self.settings.tool_result_bytes,
+            approval=self.settings.approval,
+        )

@@ -55,7 +55,8 @@ def chat(options: argparse.Namespace) -> int:
     The exit status is 1 where one question was asked that has no answer.
     """
     # What went wrong in a tool is shown beside its call; a trace would break into the dialogue.
-    logging.getLogger("function_calling").addHandler(logging.NullHandler())
+    for name in ("function_calling", "mcp", "client"):  # the package mcp has two roots
+        logging.getLogger(name).addHandler(logging.NullHandler())
     environ = {**os.environ, **({"TOOLS": options.tools} if options.tools else {})}
     settings = chat_settings(environ)
     question = options.question
@@ -184,7 +185,7 @@ class Dialogue:
     async def run(self) -> None:
         """Greet, and go on until the person ends it."""
         try:
-            model = (await self._assistant.agent()).model
+            model = await self._assistant.model_name()
             url = self._assistant.client.base_url
             self._screen.tell(f"{model} at {url}. /help lists the commands.")
         except ApiError as error:
@@ -201,15 +202,16 @@ class Dialogue:
                 return
             # "/etc/hosts" begins a question.
             if line.startswith("/") and "/" not in line[1:]:
-                self._obey(line)
+                await self._obey(line)
             elif line:
                 await self._turn(line)
 
-    def _obey(self, command: str) -> None:
+    async def _obey(self, command: str) -> None:
         if command == "/help":
             self._screen.tell("\n".join(f"{name:8}{does}" for name, does in COMMANDS.items()))
         elif command == "/tools":
-            known = self._assistant.toolbox.descriptions.items()
+            _, toolbox = await self._assistant.offered()
+            known = toolbox.descriptions.items()
             self._screen.tell("\n".join(f"{name}: {does}" for name, does in known))
         elif command == "/new":
             self._talk.messages.clear()

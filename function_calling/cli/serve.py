@@ -22,6 +22,7 @@ import psutil
 
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
+from function_calling.mcp_tools.servers_file import read_servers
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import resolve
 
@@ -100,6 +101,8 @@ def serving(
         WeightsError: The weights can't be had.
     """
     settings = Settings.from_env(environ)
+    if assistant and settings.mcp_servers:
+        read_servers(settings.mcp_servers)
     local = not settings.llama_url
     doors = Doors(_free(host, port) if assistant else "", _free(host, port + 1) if local else "")
     shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}

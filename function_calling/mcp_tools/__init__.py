@@ -1,1 +1,1 @@
-"""Tools by the Model Context Protocol (MCP), which the package `mcp` speaks."""
+"""The Model Context Protocol (https://modelcontextprotocol.io), in both directions."""

@@ -121,17 +121,19 @@ class FunctionSchema:
                 f"The arguments are not a JSON object ({error}). "
                 f"Wanted: an object of this JSON Schema: {json_text(self.parameters)}"
             ) from None
-        try:
-            checked = self._model.model_validate(members)
-        except ValidationError as error:
-            read = {}
-            problems = [_told(each, self.parameters) for each in error.errors(include_url=False)]
-        else:
-            read = {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}
-            problems = list(_slips(members, read))
+        read, problems = self._checked(members)
         if problems:
             raise self._wrong(f"{'; '.join(problems)}.")
         return read
+
+    def _checked(self, members: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The arguments as the function takes them, and what is wrong with them."""
+        try:
+            checked = self._model.model_validate(members)
+        except ValidationError as error:
+            return {}, [_told(each, self.parameters) for each in error.errors(include_url=False)]
+        read = {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}
+        return read, list(_slips(members, read))
 
     def chosen(self, arguments: Mapping[str, Any]) -> dict[str, tuple[Said, Any]]:
         """The marked arguments that are not their defaults, each with its mark."""

@@ -7,13 +7,14 @@ into one, under one system prompt and with one way to turn a message away.
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
 from function_calling.errors import SettingsError
+from function_calling.toolbox.schema import FunctionSchema
 from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
 
 CLOSING = (
@@ -36,14 +37,19 @@ class ToolSet:
         reply_without_tool: What a model that must call calls for any other message; None: one
             that is made of the topic. In a joined set it is one of the functions, or None.
         close: Frees what the tools hold.
+        guests: Finds the tools that are there now, where they come and go, as a set without
+            guests; they are given none of the names that it is told.
+        members: The sets that this one was joined from.
     """
 
-    functions: Sequence[Callable[..., Any]]
+    functions: Sequence[Callable[..., Any] | FunctionSchema]
     system_prompt: str = ""
     topic: str = ""
     first_choice: str = "required"
     reply_without_tool: Callable[[], FinalAnswer] | None = None
     close: Callable[[], None] = lambda: None
+    guests: Callable[[Collection[str]], Awaitable["ToolSet"]] | None = None
+    members: Sequence["ToolSet"] = ()
 
 
 def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> ToolSet:
@@ -66,12 +72,17 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
         except Exception as error:  # whatever somebody's own module does
             why = f"{type(error).__name__}: {error}"
             raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error
-    joined = join([known[name]() if name in known else imported[name] for name in names])
-    try:
-        Toolbox(joined.functions)
-    except Exception as error:  # whatever somebody's own type hints do
-        joined.close()
-        raise SettingsError(f"TOOLS={chosen!r}: {error}") from error
+    with ExitStack() as opened:
+        sets = []
+        for name in names:
+            sets.append(known[name]() if name in known else imported[name])
+            opened.callback(sets[-1].close)
+        try:
+            joined = join(sets)
+            Toolbox(joined.functions)
+        except Exception as error:  # whatever somebody's own type hints do
+            raise SettingsError(f"TOOLS={chosen!r}: {error}") from error
+        opened.pop_all()
     return joined
 
 
@@ -79,11 +90,12 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
     """All tools as one set, ready for use: it can be told a message that none of them is for."""
     functions = [function for each in sets for function in each.functions]
     prompt = [each.system_prompt for each in sets if each.system_prompt]
-    topics = " or ".join(_topic(each) for each in sets)
-    must_call = any(each.first_choice == "required" for each in sets)
+    useful = [each for each in sets if each.functions]
+    topics = " or ".join(_topic(each) for each in useful)
+    must_call = any(each.first_choice == "required" for each in useful)
     turning_away = None
     if must_call:
-        own = sets[0].reply_without_tool if len(sets) == 1 else None
+        own = useful[0].reply_without_tool if len(useful) == 1 else None
         turning_away = own or _turning_away(topics)
         functions.append(turning_away)
         prompt.append(f"If the message is not about {topics}, call {turning_away.__name__}.")
@@ -97,12 +109,16 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
         first_choice="required" if must_call else "auto",
         reply_without_tool=turning_away,
         close=closing.close,
+        guests=next((each.guests for each in sets if each.guests), None),
+        members=sets,
     )
 
 
 def _topic(tools: ToolSet) -> str:
-    names = [function.__name__.replace("_", " ") for function in tools.functions]
-    return tools.topic or " or ".join(names)
+    names = [
+        each.name if isinstance(each, FunctionSchema) else each.__name__ for each in tools.functions
+    ]
+    return tools.topic or " or ".join(name.replace("_", " ") for name in names)
 
 
 def _turning_away(topics: str) -> Callable[[], FinalAnswer]:

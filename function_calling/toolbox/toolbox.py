@@ -70,6 +70,7 @@ class ToolResult:
         assumed: What was assumed of the arguments, as a sentence for people.
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
+        broke: Whether the tool failed while it ran.
         refused: Whether the tool did not run because the yes it needs was not given.
         derived: Whether the tool only computes a value, for another call or the answer.
     """
@@ -80,6 +81,7 @@ class ToolResult:
     assumed: str = ""
     final: bool = False
     unsure: bool = False
+    broke: bool = False
     refused: bool = False
     derived: bool = False
 
@@ -94,7 +96,7 @@ class Toolbox:
 
     Args:
         functions: Typed, with a Google-style docstring. Plain ones have a thread for each call;
-            an async one must not block.
+            an async one must not block. Or one that is a tool already.
         byte_limit: UTF-8 bytes of a result at most; the rest is cut.
         approval: What a tool that needs a yes gets where nobody can be asked.
 
@@ -105,7 +107,7 @@ class Toolbox:
 
     def __init__(
         self,
-        functions: Iterable[Callable[..., Any]],
+        functions: Iterable[Callable[..., Any] | FunctionSchema],
         *,
         byte_limit: int = 8192,
         approval: Literal["given", "refused"] = "given",
@@ -113,7 +115,8 @@ class Toolbox:
         self._byte_limit = byte_limit
         self._approval = approval
         self._tools: dict[str, FunctionSchema] = {}
-        for tool in map(FunctionSchema, functions):
+        for each in functions:
+            tool = each if isinstance(each, FunctionSchema) else FunctionSchema(each)
             if tool.name in self._tools:
                 raise ValueError(f"Two tools are called {tool.name}: wanted different names.")
             self._tools[tool.name] = tool
@@ -125,8 +128,8 @@ class Toolbox:
 
     @property
     def descriptions(self) -> dict[str, str]:
-        """What each tool does, by name."""
-        return {name: tool.description for name, tool in self._tools.items()}
+        """The first line of what each tool does, by name."""
+        return {name: tool.description.partition("\n")[0] for name, tool in self._tools.items()}
 
     def marked(self, name: str, arguments_json: str) -> dict[str, tuple[Said, Any]]:
         """The arguments of a call that are marked as `Said`; none where the call is wrong."""
@@ -245,7 +248,8 @@ class Toolbox:
     def _failed(self, name: str, error: BaseException) -> ToolResult:
         """A function's error as the model reads it; the operator reads where it came from."""
         if isinstance(error, ToolError):
-            return self._failure(str(error), summary=error.problem)
+            begun = name if error.broke else ""
+            return self._failure(str(error), begun=begun, summary=error.problem)
         if isinstance(error, asyncio.CancelledError):
             problem = f"Tool {name} failed: what it waited for was cancelled."
             return self._failure(problem, begun=name)
@@ -257,7 +261,8 @@ class Toolbox:
     def _failure(self, problem: str, *, begun: str = "", summary: str | None = None) -> ToolResult:
         """A call that came to nothing; `begun` is a tool that ran, or was about to."""
         told = self._cut(summary or problem)
-        return ToolResult(self._cut(problem), False, summary=told, unsure=self.changes(begun))
+        unsure = self.changes(begun)
+        return ToolResult(self._cut(problem), False, summary=told, unsure=unsure, broke=bool(begun))
 
     def _cut(self, text: str) -> str:
         return result_text(text, self._byte_limit)

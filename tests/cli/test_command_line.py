@@ -54,6 +54,7 @@ def test_a_taken_port_is_named(arguments: list[str], above: int, command: Comman
         ("THREADS", "'many'", "wanted a whole number"),
         ("MODEL_PATH", "/nowhere/none.gguf", "wanted a GGUF file"),
         ("ENGINE", "lmdeploy", "Set ENGINE=llamacpp"),
+        ("MCP_SERVERS", "'/nowhere/mcp.json'", "it can't be read as JSON"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -1,0 +1,271 @@
+"""The tools of MCP servers, for the assistant to call beside its own.
+
+All connections live in a thread of their own, each in one task that connects, lists the tools, and
+does so again after a failure: nobody waits for a server that is slow or away, and it costs its own
+tools alone. What a server says is data: bounded, and checked against its own schemas.
+"""
+
+import json
+import logging
+import math
+import os
+import re
+from asyncio import Event
+from collections.abc import AsyncIterator, Collection, Mapping
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+import anyio
+import httpx2
+from anyio.from_thread import BlockingPortal
+from jsonschema.validators import validator_for
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult
+from mcp.types import Tool as Listed
+from referencing import Registry
+
+from function_calling.errors import SettingsError, ToolError, one_line
+from function_calling.mcp_tools.servers_file import ServerEntry
+from function_calling.toolbox.json_text import json_text
+from function_calling.toolbox.schema import FunctionSchema
+from function_calling.toolbox.tool_sets import ToolSet
+from function_calling.toolbox.toolbox import needs_approval
+
+START_SECONDS, ANEW_SECONDS = 10, 2
+"""How long questions wait: from the start, for servers that start; later, for new lists."""
+CONNECT_SECONDS, LIST_SECONDS, CLOSE_SECONDS = 60, 30, 8
+LISTED_EVERY, LONGEST_PAUSE = 60, 60
+"""Seconds between lists that nobody asks for; and between attempts to connect: 0, 1, 2, 4 …"""
+MOST_TOOLS, LONGEST_DESCRIPTION, LONGEST_SCHEMA = 32, 1000, 8000
+"""Of a server; characters of each. A tool with a longer schema is left out."""
+LONGEST_NAME = 64
+"""By https://platform.openai.com/docs/api-reference/chat/create."""
+
+_log = logging.getLogger(__name__)
+
+
+class Servers:
+    """Servers that are connected until they are closed.
+
+    Raises:
+        SettingsError: Two have one name, as far as the names of tools can tell.
+    """
+
+    def __init__(self, entries: Mapping[str, ServerEntry]) -> None:
+        self._servers = [_Server(name, entry) for name, entry in entries.items()]
+        prefixes = [each.prefix for each in self._servers]
+        if twice := [each for each in prefixes if prefixes.count(each) > 1]:
+            raise SettingsError(f"MCP_SERVERS: several servers would be called {twice[0]}.")
+        started: Future[BlockingPortal] = Future()
+        self._thread = Thread(target=anyio.run, args=(self._run, started), daemon=True)
+        self._thread.start()
+        self._portal = started.result()
+        self._started = monotonic() + START_SECONDS
+
+    async def _run(self, started: "Future[BlockingPortal]") -> None:
+        async with BlockingPortal() as portal, anyio.create_task_group() as connections:
+            for each in self._servers:
+                connections.start_soon(each.keep)
+            started.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    async def tools(self, taken: Collection[str]) -> ToolSet:
+        """The tools of the servers that are there, under names that are not taken."""
+        await self._portal.call_async(self._list_anew)
+        tools: dict[str, _ServersTool] = {}
+        for server in self._servers:
+            for listed in server.listed:
+                name = _free_name(f"{server.prefix}_{listed.name}", {*taken, *tools})
+                tools[name] = _ServersTool(name, listed, server, self._portal)
+        return ToolSet(functions=list(tools.values()))
+
+    async def _list_anew(self) -> None:
+        to_start = self._started - monotonic()
+        # One that was too late for an earlier question is not waited for again.
+        waited = [it.settled for it in self._servers if to_start > 0 or it.settled.is_set()]
+        for each in self._servers:
+            each.list_anew()
+        with anyio.move_on_after(max(to_start, ANEW_SECONDS)):
+            for settled in waited:
+                await settled.wait()
+
+    def close(self) -> None:
+        """Disconnect, which ends those that were started."""
+        if self._thread.is_alive():
+            self._portal.call(self._portal.stop, True)
+            self._thread.join(CLOSE_SECONDS)
+
+
+class _Server:
+    """One server, and the task that keeps it connected.
+
+    Attributes:
+        prefix: Its name, as the names of its tools begin.
+        listed: Its tools, while it is there.
+        settled: Whether the last list, or the attempt to connect for one, has come to an end.
+    """
+
+    def __init__(self, name: str, entry: ServerEntry) -> None:
+        self.prefix = re.sub(r"[^A-Za-z0-9_-]", "_", name)[: LONGEST_NAME // 2]
+        self.listed: list[Listed] = []
+        self.settled = Event()
+        self._entry = entry
+        self._client: Client | None = None
+        self._asked = Event()
+        self._running = 0
+
+    async def keep(self) -> None:
+        """Connect, and again whenever it fails, until this is cancelled."""
+        pause = 0
+        while True:
+            since = monotonic()
+            try:
+                await self._connected()
+            except Exception as error:
+                why: BaseException = error
+                while isinstance(why, BaseExceptionGroup):
+                    why = why.exceptions[0]
+                told = one_line(f"{type(why).__name__}: {why}")
+                level = logging.DEBUG if pause else logging.WARNING
+                _log.log(level, "MCP server %s is away (%s)", self.prefix, told)
+            finally:
+                self._client, self.listed = None, []
+            pause = pause if monotonic() - since < LONGEST_PAUSE else 0
+            if pause:
+                self.settled.set()
+                await anyio.sleep(pause)
+            pause = min(max(1, 2 * pause), LONGEST_PAUSE)
+
+    async def _connected(self) -> None:
+        with anyio.fail_after(CONNECT_SECONDS) as limit:
+            # A list from a cache would not tell that the server is gone.
+            async with Client(self._transport(), cache=None) as client:
+                while True:
+                    # While it is busy it may not answer, and that would end what it does.
+                    if not self._running:
+                        self.listed = await self._list(client)
+                    limit.deadline = math.inf
+                    self._client = client
+                    self.settled.set()
+                    with anyio.move_on_after(LISTED_EVERY):
+                        await self._asked.wait()
+                    self._asked.clear()
+                    limit.deadline = anyio.current_time() + LIST_SECONDS
+
+    async def _list(self, client: Client) -> list[Listed]:
+        page = await client.list_tools()
+        tools = page.tools
+        while page.next_cursor and len(tools) < 10 * MOST_TOOLS:
+            page = await client.list_tools(cursor=page.next_cursor)
+            tools += page.tools
+        wanted = [each for each in tools if self._entry.wants(each.name)]
+        usable = [each for each in wanted if _is_usable(json.dumps(each.input_schema))][:MOST_TOOLS]
+        out = ", ".join(one_line(each.name) for each in wanted if each not in usable)
+        if out and usable != self.listed:
+            _log.warning("MCP server %s: tools left out: %s", self.prefix, out)
+        return usable
+
+    def list_anew(self) -> None:
+        """Have the tools listed anew, if the server is there."""
+        if self._client:
+            self.settled.clear()
+            self._asked.set()
+
+    async def call(self, tool: "_ServersTool", arguments: dict[str, Any]) -> str | None:
+        """What a tool returns, or a ToolError."""
+        if self._client is None:
+            raise ToolError(f"{tool.name} was not called: its server is away.")
+        self._running += 1
+        try:
+            result = await self._client.call_tool(tool.listed.name, arguments)
+        except Exception as error:
+            self._asked.set()  # whether the server is gone, a list will tell
+            unknown = "" if tool.harmless else "; whether it did anything is unknown"
+            problem = f"Tool {tool.name} failed{unknown}."
+            raise ToolError(problem, advice=str(error), broke=True) from error
+        finally:
+            self._running -= 1
+        if result.is_error:
+            raise ToolError(f"Tool {tool.name} failed.", advice=_text(result) or "")
+        return _text(result)
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncIterator[Any]:
+        if self._entry.command:
+            keys = {"command", "args", "env", "cwd"}
+            started = StdioServerParameters(**self._entry.model_dump(include=keys))
+            # A person at a terminal reads the assistant, and a log what its servers write.
+            silent = os.isatty(2)
+            with open(os.devnull if silent else 2, "w", closefd=silent) as errors:  # noqa: ASYNC230
+                async with stdio_client(started, errors) as streams:
+                    yield streams
+        else:
+            timeout = httpx2.Timeout(CONNECT_SECONDS, read=None)
+            async with (
+                httpx2.AsyncClient(headers=self._entry.headers, timeout=timeout) as http,
+                streamable_http_client(self._entry.url, http_client=http) as streams,
+            ):
+                yield streams
+
+
+class _ServersTool(FunctionSchema):
+    """A server's tool, which needs a yes where it is not marked as one that only reads."""
+
+    def __init__(self, name: str, listed: Listed, server: _Server, portal: BlockingPortal) -> None:
+        async def function(**arguments: Any) -> str | None:
+            return await portal.call_async(server.call, self, arguments, abandon_on_cancel=True)
+
+        self.name = name
+        self.listed = listed
+        self.description = (listed.description or listed.title or listed.name)[:LONGEST_DESCRIPTION]
+        self.parameters = listed.input_schema
+        self.said = {}
+        self.harmless = bool(listed.annotations and listed.annotations.read_only_hint)
+        self.function = function if self.harmless else needs_approval(function)
+
+    def _checked(self, members: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        # On the wire a number is JSON's, and the checks know no Decimal.
+        arguments = json.loads(json_text(members))
+        # Nothing is fetched for a reference.
+        checks = validator_for(self.parameters)(self.parameters, registry=Registry())
+        try:
+            found = list(checks.iter_errors(arguments))[:5]
+        except Exception:  # as of a pattern that isn't Python's: the server checks it
+            found = []
+        return arguments, [one_line(f"{each.json_path}: {each.message}"[:200]) for each in found]
+
+
+def _free_name(wanted: str, taken: Collection[str]) -> str:
+    """A name of the characters and the length that OpenAI allows, which is not taken."""
+    wanted = re.sub(r"[^A-Za-z0-9_-]", "_", wanted)
+    ends = ["", *(f"_{number}" for number in range(2, len(taken) + 3))]
+    names = (wanted[: LONGEST_NAME - len(end)] + end for end in ends)
+    return next(each for each in names if each not in taken)
+
+
+@lru_cache(maxsize=1000)
+def _is_usable(text: str) -> bool:
+    """Whether it is a schema that a model's server can take."""
+    try:
+        schema = json.loads(text)
+        validator_for(schema).check_schema(schema)
+    except Exception:  # also of one without end
+        return False
+    return len(text) <= LONGEST_SCHEMA
+
+
+def _text(result: CallToolResult) -> str | None:
+    """What a model reads of a result: texts, or else its data as JSON; the kinds of other parts."""
+    told = [
+        str(getattr(getattr(each, "resource", each), "text", f"[Left out: {each.type}]"))
+        for each in result.content
+    ]
+    if result.structured_content is not None and "text" not in [it.type for it in result.content]:
+        told.insert(0, json_text(result.structured_content))
+    return "\n".join(told) or None

@@ -1,0 +1,98 @@
+"""The file that `MCP_SERVERS` names: a `mcp.json` as other clients read it.
+
+    {"mcpServers": {"files": {"command": "npx", "args": ["-y", "server-files"], "env": {}},
+                    "weather": {"url": "https://weather.example/mcp", "headers": {}}}}
+
+Of what some clients add, `disabled` is read, and `tools`, a list of those that are wanted; the rest
+is passed over. `${NAME}`, `${env:NAME}` and `${NAME:-default}` are environment variables.
+"""
+
+import json
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+
+from function_calling.errors import SettingsError, shown
+
+_VARIABLE = re.compile(r"\$\{(?:env:)?(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
+
+
+def _expanded(text: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        told = os.environ.get(found["name"], found["default"])
+        if told is None:
+            raise ValueError(f"the environment variable {found['name']} is not set")
+        return told
+
+    return _VARIABLE.sub(value, text)
+
+
+_Text = Annotated[str, AfterValidator(_expanded)]
+
+
+class ServerEntry(BaseModel):
+    """How one server is reached: by a command that is started, or by streamable HTTP at a URL.
+
+    Attributes:
+        tools: The tools that are wanted, by the server's own names; None, or "*" in it: all.
+    """
+
+    command: _Text = ""
+    args: list[_Text] = Field(default_factory=list)
+    env: dict[str, _Text] = Field(default_factory=dict)
+    cwd: _Text | None = None
+    url: _Text = ""
+    headers: dict[str, _Text] = Field(default_factory=dict)
+    type: Literal["stdio", "http", "streamable-http", None] = None
+    tools: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _reached_in_one_way(self) -> Self:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("wanted either command or url")
+        if self.url and not re.match("https?://", self.url):
+            raise ValueError(f"url={shown(self.url)}: wanted an address of http or https")
+        return self
+
+    def wants(self, tool: str) -> bool:
+        """Whether the server's tool of this name may be called."""
+        return self.tools is None or "*" in self.tools or tool in self.tools
+
+
+def read_servers(path: str) -> dict[str, ServerEntry]:
+    """The servers of a file by name, without those that are disabled.
+
+    Raises:
+        SettingsError: The file can't be read, or is wrong, which names file, server and key; or
+            what speaks to servers is not installed.
+    """
+    if not find_spec("mcp"):
+        problem = "the package mcp is not installed here: `make mcp` installs it."
+        raise SettingsError(f"MCP_SERVERS={path!r}: {problem}")
+    try:
+        whole: Any = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"MCP_SERVERS={path!r}: it can't be read as JSON: {error}.") from None
+    entries = whole.get("mcpServers") if isinstance(whole, dict) else None
+    if not isinstance(entries, dict):
+        wanted = 'wanted an object {"mcpServers": {NAME: {…}}}'
+        raise SettingsError(f"MCP_SERVERS={path!r}: it holds {shown(whole)}; {wanted}.")
+    return {
+        name: _read(f"MCP_SERVERS={path!r}: {name}", entry)
+        for name, entry in entries.items()
+        if not (isinstance(entry, dict) and entry.get("disabled") is True)
+    }
+
+
+def _read(place: str, entry: Any) -> ServerEntry:
+    try:
+        return ServerEntry.model_validate(entry, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join([place, *map(str, first["loc"])])
+        problem = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where}: {problem[0].lower()}{problem[1:]}.") from None

@@ -1,0 +1,112 @@
+"""A small MCP server on the SDK, by stdio or, given a port, by HTTP; as a process of its own.
+
+It keeps what happened in a folder: a line in `started` for each start, and one in `notes` for each
+note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, calls kill it.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ImageContent,
+    ListToolsResult,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
+
+DESCRIBED = {
+    "forecast": "Tell the temperature that is forecast for a city.",
+    "note": "Write down a note about a city.",
+}
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+NOTHING = {"type": "object", "properties": {}}
+READ_ONLY = ("forecast", "hang", "die", "fail", "long", "data", "picture", "x.y", "x_y", "more")
+
+
+def tools(folder: Path) -> list[Tool]:
+    """What is offered now."""
+    names = [*READ_ONLY[:-1], "note", "die_noting"]
+    names += ["more"] if (folder / "more").exists() else []
+    known = [
+        Tool(
+            name=name,
+            description=DESCRIBED.get(name, f"Do {name}."),
+            input_schema=CITY if name in ("forecast", "note") else NOTHING,
+            annotations=ToolAnnotations(read_only_hint=True) if name in READ_ONLY else None,
+        )
+        for name in names
+    ]
+    broken = {"type": "object", "properties": {"x": {"type": "nothing"}}}
+    return [*known, Tool(name="broken", input_schema=broken)]
+
+
+def text(told: str, **rest: Any) -> CallToolResult:
+    """A result of text alone."""
+    return CallToolResult(content=[TextContent(text=told)], **rest)
+
+
+async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResult:
+    """What comes of a call."""
+    if name == "hang":
+        await asyncio.Event().wait()
+    if name.startswith("die") or (folder / "deadly").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    if name == "forecast":
+        return text(f"It will have {given.get('days', 1) * 10} degrees in {given['city']}.")
+    if name == "note":
+        with (folder / "notes").open("a") as notes:
+            notes.write(f"{given['city']}\n")
+    image = ImageContent(data="AAAA", mime_type="image/png")
+    fixed = {
+        "fail": text("The station is closed.", is_error=True),
+        "long": text("sun " * 5000),
+        "data": CallToolResult(content=[], structured_content={"key": os.environ.get("KEY")}),
+        "picture": CallToolResult(content=[TextContent(text="Clouds."), image]),
+    }
+    return fixed.get(name) or text(f"{name} was called.")
+
+
+def server(folder: Path) -> Server:
+    """The server over a folder."""
+    with (folder / "started").open("a") as started:
+        started.write(f"{os.getpid()}\n")
+    print("Ready to serve.", file=sys.stderr, flush=True)
+
+    async def listed(*_: Any) -> ListToolsResult:
+        return ListToolsResult(tools=tools(folder))
+
+    async def called(_: Any, asked: CallToolRequestParams) -> CallToolResult:
+        return await result(folder, asked.name, asked.arguments or {})
+
+    return Server("weather", on_list_tools=listed, on_call_tool=called)
+
+
+async def by_stdio(served: Server) -> None:
+    """Serve until stdin ends."""
+    async with stdio_server() as (reading, writing):
+        await served.run(reading, writing, served.create_initialization_options())
+
+
+if __name__ == "__main__":
+    own = server(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        import uvicorn
+
+        app = own.streamable_http_app()
+        uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+    else:
+        asyncio.run(by_stdio(own))

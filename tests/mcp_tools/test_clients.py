@@ -1,0 +1,473 @@
+"""Tools of MCP servers beside the assistant's own, through its doors, with a scripted model.
+
+The servers are processes on the SDK: see `mcp_server.py`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bureau import results
+from command_line import PYTHON_M
+from hosts import listening
+from pseudo_terminal import at_terminal
+from scripted_http import scripted_http
+from scripted_server import ScriptedServer, Turn, calls, says
+from served import Served, chat
+
+import function_calling.mcp_tools.clients as clients
+from benchmarks.run_eval import free_port
+from function_calling.agent.events import ToolResultEvent
+from function_calling.errors import SettingsError
+from function_calling.mcp_tools.servers_file import read_servers
+from function_calling.settings import Settings
+from function_calling.toolbox.tool_sets import ToolSet
+from tools import TOOL_SETS, mcp_tools
+
+SERVER = Path(__file__).resolve().parent.parent / "mcp_server.py"
+RIGHT = ("weather_forecast", {"city": "Oslo", "days": 2})
+ANSWER = "It will have 20 degrees in Oslo."
+CONVERTED = ("convert_currency", {"from_currency": "USD", "to_currency": "CAD", "amount": 42})
+UNKNOWN = "whether it did anything is unknown."
+
+
+class Desk:
+    """Asks the assistant, whose model is scripted, and whose servers are those of a file."""
+
+    def __init__(
+        self, app: Served, patch: pytest.MonkeyPatch, own: Path, shared: tuple[Path, ToolSet]
+    ) -> None:
+        self._app = app
+        self._patch = patch
+        self._shared = shared
+        self.folder = own
+        self.model = ScriptedServer()
+
+    def stdio(self, **more: Any) -> dict[str, Any]:
+        """The entry of the server that is started by a command."""
+        return {"command": sys.executable, "args": [str(SERVER), str(self.folder)], **more}
+
+    def connect(self, servers: dict[str, Any] | None = None, **settings: Any) -> None:
+        """Have these servers; the one by stdio that tests share where none is given."""
+        sets = TOOL_SETS
+        if servers is None:
+            self.folder, shared = self._shared
+            sets = {**TOOL_SETS, "mcp": lambda _: shared}
+        settings["mcp_servers"] = write(self.folder, servers)
+        self._app.use(self._patch, self.model.client(), sets, **settings)
+
+    def asks(self, *turns: Turn, query: str = "How will it be in Oslo?") -> str:
+        """Have a question answered by these turns of the model."""
+        self.model = ScriptedServer(*turns)
+        self._patch.setattr(self._app.assistant, "client", self.model.client())
+        response = self._app.http.post("/exchange", json={"query": query})
+        assert response.status_code == 200, response.text
+        return response.text
+
+    def chats(self, *turns: Turn) -> tuple[str, list[ToolResultEvent]]:
+        """The same as a chat: what is told, and what came of calls."""
+        self.model = ScriptedServer(*turns)
+        self._patch.setattr(self._app.assistant, "client", self.model.client())
+        told, events = chat(self._app.http, [{"role": "user", "content": "Oslo?"}])
+        return told, [each for each in events if isinstance(each, ToolResultEvent)]
+
+    @property
+    def offered(self) -> list[str]:
+        """The tools that the model was offered last."""
+        return [each["function"]["name"] for each in self.model.requests[-1].get("tools", [])]
+
+    def offers(self, name: str, *, there: bool = True) -> None:
+        """Ask until the model is offered a tool, or is not any more."""
+        ending = time.monotonic() + 30
+        while True:
+            self.asks(says("Hello."), says("Hello."), query="Hello")
+            if (name in self.offered) == there:
+                return
+            assert time.monotonic() < ending
+            time.sleep(0.1)
+
+    @property
+    def process(self) -> int:
+        """The server that was started last."""
+        return int((self.folder / "started").read_text().split()[-1])
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._app.assistant.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ToolSet]]:
+    """The folder of a server by stdio, and the tools of it."""
+    folder = tmp_path_factory.mktemp("weather")
+    entry = {"command": sys.executable, "args": [str(SERVER), str(folder)]}
+    tools = mcp_tools(Settings(mcp_servers=write(folder, {"weather": entry})))
+    yield folder, replace(tools, close=lambda: None)
+    tools.close()
+
+
+@pytest.fixture
+def desk(
+    app: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared: tuple[Path, ToolSet]
+) -> Iterator[Desk]:
+    """The assistant with servers."""
+    desk = Desk(app, monkeypatch, tmp_path, shared)
+    yield desk
+    desk.close()
+
+
+def write(folder: Path, servers: Any) -> str:
+    """The path of a file that names these servers."""
+    path = folder / "mcp.json"
+    path.write_text(json.dumps({"mcpServers": servers}))
+    return str(path)
+
+
+def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
+    """Under the server's name and the tool's, with its own schema, checked as ours are."""
+    desk.connect()
+    assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
+    first = desk.model.requests[0]
+    (tool,) = [it["function"] for it in first["tools"] if it["function"]["name"] == RIGHT[0]]
+    assert tool["description"] == "Tell the temperature that is forecast for a city."
+    assert tool["parameters"]["required"] == ["city"]
+    assert results(desk.model) == [ANSWER]
+    converted = "42 USD are 131.95 CAD."
+    assert desk.asks(calls(CONVERTED), says(converted), query="42 USD in CAD?") == converted
+
+
+def test_beside_servers_tools_no_call_is_forced(desk: Desk) -> None:
+    """A model that must call would call them for whatever it is asked."""
+    desk.connect()
+    assert desk.asks(says("La la la."), query="Sing!") == "La la la."
+    assert desk.model.requests[0]["tool_choice"] == "auto"
+    assert {"convert_currency", "weather_note"} < set(desk.offered)
+    assert "reply_without_tool" not in desk.offered
+
+
+def test_without_its_server_the_assistant_is_as_ever(desk: Desk) -> None:
+    """It starts and answers, also where a command is none and nobody listens at a URL."""
+    nobody = f"http://127.0.0.1:{free_port()}/mcp"
+    desk.connect({"none": {"command": "no-such-command"}, "nobody": {"url": nobody}})
+    assert desk.asks(calls(("reply_without_tool", {}))).startswith("I can only convert money")
+    assert desk.offered == ["convert_currency", "reply_without_tool"]
+
+
+def test_servers_may_be_all_that_it_has(desk: Desk) -> None:
+    """Then the model may answer in words."""
+    desk.connect(tools="mcp")
+    assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
+    assert not [each for each in desk.offered if not each.startswith("weather_")]
+
+
+def test_wrong_arguments_come_back_before_they_leave(desk: Desk) -> None:
+    """The model reads which, and calls again."""
+    desk.connect()
+    wrong = calls((RIGHT[0], {"city": 3, "day": 1}))
+    assert desk.asks(wrong, calls(RIGHT), says(ANSWER)) == ANSWER
+    told = results(desk.model)[0]
+    assert told.startswith("weather_forecast was not called: its arguments are wrong. $.city: 3 ")
+    assert "'day' was unexpected" in told
+
+
+def test_a_servers_error_is_for_the_model_to_read(desk: Desk) -> None:
+    """A person reads that the tool failed, and nothing of a stranger's words."""
+    desk.connect()
+    told, (result,) = desk.chats(calls(("weather_fail", {})), says(""))
+    assert results(desk.model) == ["Tool weather_fail failed. The station is closed."]
+    assert (result.ok, result.content) == (False, "Tool weather_fail failed.")
+    assert told == "I can't answer that. Tool weather_fail failed."
+
+
+@pytest.mark.parametrize(
+    ("tool", "read"),
+    [
+        ("data", '{"key": "secret"}'),
+        ("picture", "Clouds.\n[Left out: image]"),
+        ("long", "sun " * 25 + "\n[Cut: these are the first 100 of 20000 bytes.]"),
+    ],
+)
+def test_a_result_is_text_within_its_bound(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tool: str, read: str
+) -> None:
+    """Or data as JSON; what can't be read is named."""
+    monkeypatch.setenv("A_KEY", "secret")
+    desk.connect({"weather": desk.stdio(env={"KEY": "${A_KEY}"})}, tool_result_bytes=100)
+    desk.asks(calls((f"weather_{tool}", {})), says("Done."))
+    assert results(desk.model) == [read]
+
+
+def test_what_may_change_something_needs_a_yes(desk: Desk) -> None:
+    """Whatever is not marked as reading only; where nobody can be asked, `APPROVAL` decides."""
+    noted = ("weather_note", {"city": "Oslo"})
+    desk.connect(approval="refused")
+    _, (refused,) = desk.chats(calls(noted), says("I may not."))
+    assert refused.content == "weather_note was not called: nobody can say the yes it needs."
+    assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
+    assert not (desk.folder / "notes").exists()
+    desk.connect(approval="given")
+    desk.asks(calls(noted), says("Noted."))
+    assert (desk.folder / "notes").read_text() == "Oslo\n"
+
+
+@pytest.mark.parametrize(("tool", "doubt"), [("die", "."), ("die_noting", f"; {UNKNOWN}")])
+def test_a_server_that_dies_in_mid_call_is_told_and_comes_back(
+    desk: Desk, tool: str, doubt: str
+) -> None:
+    """The model and the person read it; the next question finds the server started anew."""
+    desk.connect()
+    told, (result,) = desk.chats(calls((f"weather_{tool}", {})), says("I did it."))
+    assert result.content == f"Tool weather_{tool} failed{doubt}"
+    assert told == f"I did it. {result.content}"
+    died = desk.process
+    desk.offers("weather_forecast")
+    assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
+    assert desk.process != died
+
+
+def test_a_server_that_dies_between_questions_is_started_anew(desk: Desk) -> None:
+    """Where that is quick, no question notices."""
+    desk.connect()
+    desk.offers("weather_forecast")
+    os.kill(desk.process, signal.SIGKILL)
+    desk.offers("weather_forecast")
+
+
+def test_a_server_that_can_not_start_again_takes_its_tools_along(desk: Desk) -> None:
+    """They are not offered while it is away, and a call of one within a question is told so."""
+    command = desk.folder / "server"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    command.chmod(0o755)
+    desk.connect({"weather": desk.stdio(command=str(command))})
+    desk.offers("weather_forecast")
+    command.rename(desk.folder / "elsewhere")
+    told = desk.asks(calls(("weather_die", {})), calls(RIGHT), says(""))
+    assert told.startswith("I can't answer that. Tool weather_die failed.")
+    desk.offers("weather_forecast", there=False)
+    (desk.folder / "elsewhere").rename(command)
+    desk.offers("weather_forecast")
+
+
+def test_a_tool_that_hangs_ends_in_its_time(desk: Desk) -> None:
+    """And its server goes on."""
+    desk.connect(tool_timeout=0.2)
+    desk.offers("weather_hang")
+    server = desk.process
+    _, (result,) = desk.chats(calls(("weather_hang", {})), says(""))
+    assert result.content.endswith(f"longer than 0.2 seconds and was given up; {UNKNOWN}")
+    assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
+    assert desk.process == server
+
+
+def test_nobody_waits_for_a_server_that_does_not_answer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first questions wait for a bounded time, and closing does not hang either."""
+    monkeypatch.setattr(clients, "START_SECONDS", 0.2)
+    silent = {"command": sys.executable, "args": ["-c", "import time; time.sleep(600)"]}
+    desk.connect({"silent": silent})
+    begun = time.monotonic()
+    desk.asks(calls(("reply_without_tool", {})))
+    assert desk.offered == ["convert_currency", "reply_without_tool"]
+    desk.close()
+    assert time.monotonic() - begun < 15
+
+
+def test_a_list_that_changes_is_followed(desk: Desk) -> None:
+    """The next question is offered what there is by then."""
+    desk.connect()
+    desk.offers("weather_forecast")
+    assert "weather_more" not in desk.offered
+    (desk.folder / "more").touch()
+    desk.asks(calls(("weather_more", {})), says("Done."))
+    assert results(desk.model) == ["more was called."]
+
+
+def test_names_are_openais_and_each_is_one_tools(desk: Desk) -> None:
+    """Whatever a server calls its tools; those without a schema that holds are left out."""
+    desk.connect({"my weather": desk.stdio(tools=["x.y", "x_y", "broken"]), "my": desk.stdio()})
+    for name, read in (("x_y", "x.y"), ("x_y_2", "x_y")):
+        desk.asks(calls((f"my_weather_{name}", {})), says("Done."))
+        assert results(desk.model) == [f"{read} was called."]
+    assert [each for each in desk.offered if each.startswith("my_weather")] == [
+        *("my_weather_x_y", "my_weather_x_y_2")
+    ]
+    assert not [each for each in desk.offered if "broken" in each]
+
+
+def test_our_own_names_are_kept(desk: Desk) -> None:
+    """A server can't take the place of a tool of ours."""
+    entry = desk.stdio(tools=["x_y"])
+    desk.connect({"reply_without_tool": entry, "convert_currency": entry, "": entry})
+    desk.offers("convert_currency_x_y")
+    assert desk.offered.count("convert_currency") == 1
+
+
+def test_bounds_hold_for_what_a_server_lists(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of its tools, their descriptions and their schemas."""
+    monkeypatch.setattr(clients, "MOST_TOOLS", 2)
+    monkeypatch.setattr(clients, "LONGEST_DESCRIPTION", 5)
+    monkeypatch.setattr(clients, "LONGEST_SCHEMA", 60)
+    monkeypatch.setattr(clients, "_is_usable", clients._is_usable.__wrapped__)
+    desk.connect({"weather": desk.stdio()})
+    desk.offers("weather_hang")
+    tools = [each["function"] for each in desk.model.requests[-1]["tools"]]
+    foreign = [each for each in tools if each["name"].startswith("weather_")]
+    assert [each["name"] for each in foreign] == ["weather_hang", "weather_die"]
+    assert [each["description"] for each in foreign] == ["Do ha", "Do di"]
+
+
+def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
+    """Nothing is started for it; when it comes back, so do its tools."""
+    port = free_port()
+    command = [sys.executable, str(SERVER), str(desk.folder), str(port)]
+
+    def serve() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command)
+
+    running = serve()
+    try:
+        desk.connect({"weather": {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}})
+        desk.offers("weather_forecast")
+        assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
+        _, (result,) = desk.chats(calls(("weather_die_noting", {})), says(""))
+        assert result.content == f"Tool weather_die_noting failed; {UNKNOWN}"
+        desk.offers("weather_forecast", there=False)
+        running.wait()
+        running = serve()
+        desk.offers("weather_forecast")
+        assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
+    finally:
+        running.kill()
+        running.wait()
+
+
+@pytest.mark.parametrize(
+    ("entry", "wrong"),
+    [
+        ({}, "weather: wanted either command or url."),
+        ([], "weather: input should be a valid dictionary or instance of ServerEntry."),
+        ({"command": "x", "url": "http://x"}, "weather: wanted either command or url."),
+        ({"url": "ftp://x"}, 'weather: url="ftp://x": wanted an address of http or https.'),
+        ({"command": "x", "args": [1]}, "weather.args.0: input should be a valid string."),
+        ({"command": "x", "args": "y"}, "weather.args: input should be a valid list."),
+        ({"command": "x", "env": {"A": 1}}, "weather.env.A: input should be a valid string."),
+        (
+            {"url": "http://x", "headers": {"Authorization": "Bearer ${NO_SUCH_KEY}"}},
+            "weather.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
+        ),
+        ({"url": "http://x", "type": "sse"}, "weather.type: input should be 'stdio', 'http'"),
+        ({"command": "x", "tools": "forecast"}, "weather.tools: input should be a valid list."),
+    ],
+)
+def test_a_wrong_file_ends_the_start_by_server_and_key(
+    tmp_path: Path, entry: Any, wrong: str
+) -> None:
+    """In one line."""
+    path = write(tmp_path, {"weather": entry})
+    with pytest.raises(SettingsError) as caught:
+        mcp_tools(Settings(mcp_servers=path))
+    assert str(caught.value).startswith(f"MCP_SERVERS={path!r}: {wrong}"[:-1])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (None, "it can't be read as JSON: [Errno 2] No such file or directory"),
+        ("{", "it can't be read as JSON: Expecting property name"),
+        ("[]", 'it holds []; wanted an object {"mcpServers": {NAME: {…}}}.'),
+        ('{"mcpServers": []}', 'wanted an object {"mcpServers": {NAME: {…}}}.'),
+    ],
+)
+def test_a_file_that_is_none_ends_the_start(tmp_path: Path, text: str | None, wrong: str) -> None:
+    """It is named, and what was wanted."""
+    path = tmp_path / "mcp.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        mcp_tools(Settings(mcp_servers=str(path)))
+    assert str(caught.value).startswith(f"MCP_SERVERS={str(path)!r}: ")
+    assert wrong in str(caught.value)
+
+
+def test_servers_are_told_apart_by_what_a_tools_name_can_hold(tmp_path: Path) -> None:
+    """Two that would be called the same end the start."""
+    path = write(tmp_path, {"a.b": {"url": "http://x"}, "a b": {"url": "http://y"}})
+    with pytest.raises(SettingsError, match="several servers would be called a_b"):
+        mcp_tools(Settings(mcp_servers=path))
+
+
+def test_variables_stand_in_a_file_as_other_clients_read_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a default or without; of a server that is disabled nothing is read."""
+    monkeypatch.setenv("A_KEY", "secret")
+    path = write(
+        tmp_path,
+        {
+            "one": {"command": "${RUNNER:-uvx}", "env": {"KEY": "${env:A_KEY}"}},
+            "two": {"url": "http://x", "headers": {"Authorization": "Bearer ${A_KEY}"}},
+            "off": {"disabled": True, "url": "${NO_SUCH_URL}"},
+        },
+    )
+    read = read_servers(path)
+    assert list(read) == ["one", "two"]
+    assert (read["one"].command, read["one"].env) == ("uvx", {"KEY": "secret"})
+    assert read["two"].headers == {"Authorization": "Bearer secret"}
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With what installs it."""
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    told = "the package mcp is not installed here: `make mcp` installs it."
+    with pytest.raises(SettingsError, match=told):
+        mcp_tools(Settings(mcp_servers=write(tmp_path, {})))
+
+
+@pytest.mark.slow
+def test_a_person_at_the_terminal_says_yes_or_no(tmp_path: Path) -> None:
+    """Before a server's tool runs that may change something; `/tools` lists it."""
+    entry = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)], "tools": ["note"]}
+    noted = calls(("weather_note", {"city": "Oslo"}))
+    settings = {"MCP_SERVERS": write(tmp_path, {"weather": entry})}
+    with scripted_http(noted, says("As you like."), noted, says("Noted.")) as server:
+        settings["OPENAI_BASE_URL"] = server.url
+        with at_terminal(tmp_path, **settings) as person:
+            assert "weather_note: Write down a note about a city.\n" in person.asks("/tools")
+            person.types("note Oslo\r")
+            assert 'weather_note(city="Oslo")' in person.reads("[y/N]")
+            assert "the user said no" in person.asks("n")
+            assert not (tmp_path / "notes").exists()
+            person.types("note it now\r")
+            person.reads("[y/N]")
+            assert person.asks("y").endswith("Noted.\n")
+            assert "Ready to serve." not in person.seen
+            assert person.leaves() == 0
+    assert (tmp_path / "notes").read_text() == "Oslo\n"
+
+
+@pytest.mark.serve
+@pytest.mark.model
+@pytest.mark.timeout(900)
+def test_the_default_model_calls_a_servers_tool(tmp_path: Path) -> None:
+    """Beside our own; where the server is killed in mid-call, the answer says that it failed."""
+    entry = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)], "tools": ["forecast"]}
+    path = write(tmp_path, {"weather": entry})
+    command = [*PYTHON_M, "serve", "--port", "{port}"]
+    with listening(tmp_path, command, "127.0.0.1", free_port(), MCP_SERVERS=path) as host:
+        host.wait_ready()
+        asked = "What temperature will it have in Oslo in 3 days?"
+        assert "30" in host.exchange(asked).text
+        assert "131.95" in host.exchange().text
+        (tmp_path / "deadly").touch()
+        told = host.exchange("What temperature will it have in Rome in 3 days?")
+        assert "Tool weather_forecast failed." in told.text
