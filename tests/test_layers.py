@@ -24,6 +24,7 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "todo": {"toolbox"},
     "tools": {"exchange", "todo", "toolbox"},
     "agent": {"toolbox"},
+    "ui": {"agent"},
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
     "cli": {"agent", "toolbox", "tools", "engines", "weights"},
 }

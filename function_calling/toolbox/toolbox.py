@@ -140,6 +140,10 @@ class Toolbox:
         """Whether the tool is marked as one that changes something."""
         return name in self._tools and hasattr(self._tools[name].function, "changes_something")
 
+    def wants_approval(self, name: str) -> bool:
+        """Whether a person must say yes before the tool runs."""
+        return name in self._tools and hasattr(self._tools[name].function, "needs_approval")
+
     def derives(self, name: str) -> bool:
         """Whether the tool only computes a value: an argument is marked `Said(numbers=True)`."""
         return name in self._tools and any(each.numbers for each in self._tools[name].said.values())
@@ -191,8 +195,7 @@ class Toolbox:
         except ToolError as error:
             failure = self._failure(str(error), summary=error.problem)
             return replace(failure, derived=derived)
-        needs_approval = hasattr(tool.function, "needs_approval")
-        if needs_approval and (no := await self._refused(approve, name, arguments)):
+        if self.wants_approval(name) and (no := await self._refused(approve, name, arguments)):
             return replace(self._failure(f"{name} was not called: {no}."), refused=True)
         try:
             result = await _within(time_limit, self._carried_out(tool, arguments))
