@@ -38,6 +38,8 @@ ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
 
 CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE = 60_000  # milliseconds, for a busy machine
+expect.set_options(timeout=PATIENCE)
 
 Scripted = Callable[..., ScriptedServer]
 Visit = Callable[..., Page]
@@ -99,7 +101,7 @@ def visit(chromium: Browser, site: str) -> Iterator[Visit]:
         contexts.append(chromium.new_context(**options))
         contexts[-1].add_init_script(script)
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: asked.append(request.url.removeprefix(url)))
         page.on("console", lambda message: logged.append(message.text))
         page.on("pageerror", lambda error: logged.append(str(error)))
@@ -142,9 +144,9 @@ def test_a_question_shows_its_call_its_result_and_its_answer(
     step = page.get_by_role("listitem").filter(has_text="convert_currency").last
     expect(step).to_contain_text('convert_currency  {"from_currency": "USD", "to_currency": "CAD"')
     expect(step).to_contain_text(f"✓ {ANSWER}")
-    expect(step.get_by_text(re.compile(r"^\d+\.\d\d s$"))).to_be_visible()
+    expect(step.get_by_text(re.compile(r"^ \d+\.\d\d s$"))).to_be_visible()
     step.get_by_text("Full result").click()
-    expect(step.locator("pre")).to_contain_text('"rate": 3.14159')
+    expect(step.locator("pre")).to_contain_text('"rate": "3.14159"')
     expect(page.get_by_text("1 call · ")).to_contain_text("30 tokens · numbers checked")
     expect(page.get_by_role("status")).to_have_text(ANSWER)
     expect(page.get_by_label("Your message")).to_be_focused()
@@ -419,6 +421,6 @@ def test_the_default_model_answers_on_the_page(visit: Visit, tmp_path: Path) -> 
         host.wait_ready()
         page = visit(host.url)
         page.get_by_role("button", name=EXAMPLE).click()
-        expect(page.locator(".answer")).to_contain_text("131.95", timeout=120_000)
+        expect(page.locator(".answer")).to_contain_text("131.95", timeout=240_000)
         expect(page.locator(".step")).to_contain_text("convert_currency")
         expect(page.get_by_text("numbers checked")).to_be_visible()
