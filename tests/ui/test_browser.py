@@ -141,6 +141,7 @@ def test_a_question_shows_its_call_its_result_and_its_answer(
     page = visit()
     page.get_by_role("button", name=EXAMPLE).click()
     expect(page.locator(".answer")).to_have_text(ANSWER)
+    expect(page.get_by_label("Your message")).to_be_focused()
     step = page.get_by_role("listitem").filter(has_text="convert_currency").last
     expect(step).to_contain_text('convert_currency  {"from_currency": "USD", "to_currency": "CAD"')
     expect(step).to_contain_text(f"✓ {ANSWER}")
@@ -149,7 +150,6 @@ def test_a_question_shows_its_call_its_result_and_its_answer(
     expect(step.locator("pre")).to_contain_text('"rate": "3.14159"')
     expect(page.get_by_text("1 call · ")).to_contain_text("30 tokens · numbers checked")
     expect(page.get_by_role("status")).to_have_text(ANSWER)
-    expect(page.get_by_label("Your message")).to_be_focused()
     ask(page, "And 42 more?")
     expect(page.locator(".answer")).to_have_text([ANSWER, ANSWER])
     said = [(each["role"], each["content"]) for each in server.requests[2]["messages"][1:]]
