@@ -25,13 +25,13 @@ from function_calling.errors import ApiError, SettingsError
 from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
 from function_calling.settings import Settings
+from function_calling.ui.app import ui_app
 from openai_endpoints import openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights
-from tools import TOOL_SETS
+from tools import EXAMPLE, TOOL_SETS
 
 settings = Settings.from_env(os.environ)
 mcp_endpoint = McpEndpoint()
-EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
 
 
 @bentoml.asgi_app(openai_api_app, path="/v1")
@@ -56,6 +56,7 @@ class Llama:
         self.model.engine.close()
 
 
+@bentoml.asgi_app(ui_app)
 @bentoml.asgi_app(Starlette(routes=[Route("/mcp", mcp_endpoint, methods=["POST"])]))
 @bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"})
 class ExchangeAssistant:
@@ -73,6 +74,8 @@ class ExchangeAssistant:
         headers = {} if settings.llama_url else self.llm.to_async.default_headers
         self.assistant = Assistant(settings, llama_client(url, settings, headers), TOOL_SETS)
         mcp_endpoint.offer(self.assistant.tools, settings)
+        ui_app.state.assistant = self.assistant
+        ui_app.state.service = ExchangeAssistant
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""

@@ -17,6 +17,8 @@ from function_calling.toolbox.schema import Said
 from function_calling.toolbox.tool_sets import ToolSet
 from function_calling.toolbox.toolbox import FinalAnswer
 
+EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
+
 CURRENCY_PROMPT = """\
 You convert money with convert_currency. If the user asks for several conversions, call it once \
 for each. If the user corrects something ("50, no wait, 60 dollars" means 60 dollars), use only \
@@ -111,6 +113,7 @@ def currency_tools(settings: Settings, rates: Rates | None = None) -> ToolSet:
         functions=[tools.convert_currency, calculate],
         system_prompt=CURRENCY_PROMPT,
         topic="converting money",
+        examples=[EXAMPLE],
         reply_without_tool=reply_without_tool,
     )
 

@@ -85,7 +85,9 @@ class ScriptedServer(httpx2.AsyncBaseTransport):
         return AsyncOpenAI(base_url="http://model/v1", api_key="none", http_client=http_client)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Play the next turn."""
+        """List the one model, or play the next turn."""
+        if request.url.path == "/v1/models":
+            return httpx2.Response(200, json={"object": "list", "data": [{"id": "scripted"}]})
         self.requests.append(json.loads(await request.aread()))
         turn = self._turns.pop(0)
         if turn.unreachable:

@@ -73,6 +73,7 @@ def test_the_services_are_packed_and_nothing_else(built: tuple[str, Path]) -> No
     files = {str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()}
     source = {name.removeprefix("src/") for name in files if name.startswith("src/")}
     package = {str(path.relative_to(ROOT)) for path in (ROOT / "function_calling").rglob("*.py")}
+    package.add("function_calling/ui/index.html")
     roots = {path.name for path in ROOT.glob("*.py")}
     named = {"requirements.txt", "README.md", "LICENSE", "bentofile.yaml"}
     assert source == package | roots | named

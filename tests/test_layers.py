@@ -25,6 +25,7 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "mcp_tools": {"toolbox"},
     "tools": {"exchange", "mcp_tools", "todo", "toolbox"},
     "agent": {"toolbox"},
+    "ui": {"agent"},
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
     # So do servers of tools that are named wrongly.
     "cli": {"agent", "mcp_tools", "toolbox", "tools", "engines", "weights"},

@@ -101,6 +101,7 @@ def todo_tools(store: TodoStore) -> ToolSet:
         functions=[tools.list_tasks, tools.create_task, tools.update_task, tools.delete_task],
         system_prompt=TODO_PROMPT,
         topic="to-do tasks",
+        examples=["Note that I must buy milk", "What is on my list?"],
         close=store.close,
     )
 

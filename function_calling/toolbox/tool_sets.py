@@ -32,6 +32,7 @@ class ToolSet:
         system_prompt: How it should use them.
         topic: What a message is about that they are for, as in "converting money"; "" means the
             tools' names.
+        examples: Messages that they are for, which a person is offered as a start.
         first_choice: OpenAI's `tool_choice` until a tool has found something: `required` keeps a
             small model from answering from memory, `auto` lets it answer.
         reply_without_tool: What a model that must call calls for any other message; None: one
@@ -45,6 +46,7 @@ class ToolSet:
     functions: Sequence[Callable[..., Any] | FunctionSchema]
     system_prompt: str = ""
     topic: str = ""
+    examples: Sequence[str] = ()
     first_choice: str = "required"
     reply_without_tool: Callable[[], FinalAnswer] | None = None
     close: Callable[[], None] = lambda: None
@@ -106,6 +108,7 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
         functions=functions,
         system_prompt=" ".join([*prompt, CLOSING]),
         topic=topics,
+        examples=[example for each in sets for example in each.examples],
         first_choice="required" if must_call else "auto",
         reply_without_tool=turning_away,
         close=closing.close,

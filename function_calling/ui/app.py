@@ -1,0 +1,76 @@
+"""The page at `/ui`, and what it shows of the model and the tools.
+
+It is one file that asks `POST /chat` as any other client does. Its Content-Security-Policy allows
+the style and the script in it by their hashes, and nothing from anywhere else
+(https://www.w3.org/TR/CSP3/#grammardef-hash-source).
+"""
+
+import re
+from base64 import b64encode
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from function_calling.agent.loop import Assistant
+from function_calling.agent.model_call import first_model
+from function_calling.errors import ApiError
+
+
+@cache
+def _page() -> tuple[str, dict[str, str]]:
+    """The page and its headers, read when first asked for."""
+    html = Path(__file__).with_name("index.html").read_text(encoding="utf-8")
+    policy = (
+        "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )
+    for kind, inline in re.findall(r"<(style|script)>(.*?)</\1>", html, re.DOTALL):
+        digest = b64encode(sha256(inline.encode()).digest()).decode()
+        policy += f"; {kind}-src 'sha256-{digest}'"
+    headers = {"content-security-policy": policy, "x-content-type-options": "nosniff"}
+    return html, headers | {"referrer-policy": "no-referrer", "cache-control": "no-cache"}
+
+
+async def _show_page(_: Request) -> Response:
+    html, headers = _page()
+    return Response(html, media_type="text/html", headers=headers)
+
+
+async def _about(request: Request) -> Response:
+    """What is there now: the model, or why it can't be reached, and the tools."""
+    assistant: Assistant = request.app.state.assistant
+    listed, problem = "", None
+    try:
+        listed = await first_model(assistant.client)
+    except ApiError as error:
+        problem = error.message
+    offered, toolbox = await assistant.offered()
+    told = {
+        "model": assistant.model or listed or None,
+        "problem": problem,
+        "topic": offered.topic,
+        "examples": list(offered.examples),
+        "tools": [
+            {"name": name, "description": does, "needs_approval": toolbox.wants_approval(name)}
+            for name, does in toolbox.descriptions.items()
+        ],
+    }
+    return JSONResponse(told, headers={"cache-control": "no-store"})
+
+
+async def _openapi(request: Request) -> Response:
+    """What BentoML's own page at `/` shows, with a link to this one."""
+    told = request.app.state.service.openapi_spec.asdict()
+    link = "**[Ask on a page, and see each tool call](ui)**"
+    told["info"]["description"] = f"{link}\n\n{told['info']['description']}"
+    return JSONResponse(told)
+
+
+_pages = [Route(path, _show_page) for path in ("/ui", "/ui/")]
+ui_app = Starlette(routes=[*_pages, Route("/ui/about", _about), Route("/docs.json", _openapi)])
+"""Whoever serves it sets `state.assistant` and `state.service`, BentoML's service around it."""

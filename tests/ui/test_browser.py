@@ -1,0 +1,426 @@
+"""The page in Chromium, over the real service with a scripted model, and once with a real one."""
+
+import json
+import re
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import uvicorn
+from conftest import SERVERS_ENVIRONMENT
+from hosts import listening
+from pseudo_terminal import tasks
+from scripted_server import ScriptedServer, Turn, breaks_off, calls, fails, hangs, says
+from served import Served
+from starlette.types import ASGIApp
+
+from function_calling.agent.model_call import llama_client
+from function_calling.settings import Settings
+from function_calling.todo.store import TodoStore
+from function_calling.toolbox.tool_sets import ToolSet
+from tools import EXAMPLE
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed.")
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+pytestmark = [pytest.mark.serve, pytest.mark.timeout(300)]
+
+ARGUMENTS = {"from_currency": "USD", "to_currency": "CAD", "amount": 42}
+CONVERTS = calls(("convert_currency", ARGUMENTS))
+ANSWER = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
+PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1100, "height": 800}
+
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE = 60_000  # milliseconds, for a busy machine
+expect.set_options(timeout=PATIENCE)
+
+Scripted = Callable[..., ScriptedServer]
+Visit = Callable[..., Page]
+
+
+@contextmanager
+def running(app: ASGIApp) -> Iterator[str]:
+    """Serve an app that runs already on a port of its own; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def site(app: Served) -> Iterator[str]:
+    """The URL of the real service."""
+    with running(app.http.app) as url:
+        yield url
+
+
+@pytest.fixture
+def scripted(app: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
+    """Have the service's model play the turns given, under the settings given."""
+
+    def script(*turns: Turn, **options: Any) -> ScriptedServer:
+        server = ScriptedServer(*turns)
+        app.use(monkeypatch, server.client(), **options)
+        return server
+
+    yield script
+    app.assistant.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser without a window."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, site: str) -> Iterator[Visit]:
+    """Open the page; it asks no other host, logs no error but of a response, and breaks no rule."""
+    contexts: list[Any] = []
+    asked: list[str] = []
+    logged: list[str] = []
+
+    def open_page(url: str = site, script: str = "", **options: Any) -> Page:
+        contexts.append(chromium.new_context(**options))
+        contexts[-1].add_init_script(script)
+        page = contexts[-1].new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: asked.append(request.url.removeprefix(url)))
+        page.on("console", lambda message: logged.append(message.text))
+        page.on("pageerror", lambda error: logged.append(str(error)))
+        page.goto(f"{url}/ui")
+        return page
+
+    yield open_page
+    for each in contexts:
+        each.close()
+    assert {each for each in asked if each[:5] != "data:"} <= {"/ui", "/ui/about", "/chat"}
+    assert not [each for each in logged if not each.startswith("Failed to load resource")]
+
+
+def ask(page: Page, question: str) -> None:
+    """Type a question and press Enter."""
+    page.get_by_label("Your message").fill(question)
+    page.keyboard.press("Enter")
+
+
+def events(*sent: dict[str, Any]) -> str:
+    """The events as a stream holds them."""
+    return "".join(f"data: {json.dumps(each)}\n\n" for each in sent)
+
+
+def ended(kind: str, **more: Any) -> dict[str, Any]:
+    """The event that ends a request, with its costs."""
+    timings = {"first_text": None, "model": 1.0, "tools": 0.0, "total": 1.5}
+    costs = {"usage": {"total_tokens": 15}, "rounds": 1, "tool_calls": 1, "timings": timings}
+    return {"type": kind, **costs, **more}
+
+
+def test_a_question_shows_its_call_its_result_and_its_answer(
+    scripted: Scripted, visit: Visit
+) -> None:
+    """The next question has the answer before it, and no call."""
+    server = scripted(CONVERTS, says(ANSWER), CONVERTS, says(ANSWER))
+    page = visit()
+    page.get_by_role("button", name=EXAMPLE).click()
+    expect(page.locator(".answer")).to_have_text(ANSWER)
+    expect(page.get_by_label("Your message")).to_be_focused()
+    step = page.get_by_role("listitem").filter(has_text="convert_currency").last
+    expect(step).to_contain_text('convert_currency  {"from_currency": "USD", "to_currency": "CAD"')
+    expect(step).to_contain_text(f"✓ {ANSWER}")
+    expect(step.get_by_text(re.compile(r"^ \d+\.\d\d s$"))).to_be_visible()
+    step.get_by_text("Full result").click()
+    expect(step.locator("pre")).to_contain_text('"rate": "3.14159"')
+    expect(page.get_by_text("1 call · ")).to_contain_text("30 tokens · numbers checked")
+    expect(page.get_by_role("status")).to_have_text(ANSWER)
+    ask(page, "And 42 more?")
+    expect(page.locator(".answer")).to_have_text([ANSWER, ANSWER])
+    said = [(each["role"], each["content"]) for each in server.requests[2]["messages"][1:]]
+    assert said == [("user", EXAMPLE), ("assistant", ANSWER), ("user", "And 42 more?")]
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.get_by_role("button", name=EXAMPLE)).to_be_visible()
+    expect(page.locator(".answer")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("button", "left"), [("Allow", ["Call Bob"]), ("Refuse", None)])
+def test_a_deletion_waits_for_a_yes(
+    scripted: Scripted, visit: Visit, tmp_path: Path, button: str, left: list[str] | None
+) -> None:
+    """It is done after that alone, once, however often the button is pressed."""
+    path = tmp_path / "todo.db"
+    store = TodoStore(str(path))
+    store.create("Buy milk")
+    store.create("Call Bob")
+    listed, delete = calls(("list_tasks", {})), calls(("delete_task", {"id": 1}), ids="b")
+    scripted(listed, delete, says("So be it."), tools="todo", todo_db=str(path))
+    page = visit()
+    ask(page, "Delete the milk task")
+    question = page.get_by_role("group", name="May delete_task run?")
+    expect(question).to_be_focused()
+    assert len(tasks(path)) == 2
+    question.get_by_role("button", name=button).dblclick()
+    expect(page.locator(".step").last).to_contain_text("✓" if left else "the user said no")
+    expect(page.get_by_text("2 calls · ")).to_be_visible()
+    expect(page.locator(".answer")).to_have_text("So be it.")
+    assert [title for _, title, _ in tasks(path)] == (left or ["Buy milk", "Call Bob"])
+    store.close()
+
+
+def test_a_yes_goes_with_the_messages_that_the_server_gave(visit: Visit) -> None:
+    """The whole conversation is sent again; afterwards only the answer is kept."""
+    call = {"id": "b", "name": "delete_task", "arguments": '{"id": 1}'}
+    added = [{"role": "assistant", "content": None, "tool_calls": [{"id": "b"}]}]
+    result = {"type": "tool_result", "id": "b", "name": "delete_task", "ok": True, "content": "ok"}
+    text = {"type": "text", "text": "Done."}
+    replies = [
+        events({"type": "tool_call", **call}, ended("approval", **call, messages=added)),
+        events(result, text, ended("done", grounding="ok")),
+        events(text, ended("done", grounding="none")),
+    ]
+    bodies: list[Any] = []
+
+    def reply(route: Route) -> None:
+        bodies.append(route.request.post_data_json)
+        route.fulfill(body=replies.pop(0), content_type="text/event-stream")
+
+    page = visit()
+    page.route("**/chat", reply)
+    ask(page, "Delete it")
+    page.get_by_role("button", name="Allow").dblclick()
+    expect(page.get_by_text("2 calls · 3.0 s · 30 tokens")).to_be_visible()
+    expect(page.locator(".step")).to_have_count(1)
+    ask(page, "Thanks")
+    expect(page.locator(".answer")).to_have_count(2)
+    expect(page.get_by_text("1 call · ")).to_be_visible()
+    asked, thanks = ({"role": "user", "content": text} for text in ("Delete it", "Thanks"))
+    done = {"role": "assistant", "content": "Done."}
+    assert bodies == [
+        {"messages": [asked], "approvals": {}},
+        {"messages": [asked, *added], "approvals": {"b": True}},
+        {"messages": [asked, done, thanks], "approvals": {}},
+    ]
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_a_running_answer_is_stopped(scripted: Scripted, visit: Visit, key: bool) -> None:
+    """By a button or by Esc; the model stops, and what was found stays known."""
+    server = scripted(CONVERTS, hangs(), says("Nothing else."), says("Nothing else."))
+    page = visit()
+    ask(page, EXAMPLE)
+    expect(page.locator(".answer")).to_have_text("The")
+    page.get_by_label("Your message").fill("Is that all?")
+    page.keyboard.press("Enter")  # not while an answer is under way
+    if key:
+        page.keyboard.press("Escape")
+    else:
+        page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped.").first).to_be_visible()
+    ending = time.monotonic() + 10
+    while not server.closed:
+        assert time.monotonic() < ending
+        page.wait_for_timeout(20)
+    page.keyboard.press("Enter") if key else page.get_by_role("button", name="Send").click()
+    expect(page.locator(".turn")).to_have_count(2)
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    said = [each["content"] for each in server.requests[2]["messages"][1:4]]
+    assert said == [EXAMPLE, "The…", "Is that all?"]
+
+
+MARKUP = "<script>document.title='taken'</script>\n<img src=x onerror=\"document.title='taken'\">"
+
+
+def test_what_models_and_tools_write_is_text(scripted: Scripted, visit: Visit) -> None:
+    """Also where it looks like markup, or would turn the direction of writing."""
+
+    def show_page() -> str:
+        """Show a page."""
+        return f"{MARKUP}\u202e"
+
+    sets = {"pages": lambda _: ToolSet(functions=[show_page], first_choice="auto")}
+    turns = calls(("show_page", f'{{"x": "{MARKUP[:8]}"}}')), calls(("show_page", {})), says(MARKUP)
+    scripted(*turns, tool_sets=sets, tools="pages")
+    page = visit()
+    ask(page, MARKUP)
+    expect(page.locator(".answer")).to_have_text(MARKUP)
+    step = page.locator(".step").last
+    expect(step).to_contain_text(f"✓ {MARKUP}\ufffd")
+    expect(page.locator("h2")).to_have_text(MARKUP)
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 1
+    assert page.locator(".answer").inner_text() == MARKUP
+    assert page.title() == "Assistant"
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        ({"abort": True}, "The server can't be reached."),
+        ({"body": events({"type": "text", "text": "42"})}, "The connection was cut"),
+        ({"status": 502, "body": "<html>"}, "The server refused with status 502."),
+        (
+            {
+                "status": 503,
+                "headers": {"retry-after": "7"},
+                "json": {"error": {"message": "The model is busy."}},
+            },
+            "The model is busy. Try again in 7 seconds.",
+        ),
+    ],
+)
+def test_a_failure_is_told_and_the_conversation_goes_on(
+    scripted: Scripted, visit: Visit, reply: dict[str, Any], told: str
+) -> None:
+    """Whatever answers in the service's place, or nothing."""
+    scripted(CONVERTS, says(ANSWER))
+    page = visit()
+    page.route(
+        "**/chat",
+        lambda route: route.abort() if "abort" in reply else route.fulfill(**reply),
+        times=1,
+    )
+    ask(page, EXAMPLE)
+    expect(page.get_by_role("alert").filter(has_text=told)).to_be_visible()
+    ask(page, EXAMPLE)
+    expect(page.locator(".answer").last).to_have_text(ANSWER)
+
+
+def test_the_services_own_errors_are_told(scripted: Scripted, visit: Visit) -> None:
+    """A refused request, and an error after the stream has begun; the question can be mended."""
+    scripted(
+        *[breaks_off()] * 2, fails(500, "no memory"), CONVERTS, says(ANSWER), max_query_length=60
+    )
+    page = visit()
+    for question, told in (
+        ("x" * 61, "content has 61 characters; wanted 60 at most."),
+        (EXAMPLE, "The model server broke off its reply."),
+        (EXAMPLE, "The model server failed: no memory"),
+    ):
+        ask(page, question)
+        expect(page.locator(".error").last).to_contain_text(told)
+        expect(page.get_by_label("Your message")).to_have_value(question)
+    ask(page, EXAMPLE)
+    expect(page.locator(".answer").last).to_have_text(ANSWER)
+
+
+def test_it_can_be_used_by_keyboard(scripted: Scripted, visit: Visit) -> None:
+    """Each control is reached in its order, and shows that it has the focus."""
+    scripted(CONVERTS, says(ANSWER))
+    page = visit()
+    expect(page.get_by_role("button", name=EXAMPLE)).to_be_visible()
+    message = page.get_by_label("Your message")
+    expect(message).to_be_focused()
+    page.keyboard.type("42 USD")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("in CAD")
+    expect(message).to_have_value("42 USD\nin CAD")
+    page.keyboard.press("Enter")
+    expect(page.locator("h2")).to_have_text("42 USD\nin CAD")
+    expect(page.locator(".answer")).to_have_text(ANSWER)
+    expect(message).to_be_focused()
+    for name in ("Full result", "scripted · 3 tools", "New conversation", "Copy as curl"):
+        page.keyboard.press("Shift+Tab")
+        focused = page.locator(":focus-visible")
+        expect(focused).to_have_text(name)
+        expect(focused).to_have_css("outline-style", "solid")
+    focused.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.locator(".turn")).to_have_count(0)
+
+
+@pytest.mark.parametrize("clipboard", [True, False])
+def test_the_last_request_is_copied_as_curl(
+    scripted: Scripted, visit: Visit, site: str, clipboard: bool
+) -> None:
+    """Quoted for a shell; also where a browser gives a page no clipboard."""
+    scripted(CONVERTS, says(ANSWER))
+    hidden = "Object.defineProperty(Navigator.prototype, 'clipboard', {value: undefined})"
+    page = visit(script="" if clipboard else hidden, permissions=["clipboard-write"])
+    button = page.get_by_role("button", name="Copy as curl")
+    expect(button).to_be_disabled()
+    question = "What's 42 USD in CAD?\n$(id)"
+    message = page.get_by_label("Your message")
+    message.fill(question)
+    page.get_by_role("button", name="Send").dblclick()
+    expect(page.locator(".answer")).to_have_text(ANSWER)
+    button.click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    message.focus()
+    page.keyboard.press("Control+V")
+    curl, *options = shlex.split(message.input_value())
+    assert (curl, options[:2]) == ("curl", ["-N", f"{site}/chat"])
+    body = {"messages": [{"role": "user", "content": question}], "approvals": {}}
+    assert json.loads(options[-1]) == body
+
+
+def test_model_and_tools_are_shown_as_they_are_now(
+    app: Served, visit: Visit, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """A model that is away is told of, and found again without a click."""
+    away = llama_client(f"http://127.0.0.1:{unused_tcp_port}", Settings())
+    app.use(monkeypatch, away, llama_model="", tools="todo")
+    page = visit()
+    page.clock.install()
+    problem = page.get_by_role("alert")
+    expect(problem).to_contain_text("can't be reached")
+    summary = page.get_by_text("No model · 5 tools")
+    summary.click()
+    delete = page.get_by_role("listitem").filter(has_text="delete_task")
+    expect(delete).to_have_text(
+        "delete_task  Delete a task from the to-do list. Asks you first.", use_inner_text=True
+    )
+    monkeypatch.setattr(app.assistant, "client", ScriptedServer().client())
+    page.clock.run_for(6000)
+    expect(page.get_by_text("scripted · 5 tools")).to_be_visible()
+    expect(problem).to_be_empty()
+    app.assistant.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_nothing_is_wider_than_the_screen(visit: Visit, size: dict[str, int], scheme: Any) -> None:
+    """Neither long words nor long arguments; text stands out from what is behind it."""
+    long = "x" * 500
+    call = {"id": "a", "name": "y" * 64, "arguments": json.dumps({"text": long})}
+    result = {"type": "tool_result", "id": "a", "name": "y", "ok": False, "content": long}
+    approval = ended("approval", id="b", name="z" * 64, arguments=long, messages=[])
+    text = {"type": "text", "text": long}
+    page = visit(viewport=size, color_scheme=scheme)
+    body = events({"type": "tool_call", **call}, result, text, approval)
+    page.route("**/chat", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+    ask(page, long)
+    expect(page.get_by_role("button", name="Refuse")).to_be_in_viewport()
+    page.get_by_text("Full result").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
+    wide = "[...document.querySelectorAll('body *')].filter(it => it.scrollWidth > innerWidth)"
+    assert page.evaluate(f"{wide}.length") == 0
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 24, 28)"
+    assert dark == (scheme == "dark")
+
+
+def test_the_default_model_answers_on_the_page(visit: Visit, tmp_path: Path) -> None:
+    """From the question to its answer, as `make serve` serves it."""
+    command = [sys.executable, "-m", "function_calling", "serve", "--port", "{port}"]
+    with listening(tmp_path, command, "127.0.0.1", **SERVERS_ENVIRONMENT) as host:
+        host.wait_ready()
+        page = visit(host.url)
+        page.get_by_role("button", name=EXAMPLE).click()
+        expect(page.locator(".answer")).to_contain_text("131.95", timeout=240_000)
+        expect(page.locator(".step")).to_contain_text("convert_currency")
+        expect(page.get_by_text("numbers checked")).to_be_visible()

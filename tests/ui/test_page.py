@@ -1,0 +1,82 @@
+"""`/ui` without a browser: what it is, what it allows, and what it tells of model and tools."""
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from scripted_server import ScriptedServer
+from served import Served
+
+from function_calling.agent.model_call import llama_client
+from function_calling.settings import Settings
+from tools import EXAMPLE
+
+HTML = Path(__file__).parents[2] / "function_calling/ui/index.html"
+
+
+@pytest.mark.parametrize("path", ["/ui", "/ui/"])
+def test_the_page_is_one_file_that_allows_itself_alone(app: Served, path: str) -> None:
+    """Its style and its script by their hashes; no frame, no form, no other host."""
+    page = app.http.get(path)
+    assert (page.status_code, page.text) == (200, HTML.read_text(encoding="utf-8"))
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    told = page.headers["content-security-policy"].split("; ")
+    policy = dict(rule.split(" ", 1) for rule in told)
+    assert len(policy) == len(told)
+    for kind in ("style", "script"):
+        (inline,) = re.findall(f"<{kind}>(.*?)</{kind}>", page.text, re.DOTALL)
+        digest = b64encode(sha256(inline.encode()).digest()).decode()
+        assert policy.pop(f"{kind}-src") == f"'sha256-{digest}'"
+    assert policy == {
+        **dict.fromkeys(("default-src", "base-uri", "form-action"), "'none'"),
+        "frame-ancestors": "'none'",
+        "connect-src": "'self'",
+        "img-src": "data:",
+        "require-trusted-types-for": "'script'",
+    }
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cache-control"] == "no-cache"
+
+
+def test_the_page_can_only_be_got(app: Served) -> None:
+    """Twice alike, and by HEAD; nothing else is there."""
+    assert app.http.get("/ui").headers.items() >= app.http.head("/ui").headers.items()
+    assert app.http.post("/ui").status_code == 405
+    assert app.http.get("/ui/page.js").status_code == 404
+
+
+def test_model_and_tools_are_told(app: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what they are for, and which of them a person is asked for first."""
+    chosen = {"tools": "currency,todo", "llama_model": ""}
+    about = app.use(monkeypatch, ScriptedServer().client(), **chosen).get("/ui/about")
+    assert about.headers["cache-control"] == "no-store"
+    told = about.json()
+    assert (told["model"], told["problem"]) == ("scripted", None)
+    assert told["topic"] == "converting money or to-do tasks"
+    assert told["examples"][0] == EXAMPLE
+    tools = {each["name"]: each for each in told["tools"]}
+    assert tools["convert_currency"]["description"].startswith("Convert an amount")
+    assert [name for name in tools if tools[name]["needs_approval"]] == ["delete_task"]
+    app.assistant.close()
+
+
+def test_a_model_that_is_away_is_told(
+    app: Served, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """The name that is known stays; the tools are there all the same."""
+    away = llama_client(f"http://127.0.0.1:{unused_tcp_port}", Settings())
+    told = app.use(monkeypatch, away).get("/ui/about").json()
+    assert told["model"] == "scripted"
+    assert "can't be reached" in told["problem"]
+    assert told["tools"]
+
+
+def test_bentomls_page_links_to_it(app: Served) -> None:
+    """Above what BentoML itself says there."""
+    info = app.http.get("/docs.json").json()["info"]
+    link, _, rest = info["description"].partition("\n\n")
+    assert "](ui)" in link
+    assert rest
