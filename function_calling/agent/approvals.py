@@ -15,8 +15,8 @@ from function_calling.toolbox.toolbox import ToolResult
 
 MOST_KEPT = 1000
 
-CarriedOut: TypeAlias = dict[tuple[str, ...], asyncio.Task[ToolResult]]
-"""The last `MOST_KEPT` calls that were left open and then made, by id, name and arguments.
+CarriedOut: TypeAlias = dict[tuple[str, ...], asyncio.Future[ToolResult]]
+"""The calls that run, and the last `MOST_KEPT` that did something, by id, name and arguments.
 
 It can't know what another replica made, or this process before it was restarted."""
 
@@ -39,25 +39,36 @@ class Approvals:
         return self.said[call.id]
 
     async def once(
-        self, call: Call, make: Callable[[], Coroutine[Any, Any, ToolResult]]
+        self, call: Call, open_id: str, make: Callable[[], Coroutine[Any, Any, ToolResult]]
     ) -> ToolResult:
-        """What comes of an open call: what `make` returns, or returned where it ran already.
+        """What comes of a call: what `make` returns, or returned where it ran already.
 
         So a retry, a double click or another tab carries nothing out again, whatever it says. What
         runs goes on when its client leaves. A no holds for any tool.
+
+        Args:
+            call: The call.
+            open_id: Its id where it was left open; or that of an open call which came before it,
+                since a model that is asked again makes the same call, with another id.
+            make: Carries it out.
         """
-        key = (call.id, *call.key)
+        key = (open_id, *call.key)
         if key not in self.carried_out:
             if self.said.get(call.id) is False:
                 refusal = f"{call.name} was not called: the user said no."
                 return ToolResult(refusal, ok=False, refused=True)
-            self.carried_out[key] = asyncio.create_task(make())
-            self.carried_out[key].add_done_callback(partial(self._keep, key))
-            if len(self.carried_out) > MOST_KEPT:
-                del self.carried_out[next(iter(self.carried_out))]
+            task = asyncio.create_task(make())
+            self.carried_out[key] = task
+            task.add_done_callback(partial(self._keep, key))
         return await asyncio.shield(self.carried_out[key])
 
     def _keep(self, key: tuple[str, ...], task: asyncio.Task[ToolResult]) -> None:
-        """Forget a call that still lacks its yes."""
+        """Keep a result without its task, which holds the whole request, if there is any."""
+        self.carried_out.pop(key, None)
         if task.cancelled() or task.exception():
-            self.carried_out.pop(key, None)
+            return  # it still lacks its yes
+        if task.result().ok or task.result().unsure:
+            self.carried_out[key] = task.get_loop().create_future()
+            self.carried_out[key].set_result(task.result())
+            if len(self.carried_out) > MOST_KEPT:
+                del self.carried_out[next(iter(self.carried_out))]

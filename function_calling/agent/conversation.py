@@ -108,6 +108,10 @@ class Conversation:
                 calls = {call.id: call for call in calls_of(message)}
         self.reply = Reply("", tuple(calls.values()), "", Usage())
         self.resumed = bool(calls)
+        self._open_id = next(iter(calls), "")
+        for call in calls.values():
+            if self._approvals and self._approvals.said.get(call.id):
+                self._results.pop(call.key, None)  # it may have failed before
 
     @property
     def added(self) -> list[dict[str, Any]]:
@@ -246,8 +250,10 @@ class Conversation:
             trace=lambda name, marked: self.ground.trace(name, marked, changes=changes),
             approve=partial(self._approvals.approve, call) if self._approvals else approve,
         )
-        once = self._approvals.once if self._approvals and self.resumed else None
-        return await (once(call, make) if once else make())
+        open_id = call.id if self.resumed else self._open_id if changes else ""
+        if self._approvals and open_id:
+            return await self._approvals.once(call, open_id, make)
+        return await make()
 
     def _settle(self, answer: str) -> None:
         """End with a tool's answer; what was found, or what went wrong, is worth more."""

@@ -19,6 +19,7 @@ from function_calling.agent.events import (
 )
 from function_calling.agent.grounding import SAME_AGAIN
 from function_calling.agent.messages import MOST_MESSAGES
+from function_calling.errors import ToolError
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import todo_tools
 from function_calling.toolbox.tool_sets import ToolSet
@@ -36,11 +37,14 @@ class Shop:
 
     def __init__(self) -> None:
         self.sold: list[int] = []
+        self.sold_out = False
         self.begun, self.open = asyncio.Event(), asyncio.Event()
 
     @needs_approval
     async def sell(self, n: int = 1) -> str:
         """Sell things."""
+        if self.sold_out:
+            raise ToolError("There are none.")
         self.sold.append(n)
         self.begun.set()
         await self.open.wait()
@@ -200,6 +204,27 @@ def test_the_same_decision_is_carried_out_once(client: Client) -> None:
     assert client.titles == ["Buy milk"]
 
 
+def test_what_the_model_does_next_is_done_once_too(client: Client) -> None:
+    """A request that comes twice has the model asked twice; what it then changes has new ids."""
+    new = calls(("create_task", {"title": "Buy tea"}))
+    client.plays(calls(LIST), calls(MILK), *[new, says("Done.")] * 2)
+    question = client.post(approvals={})[-1]
+    done = [kinds(client.says(True, question)) for _ in range(2)]
+    one, *others = ["ok delete_task", "tool_call create_task", "ok create_task", "text", "done"]
+    assert done == [[one, *others]] * 2
+    assert client.titles == ["Call Bob", "Buy tea"]
+
+
+def test_a_yes_holds_for_a_call_like_one_that_failed(client: Client) -> None:
+    """The model may make a call again that changed nothing; a person has said yes to it."""
+    client.plays(*[calls(("sell", {"n": 7}))] * 2, says("Sold."), tools="shop")
+    client.shop.sold_out = True
+    question = client.says(True, client.post(approvals={})[-1])[-1]
+    client.shop.sold_out = False
+    assert kinds(client.says(True, question)) == ["ok sell", "text", "done"]
+    assert client.shop.sold == [7]
+
+
 def left_open(*wanted: tuple[str, Any]) -> list[dict[str, Any]]:
     """A conversation whose calls, a0 and so on, were left open; text is sent as it is."""
     texts = [(name, it if isinstance(it, str) else json.dumps(it)) for name, it in wanted]
@@ -227,7 +252,7 @@ async def test_a_decision_that_comes_twice_at_once_is_carried_out_once(leaves: b
 
 
 async def test_only_the_last_decisions_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory has an end."""
+    """Memory has an end, and holds what came of them alone: a task holds its whole request."""
     monkeypatch.setattr(approvals, "MOST_KEPT", 2)
     shop, said = Shop(), Approvals({"a0": True}, {})
     shop.open.set()
@@ -235,6 +260,7 @@ async def test_only_the_last_decisions_are_remembered(monkeypatch: pytest.Monkey
         host = agent(ScriptedServer(says("Sold.")), shop.sell, approvals=said)
         await host.answer(left_open(("sell", {"n": n})))
     assert shop.sold == [1, 2, 3, 1]
+    assert not [each for each in said.carried_out.values() if isinstance(each, asyncio.Task)]
 
 
 def test_a_no_holds_for_any_call(client: Client) -> None:
