@@ -75,7 +75,6 @@ class ExchangeAssistant:
         self.assistant = Assistant(settings, llama_client(url, settings, headers), TOOL_SETS)
         mcp_endpoint.offer(self.assistant.tools, settings)
         ui_app.state.assistant = self.assistant
-        ui_app.state.service = ExchangeAssistant
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""
@@ -119,7 +118,10 @@ class ExchangeAssistant:
             ),
         ] = None,
     ) -> Annotated[str, ContentType("text/event-stream")]:
-        """Go on with a conversation; the answer comes as server-sent events, while it is made."""
+        """Go on with a conversation; the answer comes as server-sent events, while it is made.
+
+        [The page](ui) asks here.
+        """
         try:
             read = read_messages(
                 messages,

@@ -7,7 +7,6 @@ the style and the script in it by their hashes, and nothing from anywhere else
 
 import re
 from base64 import b64encode
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,9 +20,7 @@ from function_calling.agent.model_call import first_model
 from function_calling.errors import ApiError
 
 
-@cache
-def _page() -> tuple[str, dict[str, str]]:
-    """The page and its headers, read when first asked for."""
+def _page() -> Response:
     html = Path(__file__).with_name("index.html").read_text(encoding="utf-8")
     policy = (
         "default-src 'none'; connect-src 'self'; img-src data:; base-uri 'none'; "
@@ -33,11 +30,7 @@ def _page() -> tuple[str, dict[str, str]]:
         digest = b64encode(sha256(inline.encode()).digest()).decode()
         policy += f"; {kind}-src 'sha256-{digest}'"
     headers = {"content-security-policy": policy, "x-content-type-options": "nosniff"}
-    return html, headers | {"referrer-policy": "no-referrer", "cache-control": "no-cache"}
-
-
-async def _show_page(_: Request) -> Response:
-    html, headers = _page()
+    headers |= {"referrer-policy": "no-referrer", "cache-control": "no-cache"}
     return Response(html, media_type="text/html", headers=headers)
 
 
@@ -63,14 +56,6 @@ async def _about(request: Request) -> Response:
     return JSONResponse(told, headers={"cache-control": "no-store"})
 
 
-async def _openapi(request: Request) -> Response:
-    """What BentoML's own page at `/` shows, with a link to this one."""
-    told = request.app.state.service.openapi_spec.asdict()
-    link = "**[Ask on a page, and see each tool call](ui)**"
-    told["info"]["description"] = f"{link}\n\n{told['info']['description']}"
-    return JSONResponse(told)
-
-
-_pages = [Route(path, _show_page) for path in ("/ui", "/ui/")]
-ui_app = Starlette(routes=[*_pages, Route("/ui/about", _about), Route("/docs.json", _openapi)])
-"""Whoever serves it sets `state.assistant` and `state.service`, BentoML's service around it."""
+_pages = [Route(path, _page(), methods=["GET"]) for path in ("/ui", "/ui/")]
+ui_app = Starlette(routes=[*_pages, Route("/ui/about", _about)])
+"""Whoever serves it sets `state.assistant`."""
