@@ -97,9 +97,8 @@ def visit(chromium: Browser, site: str) -> Iterator[Visit]:
     asked: list[str] = []
     logged: list[str] = []
 
-    def open_page(url: str = site, script: str = "", **options: Any) -> Page:
+    def open_page(url: str = site, **options: Any) -> Page:
         contexts.append(chromium.new_context(**options))
-        contexts[-1].add_init_script(script)
         page = contexts[-1].new_page()
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: asked.append(request.url.removeprefix(url)))
@@ -184,13 +183,13 @@ def test_a_deletion_waits_for_a_yes(
 
 
 def test_a_yes_goes_with_the_messages_that_the_server_gave(visit: Visit) -> None:
-    """The whole conversation is sent again; afterwards only the answer is kept."""
+    """The whole conversation is sent again; afterwards only the answer, of both, is kept."""
     call = {"id": "b", "name": "delete_task", "arguments": '{"id": 1}'}
     added = [{"role": "assistant", "content": None, "tool_calls": [{"id": "b"}]}]
     result = {"type": "tool_result", "id": "b", "name": "delete_task", "ok": True, "content": "ok"}
-    text = {"type": "text", "text": "Done."}
+    took, text = ({"type": "text", "text": it} for it in ("I took 1.", "Done."))
     replies = [
-        events({"type": "tool_call", **call}, ended("approval", **call, messages=added)),
+        events({"type": "tool_call", **call}, took, ended("approval", **call, messages=added)),
         events(result, text, ended("done", grounding="ok")),
         events(text, ended("done", grounding="none")),
     ]
@@ -210,7 +209,7 @@ def test_a_yes_goes_with_the_messages_that_the_server_gave(visit: Visit) -> None
     expect(page.locator(".answer")).to_have_count(2)
     expect(page.get_by_text("1 call · ")).to_be_visible()
     asked, thanks = ({"role": "user", "content": text} for text in ("Delete it", "Thanks"))
-    done = {"role": "assistant", "content": "Done."}
+    done = {"role": "assistant", "content": "I took 1. Done."}
     assert bodies == [
         {"messages": [asked], "approvals": {}},
         {"messages": [asked, *added], "approvals": {"b": True}},
@@ -344,14 +343,10 @@ def test_it_can_be_used_by_keyboard(scripted: Scripted, visit: Visit) -> None:
     expect(page.locator(".turn")).to_have_count(0)
 
 
-@pytest.mark.parametrize("clipboard", [True, False])
-def test_the_last_request_is_copied_as_curl(
-    scripted: Scripted, visit: Visit, site: str, clipboard: bool
-) -> None:
-    """Quoted for a shell; also where a browser gives a page no clipboard."""
+def test_the_last_request_is_copied_as_curl(scripted: Scripted, visit: Visit, site: str) -> None:
+    """Quoted for a shell; the focus stays."""
     scripted(CONVERTS, says(ANSWER))
-    hidden = "Object.defineProperty(Navigator.prototype, 'clipboard', {value: undefined})"
-    page = visit(script="" if clipboard else hidden, permissions=["clipboard-write"])
+    page = visit()
     button = page.get_by_role("button", name="Copy as curl")
     expect(button).to_be_disabled()
     question = "What's 42 USD in CAD?\n$(id)"
@@ -360,7 +355,7 @@ def test_the_last_request_is_copied_as_curl(
     page.get_by_role("button", name="Send").dblclick()
     expect(page.locator(".answer")).to_have_text(ANSWER)
     button.click()
-    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    expect(page.get_by_role("button", name="Copied")).to_be_focused()
     message.focus()
     page.keyboard.press("Control+V")
     curl, *options = shlex.split(message.input_value())
@@ -395,7 +390,7 @@ def test_model_and_tools_are_shown_as_they_are_now(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP])
 def test_nothing_is_wider_than_the_screen(visit: Visit, size: dict[str, int], scheme: Any) -> None:
-    """Neither long words nor long arguments; text stands out from what is behind it."""
+    """Neither long words nor long arguments; and the footer hides no question."""
     long = "x" * 500
     call = {"id": "a", "name": "y" * 64, "arguments": json.dumps({"text": long})}
     result = {"type": "tool_result", "id": "a", "name": "y", "ok": False, "content": long}
@@ -405,7 +400,10 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, size: dict[str, int], sc
     body = events({"type": "tool_call", **call}, result, text, approval)
     page.route("**/chat", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
     ask(page, long)
-    expect(page.get_by_role("button", name="Refuse")).to_be_in_viewport()
+    question = page.get_by_role("group", name="May")
+    expect(question).to_be_focused()
+    footer = "document.querySelector('footer').getBoundingClientRect().top"
+    assert question.evaluate(f"it => it.getBoundingClientRect().bottom < {footer}")
     page.get_by_text("Full result").click()
     assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
     wide = "[...document.querySelectorAll('body *')].filter(it => it.scrollWidth > innerWidth)"
