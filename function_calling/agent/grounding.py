@@ -384,7 +384,7 @@ def _parsed(content: str) -> Any:
     """A result as JSON, whose numbers are exact: "1.234" there is never 1234."""
     try:
         return json.loads(content, parse_float=Decimal, parse_int=Decimal)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ArithmeticError):
         return content
 
 

@@ -102,7 +102,7 @@ class Call:
         """The same for calls that differ in spelling alone: white space, order, 42 and 42.0."""
         try:
             members = json.loads(self.arguments, parse_float=_canonical, parse_int=_canonical)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, ArithmeticError):  # as by 1e1000000
             return self.name, self.arguments
         return self.name, json.dumps(members, sort_keys=True)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from numbers import Number
 from typing import Any, Literal, get_type_hints
 
@@ -203,7 +203,7 @@ def _members(text: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> Decimal:
-    number = Decimal(text)
+    number = Decimal(text, Context(traps=[]))
     # As an int, 1e999999999 would fill the memory.
     if not number.is_finite() or abs(number.adjusted()) > LARGEST_EXPONENT:
         raise ValueError(f"{text} is out of range")

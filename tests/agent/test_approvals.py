@@ -273,6 +273,11 @@ def test_a_no_holds_for_any_call(client: Client) -> None:
 
 MADE_UP = {
     "an id that no list showed": (*MILK, "Which id do you mean? No list shows 1."),
+    "more than a decimal holds": (
+        "sell",
+        f'{{"n": 1e{"9" * 20}}}',
+        "sell was not called: its arguments are",
+    ),
     "no JSON": ("sell", '{"n', "sell was not called: its arguments are wrong. The"),
     "wrong arguments": ("sell", {"n": "two"}, "sell was not called: its arguments are wrong."),
     "a tool that is not there any more": ("rent", {}, 'There is no tool "rent".'),
