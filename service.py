@@ -3,6 +3,7 @@
 Wiring and nothing else: settings are read, parts are made and handed to each other.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -74,7 +75,17 @@ class ExchangeAssistant:
         headers = {} if settings.llama_url else self.llm.to_async.default_headers
         self.assistant = Assistant(settings, llama_client(url, settings, headers), TOOL_SETS)
         mcp_endpoint.offer(self.assistant.tools, settings)
+        self.reading: asyncio.Task[None] | None = None
         ui_app.state.assistant = self.assistant
+
+    @bentoml.on_startup
+    async def read_ahead(self) -> None:
+        """Have a model of our own read the prompt before the first question comes.
+
+        On BentoCloud this would wake it up.
+        """
+        if not settings.llama_url and not self.llm.to_async.default_headers:
+            self.reading = asyncio.create_task(self.assistant.read_ahead())
 
     async def __is_ready__(self) -> bool:
         """Whether a query can be answered: the model is loaded and reached."""
@@ -136,6 +147,8 @@ class ExchangeAssistant:
     @bentoml.on_shutdown
     def close(self) -> None:
         """Free what the tools hold."""
+        if self.reading:
+            self.reading.cancel()
         self.assistant.close()
 
     async def _turn(

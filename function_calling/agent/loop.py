@@ -7,14 +7,15 @@ within its bounds: `max_rounds` model calls with tools and one without, `query_t
 more; then the tools speak for themselves.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
 
-from openai import AsyncOpenAI
+from openai import APIError, AsyncOpenAI
 
 from function_calling.agent.approvals import Approvals, CarriedOut
 from function_calling.agent.conversation import Conversation
@@ -39,6 +40,8 @@ from function_calling.toolbox.tool_sets import ToolSet, join, load_tool_sets
 from function_calling.toolbox.toolbox import Approve, Toolbox
 
 SEED = 0
+LOOK_AGAIN = 0.5
+"""Seconds between looks for a model that is still loading."""
 FROM_MEMORY = "It was made from memory: call a tool first."
 
 
@@ -109,6 +112,15 @@ class Agent:
             for event in turn.stopped(error):
                 yield event
 
+    async def read_ahead(self) -> None:
+        """Have the model's server read what stands before any question, which it then keeps.
+
+        Raises:
+            APIError: The server is away, or can't.
+        """
+        request = _Turn(self, [{"role": "user", "content": "?"}], whole=True).request("none")
+        await self.client.chat.completions.create(**request | {"max_tokens": 1})
+
 
 class _Turn:
     """One question on its way to an answer."""
@@ -177,7 +189,7 @@ class _Turn:
     async def _reply(self, choice: str) -> AsyncGenerator[ChatEvent, None]:
         """Ask the model once; what of its text can be told, and in the end it is `talk.reply`."""
         self._streaming.begin(aloud=choice in ("none", "auto"))
-        request = self._request(choice)
+        request = self.request(choice)
         with self._clock.waiting_for("model"):
             async with aclosing(complete(self._agent.client, request)) as parts:
                 while True:
@@ -268,7 +280,7 @@ class _Turn:
         self._clock.note_text()
         return TextEvent(text=text)
 
-    def _request(self, choice: str) -> dict[str, Any]:
+    def request(self, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a question has one answer."""
         offered = self._talk.offered
         tools = [it for it in self._agent.toolbox.schemas if offered(it["function"]["name"])]
@@ -378,6 +390,13 @@ class Assistant:
             approve=approve,
             approvals=None if approvals is None else Approvals(approvals, self._carried_out),
         )
+
+    async def read_ahead(self) -> None:
+        """What `Agent.read_ahead` does, as soon as the model is there."""
+        while True:
+            with suppress(ApiError, APIError):
+                return await (await self.agent()).read_ahead()
+            await asyncio.sleep(LOOK_AGAIN)
 
     async def model_name(self) -> str:
         """The model's name, which is asked for once; raises what `agent` raises."""

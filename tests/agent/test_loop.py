@@ -50,6 +50,17 @@ async def test_the_model_is_asked_greedily_with_tools_and_as_a_stream() -> None:
     }
 
 
+async def test_what_stands_before_a_question_can_be_read_ahead() -> None:
+    """The server keeps it for the first question, which begins with the same prompt and tools."""
+    server = ScriptedServer(says("?"), says("Hello."))
+    host = agent(server, first_choice="auto")
+    await host.read_ahead()
+    await host.answer([user(QUERY)])
+    ahead, asked = server.requests
+    assert (ahead["max_tokens"], ahead["tools"]) == (1, asked["tools"])
+    assert ahead["messages"][0] == asked["messages"][0]
+
+
 async def test_results_go_back_with_their_ids_after_the_call_itself() -> None:
     """The history is OpenAI's: the assistant's calls, then one tool message each, in order.
 
