@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from function_calling.errors import RequestError, shown
+from function_calling.errors import wrong
 from function_calling.model.words import Message
 
 _ROLES = {
@@ -64,7 +64,7 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
     place = f"messages[{index}]"
     role = _ROLES.get(str(message.get("role")))
     if role is None:
-        raise _wrong(f"{place}.role", message.get("role"), f"one of {', '.join(_ROLES)}")
+        raise wrong(f"{place}.role", message.get("role"), f"one of {', '.join(_ROLES)}")
     content = message.get("content")
     if content is None and role == "assistant":
         content = message.get("refusal")
@@ -72,7 +72,7 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
     result: Message = {"role": role, "content": text}
     if role == "assistant" and (reasoning := message.get("reasoning_content")):
         if not isinstance(reasoning, str):
-            raise _wrong(f"{place}.reasoning_content", reasoning, "text")
+            raise wrong(f"{place}.reasoning_content", reasoning, "text")
         result["reasoning_content"] = reasoning
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
@@ -104,7 +104,7 @@ def _text(content: Any, place: str) -> str:
     parts = content if isinstance(content, list) else [content]
     texts = [_part_text(part) for part in parts]
     if not all(isinstance(text, str) for text in texts):
-        raise _wrong(f"{place}.content", content, "text, or parts of type text")
+        raise wrong(f"{place}.content", content, "text, or parts of type text")
     return "".join(map(str, texts))
 
 
@@ -138,7 +138,7 @@ def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
         return []
     calls = [message[key]] if key == "function_call" else message[key]
     if not isinstance(calls, list):
-        raise _wrong(f"{place}.{key}", calls, "a list")
+        raise wrong(f"{place}.{key}", calls, "a list")
     return [_call(call, f"{place}.{key}[{index}]") for index, call in enumerate(calls)]
 
 
@@ -147,7 +147,7 @@ def _call(told: Any, place: str) -> dict[str, Any]:
     function = call.get("function", call) if isinstance(call, dict) else None
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(function, dict) or not isinstance(name, str):
-        raise _wrong(place, told, "a function with a name")
+        raise wrong(place, told, "a function with a name")
     arguments = function.get("arguments") or "{}"
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)
@@ -162,7 +162,3 @@ def _read(text: str) -> Any:
         return from_json(text)
     except ValueError:
         return None
-
-
-def _wrong(place: str, value: Any, wanted: str) -> RequestError:
-    return RequestError(f"{place}={shown(value)}: wanted {wanted}.", param="messages")

@@ -130,8 +130,7 @@ class ChatModel:
             RequestError: The messages or tools can't be used.
             EngineError: The engine failed.
         """
-        asked = (messages, tools, choice, sampling, content, tool_format, template_options)
-        turn = self._turn(*asked)
+        turn = self._turn(messages, tools, choice, sampling, content, tool_format, template_options)
         async with aclosing(turn.events()) as events:
             async for event in events:
                 yield event
@@ -142,6 +141,7 @@ class ChatModel:
         tools: Sequence[Tool],
         choice: ToolChoice,
         *,
+        content: ContentFormat | None = None,
         template_options: Mapping[str, Any] | None = None,
     ) -> int:
         """The tokens of the prompt that `reply` would have; they may be more than fit.
@@ -150,7 +150,7 @@ class ChatModel:
             RequestError: The messages or tools can't be used.
             EngineError: The engine failed.
         """
-        turn = self._turn(messages, tools, choice, Sampling(), None, None, template_options)
+        turn = self._turn(messages, tools, choice, Sampling(), content, None, template_options)
         return await self.engine.count(turn.opening)
 
     def _turn(

@@ -363,6 +363,7 @@ async def test_thoughts_of_a_turn_with_calls_are_handed_to_the_template(serve: S
             {"messages": [{"role": "tool", "content": "x"}]},
             'messages[0].role="tool": wanted one of',
         ),
+        ({"messages": [{"role": [], "content": "x"}]}, "messages[0].role=[]: wanted one of"),
         ({"messages": [{"role": "user"}]}, "messages[0].content=null: wanted text or a list"),
         (
             {"messages": [{"role": "user", "content": [text("x"), {"type": "image"}]}]},
@@ -537,6 +538,7 @@ async def test_the_counted_tokens_are_those_of_the_message(
         )
         message = await sdk.messages.create(**body)
     assert counted.input_tokens == message.usage.input_tokens > 0
+    assert str(counted._request_id).startswith("req_")
 
 
 async def test_a_prompt_that_cannot_fit_is_not_counted(serve: Serve) -> None:
