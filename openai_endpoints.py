@@ -8,7 +8,7 @@ The app is made at import and knows no model yet: whoever serves it sets
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,12 +22,13 @@ from function_calling.api.anthropic_reply import MessageResponse
 from function_calling.api.anthropic_request import CountRequest, MessagesRequest
 from function_calling.api.headers import UNENFORCED, listing
 from function_calling.api.reply import ChatResponse, CompletionResponse
-from function_calling.api.request import ChatRequest, CompletionRequest
+from function_calling.api.request import ApiRequest, ChatRequest, CompletionRequest
 from function_calling.api.responses_reply import ResponseTelling
 from function_calling.api.responses_request import ResponsesRequest
 from function_calling.api.stream import FAILED, Telling, in_json, new_id, read_body, respond
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
+from function_calling.model.turn import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -38,24 +39,25 @@ openai_api_app = FastAPI(title="OpenAI-compatible API", docs_url=None, redoc_url
 async def create_chat_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/chat/completions`, whole or as server-sent events."""
     wanted = ChatRequest.parse(await read_body(request))
+    model = _chat_model(request)
     telling = ChatResponse(
-        _chat_model(request).name,
+        model.name,
         include_usage=wanted.include_usage,
         logprobs=bool(wanted.logprobs),
         legacy=wanted.legacy,
         whole_calls=wanted.whole_calls,
     )
-    return await _reply(request, wanted, telling, wanted.prompt())
+    return await _reply(request, wanted, _turns(model, wanted), telling)
 
 
 @openai_api_app.post("/responses")
 async def create_response(request: Request) -> Response:
     """OpenAI's `POST /v1/responses`, whole or as server-sent events; nothing is stored."""
     wanted = ResponsesRequest.parse(await read_body(request))
-    model, prompt = _chat_model(request), wanted.prompt()
-    echo = wanted.echo(prompt["tools"], prompt["choice"])
-    telling = ResponseTelling(model.name, echo, wanted.logprobs)
-    return await _reply(request, wanted, telling, prompt)
+    model = _chat_model(request)
+    turns = _turns(model, wanted)
+    telling = ResponseTelling(model.name, wanted.echo(), wanted.logprobs)
+    return await _reply(request, wanted, turns, telling)
 
 
 @openai_api_app.post("/completions")
@@ -79,10 +81,11 @@ async def create_completion(request: Request) -> Response:
 async def create_message(request: Request) -> Response:
     """Anthropic's `POST /v1/messages`, whole or as server-sent events."""
     wanted = MessagesRequest.parse(await read_body(request))
-    model, prompt = _chat_model(request), wanted.prompt()
-    tokens = await model.count(**prompt) if wanted.stream else 0
+    model = _chat_model(request)
+    (turn,) = turns = _turns(model, wanted)
+    tokens = await turn.count() if wanted.stream else 0
     telling = MessageResponse(model.name, wanted.max_tokens, tokens)
-    response = await _reply(request, wanted, telling, prompt)
+    response = await _reply(request, wanted, turns, telling)
     response.headers[_REQUEST_ID] = telling.request
     return response
 
@@ -91,9 +94,9 @@ async def create_message(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """Anthropic's `POST /v1/messages/count_tokens`: the tokens that such a message's prompt has."""
     wanted = CountRequest.parse(await read_body(request))
-    tokens = await _chat_model(request).count(**wanted.prompt())
+    (turn,) = _turns(_chat_model(request), wanted)
     headers = {**wanted.headers, _REQUEST_ID: new_id("req")}
-    return JSONResponse({"input_tokens": tokens}, headers=headers)
+    return JSONResponse({"input_tokens": await turn.count()}, headers=headers)
 
 
 @openai_api_app.get("/models")
@@ -119,22 +122,22 @@ async def retrieve_model(request: Request, name: str) -> Response:
     return in_json(_model(model, name))
 
 
+def _turns(model: ChatModel, wanted: ChatRequest | ResponsesRequest | CountRequest) -> list[Turn]:
+    """The model's replies that are wanted, of which there is one at least."""
+    prompt = wanted.prompt()
+    return [model.turn(**prompt, sampling=each) for each in wanted.samplings()]
+
+
 async def _reply(
-    request: Request,
-    wanted: ChatRequest | ResponsesRequest | MessagesRequest,
-    telling: Telling,
-    prompt: Mapping[str, Any],
+    request: Request, wanted: ApiRequest, turns: Sequence[Turn], telling: Telling
 ) -> Response:
-    """The response that tells the model's replies to the prompt of what is wanted."""
-    model = _chat_model(request)
-    callable_tools = [tool for tool in prompt["tools"] if tool.name in prompt["choice"].names]
-    unenforced = model.unenforced(callable_tools, prompt["content"])
+    """The response that tells the model's replies, which differ in their sampling alone."""
     return await respond(
         request,
         telling,
-        [model.reply(**prompt, sampling=each) for each in wanted.samplings()],
+        [turn.events() for turn in turns],
         stream=bool(wanted.stream),
-        headers=wanted.headers | listing(UNENFORCED, unenforced),
+        headers=wanted.headers | listing(UNENFORCED, turns[0].unenforced),
     )
 
 

@@ -54,6 +54,7 @@ class CountRequest(ApiRequest):
     thinking: dict[str, Any] | None = None
     output_config: dict[str, Any] | None = None
     cache_control: Any = None
+    stop_sequences: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
 
     @property
     def ignored_tools(self) -> list[str]:
@@ -61,7 +62,7 @@ class CountRequest(ApiRequest):
         return [tool["type"] for tool in self.tools or [] if _is_hosted(tool)]
 
     def prompt(self) -> dict[str, Any]:
-        """What `ChatModel` makes a prompt of, by the names that it has there.
+        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
 
         Raises:
             RequestError: Names the place, its value and what was wanted.
@@ -86,6 +87,11 @@ class CountRequest(ApiRequest):
             "content": self._content(),
             "template_options": self._template_options(),
         }
+
+    def samplings(self) -> list[Sampling]:
+        """How the reply is to be generated."""
+        stop = tuple(filter(None, self.stop_sequences or ()))
+        return [each.but(stop=stop) for each in self.alike(self.max_tokens, None)]
 
     def _content(self) -> ContentFormat | None:
         """What the reply's text must be; None where it is free text."""
@@ -126,12 +132,6 @@ class MessagesRequest(CountRequest):
     """A request for a message."""
 
     max_tokens: Annotated[int, Field(ge=1)]
-    stop_sequences: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
-
-    def samplings(self) -> list[Sampling]:
-        """How the reply is to be generated."""
-        stop = tuple(filter(None, self.stop_sequences or ()))
-        return [each.but(stop=stop) for each in self.alike(self.max_tokens, None)]
 
 
 def _is_hosted(tool: Mapping[str, Any]) -> bool:

@@ -193,7 +193,7 @@ class ChatRequest(ApiRequest):
         return self.whole_tool_calls
 
     def prompt(self) -> dict[str, Any]:
-        """What `ChatModel.reply` makes a prompt of, by the names that it has there.
+        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
 
         Raises:
             RequestError: Names the place, its value and what was wanted.

@@ -15,7 +15,7 @@ from function_calling.api.messages import conversation
 from function_calling.api.request import MOST_MESSAGES, ApiRequest, content_format
 from function_calling.api.tools import offered, other_kind, tool_choice
 from function_calling.errors import wrong
-from function_calling.model.words import Message, Sampling, Tool, ToolChoice
+from function_calling.model.words import Message, Sampling, Tool
 
 _LOGPROBS = "message.output_text.logprobs"
 _ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
@@ -69,13 +69,16 @@ class ResponsesRequest(ApiRequest):
         """Whether text carries its tokens' probabilities."""
         return bool(self.top_logprobs) or _LOGPROBS in self.include
 
+    def _functions(self) -> list[Tool]:
+        return offered([None if other_kind(each) else each for each in self.tools], "tools")
+
     def prompt(self) -> dict[str, Any]:
-        """What `ChatModel.reply` makes a prompt of, by the names that it has there.
+        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
 
         Raises:
             RequestError: Names the place, its value and what was wanted.
         """
-        tools = offered([None if other_kind(each) else each for each in self.tools], "tools")
+        tools = self._functions()
         told = self.text.get("format")
         no_effort = self.reasoning.get("effort") == "none"
         return {
@@ -101,15 +104,10 @@ class ResponsesRequest(ApiRequest):
         most = self.max_output_tokens or self.max_tokens
         return self.alike(most, self.top_logprobs if self.logprobs else None)
 
-    def echo(self, tools: Sequence[Tool], choice: ToolChoice) -> dict[str, Any]:
+    def echo(self) -> dict[str, Any]:
         """What a response repeats of its request, defaults too."""
-        functions = [{"type": "function", "name": name} for name in choice.names]
-        chosen: Any = self.tool_choice
         (sampling,) = self.samplings()
         effort = self.reasoning.get("effort")
-        if isinstance(chosen, dict):
-            allowed = {"type": "allowed_tools", "mode": choice.mode, "tools": functions}
-            chosen = functions[0] if chosen["type"] == "function" else allowed
         return {
             "instructions": self.instructions,
             "max_output_tokens": sampling.max_tokens,
@@ -117,8 +115,8 @@ class ResponsesRequest(ApiRequest):
             "parallel_tool_calls": self.parallel_tool_calls,
             "reasoning": {"effort": "none" if effort == "none" else None, "summary": None},
             "text": {"format": self.text.get("format") or {"type": "text"}},
-            "tool_choice": chosen,
-            "tools": [{"type": "function", **asdict(tool)} for tool in tools],
+            "tool_choice": self.tool_choice,
+            "tools": [{"type": "function", **asdict(tool)} for tool in self._functions()],
             "top_logprobs": self.top_logprobs,
             **{name: getattr(sampling, name) for name in _ECHOED},
         }

@@ -230,11 +230,9 @@ class FullContext(ChatModel):
     def __init__(self, engine: Any) -> None:
         super().__init__(LoadedModel("full", engine, "{{ messages }}", "", "", 200), HERMES)
 
-    async def reply(self, *asked: Any, sampling: Any, **more: Any) -> Any:
+    def turn(self, *asked: Any, sampling: Any, **more: Any) -> Any:
         """The reply with no more tokens than those."""
-        short = sampling.but(max_tokens=1)
-        async for event in super().reply(*asked, sampling=short, **more):
-            yield event
+        return super().turn(*asked, sampling=sampling.but(max_tokens=1), **more)
 
 
 # Requests
