@@ -25,6 +25,7 @@ _ROLES = {
 
 _PARTS = ("text", "refusal", "image_url", "input_audio", "file")
 """The types of OpenAI's parts of a message."""
+_WANTED = "text, or parts of type text"
 
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
@@ -68,8 +69,8 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
     content = message.get("content")
     if content is None and role == "assistant":
         content = message.get("refusal")
-    text = _data(content, place) if role == "tool" else _text(content, place)
-    result: Message = {"role": role, "content": text}
+    read = _data if role == "tool" else text_of
+    result: Message = {"role": role, "content": read(content, f"{place}.content")}
     if role == "assistant" and (reasoning := message.get("reasoning_content")):
         if not isinstance(reasoning, str):
             raise wrong(f"{place}.reasoning_content", reasoning, "text")
@@ -96,30 +97,36 @@ def _answered(message: Mapping[str, Any], index: int, unanswered: Mapping[str, s
     return next(chain(own, unanswered), f"call_{index}")
 
 
-def _text(content: Any, place: str) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    if isinstance(content, dict):
-        return json.dumps(content, ensure_ascii=False)
-    parts = content if isinstance(content, list) else [content]
-    texts = [_part_text(part) for part in parts]
-    if not all(isinstance(text, str) for text in texts):
-        raise wrong(f"{place}.content", content, "text, or parts of type text")
-    return "".join(map(str, texts))
+def text_of(content: Any, place: str) -> str:
+    """The text of a content: that of its parts, or an object as JSON.
+
+    Raises:
+        RequestError: It is something else; names the part, its value and what was wanted.
+    """
+    match content:
+        case None | str():
+            return content or ""
+        case dict():
+            return json.dumps(content, ensure_ascii=False)
+        case list():
+            return "".join(_part_text(part, f"{place}[{at}]") for at, part in enumerate(content))
+    raise wrong(place, content, _WANTED)
 
 
-def _part_text(part: Any) -> Any:
-    """What a part says; no text if it is of another kind."""
-    if not isinstance(part, dict):
-        return part
-    return part.get("refusal" if part.get("type") == "refusal" else "text")
+def _part_text(part: Any, place: str) -> str:
+    text = part
+    if isinstance(part, dict):
+        text = part.get("refusal" if part.get("type") == "refusal" else "text")
+    if not isinstance(text, str):
+        raise wrong(place, part, _WANTED)
+    return text
 
 
 def _data(content: Any, place: str) -> str:
     """A tool's result as text; what is neither text nor parts of a message is shown as JSON."""
     parts = content if isinstance(content, list) else [content]
     if content and all(map(_is_part, parts)):
-        return _text(content, place)
+        return text_of(content, place)
     return "" if content in (None, "") else json.dumps(content, ensure_ascii=False)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from function_calling.api.messages import conversation
+from function_calling.api.messages import conversation, text_of
 from function_calling.api.request import MOST_MESSAGES, ApiRequest, content_format
 from function_calling.api.tools import offered, other_kind, tool_choice
 from function_calling.errors import wrong
@@ -21,8 +21,6 @@ _LOGPROBS = "message.output_text.logprobs"
 _ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _ROLES = ("system", "developer", "user", "assistant")
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
-_TEXTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal")
-"""The types of parts that are text."""
 
 
 class ResponsesRequest(ApiRequest):
@@ -129,11 +127,11 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
             raise wrong(f"{place}.role", item.get("role"), f"one of {', '.join(_ROLES)}")
         case "message":
             message = _message(messages, item["role"])
-            message["content"] = _text(item.get("content"), f"{place}.content")
+            message["content"] = text_of(item.get("content"), f"{place}.content")
         case "reasoning":
             # Where both are empty, the thoughts of another model are told encrypted alone.
             key = "content" if item.get("content") else "summary"
-            if thoughts := _text(item.get(key), f"{place}.{key}"):
+            if thoughts := text_of(item.get(key), f"{place}.{key}"):
                 turn = _message(messages, "assistant")
                 turn["reasoning_content"] = turn.get("reasoning_content", "") + thoughts
         case "function_call" if not isinstance(item.get("name"), str):
@@ -145,7 +143,7 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
             turn.setdefault("tool_calls", []).append(call)
         case "function_call_output":
             output = item.get("output")
-            text = _text(output, f"{place}.output") if isinstance(output, list) else output
+            text = text_of(output, f"{place}.output") if isinstance(output, list) else output
             result = {"role": "tool", "tool_call_id": item.get("call_id"), "content": text}
             messages.append(result)
         case kind:
@@ -159,13 +157,3 @@ def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Me
     if last.get("role") != role or begun:
         messages.append({"role": role})
     return messages[-1]
-
-
-def _text(content: Any, place: str) -> str:
-    if isinstance(content, list):
-        return "".join(_text(part, f"{place}[{index}]") for index, part in enumerate(content))
-    if isinstance(content, dict) and content.get("type") in _TEXTS:
-        content = content.get("refusal" if content["type"] == "refusal" else "text")
-    if not isinstance(content, str | None):
-        raise wrong(place, content, f"text, or parts of type {', '.join(_TEXTS)}")
-    return content or ""

@@ -761,7 +761,7 @@ async def test_a_body_that_is_no_request_is_refused(
         (saying(role="user", content=[{"type": "image_url", "image_url": {}}]),
          "wanted text, or parts of type text"),
         (saying(role="tool", content=[{"type": "image_url"}]),
-         'messages[0].content=[{"type": "image_url"}]: wanted text, or parts of type text.'),
+         'messages[0].content[0]={"type": "image_url"}: wanted text, or parts of type text.'),
         (saying(**calling("tool_calls", "f")), "wanted a list"),
         (saying(**calling("tool_calls", ["f"])),
          'messages[0].tool_calls[0]="f": wanted a function with a name.'),

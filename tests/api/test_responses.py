@@ -472,7 +472,7 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"input": [CALL, {"role": "user", "content": 3}]}, "input[1].content=3: wanted text"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
          'input[0].content[0]={"type": "input_image"}: wanted text'),
-        ({"input": [{"role": "user", "content": [{"type": "input_text"}, 3]}]},
+        ({"input": [{"role": "user", "content": [said("input_text", "A"), 3]}]},
          "input[0].content[1]=3"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]},
          'input[0].type="item_reference": wanted one of message, reasoning,'),
