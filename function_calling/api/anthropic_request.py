@@ -14,7 +14,7 @@ from pydantic import Field
 from function_calling.api.messages import conversation
 from function_calling.api.request import MOST_MESSAGES, ApiRequest
 from function_calling.api.tools import offered, tool_choice
-from function_calling.errors import wrong
+from function_calling.errors import RequestError, wrong
 from function_calling.model.words import ContentFormat, Message, Sampling, Tool, ToolChoice
 
 MOST_STOPS = 64
@@ -72,6 +72,9 @@ class CountRequest(ApiRequest):
             told.append({"role": "system", "content": _text(_blocks(self.system, "system"))})
         for index, message in enumerate(self.messages):
             told += _turn(message, f"messages[{index}]")
+        if len(told) > MOST_MESSAGES:
+            held = f"messages hold {len(told)} messages and results"
+            raise RequestError(f"{held}; wanted {MOST_MESSAGES} at most.", param="messages")
         if told[-1]["role"] == "assistant":
             wanted = "the user's message last: what the model says can't be begun for it"
             raise wrong(f"messages[{len(self.messages) - 1}].role", "assistant", wanted)

@@ -172,7 +172,8 @@ class ResponseTelling(NamedEvents):
                 self._item = {}
         else:
             status, told["completed_at"] = "completed", int(time.time())
-            if {item["type"] for item in (*self._output, self._item) if item} <= {"reasoning"}:
+            kinds = {item["type"] for item in self._output} | {self._item.get("type", "reasoning")}
+            if kinds == {"reasoning"}:
                 yield from self._events(TextDelta(""))
         yield from self._close(status)
         yield self._event(status, response=self._response(status, **told))

@@ -20,7 +20,7 @@ from walking_engine import walking_model
 
 from benchmarks.forced_requests import Request, requests
 from function_calling.api.anthropic_request import MOST_STOPS, CountRequest, MessagesRequest
-from function_calling.api.request import ApiRequest
+from function_calling.api.request import MOST_MESSAGES, ApiRequest
 from function_calling.api.stream import MOST_BYTES
 from function_calling.engines import LoadedModel
 from function_calling.engines.llamacpp import LlamaCpp
@@ -362,6 +362,10 @@ async def test_thoughts_of_a_turn_with_calls_are_handed_to_the_template(serve: S
             'messages[0].role="tool": wanted one of',
         ),
         ({"messages": [{"role": [], "content": "x"}]}, "messages[0].role=[]: wanted one of"),
+        (
+            {"messages": [{"role": "user", "content": [result("x")] * (MOST_MESSAGES + 1)}]},
+            f"messages hold {MOST_MESSAGES + 1} messages and results; wanted {MOST_MESSAGES}",
+        ),
         ({"messages": [{"role": "user"}]}, "messages[0].content=null: wanted text or a list"),
         (
             {"messages": [{"role": "user", "content": [text("x"), {"type": "image"}]}]},
