@@ -83,7 +83,7 @@ class ApiRequest(BaseModel):
         """
         try:
             # Unlike `json`, this refuses half surrogates and bottomless nesting as ValueErrors.
-            values = from_json(body)
+            values = from_json(body, allow_inf_nan=False)
         except ValueError as error:
             raise RequestError(f"The body is not JSON: {error}.") from error
         if not isinstance(values, dict):

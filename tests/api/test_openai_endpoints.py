@@ -661,6 +661,7 @@ def saying(**message: Any) -> dict[str, Any]:
         (b"", None, "The body is not JSON"),
         (b"{", None, "The body is not JSON"),
         (b"\xff", None, "The body is not JSON"),
+        (b'{"temperature": NaN}', None, "The body is not JSON"),
         (b"[" * 100_000, None, "The body is not JSON: recursion limit exceeded"),
         (rb'{"messages": [{"role": "user", "content": "\ud800"}]}', None, "hex escape"),
         ([1], None, "The body is [1]; wanted a JSON object."),
