@@ -8,7 +8,7 @@ The app is made at import and knows no model yet: whoever serves it sets
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,18 +17,18 @@ from fastapi.responses import JSONResponse, Response
 from openai.types import Model
 from starlette.exceptions import HTTPException
 
-from function_calling.api.anthropic_reply import MessageResponse, error_body
+from function_calling.api import anthropic_reply, responses_reply
+from function_calling.api.anthropic_reply import MessageResponse
 from function_calling.api.anthropic_request import CountRequest, MessagesRequest
 from function_calling.api.headers import UNENFORCED, listing
-from function_calling.api.messages import conversation
 from function_calling.api.reply import ChatResponse, CompletionResponse
-from function_calling.api.request import ChatRequest, CompletionRequest
+from function_calling.api.request import ApiRequest, ChatRequest, CompletionRequest
 from function_calling.api.responses_reply import ResponseTelling
-from function_calling.api.responses_request import ResponsesRequest, in_own_words, own_words
-from function_calling.api.stream import FAILED, in_json, read_body, respond
-from function_calling.api.tools import tool_choice
+from function_calling.api.responses_request import ResponsesRequest
+from function_calling.api.stream import FAILED, Telling, in_json, new_id, read_body, respond
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
+from function_calling.model.turn import Turn
 
 _log = logging.getLogger(__name__)
 
@@ -38,37 +38,16 @@ openai_api_app = FastAPI(title="OpenAI-compatible API", docs_url=None, redoc_url
 @openai_api_app.post("/chat/completions")
 async def create_chat_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/chat/completions`, whole or as server-sent events."""
-    chat = ChatRequest.parse(await read_body(request))
+    wanted = ChatRequest.parse(await read_body(request))
     model = _chat_model(request)
-    messages, tools, content = conversation(chat.messages), chat.offered_tools(), chat.content()
-    choice = chat.choice(tools)
-    callable_tools = [tool for tool in tools if tool.name in choice.names]
-    response = ChatResponse(
+    telling = ChatResponse(
         model.name,
-        include_usage=chat.include_usage,
-        logprobs=bool(chat.logprobs),
-        legacy=chat.legacy,
-        whole_calls=chat.whole_calls,
+        include_usage=wanted.include_usage,
+        logprobs=bool(wanted.logprobs),
+        legacy=wanted.legacy,
+        whole_calls=wanted.whole_calls,
     )
-    replies = [
-        model.reply(
-            messages,
-            tools,
-            choice,
-            sampling,
-            content=content,
-            tool_format=chat.tool_format,
-            template_options=chat.template_options(),
-        )
-        for sampling in chat.samplings()
-    ]
-    return await respond(
-        request,
-        response,
-        replies,
-        stream=bool(chat.stream),
-        headers=chat.headers | listing(UNENFORCED, model.unenforced(callable_tools, content)),
-    )
+    return await _reply(request, wanted, _turns(model, wanted), telling)
 
 
 @openai_api_app.post("/responses")
@@ -76,24 +55,9 @@ async def create_response(request: Request) -> Response:
     """OpenAI's `POST /v1/responses`, whole or as server-sent events; nothing is stored."""
     wanted = ResponsesRequest.parse(await read_body(request))
     model = _chat_model(request)
-    messages, content = conversation(wanted.messages()), wanted.content
-    tools = wanted.functions()
-    choice = tool_choice(wanted.tool_choice, wanted.parallel_tool_calls, tools)
-    reply = model.reply(
-        *(messages, tools, choice, wanted.sampling),
-        content=content,
-        tool_format=wanted.tool_format,
-        template_options=wanted.template_options,
-    )
-    unenforced = model.unenforced([tool for tool in tools if tool.name in choice.names])
-    unenforced += map(own_words, model.unenforced((), content))
-    return await respond(
-        request,
-        ResponseTelling(model.name, wanted.echo(tools, choice), wanted.logprobs),
-        [in_own_words(reply)],
-        stream=bool(wanted.stream),
-        headers=wanted.headers | listing(UNENFORCED, unenforced),
-    )
+    turns = _turns(model, wanted)
+    telling = ResponseTelling(model.name, wanted.echo(), wanted.logprobs)
+    return await _reply(request, wanted, turns, telling)
 
 
 @openai_api_app.post("/completions")
@@ -118,27 +82,21 @@ async def create_message(request: Request) -> Response:
     """Anthropic's `POST /v1/messages`, whole or as server-sent events."""
     wanted = MessagesRequest.parse(await read_body(request))
     model = _chat_model(request)
-    prompt, content = wanted.prompt(), wanted.content()
-    tokens = await model.count(**prompt) if wanted.stream else 0
-    response = MessageResponse(model.name, wanted.max_tokens, tokens)
-    callable_tools = [each for each in prompt["tools"] if each.name in prompt["choice"].names]
-    return await respond(
-        request,
-        response,
-        [model.reply(**prompt, sampling=wanted.sampling(), content=content)],
-        stream=bool(wanted.stream),
-        headers=wanted.headers
-        | listing(UNENFORCED, model.unenforced(callable_tools, content))
-        | {_REQUEST_ID: response.request},
-    )
+    (turn,) = turns = _turns(model, wanted)
+    tokens = await turn.count() if wanted.stream else 0
+    telling = MessageResponse(model.name, wanted.max_tokens, tokens)
+    response = await _reply(request, wanted, turns, telling)
+    response.headers[_REQUEST_ID] = telling.request
+    return response
 
 
 @openai_api_app.post("/messages/count_tokens")
 async def count_tokens(request: Request) -> Response:
     """Anthropic's `POST /v1/messages/count_tokens`: the tokens that such a message's prompt has."""
     wanted = CountRequest.parse(await read_body(request))
-    tokens = await _chat_model(request).count(**wanted.prompt())
-    return JSONResponse({"input_tokens": tokens}, headers=wanted.headers)
+    (turn,) = _turns(_chat_model(request), wanted)
+    headers = {**wanted.headers, _REQUEST_ID: new_id("req")}
+    return JSONResponse({"input_tokens": await turn.count()}, headers=headers)
 
 
 @openai_api_app.get("/models")
@@ -162,6 +120,25 @@ async def retrieve_model(request: Request, name: str) -> Response:
             status=404,
         )
     return in_json(_model(model, name))
+
+
+def _turns(model: ChatModel, wanted: ChatRequest | ResponsesRequest | CountRequest) -> list[Turn]:
+    """The model's replies that are wanted, of which there is one at least."""
+    prompt = wanted.prompt()
+    return [model.turn(**prompt, sampling=each) for each in wanted.samplings()]
+
+
+async def _reply(
+    request: Request, wanted: ApiRequest, turns: Sequence[Turn], telling: Telling
+) -> Response:
+    """The response that tells the model's replies, which differ in their sampling alone."""
+    return await respond(
+        request,
+        telling,
+        [turn.events() for turn in turns],
+        stream=bool(wanted.stream),
+        headers=wanted.headers | listing(UNENFORCED, turns[0].unenforced),
+    )
 
 
 @openai_api_app.exception_handler(ApiError)
@@ -188,10 +165,13 @@ def _error(
 ) -> Response:
     """The error in the shape of the API that was called; Anthropic's clients name its version."""
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    if not (path.startswith("/messages") or "anthropic-version" in request.headers):
-        return JSONResponse(error.body(), status, headers)
-    body = error_body(error.message, status)
-    return JSONResponse(body, status, {**(headers or {}), _REQUEST_ID: body["request_id"]})
+    if path.startswith("/messages") or "anthropic-version" in request.headers:
+        body = anthropic_reply.error_body(error.message, status)
+        headers = {**(headers or {}), _REQUEST_ID: body["request_id"]}
+    else:
+        in_response = path.startswith("/responses")
+        body = responses_reply.error_body(error) if in_response else error.body()
+    return JSONResponse(body, status, headers)
 
 
 def _chat_model(request: Request) -> ChatModel:

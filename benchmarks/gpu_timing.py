@@ -162,7 +162,7 @@ async def replied(
     names = tuple(tool.name for tool in tools)
     choice = ToolChoice("required", names, parallel=False) if called else ToolChoice("none")
     begun = time.perf_counter()
-    events = [event async for event in model.reply(USER, tools, choice, sampling)]
+    events = [event async for event in model.turn(USER, tools, choice, sampling).events()]
     seconds = time.perf_counter() - begun
     end = events[-1]
     assert isinstance(end, Finished)

@@ -112,6 +112,12 @@ def naming(thing: str, param: str) -> Iterator[None]:
         raise RequestError(f"{thing}: {error.message}", param=param, code=error.code) from error
 
 
+def wrong(place: str, value: Any, wanted: str) -> RequestError:
+    """The error that the value at `place` ("messages[0].role") isn't what was wanted."""
+    message = f"{place}={shown(value)}: wanted {wanted}."
+    return RequestError(message, param=place.partition("[")[0])
+
+
 def one_line(text: str) -> str:
     """A text with a client's names in it, in which all that can't be printed is escaped.
 

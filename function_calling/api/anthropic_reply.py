@@ -5,12 +5,11 @@ a stream opens, fills and closes one by one. The signature of thoughts is empty:
 """
 
 import json
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from function_calling.api.stream import Shape, Telling, Told
+from function_calling.api.stream import NamedEvents, Shape, Told, new_id
 from function_calling.errors import ApiError
 from function_calling.model.words import (
     Event,
@@ -31,19 +30,15 @@ _ERRORS = {
 _Object = dict[str, Any]
 
 
-def _new(kind: str) -> str:
-    return f"{kind}_{secrets.token_hex(12)}"
-
-
 def error_body(message: str, status: int, request: str = "") -> _Object:
     """An error as Anthropic's clients read it; `request` is the request's id, if it has one."""
     kind = _ERRORS.get(status, "invalid_request_error" if status < 500 else "api_error")
     error = {"type": kind, "message": message}
-    return {"type": "error", "error": error, "request_id": request or _new("req")}
+    return {"type": "error", "error": error, "request_id": request or new_id("req")}
 
 
 @dataclass
-class MessageResponse(Telling):
+class MessageResponse(NamedEvents):
     """One message under way.
 
     Args:
@@ -55,12 +50,10 @@ class MessageResponse(Telling):
         request: The request's id.
     """
 
-    end = ""
-
     model: str
     max_tokens: int
     input_tokens: int = 0
-    request: str = field(default_factory=lambda: _new("req"), init=False)
+    request: str = field(default_factory=lambda: new_id("req"), init=False)
     _index: int = field(default=-1, init=False)
     _open: str = field(default="", init=False)
 
@@ -92,11 +85,6 @@ class MessageResponse(Telling):
         async for _, event in events:
             for told in self._events(event):
                 yield told
-
-    def framed(self, chunk: Shape) -> str:
-        """An object of the stream as an event with its name."""
-        assert isinstance(chunk, dict)
-        return f"event: {chunk['type']}\n{super().framed(chunk)}"
 
     def failed(self, error: ApiError) -> str:
         """An error in mid-stream as the event `error`."""
@@ -133,7 +121,7 @@ class MessageResponse(Telling):
         return {"type": f"content_block_{what}", "index": self._index, **told}
 
     def _message(self, content: list[_Object]) -> _Object:
-        head = {"id": _new("msg"), "type": "message", "role": "assistant", "model": self.model}
+        head = {"id": new_id("msg"), "type": "message", "role": "assistant", "model": self.model}
         return head | {"content": content}
 
     def _ending(self, event: Finished) -> _Object:

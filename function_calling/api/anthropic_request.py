@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from function_calling.api.headers import IGNORED, IGNORED_TOOLS, listing
 from function_calling.api.messages import conversation
 from function_calling.api.request import MOST_MESSAGES, ApiRequest
-from function_calling.api.tools import offered, tool_choice, wrong
+from function_calling.api.tools import offered, tool_choice
+from function_calling.errors import RequestError, wrong
 from function_calling.model.words import ContentFormat, Message, Sampling, Tool, ToolChoice
 
 MOST_STOPS = 64
@@ -28,6 +28,7 @@ _BLOCKS = {
 """The types of the blocks that a message of each role may hold."""
 _HOSTED = re.compile(r"\w+_\d{8}")
 """The type of a tool that Anthropic defines: a name and a date."""
+_FORMAT = "output_config.format"
 _WANTED: dict[type, str] = {str: "text", dict: "an object"}
 
 _Block = tuple[str, Mapping[str, Any]]
@@ -44,6 +45,7 @@ class CountRequest(ApiRequest):
         "output_format": (),
         "stop": ([],),
     }
+    parts: ClassVar = {"thinking": "type", "output_config": "format"}
 
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
     system: str | list[Any] | None = None
@@ -51,21 +53,16 @@ class CountRequest(ApiRequest):
     tool_choice: dict[str, Any] | None = None
     thinking: dict[str, Any] | None = None
     output_config: dict[str, Any] | None = None
+    cache_control: Any = None
+    stop_sequences: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
 
     @property
-    def headers(self) -> dict[str, str]:
-        """The headers that name what had no effect: parameters, and tools by their types."""
-        more = dict(self.model_extra or {})
-        for name, kept in (("thinking", "type"), ("output_config", "format")):
-            told = getattr(self, name) or {}
-            more |= {f"{name}.{key}": value for key, value in told.items() if key != kept}
-        harmless = {"model", "cache_control", *self.unsupported}
-        names = [name for name, value in more.items() if value is not None and name not in harmless]
-        hosted = [tool["type"] for tool in self.tools or [] if _is_hosted(tool)]
-        return listing(IGNORED, names) | listing(IGNORED_TOOLS, hosted)
+    def ignored_tools(self) -> list[str]:
+        """The types of the tools that are left out."""
+        return [tool["type"] for tool in self.tools or [] if _is_hosted(tool)]
 
     def prompt(self) -> dict[str, Any]:
-        """What `ChatModel` makes a prompt of, by the names that it has there.
+        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
 
         Raises:
             RequestError: Names the place, its value and what was wanted.
@@ -75,9 +72,12 @@ class CountRequest(ApiRequest):
             told.append({"role": "system", "content": _text(_blocks(self.system, "system"))})
         for index, message in enumerate(self.messages):
             told += _turn(message, f"messages[{index}]")
+        if len(told) > MOST_MESSAGES:
+            held = f"messages hold {len(told)} messages and results"
+            raise RequestError(f"{held}; wanted {MOST_MESSAGES} at most.", param="messages")
         if told[-1]["role"] == "assistant":
             wanted = "the user's message last: what the model says can't be begun for it"
-            raise wrong(f"messages[{len(self.messages) - 1}].role", "assistant", wanted, "messages")
+            raise wrong(f"messages[{len(self.messages) - 1}].role", "assistant", wanted)
         tools = [
             None if _is_hosted(tool) else _own(tool, f"tools[{index}]")
             for index, tool in enumerate(self.tools or [])
@@ -87,19 +87,24 @@ class CountRequest(ApiRequest):
             "messages": conversation(told),
             "tools": callable_tools,
             "choice": self._choice(callable_tools),
+            "content": self._content(),
             "template_options": self._template_options(),
         }
 
-    def content(self) -> ContentFormat | None:
+    def samplings(self) -> list[Sampling]:
+        """How the reply is to be generated."""
+        stop = tuple(filter(None, self.stop_sequences or ()))
+        return [each.but(stop=stop) for each in self.alike(self.max_tokens, None)]
+
+    def _content(self) -> ContentFormat | None:
         """What the reply's text must be; None where it is free text."""
-        param = "output_config.format"
         match (self.output_config or {}).get("format"):
             case None:
                 return None
             case {"type": "json_schema", "schema": dict() as schema}:
-                return ContentFormat(schema, param=param)
+                return ContentFormat(schema, param=_FORMAT)
             case told:
-                raise wrong(param, told, '{"type": "json_schema", "schema": {…}}', param)
+                raise wrong(_FORMAT, told, '{"type": "json_schema", "schema": {…}}')
 
     def _choice(self, tools: Sequence[Tool]) -> ToolChoice:
         told = self.tool_choice or {"type": "auto"}
@@ -113,7 +118,7 @@ class CountRequest(ApiRequest):
                 choice = {"type": "function", "function": {"name": name}}
             case _:
                 wanted = 'type "auto" or "none", "any" with tools, or "tool" with a tool\'s name'
-                raise wrong("tool_choice", told, wanted, "tool_choice")
+                raise wrong("tool_choice", told, wanted)
         return tool_choice(choice, not told.get("disable_parallel_tool_use"), tools)
 
     def _template_options(self) -> dict[str, Any]:
@@ -123,19 +128,13 @@ class CountRequest(ApiRequest):
                 return {"enable_thinking": False}
             case None | {"type": str()}:
                 return {}
-        raise wrong("thinking", self.thinking, 'an object with a "type"', "thinking")
+        raise wrong("thinking", self.thinking, 'an object with a "type"')
 
 
 class MessagesRequest(CountRequest):
     """A request for a message."""
 
     max_tokens: Annotated[int, Field(ge=1)]
-    stop_sequences: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
-
-    def sampling(self) -> Sampling:
-        """How the reply is to be generated."""
-        (sampling,) = self.alike(self.max_tokens, None)
-        return sampling.but(stop=tuple(filter(None, self.stop_sequences or ())))
 
 
 def _is_hosted(tool: Mapping[str, Any]) -> bool:
@@ -146,7 +145,7 @@ def _own(tool: Mapping[str, Any], place: str) -> dict[str, Any]:
     """A tool of the client's, as `offered` reads it."""
     if tool.get("type") not in (None, "custom"):
         wanted = '"custom", or a type that ends with a date, which is left out'
-        raise wrong(f"{place}.type", tool["type"], wanted, "tools")
+        raise wrong(f"{place}.type", tool["type"], wanted)
     _field((place, tool), "input_schema", dict)
     return {key: tool.get(key) for key in ("name", "description", "input_schema", "strict")}
 
@@ -154,8 +153,8 @@ def _own(tool: Mapping[str, Any], place: str) -> dict[str, Any]:
 def _turn(message: Mapping[str, Any], place: str) -> list[Message]:
     """A message as OpenAI has it: results are messages of their own, before the user's text."""
     role = message.get("role")
-    if role not in _BLOCKS:
-        raise wrong(f"{place}.role", role, f"one of {', '.join(_BLOCKS)}", "messages")
+    if not isinstance(role, str) or role not in _BLOCKS:
+        raise wrong(f"{place}.role", role, f"one of {', '.join(_BLOCKS)}")
     blocks = _blocks(message.get("content"), f"{place}.content", _BLOCKS[role])
     turn: Message = {"role": role, "content": _text(blocks)}
     if thoughts := [_field(each, "thinking", str) for each in _of("thinking", blocks)]:
@@ -185,10 +184,10 @@ def _blocks(content: Any, place: str, kinds: Sequence[str] = ("text",)) -> list[
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list):
-        raise _wrong(place, content, "text or a list of blocks")
+        raise wrong(place, content, "text or a list of blocks")
     for index, block in enumerate(content):
         if not isinstance(block, dict) or block.get("type") not in kinds:
-            raise _wrong(f"{place}[{index}]", block, f"a block of type {' or '.join(kinds)}")
+            raise wrong(f"{place}[{index}]", block, f"a block of type {' or '.join(kinds)}")
     return [(f"{place}[{index}]", block) for index, block in enumerate(content)]
 
 
@@ -204,9 +203,5 @@ def _field(block: _Block, name: str, kind: type) -> Any:
     """What a block, or a tool, must have under this name."""
     place, told = block
     if not isinstance(told.get(name), kind):
-        raise _wrong(f"{place}.{name}", told.get(name), _WANTED[kind])
+        raise wrong(f"{place}.{name}", told.get(name), _WANTED[kind])
     return told[name]
-
-
-def _wrong(place: str, value: Any, wanted: str) -> Exception:
-    return wrong(place, value, wanted, place.partition("[")[0])

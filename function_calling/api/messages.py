@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from function_calling.errors import RequestError, shown
+from function_calling.errors import wrong
 from function_calling.model.words import Message
 
 _ROLES = {
@@ -25,6 +25,7 @@ _ROLES = {
 
 _PARTS = ("text", "refusal", "image_url", "input_audio", "file")
 """The types of OpenAI's parts of a message."""
+_WANTED = "text, or parts of type text"
 
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
@@ -64,15 +65,15 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
     place = f"messages[{index}]"
     role = _ROLES.get(str(message.get("role")))
     if role is None:
-        raise _wrong(f"{place}.role", message.get("role"), f"one of {', '.join(_ROLES)}")
+        raise wrong(f"{place}.role", message.get("role"), f"one of {', '.join(_ROLES)}")
     content = message.get("content")
     if content is None and role == "assistant":
         content = message.get("refusal")
-    text = _data(content, place) if role == "tool" else _text(content, place)
-    result: Message = {"role": role, "content": text}
+    read = _data if role == "tool" else text_of
+    result: Message = {"role": role, "content": read(content, f"{place}.content")}
     if role == "assistant" and (reasoning := message.get("reasoning_content")):
         if not isinstance(reasoning, str):
-            raise _wrong(f"{place}.reasoning_content", reasoning, "text")
+            raise wrong(f"{place}.reasoning_content", reasoning, "text")
         result["reasoning_content"] = reasoning
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
@@ -96,30 +97,36 @@ def _answered(message: Mapping[str, Any], index: int, unanswered: Mapping[str, s
     return next(chain(own, unanswered), f"call_{index}")
 
 
-def _text(content: Any, place: str) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    if isinstance(content, dict):
-        return json.dumps(content, ensure_ascii=False)
-    parts = content if isinstance(content, list) else [content]
-    texts = [_part_text(part) for part in parts]
-    if not all(isinstance(text, str) for text in texts):
-        raise _wrong(f"{place}.content", content, "text, or parts of type text")
-    return "".join(map(str, texts))
+def text_of(content: Any, place: str) -> str:
+    """The text of a content: that of its parts, or an object as JSON.
+
+    Raises:
+        RequestError: It is something else; names the part, its value and what was wanted.
+    """
+    match content:
+        case None | str():
+            return content or ""
+        case dict():
+            return json.dumps(content, ensure_ascii=False)
+        case list():
+            return "".join(_part_text(part, f"{place}[{at}]") for at, part in enumerate(content))
+    raise wrong(place, content, _WANTED)
 
 
-def _part_text(part: Any) -> Any:
-    """What a part says; no text if it is of another kind."""
-    if not isinstance(part, dict):
-        return part
-    return part.get("refusal" if part.get("type") == "refusal" else "text")
+def _part_text(part: Any, place: str) -> str:
+    text = part
+    if isinstance(part, dict):
+        text = part.get("refusal" if part.get("type") == "refusal" else "text")
+    if not isinstance(text, str):
+        raise wrong(place, part, _WANTED)
+    return text
 
 
 def _data(content: Any, place: str) -> str:
     """A tool's result as text; what is neither text nor parts of a message is shown as JSON."""
     parts = content if isinstance(content, list) else [content]
     if content and all(map(_is_part, parts)):
-        return _text(content, place)
+        return text_of(content, place)
     return "" if content in (None, "") else json.dumps(content, ensure_ascii=False)
 
 
@@ -138,7 +145,7 @@ def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
         return []
     calls = [message[key]] if key == "function_call" else message[key]
     if not isinstance(calls, list):
-        raise _wrong(f"{place}.{key}", calls, "a list")
+        raise wrong(f"{place}.{key}", calls, "a list")
     return [_call(call, f"{place}.{key}[{index}]") for index, call in enumerate(calls)]
 
 
@@ -147,7 +154,7 @@ def _call(told: Any, place: str) -> dict[str, Any]:
     function = call.get("function", call) if isinstance(call, dict) else None
     name = function.get("name") if isinstance(function, dict) else None
     if not isinstance(function, dict) or not isinstance(name, str):
-        raise _wrong(place, told, "a function with a name")
+        raise wrong(place, told, "a function with a name")
     arguments = function.get("arguments") or "{}"
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)
@@ -162,7 +169,3 @@ def _read(text: str) -> Any:
         return from_json(text)
     except ValueError:
         return None
-
-
-def _wrong(place: str, value: Any, wanted: str) -> RequestError:
-    return RequestError(f"{place}={shown(value)}: wanted {wanted}.", param="messages")

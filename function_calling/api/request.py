@@ -14,9 +14,10 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from function_calling.api.headers import IGNORED, listing
-from function_calling.api.tools import flat, function_choice, offered, tool_choice, wrong
-from function_calling.errors import RequestError, shown
+from function_calling.api.headers import IGNORED, IGNORED_TOOLS, listing
+from function_calling.api.messages import conversation
+from function_calling.api.tools import flat, function_choice, offered, tool_choice
+from function_calling.errors import RequestError, shown, wrong
 from function_calling.model.words import ContentFormat, Sampling, Tool, ToolChoice
 
 MOST_REPLIES = 16
@@ -55,6 +56,8 @@ class ApiRequest(BaseModel):
 
     unsupported: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """What each parameter that isn't supported may be, because it then asks for nothing."""
+    parts: ClassVar[Mapping[str, str]] = {}
+    """Parameters that are objects, each with the one key in it that has an effect."""
 
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -80,7 +83,7 @@ class ApiRequest(BaseModel):
         """
         try:
             # Unlike `json`, this refuses half surrogates and bottomless nesting as ValueErrors.
-            values = from_json(body)
+            values = from_json(body, allow_inf_nan=False)
         except ValueError as error:
             raise RequestError(f"The body is not JSON: {error}.") from error
         if not isinstance(values, dict):
@@ -99,15 +102,23 @@ class ApiRequest(BaseModel):
 
     @property
     def ignored(self) -> list[str]:
-        """The parameters that had no effect."""
+        """The parameters that had no effect, and what had none within one."""
+        told = dict(self.model_extra or {})
+        for param, kept in self.parts.items():
+            inner = getattr(self, param) or {}
+            told |= {f"{param}.{key}": inner[key] for key in inner if key != kept}
         harmless = {"model", *self.unsupported}
-        more = (self.model_extra or {}).items()
-        return [name for name, value in more if value is not None and name not in harmless]
+        return [name for name, value in told.items() if value is not None and name not in harmless]
+
+    @property
+    def ignored_tools(self) -> list[str]:
+        """The tools that are left out."""
+        return []
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that names the parameters that had no effect, if there were some."""
-        return listing(IGNORED, self.ignored)
+        """The headers that name the parameters and the tools that had no effect."""
+        return listing(IGNORED, self.ignored) | listing(IGNORED_TOOLS, self.ignored_tools)
 
     @property
     def include_usage(self) -> bool:
@@ -180,6 +191,22 @@ class ChatRequest(ApiRequest):
         if self.whole_tool_calls is None:
             return flat(self.tools or [])
         return self.whole_tool_calls
+
+    def prompt(self) -> dict[str, Any]:
+        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
+
+        Raises:
+            RequestError: Names the place, its value and what was wanted.
+        """
+        tools = self.offered_tools()
+        return {
+            "messages": conversation(self.messages),
+            "tools": tools,
+            "choice": self.choice(tools),
+            "content": self.content(),
+            "tool_format": self.tool_format,
+            "template_options": self.template_options(),
+        }
 
     def samplings(self) -> list[Sampling]:
         """How each of the replies is to be generated."""
@@ -271,10 +298,18 @@ def _invalid(error: ValidationError) -> RequestError:
 
 
 def content_format(told: Mapping[str, Any], param: str) -> ContentFormat | None:
-    """OpenAI's `response_format` (https://platform.openai.com/docs/guides/structured-outputs).
+    """What a text must be (https://platform.openai.com/docs/guides/structured-outputs).
 
-    Beside "json_object" may stand a schema, with which other servers say what the object is. In
-    a response's `text.format`, name and schema stand beside the type.
+    Beside "json_object" may stand a schema, with which other servers say what the object is. That
+    of "json_schema" stands in an object of its own, or, in a response's `text.format`, beside the
+    type; either is read in both.
+
+    Args:
+        told: The format that is asked for.
+        param: The parameter in which it came.
+
+    Raises:
+        RequestError: It is of no known kind, or holds no schema.
     """
     match told:
         case {"type": "text"}:
@@ -282,22 +317,17 @@ def content_format(told: Mapping[str, Any], param: str) -> ContentFormat | None:
         case {"type": "json_object"}:
             schema = told.get("schema") or {}
             if isinstance(schema, dict) and schema.get("type", "object") == "object":
-                return ContentFormat({**schema, "type": "object"})
+                return ContentFormat({**schema, "type": "object"}, param=param)
             wanted = '"schema" to be a JSON Schema of an object'
-        case {"type": "json_schema", "json_schema": {"schema": dict() as schema, **options}} | {
-            "type": "json_schema",
-            "name": str(),
-            "schema": dict() as schema,
-            **options,
-        }:
-            strict = options.get("strict")
-            if isinstance(strict, bool | None):
-                return ContentFormat(schema, bool(strict))
-            wanted = "strict to be true or false"
-        case {"type": "json_schema"} if param == "text.format":
-            wanted = '"name" and "schema" beside the type'
         case {"type": "json_schema"}:
-            wanted = '"json_schema": {"name": …, "schema": {…}}'
+            wanted = '"schema": {…} beside the type'
+            if param == "response_format":
+                wanted = '"json_schema": {"name": …, "schema": {…}}'
+            match told.get("json_schema", told):
+                case {"schema": dict(), "strict": strict} if not isinstance(strict, bool | None):
+                    wanted = "strict to be true or false"
+                case {"schema": dict() as schema, **options}:
+                    return ContentFormat(schema, bool(options.get("strict")), param)
         case _:
             wanted = 'type "text", "json_object" or "json_schema"'
-    raise wrong(param, told, wanted, param)
+    raise wrong(param, told, wanted)

@@ -4,14 +4,13 @@ https://platform.openai.com/docs/api-reference/responses-streaming. Thoughts are
 in `reasoning_text`; OpenAI tells a summary, which would be another text.
 """
 
-import secrets
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from function_calling.api.reply import chat_logprobs
-from function_calling.api.stream import Shape, Telling, Told
+from function_calling.api.stream import NamedEvents, Shape, Told, new_id
 from function_calling.errors import ApiError, RequestError
 from function_calling.model.words import (
     Event,
@@ -38,8 +37,16 @@ _NAMES = {
 """For each kind of item what its id begins with, and what its events are called."""
 
 
+def error_body(error: ApiError) -> _Json:
+    """OpenAI's error object, in which the model half's messages are the request's `input`."""
+    body = error.body()
+    if body["error"]["param"] == "messages":
+        body["error"]["param"] = "input"
+    return body
+
+
 @dataclass
-class ResponseTelling(Telling):
+class ResponseTelling(NamedEvents):
     """One response under way. Its items grow in place: each event is to be written at once.
 
     Args:
@@ -47,8 +54,6 @@ class ResponseTelling(Telling):
         echo: What the response repeats of its request.
         logprobs: Whether text carries its tokens' probabilities.
     """
-
-    end = ""
 
     model: str
     echo: Mapping[str, Any]
@@ -59,7 +64,7 @@ class ResponseTelling(Telling):
 
     def __post_init__(self) -> None:
         head = {"object": "response", "created_at": int(time.time()), "model": self.model}
-        self._head = {"id": f"resp_{secrets.token_hex(24)}", **head, **_DEFAULTS, **self.echo}
+        self._head = {"id": new_id("resp"), **head, **_DEFAULTS, **self.echo}
 
     async def whole(self, events: AsyncIterator[Told]) -> Shape:
         """The response, as the last event of a stream has it."""
@@ -75,15 +80,12 @@ class ResponseTelling(Telling):
             for told in self._events(event):
                 yield told
 
-    def framed(self, chunk: Shape) -> str:
-        """A server-sent event with a name."""
-        return f"event: {dict(chunk)['type']}\n{super().framed(chunk)}"
-
     def failed(self, error: ApiError) -> str:
         """The event on which OpenAI's SDK raises, and that of the response's end."""
         code = "invalid_prompt" if isinstance(error, RequestError) else "server_error"
         failed = self._response("failed", error={"code": code, "message": error.message})
-        raised = {**self._event("error"), **error.body()["error"], **error.body(), "type": "error"}
+        body = error_body(error)
+        raised = {**self._event("error"), **body["error"], **body, "type": "error"}
         return self.framed(raised) + self.framed(self._event("failed", response=failed))
 
     def _event(self, name: str, **fields: Any) -> _Json:
@@ -126,7 +128,7 @@ class ResponseTelling(Telling):
 
     def _open(self, kind: str, fields: _Json) -> Iterator[_Json]:
         prefix, self._name = _NAMES[kind]
-        head = {"id": f"{prefix}_{secrets.token_hex(24)}", "type": kind, "status": "in_progress"}
+        head = {"id": new_id(prefix), "type": kind, "status": "in_progress"}
         item: _Json = {**head, **fields}
         self._item, self._part, self._key = item, item, "arguments"
         self._place = {"output_index": len(self._output), "item_id": item["id"]}
@@ -170,7 +172,8 @@ class ResponseTelling(Telling):
                 self._item = {}
         else:
             status, told["completed_at"] = "completed", int(time.time())
-            if {item["type"] for item in (*self._output, self._item) if item} <= {"reasoning"}:
+            kinds = {item["type"] for item in self._output} | {self._item.get("type", "reasoning")}
+            if kinds == {"reasoning"}:
                 yield from self._events(TextDelta(""))
         yield from self._close(status)
         yield self._event(status, response=self._response(status, **told))

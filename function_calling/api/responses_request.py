@@ -5,28 +5,22 @@ an earlier response is refused by name. A reply is several items there: thoughts
 call. In the `input` they are one turn of the assistant again.
 """
 
-import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from function_calling.api.headers import IGNORED_TOOLS, listing
+from function_calling.api.messages import conversation, text_of
 from function_calling.api.request import MOST_MESSAGES, ApiRequest, content_format
-from function_calling.api.tools import offered, other_kind, wrong
-from function_calling.errors import RequestError
-from function_calling.model.words import ContentFormat, Event, Message, Sampling, Tool, ToolChoice
+from function_calling.api.tools import offered, other_kind, tool_choice
+from function_calling.errors import wrong
+from function_calling.model.words import Message, Sampling, Tool
 
 _LOGPROBS = "message.output_text.logprobs"
 _ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _ROLES = ("system", "developer", "user", "assistant")
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
-_TEXTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal")
-"""The types of parts that are text."""
-_PARAMS = {"messages": "input", "response_format": "text.format"}
-"""What the parameters are called here that the model half names."""
 
 
 class ResponsesRequest(ApiRequest):
@@ -36,6 +30,7 @@ class ResponsesRequest(ApiRequest):
         **dict.fromkeys(("conversation", "moderation", "previous_response_id", "prompt"), ()),
         **{"background": (False,), "n": (1,)},
     }
+    parts: ClassVar = {"reasoning": "effort", "text": "format"}
 
     input: str | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
     instructions: str | None = None
@@ -56,32 +51,45 @@ class ResponsesRequest(ApiRequest):
         return {name: value for name, value in values.items() if value is not None}
 
     @property
-    def headers(self) -> dict[str, str]:
-        """Headers that name the tools and the parameters that had no effect."""
-        return super().headers | listing(IGNORED_TOOLS, filter(None, map(other_kind, self.tools)))
+    def ignored(self) -> list[str]:
+        """The parameters that had no effect, and what had none within one."""
+        effort = () if self.reasoning.get("effort") in (None, "none") else ("reasoning.effort",)
+        included = (f"include: {name}" for name in self.include if name != _LOGPROBS)
+        return [*super().ignored, *effort, *included]
 
     @property
-    def ignored(self) -> list[str]:
-        """Also what has no effect within a parameter."""
-        within = {
-            **{f"reasoning.{key}": value for key, value in self.reasoning.items()},
-            **{f"text.{key}": value for key, value in self.text.items() if key != "format"},
-            **{f"include: {name}": name for name in self.include if name != _LOGPROBS},
-        }
-        asked = [name for name, value in within.items() if value not in (None, "none")]
-        return [*super().ignored, *asked]
+    def ignored_tools(self) -> list[str]:
+        """The tools that are no functions."""
+        return list(filter(None, map(other_kind, self.tools)))
 
     @property
     def logprobs(self) -> bool:
         """Whether text carries its tokens' probabilities."""
         return bool(self.top_logprobs) or _LOGPROBS in self.include
 
-    def messages(self) -> list[Message]:
-        """The chat messages that `instructions` and `input` stand for.
+    def _functions(self) -> list[Tool]:
+        return offered([None if other_kind(each) else each for each in self.tools], "tools")
+
+    def prompt(self) -> dict[str, Any]:
+        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
 
         Raises:
-            RequestError: Names the item's field, its value and what was wanted.
+            RequestError: Names the place, its value and what was wanted.
         """
+        tools = self._functions()
+        told = self.text.get("format")
+        no_effort = self.reasoning.get("effort") == "none"
+        return {
+            "messages": conversation(self._messages()),
+            "tools": tools,
+            "choice": tool_choice(self.tool_choice, self.parallel_tool_calls, tools),
+            "content": None if told is None else content_format(told, "text.format"),
+            "tool_format": self.tool_format,
+            "template_options": {"enable_thinking": False} if no_effort else {},
+        }
+
+    def _messages(self) -> list[Message]:
+        """The chat messages that `instructions` and `input` stand for."""
         told = self.input
         messages = [{"role": "system", "content": self.instructions}] if self.instructions else []
         items = [{"role": "user", "content": told}] if isinstance(told, str) else told
@@ -89,92 +97,57 @@ class ResponsesRequest(ApiRequest):
             _add(messages, item, f"input[{index}]")
         return messages
 
-    def functions(self) -> list[Tool]:
-        """The tools that the model is told of."""
-        return offered([None if other_kind(each) else each for each in self.tools], "tools")
-
-    @property
-    def sampling(self) -> Sampling:
+    def samplings(self) -> list[Sampling]:
         """How the reply is to be generated."""
         most = self.max_output_tokens or self.max_tokens
-        return self.alike(most, self.top_logprobs if self.logprobs else None)[0]
+        return self.alike(most, self.top_logprobs if self.logprobs else None)
 
-    @property
-    def template_options(self) -> dict[str, Any]:
-        """More variables for the chat template; no effort asks it for no reasoning."""
-        return {"enable_thinking": False} if self.reasoning.get("effort") == "none" else {}
-
-    @property
-    def content(self) -> ContentFormat | None:
-        """What the reply's text must be; None where it is free."""
-        told = self.text.get("format")
-        return None if told is None else content_format(told, "text.format")
-
-    def echo(self, tools: Sequence[Tool], choice: ToolChoice) -> dict[str, Any]:
+    def echo(self) -> dict[str, Any]:
         """What a response repeats of its request, defaults too."""
-        functions = [{"type": "function", "name": name} for name in choice.names]
-        chosen: Any = self.tool_choice
-        if isinstance(chosen, dict):
-            allowed = {"type": "allowed_tools", "mode": choice.mode, "tools": functions}
-            chosen = functions[0] if chosen["type"] == "function" else allowed
+        (sampling,) = self.samplings()
+        effort = self.reasoning.get("effort")
         return {
             "instructions": self.instructions,
-            "max_output_tokens": self.sampling.max_tokens,
+            "max_output_tokens": sampling.max_tokens,
             "metadata": self.metadata,
             "parallel_tool_calls": self.parallel_tool_calls,
-            "reasoning": {"effort": "none" if self.template_options else None, "summary": None},
+            "reasoning": {"effort": "none" if effort == "none" else None, "summary": None},
             "text": {"format": self.text.get("format") or {"type": "text"}},
-            "tool_choice": chosen,
-            "tools": [{"type": "function", **asdict(tool)} for tool in tools],
+            "tool_choice": self.tool_choice,
+            "tools": [{"type": "function", **asdict(tool)} for tool in self._functions()],
             "top_logprobs": self.top_logprobs,
-            **{name: getattr(self.sampling, name) for name in _ECHOED},
+            **{name: getattr(sampling, name) for name in _ECHOED},
         }
-
-
-def own_words(text: str) -> str:
-    """A text of the model half about the format, by its name here."""
-    return re.sub("^response_format(?=: )", "text.format", text)
-
-
-async def in_own_words(reply: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The reply, with its errors in these words."""
-    try:
-        async with aclosing(reply):
-            async for event in reply:
-                yield event
-    except RequestError as error:
-        error.message = own_words(error.message)
-        error.param = _PARAMS.get(str(error.param), error.param)
-        raise
 
 
 def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
     """Add an item, as a message or to the turn that the last message is."""
     match item.get("type") or "message":
         case "message" if item.get("role") not in _ROLES:
-            raise _wrong(f"{place}.role", item.get("role"), f"one of {', '.join(_ROLES)}")
+            raise wrong(f"{place}.role", item.get("role"), f"one of {', '.join(_ROLES)}")
         case "message":
             message = _message(messages, item["role"])
-            message["content"] = _text(item.get("content"), f"{place}.content")
+            message["content"] = text_of(item.get("content"), f"{place}.content")
         case "reasoning":
             # Where both are empty, the thoughts of another model are told encrypted alone.
             key = "content" if item.get("content") else "summary"
-            if thoughts := _text(item.get(key), f"{place}.{key}"):
+            if thoughts := text_of(item.get(key), f"{place}.{key}"):
                 turn = _message(messages, "assistant")
                 turn["reasoning_content"] = turn.get("reasoning_content", "") + thoughts
         case "function_call" if not isinstance(item.get("name"), str):
-            raise _wrong(f"{place}.name", item.get("name"), "a function's name")
+            raise wrong(f"{place}.name", item.get("name"), "a function's name")
         case "function_call":
             turn = _message(messages, "assistant", goes_on=True)
-            # `conversation` reads a call's name and arguments as they stand here.
-            turn.setdefault("tool_calls", []).append({**item, "id": item.get("call_id")})
+            function = {"name": item["name"], "arguments": item.get("arguments")}
+            call = {"id": item.get("call_id"), "function": function}
+            turn.setdefault("tool_calls", []).append(call)
         case "function_call_output":
             output = item.get("output")
-            text = _text(output, f"{place}.output") if isinstance(output, list) else output
+            text = text_of(output, f"{place}.output") if isinstance(output, list) else output
             result = {"role": "tool", "tool_call_id": item.get("call_id"), "content": text}
             messages.append(result)
         case kind:
-            raise _wrong(f"{place}.type", kind, f"one of {', '.join(_ITEMS)}")
+            raise wrong(f"{place}.type", kind, f"one of {', '.join(_ITEMS)}")
 
 
 def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Message:
@@ -184,17 +157,3 @@ def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Me
     if last.get("role") != role or begun:
         messages.append({"role": role})
     return messages[-1]
-
-
-def _text(content: Any, place: str) -> str:
-    if isinstance(content, list):
-        return "".join(_text(part, f"{place}[{index}]") for index, part in enumerate(content))
-    if isinstance(content, dict) and content.get("type") in _TEXTS:
-        content = content.get("refusal" if content["type"] == "refusal" else "text")
-    if not isinstance(content, str | None):
-        raise _wrong(place, content, f"text, or parts of type {', '.join(_TEXTS)}")
-    return content or ""
-
-
-def _wrong(place: str, value: Any, wanted: str) -> Exception:
-    return wrong(place, value, wanted, "input")

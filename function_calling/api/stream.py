@@ -7,6 +7,7 @@ event. In which shapes they are told is a `Telling`'s to say: each protocol has 
 import asyncio
 import json
 import logging
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -62,6 +63,21 @@ class Telling(ABC):
     def failed(self, error: ApiError) -> str:
         """An error in mid-stream as a server-sent event."""
         return self.framed(error.body())
+
+
+class NamedEvents(Telling):
+    """Each object of a stream is an event that has the object's type as its name."""
+
+    end = ""
+
+    def framed(self, chunk: Shape) -> str:
+        """A stream's object as a server-sent event with a name."""
+        return f"event: {dict(chunk)['type']}\n{super().framed(chunk)}"
+
+
+def new_id(kind: str) -> str:
+    """A new id, which begins with what it is the id of ("msg")."""
+    return f"{kind}_{secrets.token_hex(12)}"
 
 
 def as_json(value: Shape) -> str:

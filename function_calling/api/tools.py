@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from function_calling.errors import RequestError, shown
+from function_calling.errors import RequestError, shown, wrong
 from function_calling.model.words import Tool, ToolChoice
 
 
@@ -42,11 +42,10 @@ def offered(
     result: dict[str, Tool] = {}
     for index, told in enumerate(tools):
         if told is not None:
-            tool = _tool(told, f"{param}[{index}]", param, schema)
+            place = f"{param}[{index}]"
+            tool = _tool(told, place, param, schema)
             if tool.name in result:
-                raise RequestError(
-                    f"{param}[{index}]: {tool.name!r} is offered twice.", param=param
-                )
+                raise RequestError(f"{place}: {tool.name!r} is offered twice.", param=param)
             result[tool.name] = tool
     return list(result.values())
 
@@ -64,17 +63,17 @@ def _tool(tool: Mapping[str, Any], place: str, param: str, schema: str) -> Tool:
     place = f"{place}.function" if wrapped else place
     name, strict = function.get("name"), function.get("strict")
     if not isinstance(name, str) or not name or json.dumps(name, ensure_ascii=False) != f'"{name}"':
-        raise wrong(f"{place}.name", name, "a name without quotes and controls", param)
+        raise wrong(f"{place}.name", name, "a name without quotes and controls")
     if not isinstance(strict, bool | None):
-        raise wrong(f"{place}.strict", strict, "true or false", param)
-    parameters = _parameters(function.get(schema), f"{place}.{schema}", param)
+        raise wrong(f"{place}.strict", strict, "true or false")
+    parameters = _parameters(function.get(schema), f"{place}.{schema}")
     return Tool(name, str(function.get("description") or ""), parameters, bool(strict))
 
 
-def _parameters(parameters: Any, place: str, param: str) -> dict[str, Any]:
+def _parameters(parameters: Any, place: str) -> dict[str, Any]:
     parameters = parameters or {"properties": {}}
     if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
-        raise wrong(place, parameters, "a JSON Schema of an object", param)
+        raise wrong(place, parameters, "a JSON Schema of an object")
     kept = {key: value for key, value in parameters.items() if key != "optional"}
     return {"type": "object", **kept}
 
@@ -143,7 +142,7 @@ def function_choice(choice: Any, functions: Sequence[Tool]) -> ToolChoice:
         return ToolChoice("required", (choice["name"],), parallel=False)
     if choice not in (None, "none", "auto"):
         wanted = """'none', 'auto' or a function's name as {"name": …}"""
-        raise wrong("function_call", choice, wanted, "function_call")
+        raise wrong("function_call", choice, wanted)
     if choice == "none" or not names:
         return ToolChoice()
     return ToolChoice("auto", names, parallel=False)
@@ -160,9 +159,4 @@ def _check_offered(name: Any, names: Sequence[str], param: str, offer: str) -> N
 
 def _wrong_choice(choice: Any) -> RequestError:
     wanted = "'none', 'auto', 'required', or type \"function\" with a function's name"
-    return wrong("tool_choice", choice, wanted, "tool_choice")
-
-
-def wrong(place: str, value: Any, wanted: str, param: str) -> RequestError:
-    """The error that the value at `place` isn't what was wanted."""
-    return RequestError(f"{place}={shown(value)}: wanted {wanted}.", param=param)
+    return wrong("tool_choice", choice, wanted)

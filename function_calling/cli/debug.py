@@ -25,6 +25,7 @@ from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.detection import CallDetector
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.chat_model import ChatModel
+from function_calling.model.turn import Turn
 from function_calling.model.words import Event, Piece, Sampling, TextDelta, ToolCall
 from function_calling.settings import Settings
 
@@ -131,12 +132,12 @@ class Bench:
             it.name for it in offered if it.name in self._choice.names or it not in self._tools
         ]
 
-    def _model(self, engine: "Recording", *, thinks: bool = False) -> ChatModel:
+    def _turn(self, engine: "Recording", *, thinks: bool = False) -> Turn:
         length = Settings.from_env(os.environ).context_length
         ends = self._template.tokens["bos_token"], self._template.tokens["eos_token"]
         model = ChatModel(LoadedModel("", engine, self._template.source, *ends, length), self._form)
         model.reasoning = model.reasoning if thinks else None
-        return model
+        return model.turn(*self._asked, content=self._content, template_options=self._options)
 
     def play(self, text: str, *, thinks: bool = False) -> tuple[list[Event], "Recording"]:
         """The reply of `/v1` where the model writes this text, and the engine that played it.
@@ -144,12 +145,10 @@ class Bench:
         `thinks` says whether the text may begin with reasoning, which `/v1` has written apart.
         """
         engine = Recording(text, self._form, self._callable)
-        reply = self._model(engine, thinks=thinks).reply(
-            *self._asked, content=self._content, template_options=self._options
-        )
+        turn = self._turn(engine, thinks=thinks)
 
         async def events() -> list[Event]:
-            return [event async for event in reply]
+            return [event async for event in turn.events()]
 
         return asyncio.run(events()), engine
 
@@ -173,8 +172,7 @@ class Bench:
                     begun[behind] = grammar(how.constraint)
         for behind, rules in begun.items():
             yield f"constraint once a call begins, behind {behind}", rules
-        offered = [tool for tool in self._tools if tool.name in self._choice.names]
-        if unenforced := self._model(played).unenforced(offered, self._content):
+        if unenforced := self._turn(played).unenforced:
             yield "not enforced", "\n".join(unenforced)
 
 

@@ -149,7 +149,7 @@ def _check_each(slots: Iterable[JsonSlot]) -> None:
         if time.monotonic() > ends:
             return
         if slot.thing:
-            param = slot.thing if slot.thing == "response_format" else "tools"
+            param = "tools" if slot.thing.startswith("Tool ") else slot.thing
             with naming(slot.thing, param):
                 _check(grammar_text([(slot,)]))
 

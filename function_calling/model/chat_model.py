@@ -8,7 +8,7 @@ model, in any mode.
 
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -69,29 +69,24 @@ class ChatModel:
         self._unenforced = model.unenforced
         self.reasoning = reasoning_marks(model.chat_template)
 
-    def unenforced(self, tools: Sequence[Tool], content: ContentFormat | None = None) -> list[str]:
-        """The keywords that can't be enforced, each by its place ("weather: unit: not").
+    def constraint(
+        self, asked: Tool | ContentFormat, budget: Budget | None = None
+    ) -> tuple[Schema, list[str]]:
+        """What arguments or content are held to, and the keywords to which they aren't.
 
-        A schema that can't be used at all has none: `reply` refuses it.
+        Each of those is told by its place ("weather: unit: not"), and logged.
         """
-        asked: Sequence[Tool | ContentFormat] = [*tools, content] if content else tools
-        places, budget = [], Budget()
-        with suppress(RequestError):
-            for each in asked:
-                name = each.name if isinstance(each, Tool) else each.param
-                places += [f"{name}: {place}" for place in self._enforceable(each, budget)[1]]
-        return places
-
-    def constraint(self, asked: Tool | ContentFormat, budget: Budget | None = None) -> Schema:
-        """What arguments or content are held to; keywords that can't be enforced are logged."""
-        thing = f"Tool {asked.name}" if isinstance(asked, Tool) else asked.param
-        with naming(thing, "tools" if isinstance(asked, Tool) else asked.param):
+        if isinstance(asked, Tool):
+            name, thing, param = asked.name, f"Tool {asked.name}", "tools"
+        else:
+            name = thing = param = asked.param
+        with naming(thing, param):
             schema, ignored = self._enforceable(asked, budget)
             if ignored and asked.strict:
                 raise refused(f"it is strict, and holds {', '.join(ignored)}")
         if ignored:
             _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
-        return schema
+        return schema, [f"{name}: {place}" for place in ignored]
 
     def _enforceable(
         self, asked: Tool | ContentFormat, budget: Budget | None
@@ -100,7 +95,7 @@ class ChatModel:
             return enforceable(asked.parameters, self._longest_string, budget, self._unenforced)
         return enforceable_value(asked.schema, self._longest_string, self._unenforced)
 
-    async def reply(
+    def turn(
         self,
         messages: Sequence[Message],
         tools: Sequence[Tool],
@@ -110,12 +105,8 @@ class ChatModel:
         content: ContentFormat | None = None,
         tool_format: str | None = None,
         template_options: Mapping[str, Any] | None = None,
-    ) -> AsyncGenerator[Event, None]:
-        """The reply, as it is generated; `Finished` comes last.
-
-        A call's arguments leave as they are written, and the whole call once it is complete. A
-        reply that calls ends with its last call: what a model writes behind is its guess at the
-        result.
+    ) -> Turn:
+        """The reply to the messages, which `Turn.events` generates.
 
         Args:
             messages: The conversation; `content` is text.
@@ -128,57 +119,31 @@ class ChatModel:
 
         Raises:
             RequestError: The messages or tools can't be used.
-            EngineError: The engine failed.
         """
-        asked = (messages, tools, choice, sampling, content, tool_format, template_options)
-        turn = self._turn(*asked)
-        async with aclosing(turn.events()) as events:
-            async for event in events:
-                yield event
-
-    async def count(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[Tool],
-        choice: ToolChoice,
-        *,
-        template_options: Mapping[str, Any] | None = None,
-    ) -> int:
-        """The tokens of the prompt that `reply` would have; they may be more than fit.
-
-        Raises:
-            RequestError: The messages or tools can't be used.
-            EngineError: The engine failed.
-        """
-        turn = self._turn(messages, tools, choice, Sampling(), None, None, template_options)
-        return await self.engine.count(turn.opening)
-
-    def _turn(
-        self,
-        messages: Sequence[Message],
-        tools: Sequence[Tool],
-        choice: ToolChoice,
-        sampling: Sampling,
-        content: ContentFormat | None,
-        tool_format: str | None,
-        template_options: Mapping[str, Any] | None,
-    ) -> Turn:
         form = find_format(tool_format) if tool_format else self.form
         if not tools and not any(message["role"] == "tool" for message in messages):
             form = replace(form, steps=False)
-        held = JsonSlot(dict(self.constraint(content)), content.param) if content else None
-        budget = Budget()
-        schemas: dict[str, Mapping[str, Any]] = {
-            tool.name: self.constraint(tool, budget)
-            for tool in form.with_answer_tool(tools)
-            if tool.name in choice.names or tool not in tools
-        }
+        schemas: dict[str, Mapping[str, Any]] = {}
+        budget, unenforced, held = Budget(), [], None
+        for tool in form.with_answer_tool(tools):
+            if tool.name in choice.names or tool not in tools:
+                schemas[tool.name], ignored = self.constraint(tool, budget)
+                unenforced += ignored
+        if content:
+            schema, ignored = self.constraint(content)
+            held = JsonSlot(schema, content.param)
+            unenforced += ignored
         reminded = choice.mode == "auto" and messages[-1]["role"] == "tool"
         prompt = render(
             *(form, self.template, messages, tools), reminded=reminded, options=template_options
         )
         self._check_length(prompt, "messages")
-        return Turn(self.engine, form, prompt, schemas, choice, sampling, held, self.reasoning)
+        return Turn(
+            *(self.engine, form, prompt, schemas, choice, sampling),
+            content=held,
+            reasoning=self.reasoning,
+            unenforced=unenforced,
+        )
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:
         """The text that continues a prompt; `Finished` comes last.

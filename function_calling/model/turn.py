@@ -6,7 +6,7 @@ there on the reply is a list of calls, which the engine writes under one grammar
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -54,6 +54,7 @@ class Turn:
         sampling: How its text is generated.
         content: What its text is held to, if it is to be JSON.
         reasoning: Where what it thinks before it replies begins and ends, if it thinks at all.
+        unenforced: The keywords of schemas to which nothing is held, each by its place.
     """
 
     engine: Engine
@@ -64,6 +65,7 @@ class Turn:
     sampling: Sampling
     content: JsonSlot | None = None
     reasoning: ReasoningMarks | None = None
+    unenforced: Sequence[str] = ()
     _written: str = ""
     _begun: tuple[str, ...] = ()
     _thought: str = ""
@@ -73,19 +75,31 @@ class Turn:
     _tokens: list[TokenLogprob] = field(default_factory=list)
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Reasoning, text, then calls, until the model ends or a limit is met."""
+        """Reasoning, text, then calls, until the model ends or a limit is met; last `Finished`.
+
+        A call's arguments leave as they are written, and the whole call once it is complete. A
+        reply that calls ends with its last call: what a model writes behind is its guess at the
+        result.
+
+        Raises:
+            RequestError: The prompt is too long, or a schema can't be enforced.
+            EngineError: The engine failed.
+        """
         for part in self._parts():
             async with aclosing(part) as events:
                 async for event in events:
                     yield event
         yield Finished(self._reason, self._usage, self._stop)
 
-    @property
-    def opening(self) -> str:
-        """What the engine goes on from first: the prompt, and the head of a call that is forced."""
-        if self.choice.mode != "required" or self._may_think():
-            return self.prompt
-        return self.prompt + self._head(self.choice.names)
+    async def count(self) -> int:
+        """The tokens of the prompt, with the head of a call that is forced; more may be than fit.
+
+        Raises:
+            EngineError: The engine failed.
+        """
+        forced = self.choice.mode == "required" and not self._may_think()
+        head = self._head(self.choice.names) if forced else ""
+        return await self.engine.count(self.prompt + head)
 
     def _may_think(self) -> bool:
         return self.reasoning is not None and not self.reasoning.closed(self.prompt)

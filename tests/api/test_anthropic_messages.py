@@ -20,7 +20,7 @@ from walking_engine import walking_model
 
 from benchmarks.forced_requests import Request, requests
 from function_calling.api.anthropic_request import MOST_STOPS, CountRequest, MessagesRequest
-from function_calling.api.request import ApiRequest
+from function_calling.api.request import MOST_MESSAGES, ApiRequest
 from function_calling.api.stream import MOST_BYTES
 from function_calling.engines import LoadedModel
 from function_calling.engines.llamacpp import LlamaCpp
@@ -230,11 +230,9 @@ class FullContext(ChatModel):
     def __init__(self, engine: Any) -> None:
         super().__init__(LoadedModel("full", engine, "{{ messages }}", "", "", 200), HERMES)
 
-    async def reply(self, *asked: Any, sampling: Any, **more: Any) -> Any:
+    def turn(self, *asked: Any, sampling: Any, **more: Any) -> Any:
         """The reply with no more tokens than those."""
-        short = sampling.but(max_tokens=1)
-        async for event in super().reply(*asked, sampling=short, **more):
-            yield event
+        return super().turn(*asked, sampling=sampling.but(max_tokens=1), **more)
 
 
 # Requests
@@ -362,6 +360,11 @@ async def test_thoughts_of_a_turn_with_calls_are_handed_to_the_template(serve: S
         (
             {"messages": [{"role": "tool", "content": "x"}]},
             'messages[0].role="tool": wanted one of',
+        ),
+        ({"messages": [{"role": [], "content": "x"}]}, "messages[0].role=[]: wanted one of"),
+        (
+            {"messages": [{"role": "user", "content": [result("x")] * (MOST_MESSAGES + 1)}]},
+            f"messages hold {MOST_MESSAGES + 1} messages and results; wanted {MOST_MESSAGES}",
         ),
         ({"messages": [{"role": "user"}]}, "messages[0].content=null: wanted text or a list"),
         (
@@ -537,6 +540,7 @@ async def test_the_counted_tokens_are_those_of_the_message(
         )
         message = await sdk.messages.create(**body)
     assert counted.input_tokens == message.usage.input_tokens > 0
+    assert str(counted._request_id).startswith("req_")
 
 
 async def test_a_prompt_that_cannot_fit_is_not_counted(serve: Serve) -> None:

@@ -325,6 +325,12 @@ async def test_thoughts_belong_to_the_turn_behind_them(serve: Serve, key: str) -
     assert prompt.count("<|im_start|>assistant") == 1
 
 
+async def test_a_call_is_read_by_the_fields_of_its_item(serve: Serve) -> None:
+    """A `function` beside them is chat's, and means nothing here."""
+    call = {**CALL, "function": {"name": "other", "arguments": "{}"}}
+    assert calls("f") in await prompt_of(serve, [call])
+
+
 async def test_what_was_said_goes_on_with_what_was_told(serve: Serve) -> None:
     """The output of a response is input as it is."""
     serve("So. <tool_call>", Fills("today"), "ok")
@@ -431,7 +437,7 @@ async def test_what_codex_sends_is_taken_and_named(serve: Serve) -> None:
     assert response.status_code == 200, response.text
     assert response.headers["x-ignored-tools"] == "web_search, custom: apply_patch, mcp: docs"
     assert response.headers["x-ignored-parameters"] == (
-        "store, prompt_cache_key, reasoning.effort, reasoning.summary, text.verbosity, "
+        "store, prompt_cache_key, reasoning.summary, text.verbosity, reasoning.effort, "
         "include: reasoning.encrypted_content"
     )
     assert [tool["name"] for tool in response.json()["tools"]] == ["today"]
@@ -466,7 +472,7 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"input": [CALL, {"role": "user", "content": 3}]}, "input[1].content=3: wanted text"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
          'input[0].content[0]={"type": "input_image"}: wanted text'),
-        ({"input": [{"role": "user", "content": [{"type": "input_text"}, 3]}]},
+        ({"input": [{"role": "user", "content": [said("input_text", "A"), 3]}]},
          "input[0].content[1]=3"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]},
          'input[0].type="item_reference": wanted one of message, reasoning,'),
@@ -490,7 +496,7 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"tool_choice": "required", "tools": [{"type": "web_search"}]}, "needs tools"),
         ({"text": 3}, "text=3: wanted an object"),
         ({"text": {"format": "json"}}, 'text.format="json": wanted type "text", "json_object"'),
-        ({"text": {"format": {"type": "json_schema", "schema": {}}}}, 'wanted "name" and "schema"'),
+        ({"text": {"format": {"type": "json_schema"}}}, 'wanted "schema": {…} beside the type'),
         ({"text": {"format": STRICT}}, "text.format: The JSON Schema can't be enforced: it is"),
         ({"max_output_tokens": 0}, "max_output_tokens=0"),
         ({"top_logprobs": 21}, "top_logprobs=21"),

@@ -52,7 +52,7 @@ def model() -> Iterator[ChatModel]:
 async def reply(model: ChatModel, mode: str, sampling: Sampling) -> list[Event]:
     """All events of one reply to the question."""
     choice = ToolChoice(mode, (CONVERT.name,), parallel=False)  # type: ignore[arg-type]
-    return [event async for event in model.reply(USER, [CONVERT], choice, sampling)]
+    return [event async for event in model.turn(USER, [CONVERT], choice, sampling).events()]
 
 
 def test_the_template_tells_the_format(model: ChatModel) -> None:

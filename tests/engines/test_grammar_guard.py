@@ -79,8 +79,13 @@ def test_a_text_without_a_constraint_may_be_any() -> None:
     assert GrammarGuard(CALL).request()["grammar"].startswith("%llguidance {}\n")
 
 
-def test_a_constraint_that_does_not_compile_is_refused() -> None:
-    """Before anything is generated."""
-    nothing = {"type": "integer", "minimum": 2, "maximum": 1}
-    with pytest.raises(RequestError, match="can't be enforced"):
-        GrammarGuard(CALL.but(constraint=((JsonSlot(nothing),),)))
+@pytest.mark.parametrize(
+    ("thing", "param"),
+    [("", "tools"), ("Tool text.format", "tools"), ("text.format", "text.format")],
+)
+def test_a_constraint_that_does_not_compile_is_refused(thing: str, param: str) -> None:
+    """Before anything is generated, by whose schema it is and where that came from."""
+    nothing = JsonSlot({"type": "integer", "minimum": 2, "maximum": 1}, thing)
+    with pytest.raises(RequestError, match=f"^{thing}.*can't be enforced") as caught:
+        GrammarGuard(CALL.but(constraint=((nothing,),)))
+    assert caught.value.param == param

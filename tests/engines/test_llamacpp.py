@@ -101,7 +101,7 @@ async def events_of(
     model: ChatModel, choice: ToolChoice, sampling: Sampling, messages: list[Message] = USER
 ) -> list[Event]:
     """All events of one reply."""
-    return [event async for event in model.reply(messages, TOOLS, choice, sampling)]
+    return [event async for event in model.turn(messages, TOOLS, choice, sampling).events()]
 
 
 def calls_of(events: list[Event]) -> list[ToolCall]:

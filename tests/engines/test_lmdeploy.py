@@ -200,12 +200,12 @@ async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
         "required": ["n"],
     }
     tools = [Tool("count", "Count.", parameters), Tool("today", "The date.", {"type": "object"})]
-    assert model.unenforced(tools) == []
     for seed in range(5):
         choice = ToolChoice("required", ("count", "today"), parallel=False)
         messages = [{"role": "user", "content": "Count, please."}]
-        reply = model.reply(messages, tools, choice, Sampling(seed=seed))
-        *_, call, end = [event async for event in reply]
+        turn = model.turn(messages, tools, choice, Sampling(seed=seed))
+        assert turn.unenforced == []
+        *_, call, end = [event async for event in turn.events()]
         assert isinstance(call, ToolCall)
         arguments = json.loads(call.arguments)
         assert arguments == {} if call.name == "today" else arguments["n"] in (3, 6, 9)

@@ -67,7 +67,8 @@ def reply_of(
     **sampling: Any,
 ) -> AsyncGenerator[Event, None]:
     """The events of a reply, as they come."""
-    return make(engine).reply(messages, tools, choice, Sampling(**sampling), tool_format=form)
+    model, how = make(engine), Sampling(**sampling)
+    return model.turn(messages, tools, choice, how, tool_format=form).events()
 
 
 class Told(NamedTuple):
@@ -138,7 +139,7 @@ async def test_the_constraint_is_the_tools_own_schema() -> None:
     await told_by(engine, ToolChoice("required", ("convert",), parallel=False))
     assert engine.prompts[0].endswith('<tool_call>\n{"name": "convert", "arguments":')
     ((slot, close),) = first_calls(engine.samplings[0])
-    assert slot == JsonSlot(chatml_model(engine).constraint(CONVERT))
+    assert slot == JsonSlot(chatml_model(engine).constraint(CONVERT)[0])
     assert close == "}\n</tool_call>"
 
 
@@ -376,5 +377,5 @@ def test_what_a_schema_cannot_enforce_is_logged(caplog: pytest.LogCaptureFixture
 
 def test_the_longest_string_follows_the_context() -> None:
     """A string must end before the tokens do."""
-    schema = chatml_model(ScriptedEngine()).constraint(tool_of("f", text={"type": "string"}))
+    schema, _ = chatml_model(ScriptedEngine()).constraint(tool_of("f", text={"type": "string"}))
     assert schema["properties"]["text"]["maxLength"] == 200

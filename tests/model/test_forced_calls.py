@@ -51,8 +51,8 @@ async def forced(
 ) -> list[ToolCall]:
     """The calls that a reply is, each valid, with nothing beside them but their own deltas."""
     message = {"role": "user", "content": "Call a tool."}
-    reply = model.reply([message], tools, choice, sampling, tool_format=form)
-    *events, finished = [event async for event in reply]
+    turn = model.turn([message], tools, choice, sampling, tool_format=form)
+    *events, finished = [event async for event in turn.events()]
     assert isinstance(finished, Finished)
     assert finished.reason == "tool_calls"
     made = [event for event in events if isinstance(event, ToolCall)]
