@@ -20,10 +20,11 @@ from command_line import PYTHON_M
 from hosts import listening
 from pseudo_terminal import at_terminal
 from scripted_http import scripted_http
-from scripted_server import ScriptedServer, Turn, calls, says
+from scripted_server import ScriptedServer, Turn, calls, fails, says
 from served import Served, chat
 
 import function_calling.mcp_tools.clients as clients
+import function_calling.mcp_tools.schemas as schemas
 from benchmarks.run_eval import free_port
 from function_calling.agent.events import ToolResultEvent
 from function_calling.errors import SettingsError
@@ -187,6 +188,52 @@ def test_a_servers_error_is_for_the_model_to_read(desk: Desk) -> None:
     assert told == "I can't answer that. Tool weather_fail failed."
 
 
+def test_what_a_server_refuses_by_the_protocol_is_not_in_doubt(desk: Desk) -> None:
+    """Wrong arguments by its own word: the model may try again, and the answer stands alone."""
+    desk.connect()
+    told, _ = desk.chats(calls(("weather_refuse", {})), calls(RIGHT), says(ANSWER))
+    assert results(desk.model)[0] == "Tool weather_refuse failed. There is no such city."
+    assert told == ANSWER
+
+
+@pytest.mark.parametrize("members", [{"text": "a" * 40 + "b"}, {"a" * 40 + "b": 1}])
+def test_no_pattern_of_a_server_is_tried(desk: Desk, members: Any) -> None:
+    """One can take for ever, and the server checks it too."""
+    desk.connect()
+    desk.asks(calls(("weather_slow", members)), says("Done."))
+    assert results(desk.model) == ["slow was called."]
+
+
+def test_references_that_double_come_to_an_end() -> None:
+    """What they find is told, and where they find nothing, no more than a bounded part is tried."""
+    doubling = {f"{n}": {"allOf": [{"$ref": f"#/$defs/{n - 1}"}] * 2} for n in range(1, 60)}
+    defs = {"$defs": {"0": {"type": "string"}, **doubling}}
+    schema = {"type": "object", "properties": {"text": {"$ref": "#/$defs/59"}}, **defs}
+    assert schemas.problems({"text": "right"}, schema) == []
+    assert schemas.problems({"text": 1}, schema)[0] == "$.text: 1 is not of type 'string'"
+
+
+def test_half_a_surrogate_pair_does_not_end_the_connection(desk: Desk) -> None:
+    """No server can be sent it."""
+    desk.connect(approval="given")
+    desk.offers("weather_note")
+    server = desk.process
+    desk.asks(calls(("weather_note", '{"city": "\\ud83d"}')), says("Noted."))
+    assert results(desk.model) == ["note was called."]
+    desk.offers("weather_note")
+    assert desk.process == server
+
+
+def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk) -> None:
+    """Not the question, nor the server's other tools."""
+    desk.connect()
+    refused = "Tool weather_note: The JSON Schema can't be enforced: they hold too much."
+    told = desk.asks(fails(400, refused, "invalid_function_parameters"), calls(RIGHT), says(ANSWER))
+    assert told == ANSWER
+    assert "weather_forecast" in desk.offered
+    assert "weather_note" not in desk.offered
+
+
 @pytest.mark.parametrize(
     ("tool", "read"),
     [
@@ -315,14 +362,30 @@ def test_bounds_hold_for_what_a_server_lists(desk: Desk, monkeypatch: pytest.Mon
     """The number of its tools, their descriptions and their schemas."""
     monkeypatch.setattr(clients, "MOST_TOOLS", 2)
     monkeypatch.setattr(clients, "LONGEST_DESCRIPTION", 5)
-    monkeypatch.setattr(clients, "LONGEST_SCHEMA", 60)
-    monkeypatch.setattr(clients, "_is_usable", clients._is_usable.__wrapped__)
+    monkeypatch.setattr(schemas, "LONGEST_SCHEMA", 60)
     desk.connect({"weather": desk.stdio()})
     desk.offers("weather_hang")
     tools = [each["function"] for each in desk.model.requests[-1]["tools"]]
     foreign = [each for each in tools if each["name"].startswith("weather_")]
     assert [each["name"] for each in foreign] == ["weather_hang", "weather_die"]
     assert [each["description"] for each in foreign] == ["Do ha", "Do di"]
+
+
+def test_a_list_without_end_is_read_in_part(desk: Desk) -> None:
+    """What was read by then is offered."""
+    (desk.folder / "endless").touch()
+    desk.connect({"weather": desk.stdio()})
+    desk.offers("weather_forecast_2")
+
+
+def test_what_is_left_out_is_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where nothing else is there; once."""
+    desk.connect({"weather": desk.stdio(tools=["broken"])})
+    for _ in range(2):
+        desk.asks(calls(("reply_without_tool", {})))
+    assert [each for each in caplog.messages if "left out" in each] == [
+        "MCP server weather: tools left out: broken"
+    ]
 
 
 def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
@@ -363,6 +426,10 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
         (
             {"url": "http://x", "headers": {"Authorization": "Bearer ${NO_SUCH_KEY}"}},
             "weather.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
+        ),
+        (
+            {"url": "http://x", "headers": {"Authorization": "Bearer secret\n"}},
+            "weather.headers.Authorization: wanted printable ASCII, on one line.",
         ),
         ({"url": "http://x", "type": "sse"}, "weather.type: input should be 'stdio', 'http'"),
         ({"command": "x", "tools": "forecast"}, "weather.tools: input should be a valid list."),
