@@ -1,8 +1,8 @@
 """A small MCP server on the SDK, by stdio or, given a port, by HTTP; as a process of its own.
 
 It keeps what happened in a folder: a line in `started` for each start, and one in `notes` for each
-note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, calls kill it; where
-it holds `endless`, its list has no end.
+note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, calls kill it;
+where it holds `endless`, its list has no end.
 """
 
 import asyncio

@@ -130,6 +130,8 @@ class _Server:
             try:
                 await self._connected()
             except Exception as error:
+                if self._client and monotonic() - since > LONGEST_PAUSE:
+                    pause = 0
                 why: BaseException = error
                 while isinstance(why, BaseExceptionGroup):
                     why = why.exceptions[0]
@@ -138,7 +140,6 @@ class _Server:
                 _log.log(level, "MCP server %s is away (%s)", self.prefix, told)
             finally:
                 self._client, self.listed = None, []
-            pause = pause if monotonic() - since < LONGEST_PAUSE else 0
             if pause:
                 self.settled.set()
                 await anyio.sleep(pause)

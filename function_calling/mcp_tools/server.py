@@ -62,17 +62,17 @@ class McpServer:
                 await self.protocol.run(reading, writing, options)
 
     async def _list(self, _: Context, __: types.PaginatedRequestParams | None) -> Any:
-        tools = []
-        for each in (schema["function"] for schema in self._toolbox.schemas):
-            hints = types.ToolAnnotations(
-                read_only_hint=not self._toolbox.changes(each["name"]),
-                destructive_hint=self._toolbox.wants_approval(each["name"]),
-            )
-            described = {"name": each["name"], "description": each["description"]}
-            tools.append(
-                types.Tool(**described, input_schema=each["parameters"], annotations=hints)
-            )
+        tools = [self._listed(**schema["function"]) for schema in self._toolbox.schemas]
         return types.ListToolsResult(tools=tools)
+
+    def _listed(self, name: str, description: str, parameters: dict[str, Any]) -> types.Tool:
+        hints = types.ToolAnnotations(
+            read_only_hint=not self._toolbox.changes(name),
+            destructive_hint=self._toolbox.wants_approval(name),
+        )
+        return types.Tool(
+            name=name, description=description, input_schema=parameters, annotations=hints
+        )
 
     async def _call(self, context: Context, params: types.CallToolRequestParams) -> Any:
         try:

@@ -280,12 +280,17 @@ def test_a_server_that_dies_in_mid_call_is_told_and_comes_back(
     assert desk.process != died
 
 
-def test_a_server_that_dies_between_questions_is_started_anew(desk: Desk) -> None:
-    """Where that is quick, no question notices."""
-    desk.connect()
+def test_a_server_that_dies_between_questions_is_started_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where that is quick, no question notices; the log tells it each time, after a good while."""
+    monkeypatch.setattr(clients, "LONGEST_PAUSE", 0.01)
+    desk.connect({"weather": desk.stdio()})
     desk.offers("weather_forecast")
-    os.kill(desk.process, signal.SIGKILL)
-    desk.offers("weather_forecast")
+    for died in (1, 2):
+        os.kill(desk.process, signal.SIGKILL)
+        desk.offers("weather_forecast")
+        assert len([each for each in caplog.messages if "weather is away" in each]) == died
 
 
 def test_a_server_that_can_not_start_again_takes_its_tools_along(desk: Desk) -> None:
