@@ -84,7 +84,8 @@ class Servers:
             for listed in server.listed:
                 name = _free_name(f"{server.prefix}_{listed.name}", {*taken, *tools})
                 tools[name] = _ServersTool(name, listed, server, self._portal)
-        return ToolSet(functions=list(tools.values()))
+        topic = " or ".join(each.prefix for each in self._servers if each.listed)
+        return ToolSet(functions=list(tools.values()), topic=topic)
 
     async def _list_anew(self) -> None:
         to_start = self._started - monotonic()

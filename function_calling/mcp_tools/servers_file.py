@@ -89,7 +89,7 @@ def read_servers(path: str) -> dict[str, ServerEntry]:
     entries = whole.get("mcpServers") if isinstance(whole, dict) else None
     if not isinstance(entries, dict):
         wanted = 'wanted an object {"mcpServers": {NAME: {…}}}'
-        raise SettingsError(f"MCP_SERVERS={path!r}: it holds {shown(whole)}; {wanted}.")
+        raise SettingsError(f"MCP_SERVERS={path!r}: {wanted}.")
     return {
         name: _read(f"MCP_SERVERS={path!r}: {name}", entry)
         for name, entry in entries.items()

@@ -47,6 +47,7 @@ class Desk:
         self, app: Served, patch: pytest.MonkeyPatch, own: Path, shared: tuple[Path, ToolSet]
     ) -> None:
         self._app = app
+        self.http = app.http
         self._patch = patch
         self._shared = shared
         self.folder = own
@@ -141,6 +142,8 @@ def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
     assert tool["description"] == "Tell the temperature that is forecast for a city."
     assert tool["parameters"]["required"] == ["city"]
     assert results(desk.model) == [ANSWER]
+    about = desk.http.get("/ui/about").json()
+    assert about["topic"] == "converting money or weather"
     converted = "42 USD are 131.95 CAD."
     assert desk.asks(calls(CONVERTED), says(converted), query="42 USD in CAD?") == converted
 
@@ -215,12 +218,12 @@ def test_references_that_double_come_to_an_end() -> None:
 
 def test_half_a_surrogate_pair_does_not_end_the_connection(desk: Desk) -> None:
     """No server can be sent it."""
-    desk.connect(approval="given")
-    desk.offers("weather_note")
+    desk.connect()
+    desk.offers("weather_long")
     server = desk.process
-    desk.asks(calls(("weather_note", '{"city": "\\ud83d"}')), says("Noted."))
-    assert results(desk.model) == ["note was called."]
-    desk.offers("weather_note")
+    desk.asks(calls(("weather_long", '{"any": "\\ud83d"}')), says("Done."))
+    assert results(desk.model)[0].startswith("sun ")
+    desk.offers("weather_long")
     assert desk.process == server
 
 
@@ -426,7 +429,6 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
         ({"command": "x", "url": "http://x"}, "weather: wanted either command or url."),
         ({"url": "ftp://x"}, 'weather: url="ftp://x": wanted an address of http or https.'),
         ({"command": "x", "args": [1]}, "weather.args.0: input should be a valid string."),
-        ({"command": "x", "args": "y"}, "weather.args: input should be a valid list."),
         ({"command": "x", "env": {"A": 1}}, "weather.env.A: input should be a valid string."),
         (
             {"url": "http://x", "headers": {"Authorization": "Bearer ${NO_SUCH_KEY}"}},
@@ -456,7 +458,7 @@ def test_a_wrong_file_ends_the_start_by_server_and_key(
     [
         (None, "it can't be read as JSON: [Errno 2] No such file or directory"),
         ("{", "it can't be read as JSON: Expecting property name"),
-        ("[]", 'it holds []; wanted an object {"mcpServers": {NAME: {…}}}.'),
+        ("[]", 'wanted an object {"mcpServers": {NAME: {…}}}.'),
         ('{"mcpServers": []}', 'wanted an object {"mcpServers": {NAME: {…}}}.'),
     ],
 )
