@@ -62,7 +62,7 @@ class Agent:
         max_tokens: Tokens of a reply at most; one that is cut gets double, once.
         approve: Asks a person before a tool runs that needs a yes.
         approvals: Brings a yes with a later request; `approve` is not asked then.
-        guests: The tools of strangers, by name, of whose schemas nobody knows what they hold.
+        guests: Those of its tools, by name, whose schemas are a stranger's.
     """
 
     client: AsyncOpenAI
@@ -205,7 +205,7 @@ class _Turn:
                     async for part in parts:
                         yield part
                 return
-            except RequestError as error:
+            except ApiError as error:
                 words = set(re.findall(r"[\w-]+", error.message))
                 refused = words.intersection(self._agent.guests) - self._left_out
                 if error.code != SCHEMA_REFUSED or not refused:
