@@ -161,9 +161,9 @@ class Settings:
 
     @property
     def tool_sets(self) -> str:
-        """`TOOLS`, with `mcp` where servers are named."""
-        named = "mcp" in (each.strip() for each in self.tools.split(","))
-        return self.tools if named or not self.mcp_servers else f"{self.tools},mcp"
+        """`TOOLS` without white space, and with `mcp` where servers are named."""
+        names = [each.strip() for each in self.tools.split(",")]
+        return ",".join([*names, *(["mcp"] if self.mcp_servers and "mcp" not in names else [])])
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

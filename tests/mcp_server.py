@@ -1,7 +1,8 @@
 """A small MCP server on the SDK, by stdio or, given a port, by HTTP; as a process of its own.
 
 It keeps what happened in a folder: a line in `started` for each start, and one in `notes` for each
-note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, calls kill it.
+note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, calls kill it;
+where it holds `endless`, its list has no end.
 """
 
 import asyncio
@@ -11,9 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mcp import MCPError
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp_types import (
+    INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
     ImageContent,
@@ -34,18 +37,38 @@ CITY = {
     "additionalProperties": False,
 }
 NOTHING = {"type": "object", "properties": {}}
-READ_ONLY = ("forecast", "hang", "die", "fail", "long", "data", "picture", "x.y", "x_y", "more")
+# To find out that text of some forty a's and a b does not match takes years.
+SLOW = {
+    "type": "object",
+    "properties": {"text": {"type": "string", "pattern": "^(a+)+$"}},
+    "patternProperties": {"^(a+)+$": {}},
+    "additionalProperties": False,
+}
+SCHEMAS = {"forecast": CITY, "note": CITY, "slow": SLOW}
+READ_ONLY = (
+    "forecast",
+    "hang",
+    "die",
+    "fail",
+    "long",
+    "data",
+    "picture",
+    "x.y",
+    "x_y",
+    "slow",
+    "more",
+)
 
 
 def tools(folder: Path) -> list[Tool]:
     """What is offered now."""
-    names = [*READ_ONLY[:-1], "note", "die_noting"]
+    names = [*READ_ONLY[:-1], "note", "refuse", "die_noting"]
     names += ["more"] if (folder / "more").exists() else []
     known = [
         Tool(
             name=name,
             description=DESCRIBED.get(name, f"Do {name}."),
-            input_schema=CITY if name in ("forecast", "note") else NOTHING,
+            input_schema=SCHEMAS.get(name, NOTHING),
             annotations=ToolAnnotations(read_only_hint=True) if name in READ_ONLY else None,
         )
         for name in names
@@ -65,6 +88,8 @@ async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResu
         await asyncio.Event().wait()
     if name.startswith("die") or (folder / "deadly").exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == "refuse":
+        raise MCPError(INVALID_PARAMS, "There is no such city.")
     if name == "forecast":
         return text(f"It will have {given.get('days', 1) * 10} degrees in {given['city']}.")
     if name == "note":
@@ -87,7 +112,8 @@ def server(folder: Path) -> Server:
     print("Ready to serve.", file=sys.stderr, flush=True)
 
     async def listed(*_: Any) -> ListToolsResult:
-        return ListToolsResult(tools=tools(folder))
+        endless = (folder / "endless").exists()
+        return ListToolsResult(tools=tools(folder), next_cursor="on" if endless else None)
 
     async def called(_: Any, asked: CallToolRequestParams) -> CallToolResult:
         return await result(folder, asked.name, asked.arguments or {})

@@ -8,7 +8,9 @@ more; then the tools speak for themselves.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+import logging
+import re
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +36,7 @@ from function_calling.agent.model_call import TOO_LONG, Reply, Restarted, comple
 from function_calling.agent.numbers import numbers
 from function_calling.agent.streaming import Streaming
 from function_calling.agent.time_limit import TimeLimit
-from function_calling.errors import ApiError, RequestError
+from function_calling.errors import SCHEMA_REFUSED, ApiError, RequestError, one_line
 from function_calling.settings import Settings
 from function_calling.toolbox.tool_sets import ToolSet, join, load_tool_sets
 from function_calling.toolbox.toolbox import Approve, Toolbox
@@ -43,6 +45,8 @@ SEED = 0
 LOOK_AGAIN = 0.5
 """Seconds between looks for a model that is still loading."""
 FROM_MEMORY = "It was made from memory: call a tool first."
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,7 @@ class Agent:
         max_tokens: Tokens of a reply at most; one that is cut gets double, once.
         approve: Asks a person before a tool runs that needs a yes.
         approvals: Brings a yes with a later request; `approve` is not asked then.
+        guests: Those of its tools, by name, whose schemas are a stranger's.
     """
 
     client: AsyncOpenAI
@@ -74,6 +79,7 @@ class Agent:
     max_tokens: int = 512
     approve: Approve | None = None
     approvals: Approvals | None = None
+    guests: Collection[str] = ()
 
     async def answer(self, messages: Sequence[dict[str, Any]]) -> tuple[str, DoneEvent]:
         """The answer's text and how it came about; raises what `run` raises."""
@@ -133,6 +139,7 @@ class _Turn:
         self._streaming = Streaming(self._ground, whole=whole)
         self._clock = _Clock()
         self._asked_again = False
+        self._left_out: set[str] = set()
         # Only what is awaited is under the limit, not what a consumer does with an event.
         self._limit = TimeLimit(agent.query_timeout)
 
@@ -189,9 +196,8 @@ class _Turn:
     async def _reply(self, choice: str) -> AsyncGenerator[ChatEvent, None]:
         """Ask the model once; what of its text can be told, and in the end it is `talk.reply`."""
         self._streaming.begin(aloud=choice in ("none", "auto"))
-        request = self.request(choice)
         with self._clock.waiting_for("model"):
-            async with aclosing(complete(self._agent.client, request)) as parts:
+            async with aclosing(self._completed(choice)) as parts:
                 while True:
                     async with self._limit.running():
                         part = await anext(parts)
@@ -202,6 +208,22 @@ class _Turn:
                         self._streaming.restart()
                     elif text := self._streaming.hear(part):
                         yield self._text(text)
+
+    async def _completed(self, choice: str) -> AsyncGenerator[str | Restarted | Reply, None]:
+        """What `complete` gives, without guests whose schemas the model's server refuses."""
+        while True:
+            try:
+                async with aclosing(complete(self._agent.client, self.request(choice))) as parts:
+                    async for part in parts:
+                        yield part
+                return
+            except ApiError as error:
+                words = set(re.findall(r"[\w-]+", error.message))
+                refused = words.intersection(self._agent.guests) - self._left_out
+                if error.code != SCHEMA_REFUSED or not refused:
+                    raise
+                _log.warning("Tools left out: %s", one_line(error.message))
+                self._left_out |= refused
 
     async def _carried_out(self) -> AsyncGenerator[ChatEvent, None]:
         calls = self._talk.reply.calls
@@ -282,8 +304,11 @@ class _Turn:
 
     def request(self, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a question has one answer."""
-        offered = self._talk.offered
-        tools = [it for it in self._agent.toolbox.schemas if offered(it["function"]["name"])]
+        tools = [
+            each
+            for each in self._agent.toolbox.schemas
+            if self._talk.offered(name := each["function"]["name"]) and name not in self._left_out
+        ]
         return {
             "model": self._agent.model,
             "messages": list(as_servers_take(self._talk.messages)),
@@ -389,6 +414,7 @@ class Assistant:
             max_tokens=self.settings.max_reply_tokens,
             approve=approve,
             approvals=None if approvals is None else Approvals(approvals, self._carried_out),
+            guests=toolbox.descriptions.keys() - self.toolbox.descriptions.keys(),
         )
 
     async def read_ahead(self) -> None:

@@ -101,7 +101,7 @@ def serving(
         WeightsError: The weights can't be had.
     """
     settings = Settings.from_env(environ)
-    if assistant and settings.mcp_servers:
+    if assistant and "mcp" in settings.tool_sets.split(","):
         read_servers(settings.mcp_servers)
     local = not settings.llama_url
     doors = Doors(_free(host, port) if assistant else "", _free(host, port + 1) if local else "")

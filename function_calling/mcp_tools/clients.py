@@ -14,7 +14,7 @@ from asyncio import Event
 from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from itertools import islice
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -22,15 +22,14 @@ from typing import Any
 import anyio
 import httpx2
 from anyio.from_thread import BlockingPortal
-from jsonschema.validators import validator_for
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult
+from mcp.types import INVALID_PARAMS, CallToolResult
 from mcp.types import Tool as Listed
-from referencing import Registry
 
 from function_calling.errors import SettingsError, ToolError, one_line
+from function_calling.mcp_tools.schemas import is_usable, problems
 from function_calling.mcp_tools.servers_file import ServerEntry
 from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import FunctionSchema
@@ -42,8 +41,10 @@ START_SECONDS, ANEW_SECONDS = 10, 2
 CONNECT_SECONDS, LIST_SECONDS, CLOSE_SECONDS = 60, 30, 8
 LISTED_EVERY, LONGEST_PAUSE = 60, 60
 """Seconds between lists that nobody asks for; and between attempts to connect: 0, 1, 2, 4 …"""
-MOST_TOOLS, LONGEST_DESCRIPTION, LONGEST_SCHEMA = 32, 1000, 8000
-"""Of a server; characters of each. A tool with a longer schema is left out."""
+MOST_TOOLS, MOST_PAGES = 32, 20
+"""Of a server's list."""
+LONGEST_DESCRIPTION, LONGEST_LOGGED = 1000, 1000
+"""Characters of a tool's; of what a line of the log tells of a server."""
 LONGEST_NAME = 64
 """By https://platform.openai.com/docs/api-reference/chat/create."""
 
@@ -67,11 +68,11 @@ class Servers:
         self._thread.start()
         self._portal = started.result()
         self._started = monotonic() + START_SECONDS
+        for each in self._servers:
+            self._portal.start_task_soon(each.keep)
 
     async def _run(self, started: "Future[BlockingPortal]") -> None:
-        async with BlockingPortal() as portal, anyio.create_task_group() as connections:
-            for each in self._servers:
-                connections.start_soon(each.keep)
+        async with BlockingPortal() as portal:
             started.set_result(portal)
             await portal.sleep_until_stopped()
 
@@ -83,7 +84,8 @@ class Servers:
             for listed in server.listed:
                 name = _free_name(f"{server.prefix}_{listed.name}", {*taken, *tools})
                 tools[name] = _ServersTool(name, listed, server, self._portal)
-        return ToolSet(functions=list(tools.values()))
+        topic = " or ".join(each.prefix for each in self._servers if each.listed)
+        return ToolSet(functions=list(tools.values()), topic=topic)
 
     async def _list_anew(self) -> None:
         to_start = self._started - monotonic()
@@ -119,6 +121,7 @@ class _Server:
         self._client: Client | None = None
         self._asked = Event()
         self._running = 0
+        self._left_out = ""
 
     async def keep(self) -> None:
         """Connect, and again whenever it fails, until this is cancelled."""
@@ -128,15 +131,16 @@ class _Server:
             try:
                 await self._connected()
             except Exception as error:
+                if self._client and monotonic() - since > LONGEST_PAUSE:
+                    pause = 0
                 why: BaseException = error
                 while isinstance(why, BaseExceptionGroup):
                     why = why.exceptions[0]
-                told = one_line(f"{type(why).__name__}: {why}")
+                told = one_line(f"{type(why).__name__}: {why}"[:LONGEST_LOGGED])
                 level = logging.DEBUG if pause else logging.WARNING
                 _log.log(level, "MCP server %s is away (%s)", self.prefix, told)
             finally:
                 self._client, self.listed = None, []
-            pause = pause if monotonic() - since < LONGEST_PAUSE else 0
             if pause:
                 self.settled.set()
                 await anyio.sleep(pause)
@@ -159,16 +163,20 @@ class _Server:
                     limit.deadline = anyio.current_time() + LIST_SECONDS
 
     async def _list(self, client: Client) -> list[Listed]:
-        page = await client.list_tools()
-        tools = page.tools
-        while page.next_cursor and len(tools) < 10 * MOST_TOOLS:
-            page = await client.list_tools(cursor=page.next_cursor)
-            tools += page.tools
-        wanted = [each for each in tools if self._entry.wants(each.name)]
-        usable = [each for each in wanted if _is_usable(json.dumps(each.input_schema))][:MOST_TOOLS]
-        out = ", ".join(one_line(each.name) for each in wanted if each not in usable)
-        if out and usable != self.listed:
-            _log.warning("MCP server %s: tools left out: %s", self.prefix, out)
+        tools: list[Listed] = []
+        cursor = None
+        for _ in range(MOST_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            tools += [each for each in page.tools if self._entry.wants(each.name)]
+            if not (cursor := page.next_cursor):
+                break
+        good = (each for each in tools if each in self.listed or is_usable(each.input_schema))
+        usable = list(islice(good, MOST_TOOLS))
+        kept = {each.name for each in usable}
+        out = ", ".join(each.name for each in tools if each.name not in kept)[:LONGEST_LOGGED]
+        if out and out != self._left_out:
+            _log.warning("MCP server %s: tools left out: %s", self.prefix, one_line(out))
+        self._left_out = out
         return usable
 
     def list_anew(self) -> None:
@@ -186,9 +194,11 @@ class _Server:
             result = await self._client.call_tool(tool.listed.name, arguments)
         except Exception as error:
             self._asked.set()  # whether the server is gone, a list will tell
-            unknown = "" if tool.harmless else "; whether it did anything is unknown"
+            # By the protocol, a server refuses so what it has not begun.
+            broke = getattr(error, "code", None) != INVALID_PARAMS
+            unknown = "; whether it did anything is unknown" if broke and not tool.harmless else ""
             problem = f"Tool {tool.name} failed{unknown}."
-            raise ToolError(problem, advice=str(error), broke=True) from error
+            raise ToolError(problem, advice=str(error), broke=broke) from error
         finally:
             self._running -= 1
         if result.is_error:
@@ -198,8 +208,7 @@ class _Server:
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[Any]:
         if self._entry.command:
-            keys = {"command", "args", "env", "cwd"}
-            started = StdioServerParameters(**self._entry.model_dump(include=keys))
+            started = StdioServerParameters(**self._entry.model_dump())
             # A person at a terminal reads the assistant, and a log what its servers write.
             silent = os.isatty(2)
             with open(os.devnull if silent else 2, "w", closefd=silent) as errors:  # noqa: ASYNC230
@@ -230,15 +239,9 @@ class _ServersTool(FunctionSchema):
         self.function = function if self.harmless else needs_approval(function)
 
     def _checked(self, members: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        # On the wire a number is JSON's, and the checks know no Decimal.
-        arguments = json.loads(json_text(members))
-        # Nothing is fetched for a reference.
-        checks = validator_for(self.parameters)(self.parameters, registry=Registry())
-        try:
-            found = list(checks.iter_errors(arguments))[:5]
-        except Exception:  # as of a pattern that isn't Python's: the server checks it
-            found = []
-        return arguments, [one_line(f"{each.json_path}: {each.message}"[:200]) for each in found]
+        # On the wire a number is JSON's, and half a surrogate pair would end the connection.
+        arguments = json.loads(json_text(members).encode(errors="replace"))
+        return arguments, problems(arguments, self.parameters)
 
 
 def _free_name(wanted: str, taken: Collection[str]) -> str:
@@ -247,17 +250,6 @@ def _free_name(wanted: str, taken: Collection[str]) -> str:
     ends = ["", *(f"_{number}" for number in range(2, len(taken) + 3))]
     names = (wanted[: LONGEST_NAME - len(end)] + end for end in ends)
     return next(each for each in names if each not in taken)
-
-
-@lru_cache(maxsize=1000)
-def _is_usable(text: str) -> bool:
-    """Whether it is a schema that a model's server can take."""
-    try:
-        schema = json.loads(text)
-        validator_for(schema).check_schema(schema)
-    except Exception:  # also of one without end
-        return False
-    return len(text) <= LONGEST_SCHEMA
 
 
 def _text(result: CallToolResult) -> str | None:

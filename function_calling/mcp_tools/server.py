@@ -62,17 +62,17 @@ class McpServer:
                 await self.protocol.run(reading, writing, options)
 
     async def _list(self, _: Context, __: types.PaginatedRequestParams | None) -> Any:
-        tools = []
-        for each in (schema["function"] for schema in self._toolbox.schemas):
-            hints = types.ToolAnnotations(
-                read_only_hint=not self._toolbox.changes(each["name"]),
-                destructive_hint=self._toolbox.wants_approval(each["name"]),
-            )
-            described = {"name": each["name"], "description": each["description"]}
-            tools.append(
-                types.Tool(**described, input_schema=each["parameters"], annotations=hints)
-            )
+        tools = [self._listed(**schema["function"]) for schema in self._toolbox.schemas]
         return types.ListToolsResult(tools=tools)
+
+    def _listed(self, name: str, description: str, parameters: dict[str, Any]) -> types.Tool:
+        hints = types.ToolAnnotations(
+            read_only_hint=not self._toolbox.changes(name),
+            destructive_hint=self._toolbox.wants_approval(name),
+        )
+        return types.Tool(
+            name=name, description=description, input_schema=parameters, annotations=hints
+        )
 
     async def _call(self, context: Context, params: types.CallToolRequestParams) -> Any:
         try:
@@ -83,7 +83,7 @@ class McpServer:
                 approve=_approval(context, params),
             )
         except _Asked as asked:
-            return asked.question
+            return types.InputRequiredResult(input_requests=asked.args[0])
         if params.name not in self._toolbox.descriptions:
             raise MCPError(types.INVALID_PARAMS, result.content)
         value = None
@@ -97,11 +97,7 @@ class McpServer:
 
 
 class _Asked(Exception):
-    """A tool waits for a yes; the client calls it again with the answer."""
-
-    def __init__(self, key: str, form: types.ElicitRequestFormParams) -> None:
-        asked: types.InputRequests = {key: types.ElicitRequest(params=form)}
-        self.question = types.InputRequiredResult(input_requests=asked)
+    """A tool waits for a yes: holds the question by its key, which the client is to answer."""
 
 
 def _approval(context: Context, params: types.CallToolRequestParams) -> Approve | None:
@@ -128,7 +124,7 @@ def _approval(context: Context, params: types.CallToolRequestParams) -> Approve 
             key = sha256(form.message.encode()).hexdigest()
             answer = (params.input_responses or {}).get(key)
             if answer is None:
-                raise _Asked(key, form)
+                raise _Asked({key: types.ElicitRequest(params=form)})
         return isinstance(answer, types.ElicitResult) and answer.action == "accept"
 
     return approve

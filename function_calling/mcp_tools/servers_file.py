@@ -31,6 +31,13 @@ def _expanded(text: str) -> str:
     return _VARIABLE.sub(value, text)
 
 
+def _sendable(text: str) -> str:
+    # The HTTP library's own error would have the key in it.
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("wanted printable ASCII, on one line")
+    return text
+
+
 _Text = Annotated[str, AfterValidator(_expanded)]
 
 
@@ -46,7 +53,7 @@ class ServerEntry(BaseModel):
     env: dict[str, _Text] = Field(default_factory=dict)
     cwd: _Text | None = None
     url: _Text = ""
-    headers: dict[str, _Text] = Field(default_factory=dict)
+    headers: dict[str, Annotated[_Text, AfterValidator(_sendable)]] = Field(default_factory=dict)
     type: Literal["stdio", "http", "streamable-http", None] = None
     tools: list[str] | None = None
 
@@ -70,6 +77,8 @@ def read_servers(path: str) -> dict[str, ServerEntry]:
         SettingsError: The file can't be read, or is wrong, which names file, server and key; or
             what speaks to servers is not installed.
     """
+    if not path:
+        raise SettingsError("TOOLS=mcp: wanted MCP_SERVERS to name a file of servers.")
     if not find_spec("mcp"):
         problem = "the package mcp is not installed here: `make mcp` installs it."
         raise SettingsError(f"MCP_SERVERS={path!r}: {problem}")
@@ -80,7 +89,7 @@ def read_servers(path: str) -> dict[str, ServerEntry]:
     entries = whole.get("mcpServers") if isinstance(whole, dict) else None
     if not isinstance(entries, dict):
         wanted = 'wanted an object {"mcpServers": {NAME: {…}}}'
-        raise SettingsError(f"MCP_SERVERS={path!r}: it holds {shown(whole)}; {wanted}.")
+        raise SettingsError(f"MCP_SERVERS={path!r}: {wanted}.")
     return {
         name: _read(f"MCP_SERVERS={path!r}: {name}", entry)
         for name, entry in entries.items()

@@ -25,6 +25,9 @@ from function_calling.toolbox.json_text import LARGEST_EXPONENT, json_text
 # What OpenAI allows (https://platform.openai.com/docs/api-reference/chat/create).
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
+MOST_LEVELS = 100
+"""Lists and objects of an argument in each other; more would come close to Python's own bound."""
+
 # Arguments may be called `copy` or `_x`, pydantic's fields may not: they go by alias.
 _FIELD = "argument_{}"
 _RULES = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -197,9 +200,16 @@ def _members(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         near = error.doc[max(0, error.pos - 20) : error.pos + 20]
         raise ValueError(f"{error.msg} at character {error.pos}, near {near!r}") from None
+    if _deeper(members, MOST_LEVELS):
+        raise ValueError(f"there are more than {MOST_LEVELS} levels in it")
     if not isinstance(members, dict):
         raise ValueError(f"{_shown(members)} is no object")
     return members
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper(each, levels - 1) for each in inside)
 
 
 def _number(text: str) -> Decimal:

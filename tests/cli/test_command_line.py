@@ -55,6 +55,7 @@ def test_a_taken_port_is_named(arguments: list[str], above: int, command: Comman
         ("MODEL_PATH", "/nowhere/none.gguf", "wanted a GGUF file"),
         ("ENGINE", "lmdeploy", "Set ENGINE=llamacpp"),
         ("MCP_SERVERS", "'/nowhere/mcp.json'", "it can't be read as JSON"),
+        ("TOOLS", "mcp", "wanted MCP_SERVERS to name a file of servers"),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -20,10 +20,11 @@ from command_line import PYTHON_M
 from hosts import listening
 from pseudo_terminal import at_terminal
 from scripted_http import scripted_http
-from scripted_server import ScriptedServer, Turn, calls, says
+from scripted_server import ScriptedServer, Turn, calls, fails, says
 from served import Served, chat
 
 import function_calling.mcp_tools.clients as clients
+import function_calling.mcp_tools.schemas as schemas
 from benchmarks.run_eval import free_port
 from function_calling.agent.events import ToolResultEvent
 from function_calling.errors import SettingsError
@@ -46,6 +47,7 @@ class Desk:
         self, app: Served, patch: pytest.MonkeyPatch, own: Path, shared: tuple[Path, ToolSet]
     ) -> None:
         self._app = app
+        self.http = app.http
         self._patch = patch
         self._shared = shared
         self.folder = own
@@ -140,6 +142,8 @@ def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
     assert tool["description"] == "Tell the temperature that is forecast for a city."
     assert tool["parameters"]["required"] == ["city"]
     assert results(desk.model) == [ANSWER]
+    about = desk.http.get("/ui/about").json()
+    assert about["topic"] == "converting money or weather"
     converted = "42 USD are 131.95 CAD."
     assert desk.asks(calls(CONVERTED), says(converted), query="42 USD in CAD?") == converted
 
@@ -185,6 +189,52 @@ def test_a_servers_error_is_for_the_model_to_read(desk: Desk) -> None:
     assert results(desk.model) == ["Tool weather_fail failed. The station is closed."]
     assert (result.ok, result.content) == (False, "Tool weather_fail failed.")
     assert told == "I can't answer that. Tool weather_fail failed."
+
+
+def test_what_a_server_refuses_by_the_protocol_is_not_in_doubt(desk: Desk) -> None:
+    """Wrong arguments by its own word: the model may try again, and the answer stands alone."""
+    desk.connect()
+    told, _ = desk.chats(calls(("weather_refuse", {})), calls(RIGHT), says(ANSWER))
+    assert results(desk.model)[0] == "Tool weather_refuse failed. There is no such city."
+    assert told == ANSWER
+
+
+@pytest.mark.parametrize("members", [{"text": "a" * 40 + "b"}, {"a" * 40 + "b": 1}])
+def test_no_pattern_of_a_server_is_tried(desk: Desk, members: Any) -> None:
+    """One can take for ever, and the server checks it too."""
+    desk.connect()
+    desk.asks(calls(("weather_slow", members)), says("Done."))
+    assert results(desk.model) == ["slow was called."]
+
+
+def test_references_that_double_come_to_an_end() -> None:
+    """What they find is told, and where they find nothing, no more than a bounded part is tried."""
+    doubling = {f"{n}": {"allOf": [{"$ref": f"#/$defs/{n - 1}"}] * 2} for n in range(1, 60)}
+    defs = {"$defs": {"0": {"type": "string"}, **doubling}}
+    schema = {"type": "object", "properties": {"text": {"$ref": "#/$defs/59"}}, **defs}
+    assert schemas.problems({"text": "right"}, schema) == []
+    assert schemas.problems({"text": 1}, schema)[0] == "$.text: 1 is not of type 'string'"
+
+
+def test_half_a_surrogate_pair_does_not_end_the_connection(desk: Desk) -> None:
+    """No server can be sent it."""
+    desk.connect()
+    desk.offers("weather_long")
+    server = desk.process
+    desk.asks(calls(("weather_long", '{"any": "\\ud83d"}')), says("Done."))
+    assert results(desk.model)[0].startswith("sun ")
+    desk.offers("weather_long")
+    assert desk.process == server
+
+
+def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk) -> None:
+    """Not the question, nor the server's other tools."""
+    desk.connect()
+    refused = "Tool weather_note: The JSON Schema can't be enforced: they hold too much."
+    told = desk.asks(fails(400, refused, "invalid_function_parameters"), calls(RIGHT), says(ANSWER))
+    assert told == ANSWER
+    assert "weather_forecast" in desk.offered
+    assert "weather_note" not in desk.offered
 
 
 @pytest.mark.parametrize(
@@ -233,12 +283,17 @@ def test_a_server_that_dies_in_mid_call_is_told_and_comes_back(
     assert desk.process != died
 
 
-def test_a_server_that_dies_between_questions_is_started_anew(desk: Desk) -> None:
-    """Where that is quick, no question notices."""
-    desk.connect()
+def test_a_server_that_dies_between_questions_is_started_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where that is quick, no question notices; the log tells it each time, after a good while."""
+    monkeypatch.setattr(clients, "LONGEST_PAUSE", 0.01)
+    desk.connect({"weather": desk.stdio()})
     desk.offers("weather_forecast")
-    os.kill(desk.process, signal.SIGKILL)
-    desk.offers("weather_forecast")
+    for died in (1, 2):
+        os.kill(desk.process, signal.SIGKILL)
+        desk.offers("weather_forecast")
+        assert len([each for each in caplog.messages if "weather is away" in each]) == died
 
 
 def test_a_server_that_can_not_start_again_takes_its_tools_along(desk: Desk) -> None:
@@ -315,14 +370,30 @@ def test_bounds_hold_for_what_a_server_lists(desk: Desk, monkeypatch: pytest.Mon
     """The number of its tools, their descriptions and their schemas."""
     monkeypatch.setattr(clients, "MOST_TOOLS", 2)
     monkeypatch.setattr(clients, "LONGEST_DESCRIPTION", 5)
-    monkeypatch.setattr(clients, "LONGEST_SCHEMA", 60)
-    monkeypatch.setattr(clients, "_is_usable", clients._is_usable.__wrapped__)
+    monkeypatch.setattr(schemas, "LONGEST_SCHEMA", 60)
     desk.connect({"weather": desk.stdio()})
     desk.offers("weather_hang")
     tools = [each["function"] for each in desk.model.requests[-1]["tools"]]
     foreign = [each for each in tools if each["name"].startswith("weather_")]
     assert [each["name"] for each in foreign] == ["weather_hang", "weather_die"]
     assert [each["description"] for each in foreign] == ["Do ha", "Do di"]
+
+
+def test_a_list_without_end_is_read_in_part(desk: Desk) -> None:
+    """What was read by then is offered."""
+    (desk.folder / "endless").touch()
+    desk.connect({"weather": desk.stdio()})
+    desk.offers("weather_forecast_2")
+
+
+def test_what_is_left_out_is_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where nothing else is there; once."""
+    desk.connect({"weather": desk.stdio(tools=["broken"])})
+    for _ in range(2):
+        desk.asks(calls(("reply_without_tool", {})))
+    assert [each for each in caplog.messages if "left out" in each] == [
+        "MCP server weather: tools left out: broken"
+    ]
 
 
 def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
@@ -358,11 +429,14 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
         ({"command": "x", "url": "http://x"}, "weather: wanted either command or url."),
         ({"url": "ftp://x"}, 'weather: url="ftp://x": wanted an address of http or https.'),
         ({"command": "x", "args": [1]}, "weather.args.0: input should be a valid string."),
-        ({"command": "x", "args": "y"}, "weather.args: input should be a valid list."),
         ({"command": "x", "env": {"A": 1}}, "weather.env.A: input should be a valid string."),
         (
             {"url": "http://x", "headers": {"Authorization": "Bearer ${NO_SUCH_KEY}"}},
             "weather.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
+        ),
+        (
+            {"url": "http://x", "headers": {"Authorization": "Bearer secret\n"}},
+            "weather.headers.Authorization: wanted printable ASCII, on one line.",
         ),
         ({"url": "http://x", "type": "sse"}, "weather.type: input should be 'stdio', 'http'"),
         ({"command": "x", "tools": "forecast"}, "weather.tools: input should be a valid list."),
@@ -384,7 +458,7 @@ def test_a_wrong_file_ends_the_start_by_server_and_key(
     [
         (None, "it can't be read as JSON: [Errno 2] No such file or directory"),
         ("{", "it can't be read as JSON: Expecting property name"),
-        ("[]", 'it holds []; wanted an object {"mcpServers": {NAME: {…}}}.'),
+        ("[]", 'wanted an object {"mcpServers": {NAME: {…}}}.'),
         ('{"mcpServers": []}', 'wanted an object {"mcpServers": {NAME: {…}}}.'),
     ],
 )

@@ -308,12 +308,10 @@ def test_only_our_own_names_are_answered(
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/mcp", 405), ("DELETE", "/mcp", 405)]
-)
-def test_no_connection_is_kept_open(method: str, path: str, status: int, served: Served) -> None:
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_no_connection_is_kept_open(method: str, served: Served) -> None:
     """There is no session that would have something to say."""
-    assert served.http.request(method, path).status_code == status
+    assert served.http.request(method, "/mcp").status_code == 405
 
 
 MISSING = "The package mcp is not installed here: `make mcp` installs it."

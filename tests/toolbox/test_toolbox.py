@@ -74,6 +74,7 @@ WRONG = "convert was not called: its arguments are wrong."
         ('{"amount": 1e401}', "1e401 is out of range"),
         ('"42"', '"42" is no object'),
         ("[" * 100_000, "recursion"),
+        ('{"amount": ' + "[" * 900 + "]" * 900 + "}", "there are more than 100 levels in it"),
     ],
 )
 async def test_broken_json_is_answered_with_the_place_and_the_schema(
