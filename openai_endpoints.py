@@ -60,6 +60,15 @@ async def create_response(request: Request) -> Response:
     return await _reply(request, wanted, turns, telling)
 
 
+@openai_api_app.post("/responses/input_tokens")
+async def count_input_tokens(request: Request) -> Response:
+    """OpenAI's `POST /v1/responses/input_tokens`: the tokens of such a response's prompt."""
+    wanted = ResponsesRequest.parse(await read_body(request))
+    (turn,) = _turns(_chat_model(request), wanted)
+    told = {"object": "response.input_tokens", "input_tokens": await turn.count()}
+    return JSONResponse(told, headers=wanted.headers)
+
+
 @openai_api_app.post("/completions")
 async def create_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/completions`: the prompt goes to the model as it is."""
