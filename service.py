@@ -80,15 +80,18 @@ class ExchangeAssistant:
 
     @bentoml.on_startup
     async def read_ahead(self) -> None:
-        """Have a model of our own read the prompt before the first question comes.
+        """Have the model read the prompt before the first question comes.
 
-        On BentoCloud this would wake it up.
+        Not where that may cost money: at a server that wants a key, and on BentoCloud, where it
+        would wake the model up.
         """
-        if not settings.llama_url and not self.llm.to_async.default_headers:
+        if not settings.llama_api_key and "BENTOCLOUD_DEPLOYMENT_URL" not in os.environ:
             self.reading = asyncio.create_task(self.assistant.read_ahead())
 
     async def __is_ready__(self) -> bool:
-        """Whether a query can be answered: the model is loaded and reached."""
+        """Whether a query can be answered at once: the model is loaded, reached and prepared."""
+        if self.reading and not self.reading.done():
+            return False
         try:
             await first_model(self.assistant.client)
         except ApiError:

@@ -14,7 +14,7 @@ from function_calling.agent.events import ChatEvent, TextEvent, read_event
 from function_calling.agent.loop import Assistant
 from tools import TOOL_SETS
 
-KNOWN = {"llama_url": "http://model", "llama_model": "scripted"}
+KNOWN = {"llama_url": "http://model", "llama_model": "scripted", "llama_api_key": "any"}
 LEAKS = ("Traceback", 'File "', "Error:", "/function_calling/", "ISO 4217")
 """What no person may read: of the code, and of what models are told."""
 

@@ -418,11 +418,14 @@ class Assistant:
         )
 
     async def read_ahead(self) -> None:
-        """What `Agent.read_ahead` does, as soon as the model is there."""
+        """What `Agent.read_ahead` does, as soon as the model is there; where it can't, nothing."""
         while True:
-            with suppress(ApiError, APIError):
-                return await (await self.agent()).read_ahead()
+            with suppress(ApiError):
+                agent = await self.agent()
+                break
             await asyncio.sleep(LOOK_AGAIN)
+        with suppress(APIError):
+            await agent.read_ahead()
 
     async def model_name(self) -> str:
         """The model's name, which is asked for once; raises what `agent` raises."""
