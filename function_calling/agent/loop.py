@@ -44,6 +44,8 @@ from function_calling.toolbox.toolbox import Approve, Toolbox
 SEED = 0
 LOOK_AGAIN = 0.5
 """Seconds between looks for a model that is still loading."""
+READ_AHEAD_SECONDS = 30
+"""How long reading ahead may take: the assistant is not ready before."""
 FROM_MEMORY = "It was made from memory: call a tool first."
 
 _log = logging.getLogger(__name__)
@@ -424,8 +426,9 @@ class Assistant:
                 agent = await self.agent()
                 break
             await asyncio.sleep(LOOK_AGAIN)
-        with suppress(APIError):
-            await agent.read_ahead()
+        with suppress(APIError, TimeoutError):
+            async with asyncio.timeout(READ_AHEAD_SECONDS):
+                await agent.read_ahead()
 
     async def model_name(self) -> str:
         """The model's name, which is asked for once; raises what `agent` raises."""
