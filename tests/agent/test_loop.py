@@ -20,11 +20,14 @@ from bureau import (
     told,
     user,
 )
-from scripted_server import COMPLETION_TOKENS, ScriptedServer, Turn, calls, says
+from scripted_server import COMPLETION_TOKENS, ScriptedServer, Turn, calls, fails, says, unreachable
 
 from function_calling.agent.events import ToolResultEvent
 from function_calling.agent.grounding import SAME_AGAIN
+from function_calling.agent.loop import Assistant
+from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Approve, Toolbox, changes_something, needs_approval
+from tools import TOOL_SETS
 
 
 def choices(server: ScriptedServer) -> list[str]:
@@ -59,6 +62,16 @@ async def test_what_stands_before_a_question_can_be_read_ahead() -> None:
     ahead, asked = server.requests
     assert (ahead["max_tokens"], ahead["tools"]) == (1, asked["tools"])
     assert ahead["messages"][0] == asked["messages"][0]
+
+
+@pytest.mark.parametrize("turn", [says("?"), fails(503, "busy"), unreachable()])
+async def test_reading_ahead_ends_whatever_the_server_does(turn: Turn) -> None:
+    """The assistant is not ready before; the model's name is asked for first."""
+    server = ScriptedServer(turn)
+    client = server.client().with_options(max_retries=0)
+    await Assistant(Settings(), client, TOOL_SETS).read_ahead()
+    (ahead,) = server.requests
+    assert (ahead["model"], ahead["tool_choice"]) == ("scripted", "none")
 
 
 async def test_results_go_back_with_their_ids_after_the_call_itself() -> None:
