@@ -16,9 +16,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
+from function_calling.agent.assistant import Assistant
 from function_calling.agent.body import BodyCheck
 from function_calling.agent.events import ChatEvent, DoneEvent
-from function_calling.agent.loop import Assistant
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error

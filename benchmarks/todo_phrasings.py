@@ -13,8 +13,8 @@ from pathlib import Path
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import ToolCallEvent, ToolResultEvent
-from function_calling.agent.loop import Assistant
 from function_calling.agent.model_call import llama_client
 from function_calling.settings import Settings
 from function_calling.todo.store import Task, TodoStore

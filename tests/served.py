@@ -10,8 +10,8 @@ from openai import AsyncOpenAI
 from starlette.testclient import TestClient
 
 import service
+from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import ChatEvent, TextEvent, read_event
-from function_calling.agent.loop import Assistant
 from tools import TOOL_SETS
 
 KNOWN = {"llama_url": "http://model", "llama_model": "scripted", "llama_api_key": "any"}

@@ -19,6 +19,7 @@ from typing import Any
 
 from platformdirs import user_state_path
 
+from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import (
     ChatEvent,
     DoneEvent,
@@ -26,7 +27,6 @@ from function_calling.agent.events import (
     ToolCallEvent,
     ToolResultEvent,
 )
-from function_calling.agent.loop import Assistant
 from function_calling.agent.messages import read_query
 from function_calling.agent.model_call import llama_client
 from function_calling.cli.serve import server_url

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from function_calling.agent.loop import Assistant
+from function_calling.agent.assistant import Assistant
 from function_calling.agent.model_call import first_model
 from function_calling.errors import ApiError
 

@@ -22,9 +22,9 @@ from bureau import (
 )
 from scripted_server import COMPLETION_TOKENS, ScriptedServer, Turn, calls, fails, says, unreachable
 
+from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import ToolResultEvent
 from function_calling.agent.grounding import SAME_AGAIN
-from function_calling.agent.loop import Assistant
 from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Approve, Toolbox, changes_something, needs_approval
 from tools import TOOL_SETS
