@@ -1,8 +1,7 @@
 """`/v1`: OpenAI's API in front of one `ChatModel`, and Anthropic's Messages beside it.
 
 Every error leaves in the protocol's shape, in streams too. A client that goes away stops the
-generation.
-The app is made at import and knows no model yet: whoever serves it sets
+generation. The app is made at import and knows no model yet: whoever serves it sets
 `openai_api_app.state.chat_model`.
 """
 
