@@ -113,13 +113,14 @@ class Agent:
                 yield event
 
     async def read_ahead(self) -> None:
-        """Have the model's server read what stands before any question, which it then keeps.
+        """Have the model's server read what stands before any question, and keep it.
 
         Raises:
             APIError: The server is away, or can't.
         """
         request = _Turn(self, [{"role": "user", "content": "?"}], whole=True).request("none")
-        await self.client.chat.completions.create(**request | {"max_tokens": 1})
+        kept = {"max_tokens": 1, "prompt_cache_retention": "24h"}
+        await self.client.chat.completions.create(**request | kept)
 
 
 class _Turn:

@@ -9,7 +9,7 @@ supported is refused by name, because a client that sends it counts on it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
@@ -73,6 +73,7 @@ class ApiRequest(BaseModel):
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     logit_bias: Annotated[dict[_TokenId, _Bias], Field(max_length=MOST_BIASES)] | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
 
     @classmethod
     def parse(cls, body: bytes) -> Self:
@@ -138,6 +139,7 @@ class ApiRequest(BaseModel):
             stop=tuple(filter(None, stop)),
             logprobs=logprobs,
             logit_bias=tuple((self.logit_bias or {}).items()),
+            kept=self.prompt_cache_retention == "24h",
         )
         return [
             first.but(seed=None if self.seed is None else self.seed + index)

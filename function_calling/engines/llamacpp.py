@@ -25,9 +25,11 @@ import httpx2
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import xllamacpp
+from platformdirs import user_cache_path
 
 from function_calling.engines.engine import LoadedModel, prompt_too_long
 from function_calling.engines.grammar_guard import GrammarGuard
+from function_calling.engines.kept_prompts import KeptPrompts
 from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, RequestError, WeightsError
@@ -41,6 +43,7 @@ from function_calling.weights.catalogue import resolve
 _BATCH = 128
 # llama.cpp takes 32 bits of each number: a larger one would be another, and this seed is random.
 _MOST_TOKENS = 2**31 - 1
+_KEPT_SLOT = 0
 _RANDOM_SEED = 2**32 - 1
 
 
@@ -54,6 +57,7 @@ class LlamaCpp:
         threads: CPU threads; 0 means one for each core.
         queue_length: Requests that wait at most.
         prompt_cache: MiB of main memory for the prompts of earlier requests, beside the slots' own.
+        kept: The folder of the prompts that outlive this process; None keeps none.
 
     Attributes:
         socket: Where llama.cpp's own server listens.
@@ -72,6 +76,7 @@ class LlamaCpp:
         threads: int = 0,
         queue_length: int = 64,
         prompt_cache: int = 1024,
+        kept: Path | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="llamacpp-")
         socket = os.path.join(self._folder.name, "http.sock")
@@ -89,6 +94,9 @@ class LlamaCpp:
         parameters.endpoint_slots = True  # tests see there what llama.cpp still does
         parameters.ui = False
         parameters.verbosity = 0
+        self._kept = KeptPrompts(kept, path, xllamacpp.__version__) if kept else None
+        if self._kept:
+            parameters.slot_save_path = f"{self._kept.folder}/"
         try:
             self._server = xllamacpp.Server(parameters)
         except Exception as error:
@@ -102,6 +110,8 @@ class LlamaCpp:
         # llama.cpp adds the token itself; a template that writes it too would double it.
         begins = self._request("POST", "/tokenize", {"content": "", "add_special": True})
         self._bos = self.properties["bos_token"] if begins["tokens"] else ""
+        if self._kept:
+            self._restore(self._kept, parallel_slots)
 
     def _request(self, method: str, path: str, body: Any = None) -> Any:
         transport = httpx2.HTTPTransport(uds=self.socket)
@@ -128,6 +138,10 @@ class LlamaCpp:
         guard = await asyncio.to_thread(GrammarGuard, sampling)
         body = completion_request(prompt.removeprefix(self._bos), sampling)
         body |= guard.request() | logprobs.request()
+        kept = self._kept if sampling.kept else None
+        if kept and kept.used(prompt):
+            kept = None
+        body |= {"id_slot": _KEPT_SLOT} if kept else {}
         async with self._slots.taken(begun=sampling.begun):
             try:
                 async with self._response("POST", "/completion", body) as response:
@@ -136,8 +150,31 @@ class LlamaCpp:
                     async for piece in _pieces(response, logprobs):
                         guard.read(piece)
                         yield piece
+                if kept:
+                    await self._keep(kept, prompt, piece.prompt_tokens + piece.completion_tokens)
             except httpx2.HTTPError as error:
                 raise EngineError(f"The engine broke off: {error}") from error
+
+    def _restore(self, kept: KeptPrompts, slots: int) -> None:
+        """Load what an earlier process has read of kept prompts."""
+        for slot, name in enumerate(kept.names()[:slots]):
+            try:
+                self._request("POST", f"/slots/{slot}?action=restore", {"filename": name})
+            except httpx2.HTTPError:
+                kept.drop(name)
+
+    async def _keep(self, kept: KeptPrompts, prompt: str, tokens: int) -> None:
+        """Write a file of what was read of the prompt, and of nothing that came behind it."""
+        written = f"{secrets.token_hex(8)}.part"
+        async with self._response(
+            "POST", f"/slots/{_KEPT_SLOT}?action=save", {"filename": written}
+        ) as response:
+            told = json.loads(await response.aread())
+        # The last token that was written has not been read.
+        if told.get("n_saved") in (tokens - 1, tokens):
+            kept.put(written, prompt)
+        else:
+            kept.drop(written)
 
     async def count(self, prompt: str) -> int:
         """See `Engine.count`; llama.cpp also answers in the middle of a batch."""
@@ -233,6 +270,7 @@ def load(settings: Settings) -> LoadedModel:
         parallel_slots=settings.parallel_slots,
         threads=settings.threads,
         queue_length=settings.queue_length,
+        kept=user_cache_path("function-calling") / "prompts",
     )
     return LoadedModel(
         name=path.stem,

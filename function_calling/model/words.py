@@ -137,6 +137,7 @@ class Sampling:
         logprobs: How many likeliest tokens to tell at each place; None tells nothing.
         logit_bias: What to add to the logits of some token ids.
         begun: It goes on with a reply that has begun, so it isn't turned away when many wait.
+        kept: The prompt is kept beyond the process, where the engine can, for who sends it next.
     """
 
     max_tokens: int | None = None
@@ -154,6 +155,7 @@ class Sampling:
     logprobs: int | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     begun: bool = False
+    kept: bool = False
 
     def but(self, **changes: Any) -> Self:
         """The same sampling with some fields changed."""

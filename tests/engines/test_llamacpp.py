@@ -348,3 +348,19 @@ async def test_earlier_prompts_take_no_more_memory_than_they_may() -> None:
     finally:
         engine.close()
     assert taken[-1] - taken[0] < 24 * 2**20
+
+
+async def test_a_kept_prompt_outlives_the_process(tmp_path: Path) -> None:
+    """The next process reads the file instead of the prompt; a file that is damaged goes."""
+    prompt, kept = "word " * 200, tmp_path / "prompts"
+    engine = LlamaCpp(smollm2(), **SMALL, kept=kept)
+    await pieces_of(engine, GREEDY.but(max_tokens=1, kept=True), prompt)
+    engine.close()
+    engine = LlamaCpp(smollm2(), **SMALL, kept=kept)
+    told = engine._request("POST", "/completion", {"prompt": prompt, "n_predict": 1})
+    engine.close()
+    assert told["timings"]["prompt_n"] == 1
+    (file,) = kept.iterdir()
+    file.write_bytes(file.read_bytes()[:1000])
+    LlamaCpp(smollm2(), **SMALL, kept=kept).close()
+    assert not list(kept.iterdir())
