@@ -15,7 +15,7 @@ from bentoml._internal.utils.analytics.usage_stats import do_not_track
 from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from function_calling.agent.assistant import Assistant
@@ -46,7 +46,7 @@ _AT_V1 = "The model answers as OpenAI's API does, at /v1.\n"
 
 
 # In place of BentoML's page, which loads a tracker.
-@bentoml.asgi_app(Starlette(routes=[Route("/", PlainTextResponse(_AT_V1))]))
+@bentoml.asgi_app(Starlette(routes=[Route("/", PlainTextResponse(_AT_V1), methods=["GET"])]))
 @bentoml.asgi_app(openai_api_app, path="/v1")
 @bentoml.service(image=image, traffic={"timeout": 300}, resources=llama_resources(settings))
 class Llama:
@@ -69,7 +69,6 @@ class Llama:
         self.model.engine.close()
 
 
-@bentoml.asgi_app(Starlette(routes=[Route("/", RedirectResponse("ui"))]))
 @bentoml.asgi_app(ui_app)
 @bentoml.asgi_app(Starlette(routes=[Route("/mcp", mcp_endpoint, methods=["POST"])]))
 @bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"})

@@ -210,7 +210,7 @@ def test_bentomls_own_client_is_answered(served: Serve, monkeypatch: pytest.Monk
     """On both routes, with what it sends."""
     http = served(*[RIGHT, says(ANSWER)] * 2)
     monkeypatch.setattr(bentoml.SyncHTTPClient, "client", http, raising=False)
-    client = bentoml.SyncHTTPClient("http://testserver", server_ready_timeout=0)
+    client = bentoml.SyncHTTPClient("http://localhost", server_ready_timeout=0)
     assert client.exchange(query=QUERY) == ANSWER
     assert '"type":"done"' in "".join(client.chat(messages=[USER]))
     client._temp_dir.cleanup()  # BentoML leaves it to the garbage collector, which complains

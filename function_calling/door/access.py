@@ -110,7 +110,8 @@ class Access:
     def _check_source(self, request: Request) -> None:
         """Whether the request comes from where one may come from."""
         # Over a Unix socket, by which BentoML's services ask each other, there is no port.
-        if not self._digests and request.scope["server"][1] is not None:
+        by_socket = (request.scope.get("server") or ("", 0))[1] is None
+        if not self._digests and not by_socket:
             self._check_reach(request)
         headers = request.headers
         origin, host = headers.get("origin"), headers.get("host", "").lower()
