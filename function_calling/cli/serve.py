@@ -243,7 +243,8 @@ def _greeting(doors: Doors, *, keyed: bool) -> str:
 
 def _print_answer(url: str, query: str) -> int:
     settings = Settings.from_env(os.environ)
-    headers = {"Authorization": f"Bearer {key}" for key in settings.keys()[:1]}
+    keys = settings.keys()
+    headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
     door = f"{url}/exchange"
     try:
         response = httpx2.post(
