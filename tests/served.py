@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 import service
 from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import ChatEvent, TextEvent, read_event
-from function_calling.settings import Settings
 from tools import TOOL_SETS
 
 KNOWN = {"llama_url": "http://model", "llama_model": "scripted", "llama_api_key": "any"}
@@ -59,16 +58,6 @@ def chat(
     return "".join(each.text for each in events if isinstance(each, TextEvent)), events
 
 
-def guard(patch: pytest.MonkeyPatch, served: Any, settings: Settings) -> None:
-    """Have these settings say who may ask a service, in place of those of the import."""
-    door = {"settings": settings, "keys": settings.keys()}
-    middlewares = [
-        (each, {**options, **door} if "keys" in options else options)
-        for each, options in served.middlewares
-    ]
-    patch.setattr(served, "middlewares", middlewares)
-
-
 @contextmanager
 def assistant_app(**settings: Any) -> Iterator[Served]:
     """The service as BentoML serves it, without a model."""
@@ -81,7 +70,6 @@ def assistant_app(**settings: Any) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "settings", replace(service.settings, **(KNOWN | settings)))
         patch.setattr(service, "Assistant", make)
-        guard(patch, service.ExchangeAssistant, service.settings)
         # BentoML would load the real model, to look for a remote one.
         patch.setattr(service.ExchangeAssistant.inner, "llm", None)
         app = service.ExchangeAssistant.to_asgi()

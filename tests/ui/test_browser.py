@@ -18,13 +18,14 @@ from conftest import SERVERS_ENVIRONMENT
 from hosts import listening
 from pseudo_terminal import tasks
 from scripted_server import ScriptedServer, Turn, breaks_off, calls, fails, hangs, says
-from served import Served, assistant_app
+from served import Served
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
 from function_calling.agent.model_call import llama_client
+from function_calling.door.access import Access
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.toolbox.tool_sets import ToolSet
@@ -484,10 +485,10 @@ def test_a_page_of_another_origin_can_neither_read_nor_trigger_anything(
     assert not server.requests
 
 
-def test_the_page_asks_for_a_key(visit: Visit, chromium: Browser) -> None:
+def test_the_page_asks_for_a_key(app: Served, scripted: Scripted, visit: Visit) -> None:
     """Which is kept for the tab alone, and is in no command that is copied."""
-    with assistant_app(api_keys="first-key-1234") as served, running(served.http.app) as url:
-        served.assistant.client = ScriptedServer(CONVERTS, says(ANSWER)).client()
+    scripted(CONVERTS, says(ANSWER))
+    with running(Access(app.http.app, Settings(), ["first-key-1234"])) as url:
         page = visit(url)
         key = page.get_by_label("API key", exact=True)
         for wrong, told in (("", "There is no API key"), ("wrong-key-1234", "API key is wrong")):
