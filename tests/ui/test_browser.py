@@ -481,7 +481,7 @@ def test_a_page_of_another_origin_can_neither_read_nor_trigger_anything(
     assert got.count("opaque") == got.count("sent") == 3
     assert set(listed) <= {200, 403}
     assert listed.count(200) <= 1  # the probe's, which the page can't read
-    assert listed.count(403) >= 10
+    assert listed.count(403) >= 6  # the unasked and the forms; what asks first is not listed
     assert not server.requests
 
 
