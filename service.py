@@ -5,13 +5,13 @@ Wiring and nothing else: settings are read, parts are made and handed to each ot
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Annotated, Any
 
 import bentoml
-from bentoml._internal.utils.analytics.usage_stats import do_not_track
 from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
@@ -36,7 +36,8 @@ from tools import EXAMPLE, TOOL_SETS
 
 # BentoML tells its maker what is served. Its command line has looked there before it came here.
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-do_not_track.cache_clear()
+if tracking := sys.modules.get("bentoml._internal.utils.analytics.usage_stats"):
+    tracking.do_not_track.cache_clear()
 
 settings = Settings.from_env(os.environ)
 keys = settings.keys()
