@@ -35,7 +35,7 @@ from packing import hub_weights, image, llama_resources, with_weights
 from tools import EXAMPLE, TOOL_SETS
 
 # BentoML tells its maker what is served. Its command line has looked there before it came here.
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 if tracking := sys.modules.get("bentoml._internal.utils.analytics.usage_stats"):
     tracking.do_not_track.cache_clear()
 
