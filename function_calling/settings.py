@@ -18,7 +18,7 @@ TOOL_FORMATS = (
     *("json_list", "hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3"),
     *("pythonic", "qwen3coder", "react_en", "react_zh", "toolbench"),
 )
-_ORIGIN = r"https?://[^\s,/?#]+"
+_ORIGIN = r"[a-z][a-z0-9+.-]*://[^\s,/?#]+"  # desktop programs have their own schemes
 
 
 def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:

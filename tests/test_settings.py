@@ -73,6 +73,11 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("TOOL_RESULT_BYTES", "99", "100 or more"),
         ("APPROVAL", "yes", "one of given, refused"),
         ("ALLOWED_HOSTS", "a.example:80", "host names without a port, parted by commas"),
+        (
+            "CORS_ORIGINS",
+            "https://a.example/",
+            "origins like https://app.example:8443, parted by commas",
+        ),
         ("QUERY_TIMEOUT", "0", "0.01 or more"),
         ("MAX_QUERY_LENGTH", "0", "1 or more"),
         ("MAX_CHAT_LENGTH", "0", "1 or more"),
