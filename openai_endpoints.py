@@ -152,14 +152,14 @@ async def _reply(
 @openai_api_app.exception_handler(ApiError)
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return _error(request, error, error.status, error.headers)
+    return error_response(request, error, error.status, error.headers)
 
 
 @openai_api_app.exception_handler(HTTPException)
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}."
-    return _error(request, RequestError(message), error.status_code, error.headers)
+    return error_response(request, RequestError(message), error.status_code, error.headers)
 
 
 @openai_api_app.exception_handler(Exception)
@@ -168,11 +168,12 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
     return await _api_error(request, FAILED)
 
 
-def _error(
+def error_response(
     request: Request, error: ApiError, status: int, headers: Mapping[str, str] | None
 ) -> Response:
     """The error in the shape of the API that was called; Anthropic's clients name its version."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    # Before the app is reached, its place is still a part of the path alone.
+    path = request.scope["path"].removeprefix(request.scope.get("root_path") or "/v1")
     if path.startswith("/messages") or "anthropic-version" in request.headers:
         body = anthropic_reply.error_body(error.message, status)
         headers = {**(headers or {}), _REQUEST_ID: body["request_id"]}

@@ -5,8 +5,10 @@ Wiring and nothing else: settings are read, parts are made and handed to each ot
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 
 import bentoml
@@ -22,19 +24,30 @@ from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
+from function_calling.door.access import Access
 from function_calling.errors import ApiError, SettingsError
 from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
 from function_calling.settings import Settings
 from function_calling.ui.app import ui_app
-from openai_endpoints import openai_api_app
+from openai_endpoints import error_response, openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights
 from tools import EXAMPLE, TOOL_SETS
 
+# BentoML tells its maker what is served. Its command line has looked there before it came here.
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+if tracking := sys.modules.get("bentoml._internal.utils.analytics.usage_stats"):
+    tracking.do_not_track.cache_clear()
+
 settings = Settings.from_env(os.environ)
+keys = settings.keys()
+on_bentocloud = "BENTOCLOUD_DEPLOYMENT_URL" in os.environ
 mcp_endpoint = McpEndpoint()
+_AT_V1 = "The model answers as OpenAI's API does, at /v1.\n"
 
 
+# In place of BentoML's page, which loads a tracker.
+@bentoml.asgi_app(Starlette(routes=[Route("/", PlainTextResponse(_AT_V1), methods=["GET"])]))
 @bentoml.asgi_app(openai_api_app, path="/v1")
 @bentoml.service(image=image, traffic={"timeout": 300}, resources=llama_resources(settings))
 class Llama:
@@ -73,7 +86,9 @@ class ExchangeAssistant:
             )
         # On BentoCloud, headers tell which service a request is for.
         headers = {} if settings.llama_url else self.llm.to_async.default_headers
-        self.assistant = Assistant(settings, llama_client(url, settings, headers), TOOL_SETS)
+        key = settings.llama_api_key or ("" if settings.llama_url else next(iter(keys), ""))
+        known = replace(settings, llama_api_key=key)
+        self.assistant = Assistant(settings, llama_client(url, known, headers), TOOL_SETS)
         mcp_endpoint.offer(self.assistant.tools, settings)
         self.reading: asyncio.Task[None] | None = None
         ui_app.state.assistant = self.assistant
@@ -82,10 +97,10 @@ class ExchangeAssistant:
     async def read_ahead(self) -> None:
         """Have the model read the prompt before the first question comes.
 
-        Not where that may cost money: at a server that wants a key, and on BentoCloud, where it
-        would wake the model up.
+        Not where that may cost money: at a server that wants a key which is none of ours, and on
+        BentoCloud, where it would wake the model up.
         """
-        if not settings.llama_api_key and "BENTOCLOUD_DEPLOYMENT_URL" not in os.environ:
+        if settings.llama_api_key in ("", *keys) and not on_bentocloud:
             self.reading = asyncio.create_task(self.assistant.read_ahead())
 
     async def __is_ready__(self) -> bool:
@@ -163,6 +178,11 @@ class ExchangeAssistant:
                 yield event
 
 
+# BentoCloud's gateway has a token asked for. BentoML runs first what is added first.
+if keys or not on_bentocloud:
+    door = {"settings": settings, "keys": keys}
+    Llama.add_asgi_middleware(Access, **door, refuse=error_response)  # type: ignore[attr-defined]
+    ExchangeAssistant.add_asgi_middleware(Access, **door)  # type: ignore[attr-defined]
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck,
     fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},

@@ -7,6 +7,7 @@ Every variable, its default and its meaning is a field of `Settings`; the table 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from function_calling.errors import SettingsError
@@ -17,6 +18,7 @@ TOOL_FORMATS = (
     *("json_list", "hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3"),
     *("pythonic", "qwen3coder", "react_en", "react_zh", "toolbench"),
 )
+_ORIGIN = r"[a-z][a-z0-9+.-]*://[^\s,/?#]+"  # desktop programs have their own schemes
 
 
 def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
@@ -30,6 +32,37 @@ def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
 class Settings:
     """What an operator may change, with sound defaults for the machine found."""
 
+    api_keys: str = _setting(
+        "API_KEYS",
+        "",
+        "the keys that callers need, parted by commas; without one only this machine may ask; "
+        "`none`: whoever reaches the port may (`docs/deploy.md`)",
+    )
+    api_keys_file: str = _setting(
+        "API_KEYS_FILE", "", "a file of more keys, one a line; a line that begins with `#` is none"
+    )
+    allowed_hosts: str = _setting(
+        "ALLOWED_HOSTS",
+        "",
+        "names, as of a proxy, by which a server without keys may be asked beside `localhost` and "
+        "addresses",
+        shape=(r"[\w.-]+(\s*,\s*[\w.-]+)*", "host names without a port, parted by commas"),
+    )
+    cors_origins: str = _setting(
+        "CORS_ORIGINS",
+        "",
+        "other sites whose pages may ask from a browser: `https://app.example`, parted by commas",
+        shape=(
+            rf"{_ORIGIN}(\s*,\s*{_ORIGIN})*",
+            "origins like https://app.example:8443, parted by commas",
+        ),
+    )
+    metrics_access: Literal["key", "open"] = _setting(
+        "METRICS_ACCESS",
+        "key",
+        "`open`: whoever reaches the port may read `/metrics`; `key`: those who may ask",
+        choices=("key", "open"),
+    )
     engine: str = _setting(
         "ENGINE",
         "auto",
@@ -131,12 +164,6 @@ class Settings:
         "whether a tool that wants a yes gets it where nobody can be asked: `given` or `refused`",
         choices=("given", "refused"),
     )
-    mcp_hosts: str = _setting(
-        "MCP_HOSTS",
-        "",
-        "names, as of a proxy, by which `/mcp` may be asked beside `localhost` and the address",
-        shape=(r"[\w.-]+(\s*,\s*[\w.-]+)*", "host names without a port, parted by commas"),
-    )
     query_timeout: float = _setting(
         "QUERY_TIMEOUT", 290.0, "seconds the assistant may take for one query", least=0.01
     )
@@ -164,6 +191,31 @@ class Settings:
         """`TOOLS` without white space, and with `mcp` where servers are named."""
         names = [each.strip() for each in self.tools.split(",")]
         return ",".join([*names, *(["mcp"] if self.mcp_servers and "mcp" not in names else [])])
+
+    def keys(self) -> tuple[str, ...]:
+        """The keys of `API_KEYS` and of the file; none where no key is wanted.
+
+        Raises:
+            SettingsError: The file can't be read or has no key, or a key can't be used, which is
+                not shown.
+        """
+        found = [] if self.api_keys in ("", "none") else self.api_keys.split(",")
+        if self.api_keys_file:
+            try:
+                lines = Path(self.api_keys_file).read_text(encoding="utf-8").splitlines()
+            except (OSError, ValueError) as error:
+                raise SettingsError(f"API_KEYS_FILE can't be read: {error}") from error
+            listed = [each for line in lines if (each := line.strip()) and each[0] != "#"]
+            if not listed:
+                raise SettingsError(f"API_KEYS_FILE={self.api_keys_file!r} has no key.")
+            found += listed
+        keys = tuple(each.strip() for each in found)
+        if not all(re.fullmatch("[!-~]{8,}", key) for key in keys):
+            raise SettingsError(
+                "API_KEYS or API_KEYS_FILE has a key that can't be used; wanted keys of 8 or more "
+                "printable ASCII characters."
+            )
+        return keys
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

@@ -73,5 +73,6 @@ def assistant_app(**settings: Any) -> Iterator[Served]:
         # BentoML would load the real model, to look for a remote one.
         patch.setattr(service.ExchangeAssistant.inner, "llm", None)
         app = service.ExchangeAssistant.to_asgi()
-        with TestClient(app, raise_server_exceptions=False) as http:
+        here = {"base_url": "http://localhost", "client": ("127.0.0.1", 50000)}
+        with TestClient(app, raise_server_exceptions=False, **here) as http:
             yield Served(http, made[0])

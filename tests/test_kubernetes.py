@@ -61,8 +61,11 @@ def container(name: str) -> dict[str, Any]:
 
 
 def environment(name: str) -> dict[str, str]:
-    """What is set for that container."""
-    return {each["name"]: each["value"] for each in container(name).get("env", ())}
+    """What is set for that container; what a Secret holds is any key."""
+    return {
+        each["name"]: "any-key-here" if "valueFrom" in each else each["value"]
+        for each in container(name).get("env", ())
+    }
 
 
 def selected(labels: dict[str, str]) -> set[str]:
@@ -192,6 +195,21 @@ def test_the_assistant_finds_the_model_at_its_service() -> None:
     address = urlsplit(environment("exchange-assistant")["LLAMA_URL"])
     ((port,), name) = (of_kind("Service")["llama"]["spec"]["ports"], "llama")
     assert (address.scheme, address.hostname, address.port) == ("http", name, port["port"])
+
+
+def test_one_secret_has_the_key_of_both() -> None:
+    """The model wants what the assistant sends it; the page says how it is made."""
+    given = {
+        (name, each["name"]): each["valueFrom"]["secretKeyRef"]
+        for name in SERVED
+        for each in container(name)["env"]
+        if "valueFrom" in each
+    }
+    services = [("llama", "API_KEYS"), ("exchange-assistant", "API_KEYS")]
+    assert given.keys() == {*services, ("exchange-assistant", "LLAMA_API_KEY")}
+    (secret,) = {(each["name"], each["key"]) for each in given.values()}
+    told = (FOLDER.parents[1] / "docs/deploy.md").read_text(encoding="utf-8")
+    assert "create secret generic {} --from-literal={}=".format(*secret) in told
 
 
 def test_the_weights_are_fetched_to_where_the_model_looks() -> None:

@@ -26,9 +26,10 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "tools": {"exchange", "mcp_tools", "todo", "toolbox"},
     "agent": {"toolbox"},
     "ui": {"agent"},
+    "door": set(),
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
     # So do servers of tools that are named wrongly.
-    "cli": {"agent", "mcp_tools", "toolbox", "tools", "engines", "weights"},
+    "cli": {"agent", "door", "mcp_tools", "toolbox", "tools", "engines", "weights"},
 }
 BELOW = MODEL_HALF | ASSISTANT_HALF
 """Each room and what it may import beside itself and what is shared."""

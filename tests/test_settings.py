@@ -17,8 +17,9 @@ EACH = """
     TODO_DB=/data/todo.db   MAX_ROUNDS=100                  MAX_REPLY_TOKENS=16
     TOOL_TIMEOUT=0.01       TOOL_RESULT_BYTES=100           APPROVAL=refused
     QUERY_TIMEOUT=0.01      MAX_QUERY_LENGTH=1              MAX_CHAT_LENGTH=1
-    EXCHANGE_RATES=ecb      MCP_HOSTS=tools.example,a.b     RATES_URL=https://rates.example/h.zip
-    MCP_SERVERS=mcp.json
+    EXCHANGE_RATES=ecb      ALLOWED_HOSTS=tools.example,a.b RATES_URL=https://rates.example/h.zip
+    MCP_SERVERS=mcp.json    API_KEYS=secret-1,secret-2      API_KEYS_FILE=keys.txt
+    METRICS_ACCESS=open     CORS_ORIGINS=https://a.example
 """
 """A value for each variable, at its bound where it has one."""
 
@@ -71,7 +72,12 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("MAX_REPLY_TOKENS", "15", "16 or more"),
         ("TOOL_RESULT_BYTES", "99", "100 or more"),
         ("APPROVAL", "yes", "one of given, refused"),
-        ("MCP_HOSTS", "a.example:80", "host names without a port, parted by commas"),
+        ("ALLOWED_HOSTS", "a.example:80", "host names without a port, parted by commas"),
+        (
+            "CORS_ORIGINS",
+            "https://a.example/",
+            "origins like https://app.example:8443, parted by commas",
+        ),
         ("QUERY_TIMEOUT", "0", "0.01 or more"),
         ("MAX_QUERY_LENGTH", "0", "1 or more"),
         ("MAX_CHAT_LENGTH", "0", "1 or more"),

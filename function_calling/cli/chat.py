@@ -62,6 +62,9 @@ def chat(options: argparse.Namespace) -> int:
     question = options.question
     if question is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         question = sys.stdin.buffer.read().decode(errors="replace")
+    if not settings.llama_url:
+        key = settings.llama_api_key or next(iter(settings.keys()), "")
+        settings = replace(settings, llama_api_key=key)
     own = server_url(options.host, options.port, environ, assistant=False)
     with nullcontext(settings.llama_url) if settings.llama_url else own as url:
         try:

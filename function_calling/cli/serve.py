@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from function_calling.door.access import is_loopback
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
 from function_calling.mcp_tools.servers_file import read_servers
@@ -32,13 +33,15 @@ _POLL_SECONDS = 0.2
 _STOP_SECONDS = 15
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _JSON = "-H 'content-type: application/json' -d"
+_KEY = '-H "Authorization: Bearer $API_KEY"'
 
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until a server ends or the user ends it; the exit status."""
     with serving(options.host, options.port, os.environ) as (doors, processes):
         if processes.wait_ready(doors):
-            print(_greeting(doors), flush=True)
+            keyed = bool(Settings.from_env(os.environ).keys())
+            print(_greeting(doors, keyed=keyed), flush=True)
         while (status := processes.exited()) is None:
             time.sleep(_POLL_SECONDS)
     print(f"A server ended with status {status}; its output above says why.", file=sys.stderr)
@@ -97,10 +100,17 @@ def serving(
         assistant: Whether the assistant is started too, or the model alone.
 
     Raises:
-        SettingsError: A setting is wrong, the engine can't run here, or a port is taken.
+        SettingsError: A setting is wrong, the engine can't run here, a port is taken, or other
+            machines reach it and no key is set.
         WeightsError: The weights can't be had.
     """
     settings = Settings.from_env(environ)
+    keys = settings.keys()
+    if not (keys or settings.api_keys == "none" or is_loopback(host)):
+        raise SettingsError(
+            f"Other machines reach {host}, and no key is set: set API_KEYS, or API_KEYS=none where "
+            "something else guards the network."
+        )
     if assistant and "mcp" in settings.tool_sets.split(","):
         read_servers(settings.mcp_servers)
     local = not settings.llama_url
@@ -113,6 +123,7 @@ def serving(
         if local:
             processes.start("Llama", host, port + 1, shared, log)
             shared["LLAMA_URL"] = doors.v1
+            shared["LLAMA_API_KEY"] = settings.llama_api_key or next(iter(keys), "")
         if assistant:
             processes.start("ExchangeAssistant", host, port, shared, log)
         yield doors, processes
@@ -219,21 +230,26 @@ def _prepared(settings: Settings) -> dict[str, str]:
     return {"ENGINE": profile.engine, "MODEL_ID": profile.model_id}
 
 
-def _greeting(doors: Doors) -> str:
-    exchange = f"""{doors.assistant}/exchange {_JSON} '{{"query": "{EXAMPLE}"}}'"""
+def _greeting(doors: Doors, *, keyed: bool) -> str:
+    headers = f"{_KEY} {_JSON}" if keyed else _JSON
+    exchange = f"""{doors.assistant}/exchange {headers} '{{"query": "{EXAMPLE}"}}'"""
     lines = ["\nReady. Ask the assistant:", f"  curl -s -X POST {exchange}"]
     if doors.v1:
         hello = """'{"messages": [{"role": "user", "content": "Hello"}]}'"""
         lines += ["or talk to the model as OpenAI's API:"]
-        lines += [f"  curl -s {doors.v1}/v1/chat/completions {_JSON} {hello}"]
+        lines += [f"  curl -s {doors.v1}/v1/chat/completions {headers} {hello}"]
     return "\n".join([*lines, "Ctrl-C stops both.\n"])
 
 
 def _print_answer(url: str, query: str) -> int:
-    timeout = Settings.from_env(os.environ).query_timeout + 10
+    settings = Settings.from_env(os.environ)
+    keys = settings.keys()
+    headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
     door = f"{url}/exchange"
     try:
-        response = httpx2.post(door, json={"query": query}, timeout=timeout)
+        response = httpx2.post(
+            door, json={"query": query}, headers=headers, timeout=settings.query_timeout + 10
+        )
         if response.is_success:
             print(response.text)
             return 0

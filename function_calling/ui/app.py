@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from function_calling.agent.assistant import Assistant
@@ -57,5 +57,6 @@ async def _about(request: Request) -> Response:
 
 
 _pages = [Route(path, _page(), methods=["GET"]) for path in ("/ui", "/ui/")]
+_pages.append(Route("/", RedirectResponse("ui"), methods=["GET"]))
 ui_app = Starlette(routes=[*_pages, Route("/ui/about", _about)])
 """Whoever serves it sets `state.assistant`."""

@@ -19,9 +19,13 @@ from hosts import listening
 from pseudo_terminal import tasks
 from scripted_server import ScriptedServer, Turn, breaks_off, calls, fails, hangs, says
 from served import Served
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp
 
 from function_calling.agent.model_call import llama_client
+from function_calling.door.access import Access
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.toolbox.tool_sets import ToolSet
@@ -422,3 +426,82 @@ def test_the_default_model_answers_on_the_page(visit: Visit, tmp_path: Path) -> 
         expect(page.locator(".answer")).to_contain_text("131.95", timeout=240_000)
         expect(page.locator(".step")).to_contain_text("convert_currency")
         expect(page.get_by_text("numbers checked")).to_be_visible()
+
+
+ATTACK = """async ({url, key}) => {
+  const json = '{"query": "42 USD in CAD?"}';
+  const send = (path, more) => fetch(url + path, {method: "POST", body: json, ...more})
+    .then((it) => it.type).catch(() => "refused");
+  const typed = (type) => ({headers: {"content-type": type}});
+  const form = (type) => new Promise((done) => {
+    const frame = Object.assign(document.createElement("iframe"), {name: type});
+    const form = document.createElement("form");
+    const field = Object.assign(document.createElement("input"), {name: json, value: ""});
+    Object.assign(form, {action: url + "/exchange", method: "POST", enctype: type, target: type});
+    form.append(field);
+    document.body.append(frame, form);
+    frame.onload = () => done("sent");
+    form.submit();
+  });
+  const got = [];
+  for (const type of ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"]) {
+    got.push(await send("/exchange", {mode: "no-cors", ...typed(type)}), await form(type));
+  }
+  navigator.sendBeacon(url + "/exchange", json);
+  for (const path of ["/exchange", "/chat", "/mcp"]) {
+    got.push(await send(path, typed("application/json")), await send(path, typed("text/plain")));
+  }
+  for (const path of ["/ui/about", "/docs.json", "/metrics", "/livez"]) {
+    got.push(await fetch(url + path).then((it) => it.type).catch(() => "refused"));
+  }
+  const script = document.createElement("script");
+  script.src = url + "/ui/about";
+  got.push(await new Promise((done) => {
+    [script.onload, script.onerror] = [() => done("read"), () => done("refused")];
+    document.body.append(script);
+  }));
+  return got;
+}"""
+"""What a page of another origin may try; an opaque response tells it nothing."""
+
+
+def test_a_page_of_another_origin_can_neither_read_nor_trigger_anything(
+    app: Served, site: str, scripted: Scripted, chromium: Browser
+) -> None:
+    """Neither by a form, nor by what it may send unasked, nor by a script."""
+    server = scripted()
+    listed: list[int] = []
+    elsewhere = Starlette(routes=[StarletteRoute("/", HTMLResponse("<body>"))])
+    with running(elsewhere) as foreign, chromium.new_context() as context:
+        page = context.new_page()
+        page.on("response", lambda it: listed.append(it.status) if site in it.url else None)
+        page.goto(foreign.replace("127.0.0.1", "localhost"))
+        got = page.evaluate(ATTACK, {"url": site})
+    assert set(got) == {"opaque", "sent", "refused"}
+    assert got.count("opaque") == got.count("sent") == 3
+    assert set(listed) <= {200, 403}
+    assert listed.count(200) <= 1  # the probe's, which the page can't read
+    assert listed.count(403) >= 6  # the unasked and the forms; what asks first is not listed
+    assert not server.requests
+
+
+def test_the_page_asks_for_a_key(app: Served, scripted: Scripted, visit: Visit) -> None:
+    """Which is kept for the tab alone, and is in no command that is copied."""
+    scripted(CONVERTS, says(ANSWER))
+    with running(Access(app.http.app, Settings(), ["first-key-1234"])) as url:
+        page = visit(url)
+        key = page.get_by_label("API key", exact=True)
+        for wrong, told in (("", "There is no API key"), ("wrong-key-1234", "API key is wrong")):
+            if wrong:
+                key.fill(wrong)
+                page.keyboard.press("Enter")
+            expect(page.get_by_role("alert")).to_contain_text(told)
+        key.fill("first-key-1234")
+        page.get_by_role("button", name="Use").click()
+        expect(page.get_by_text("scripted · 1 tool")).to_be_visible()
+        expect(key).to_be_hidden()
+        ask(page, "42 USD in CAD?")
+        expect(page.get_by_text(ANSWER).first).to_be_visible()
+        page.reload()
+        expect(page.get_by_text("scripted · 1 tool")).to_be_visible()
+        assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]

@@ -1,0 +1,1 @@
+"""What a request meets before a service does."""

@@ -1,0 +1,183 @@
+"""Who may ask: callers with a key, or without keys this machine alone; and no foreign page.
+
+A page in somebody's browser can send requests to this machine, also under a name of its own that
+leads here (DNS rebinding). So `Origin` must be the host that is asked, and where no key is wanted,
+`Host` must be an address or a name of ours.
+"""
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from ipaddress import ip_address
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from function_calling.errors import ApiError, RequestError, shown
+from function_calling.settings import Settings
+
+Refuse: TypeAlias = Callable[[Request, ApiError, int, Mapping[str, str]], Response]
+
+_PROBES = ("/livez", "/readyz", "/healthz")
+_PAGES = ("/", "/ui", "/ui/")
+"""What a browser shows before a person can give a key; the same for everyone."""
+_FORMS = ("text/", "multipart/", "application/x-www-form-urlencoded")
+"""The types that a page may send anywhere without asking (https://fetch.spec.whatwg.org/#cors)."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`, an address or `localhost`."""
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def in_openais_shape(
+    _: Request, error: ApiError, status: int, headers: Mapping[str, str]
+) -> Response:
+    """The error as a response."""
+    return JSONResponse(error.body(), status, headers)
+
+
+class Access:
+    """ASGI middleware that answers those who may not ask with an error; probes pass.
+
+    Args:
+        app: What the others are given to.
+        settings: `API_KEYS=none`, `ALLOWED_HOSTS`, `CORS_ORIGINS` and `METRICS_ACCESS` are read.
+        keys: The keys, if a caller needs one.
+        refuse: Makes the response of an error.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        keys: Sequence[str],
+        refuse: Refuse = in_openais_shape,
+    ) -> None:
+        self._app = app
+        self._digests = [_digest(key) for key in keys]
+        self._guarded = settings.api_keys == "none"
+        self._free = {*_PROBES, *(["/metrics"] if settings.metrics_access == "open" else [])}
+        self._hosts = {"localhost", *_names(settings.allowed_hosts)}
+        self._origins = _names(settings.cors_origins)
+        self._refuse = refuse
+        # Inside of what refuses foreign pages, outside of what wants a key: a preflight has none.
+        self._cors = CORSMiddleware(
+            self._with_key,
+            allow_origins=self._origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=("*",),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it before anything runs."""
+        if scope["type"] != "http" or scope["path"] in self._free:
+            return await self._app(scope, receive, send)
+        await self._checked(self._check_source, self._cors, scope, receive, send)
+
+    async def _with_key(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._checked(self._check_right, self._app, scope, receive, send)
+
+    async def _checked(
+        self,
+        check: Callable[[Request], None],
+        app: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        request = Request(scope)
+        try:
+            check(request)
+        except ApiError as error:
+            wanted = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+            app = self._refuse(request, error, error.status, wanted)
+        await app(scope, receive, send)
+
+    def _check_source(self, request: Request) -> None:
+        """Whether the request comes from where one may come from."""
+        # Over a Unix socket, by which BentoML's services ask each other, there is no port.
+        by_socket = (request.scope.get("server") or ("", 0))[1] is None
+        if not self._digests and not by_socket:
+            self._check_reach(request)
+        headers = request.headers
+        origin, host = headers.get("origin"), headers.get("host", "").lower()
+        if origin is None:
+            # Browsers leave it out of a GET, unless a script wants to read what comes.
+            own = headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+            if own or headers.get("sec-fetch-mode") == "navigate":
+                return
+        elif origin.lower() in (*self._origins, f"http://{host}", f"https://{host}"):
+            return
+        raise RequestError(
+            f"A page of {shown(origin) if origin else 'another site'} asks; wanted one of this "
+            "server's own, or of an origin in CORS_ORIGINS.",
+            status=403,
+        )
+
+    def _check_reach(self, request: Request) -> None:
+        """Whether one may ask without a key from there, and by that name."""
+        if not self._guarded and not (request.client and is_loopback(request.client.host)):
+            raise RequestError(
+                "This server has no keys, so it answers its own machine alone. Start it with "
+                "API_KEYS=… and send one of them as `Authorization: Bearer …`.",
+                status=403,
+            )
+        host = request.headers.get("host", "")
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            name = ""
+        # A name can be made to lead here from a foreign page, an address can't.
+        if not (name in self._hosts or _is_address(name)):
+            raise RequestError(
+                f"Host is {shown(host)}; wanted localhost, an address or a name in ALLOWED_HOSTS.",
+                status=421,
+            )
+
+    def _check_right(self, request: Request) -> None:
+        """Whether the request has a key, where one is wanted, and no form as its body."""
+        if self._digests and request.scope["path"] not in _PAGES:
+            self._check_key(request)
+        if request.method != "POST":
+            return
+        said = request.headers.get("content-type", "")
+        kind = said.partition(";")[0].strip().lower()
+        if kind.startswith(_FORMS) or ("origin" in request.headers and kind != "application/json"):
+            told = f"The header Content-Type is {shown(said)}; wanted application/json."
+            raise RequestError(told, status=415)
+
+    def _check_key(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        given = [token.strip()] if scheme.lower() == "bearer" else []
+        given += request.headers.getlist("x-api-key")
+        # All are compared, each in constant time, so that time tells nothing of the keys.
+        known = [hmac.compare_digest(_digest(each), key) for each in given for key in self._digests]
+        if not any(known):
+            told = "The API key is wrong" if given else "There is no API key"
+            raise RequestError(
+                f"{told}; wanted one as `Authorization: Bearer …` or `x-api-key: …`.",
+                code="invalid_api_key",
+                status=401,
+            )
+
+
+def _digest(key: str) -> bytes:
+    return sha256(key.encode()).digest()
+
+
+def _names(setting: str) -> list[str]:
+    return setting.lower().replace(",", " ").split()
