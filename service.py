@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 import bentoml
+from bentoml._internal.server.http import instruments
 from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
@@ -22,6 +23,9 @@ from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
+from function_calling.door import connections
+from function_calling.door.bounds import Bounds
+from function_calling.door.paths import by_route
 from function_calling.errors import ApiError, SettingsError
 from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
@@ -33,6 +37,8 @@ from tools import EXAMPLE, TOOL_SETS
 
 settings = Settings.from_env(os.environ)
 mcp_endpoint = McpEndpoint()
+connections.use()
+instruments.RunnerTrafficMetricsMiddleware = by_route(instruments.RunnerTrafficMetricsMiddleware)
 
 
 @bentoml.asgi_app(openai_api_app, path="/v1")
@@ -163,6 +169,9 @@ class ExchangeAssistant:
                 yield event
 
 
+_BOUNDS = {"most_bytes": settings.max_body_bytes, "most_requests": settings.max_requests}
+Llama.add_asgi_middleware(Bounds, **_BOUNDS)  # type: ignore[attr-defined]
+ExchangeAssistant.add_asgi_middleware(Bounds, **_BOUNDS)  # type: ignore[attr-defined]
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck,
     fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},

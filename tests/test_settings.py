@@ -18,7 +18,7 @@ EACH = """
     TOOL_TIMEOUT=0.01       TOOL_RESULT_BYTES=100           APPROVAL=refused
     QUERY_TIMEOUT=0.01      MAX_QUERY_LENGTH=1              MAX_CHAT_LENGTH=1
     EXCHANGE_RATES=ecb      MCP_HOSTS=tools.example,a.b     RATES_URL=https://rates.example/h.zip
-    MCP_SERVERS=mcp.json
+    MCP_SERVERS=mcp.json    MAX_REQUESTS=1                  MAX_BODY_BYTES=1024
 """
 """A value for each variable, at its bound where it has one."""
 
@@ -64,6 +64,8 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("GPU_BATCH_SIZE", "0", "1 or more"),
         ("GPU_BATCH_SIZE", "1025", "1024 or less"),
         ("QUEUE_LENGTH", "-1", "0 or more"),
+        ("MAX_REQUESTS", "0", "1 or more"),
+        ("MAX_BODY_BYTES", "1023", "1024 or more"),
         ("MAX_ROUNDS", "0", "1 or more"),
         ("MAX_ROUNDS", "101", "100 or less"),
         ("TOOL_TIMEOUT", "soon", "a number"),

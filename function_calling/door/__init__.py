@@ -1,0 +1,1 @@
+"""What stands before both services: HTTP, without a word of what they serve."""
