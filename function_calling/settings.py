@@ -85,7 +85,7 @@ class Settings:
     )
     queue_length: int = _setting(
         "QUEUE_LENGTH",
-        64,
+        128,
         "requests that may wait for the engine, half of them of one client; one more gets a 503",
         least=0,
     )

@@ -77,7 +77,7 @@ class _Body:
         self._receive = receive
         self._most_bytes = most_bytes
         declared = Headers(scope=scope).get("content-length", "0")
-        self._declared = int(declared) if declared.isdecimal() else 0
+        self._declared = int(declared[:20]) if declared.isdecimal() else 0
         self._bytes = 0
         self._whole = False
         self._end = asyncio.get_running_loop().time() + BODY_SECONDS
@@ -111,7 +111,7 @@ class _Body:
 def _client(scope: Scope, *, keyed: bool) -> Client:
     """Who asks: a key or else an address, and for whom, where it says so."""
     headers = Headers(scope=scope)
-    key = headers.get("x-api-key") or headers.get("authorization") or ""
+    key = headers.get("x-api-key") or headers.get("authorization", "").partition(" ")[2]
     address = (scope.get("client") or ("",))[0]
     peer = digest(key) if keyed and key else address
     asker = headers.get(ON_BEHALF_OF)

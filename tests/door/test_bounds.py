@@ -211,8 +211,9 @@ async def test_64_clients_at_once_are_answered_or_turned_away(serve: Serve) -> N
 async def test_a_client_is_its_key_or_its_address() -> None:
     """A key that nobody checked could be made up, so it counts for nothing; nor is it kept."""
     app = Reader()
-    mine, yours = {"x-api-key": "mine"}, {"authorization": "Bearer yours"}
-    for keyed, headers in ((True, mine), (True, yours), (True, {}), (False, mine), (True, mine)):
+    mine, same = {"x-api-key": "mine"}, {"authorization": "Bearer mine"}
+    yours = {"authorization": "Bearer yours"}
+    for keyed, headers in ((True, mine), (True, yours), (True, {}), (False, mine), (True, same)):
         async with bounded(app, keyed=keyed) as http:
             await http.post("/", headers=headers)
     first, second, *addresses, again = app.clients
