@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import bentoml
+from bentoml._internal.server.http import instruments
 from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
@@ -25,6 +26,9 @@ from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
 from function_calling.door.access import Access
+from function_calling.door import connections
+from function_calling.door.bounds import Bounds
+from function_calling.door.paths import by_route
 from function_calling.errors import ApiError, SettingsError
 from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
@@ -44,6 +48,8 @@ keys = settings.keys()
 on_bentocloud = "BENTOCLOUD_DEPLOYMENT_URL" in os.environ
 mcp_endpoint = McpEndpoint()
 _AT_V1 = "The model answers as OpenAI's API does, at /v1.\n"
+connections.use()
+instruments.RunnerTrafficMetricsMiddleware = by_route(instruments.RunnerTrafficMetricsMiddleware)
 
 
 # In place of BentoML's page, which loads a tracker.
@@ -180,9 +186,16 @@ class ExchangeAssistant:
 
 # BentoCloud's gateway has a token asked for. BentoML runs first what is added first.
 if keys or not on_bentocloud:
-    door = {"settings": settings, "keys": keys}
-    Llama.add_asgi_middleware(Access, **door, refuse=error_response)  # type: ignore[attr-defined]
-    ExchangeAssistant.add_asgi_middleware(Access, **door)  # type: ignore[attr-defined]
+    access = {"settings": settings, "keys": keys}
+    Llama.add_asgi_middleware(Access, **access, refuse=error_response)  # type: ignore[attr-defined]
+    ExchangeAssistant.add_asgi_middleware(Access, **access)  # type: ignore[attr-defined]
+bounds: dict[str, Any] = {
+    "most_bytes": settings.max_body_bytes,
+    "most_requests": settings.max_requests,
+    "keyed": bool(keys),
+}
+Llama.add_asgi_middleware(Bounds, **bounds)  # type: ignore[attr-defined]
+ExchangeAssistant.add_asgi_middleware(Bounds, **bounds)  # type: ignore[attr-defined]
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck,
     fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},

@@ -118,9 +118,19 @@ class Settings:
     )
     queue_length: int = _setting(
         "QUEUE_LENGTH",
-        64,
-        "requests that may wait for the engine; one more gets a 503 with `Retry-After`",
+        128,
+        "requests that may wait for the engine, half of them of one client; one more gets a 503",
         least=0,
+    )
+    max_requests: int = _setting(
+        "MAX_REQUESTS",
+        256,
+        "POST requests that a service works on at once, half of them of one client; one more gets "
+        "a 503",
+        least=1,
+    )
+    max_body_bytes: int = _setting(
+        "MAX_BODY_BYTES", 8 * 1024 * 1024, "bytes of a request's body at most", least=1024
     )
     llama_url: str = _setting(
         "LLAMA_URL", "", "an OpenAI-compatible server to use in place of the local `Llama`"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from function_calling.api.headers import LONGEST
 from function_calling.api.request import MOST_BIASES, MOST_MESSAGES, MOST_REPLIES, ChatRequest
-from function_calling.api.stream import MOST_BYTES
+from function_calling.api.tools import MOST_TOOLS
 from function_calling.engines.grammar import LONGEST_CHECK, MOST_CHARACTERS
 from function_calling.formats import FORMATS
 from function_calling.model.chat_model import CHARACTERS_OF_A_TOKEN
@@ -21,6 +21,7 @@ from function_calling.model.schema.keywords import (
     MOST_SCHEMAS,
 )
 from function_calling.model.turn import MOST_CALLS
+from function_calling.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs/function-calling.md").read_text(encoding="utf-8")
@@ -108,8 +109,8 @@ def test_the_parameters_that_are_refused_are_those_of_the_code() -> None:
 def test_the_limits_are_those_of_the_code() -> None:
     """As numbers."""
     assert [int(row[1]) for row in table("of")] == [
-        *(MOST_REPLIES, MOST_CALLS, MOST_MESSAGES, CHARACTERS_OF_A_TOKEN, MOST_BIASES),
-        *(MOST_BYTES, LONGEST),
+        *(MOST_REPLIES, MOST_CALLS, MOST_MESSAGES, MOST_TOOLS, CHARACTERS_OF_A_TOKEN, MOST_BIASES),
+        *(Settings().max_body_bytes, LONGEST),
         *(MOST_SCHEMAS, MOST_LEVELS, MOST_CHARACTERS, LONGEST_CHECK),
         *(MOST_ITEMS, MOST_PROPERTIES, LARGEST_NUMBER),
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"errors", "settings", "line_reader"}
+SHARED = {"asking", "errors", "settings", "line_reader"}
 MODEL_HALF: dict[str, set[str]] = {
     "words": set(),
     "weights": set(),
@@ -31,7 +31,7 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     # So do servers of tools that are named wrongly.
     "cli": {"agent", "door", "mcp_tools", "toolbox", "tools", "engines", "weights"},
 }
-BELOW = MODEL_HALF | ASSISTANT_HALF
+BELOW = MODEL_HALF | ASSISTANT_HALF | {"door": set()}
 """Each room and what it may import beside itself and what is shared."""
 DEBUGGING = {"debug", "samples", "template_file"}
 """The commands in `cli` that look at the model half, and belong to it."""
@@ -42,6 +42,7 @@ DOORS = {
     "lmdeploy": {"engines"},
     "mcp": {"mcp_tools"},
     "mcp_types": {"mcp_tools"},
+    "uvicorn": {"door"},
     "xllamacpp": {"engines"},
 }
 """The rooms that alone know a package."""

@@ -20,6 +20,7 @@ EACH = """
     EXCHANGE_RATES=ecb      ALLOWED_HOSTS=tools.example,a.b RATES_URL=https://rates.example/h.zip
     MCP_SERVERS=mcp.json    API_KEYS=secret-1,secret-2      API_KEYS_FILE=keys.txt
     METRICS_ACCESS=open     CORS_ORIGINS=https://a.example
+    MAX_REQUESTS=1          MAX_BODY_BYTES=1024
 """
 """A value for each variable, at its bound where it has one."""
 
@@ -65,6 +66,8 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("GPU_BATCH_SIZE", "0", "1 or more"),
         ("GPU_BATCH_SIZE", "1025", "1024 or less"),
         ("QUEUE_LENGTH", "-1", "0 or more"),
+        ("MAX_REQUESTS", "0", "1 or more"),
+        ("MAX_BODY_BYTES", "1023", "1024 or more"),
         ("MAX_ROUNDS", "0", "1 or more"),
         ("MAX_ROUNDS", "101", "100 or less"),
         ("TOOL_TIMEOUT", "soon", "a number"),

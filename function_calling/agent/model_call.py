@@ -25,6 +25,7 @@ import openai
 from openai.types.chat import ChatCompletionChunk
 
 from function_calling.agent.events import Usage
+from function_calling.asking import CLIENT, ON_BEHALF_OF, digest
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.settings import Settings
 
@@ -65,8 +66,16 @@ def llama_client(
         # The agent repeats what can be repeated, and knows how long it has.
         max_retries=0,
         default_headers=headers,
-        http_client=httpx2.AsyncClient(transport=transport, timeout=timeout),
+        http_client=httpx2.AsyncClient(
+            transport=transport, timeout=timeout, event_hooks={"request": [_say_for_whom]}
+        ),
     )
+
+
+async def _say_for_whom(request: httpx2.Request) -> None:
+    """Have the model's server part those who ask here, without knowing them."""
+    if client := CLIENT.get():
+        request.headers[ON_BEHALF_OF] = digest("\0".join(client))
 
 
 async def first_model(client: openai.AsyncOpenAI) -> str:

@@ -30,8 +30,6 @@ Shape: TypeAlias = BaseModel | Mapping[str, Any]
 Result = TypeVar("Result")
 _Queue: TypeAlias = asyncio.Queue[Told | Exception | None]
 
-MOST_BYTES = 8 * 1024 * 1024
-"""Bytes of a request's body at most."""
 FAILED = EngineError("The server failed; its log says why.")
 """What a caller is told of an error that was not foreseen."""
 
@@ -96,17 +94,12 @@ async def read_body(request: Request) -> bytes:
     """The request's body.
 
     Raises:
-        RequestError: It is too large, or the client went away.
+        RequestError: It is too large or too slow, or the client went away.
     """
-    body = b""
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > MOST_BYTES:
-                raise RequestError(f"The body is larger than {MOST_BYTES} bytes.", status=413)
+        return await request.body()
     except ClientDisconnect:
         raise _gone() from None
-    return body
 
 
 async def side_by_side(

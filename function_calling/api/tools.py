@@ -13,6 +13,9 @@ from typing import Any
 from function_calling.errors import RequestError, shown, wrong
 from function_calling.model.words import Tool, ToolChoice
 
+MOST_TOOLS = 1024
+"""Tools of a request at most."""
+
 
 def flat(tools: Sequence[Mapping[str, Any]]) -> bool:
     """Whether these are tools as ToolBench spells them."""
@@ -39,6 +42,8 @@ def offered(
     Raises:
         RequestError: Names the tool, its value and what was wanted.
     """
+    if len(tools) > MOST_TOOLS:
+        raise RequestError(f"{param} holds {len(tools)}; wanted {MOST_TOOLS} at most.", param=param)
     result: dict[str, Tool] = {}
     for index, told in enumerate(tools):
         if told is not None:

@@ -1,9 +1,11 @@
 """The places that an engine has for generations, and a queue in front of them that has an end."""
 
-from asyncio import Semaphore
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 
+from function_calling.asking import CLIENT, Client, fits, levels
 from function_calling.errors import EngineError
 
 RETRY_SECONDS = 5
@@ -13,9 +15,13 @@ RETRY_SECONDS = 5
 class Slots:
     """Lets some generations run at once and some wait; turns away who comes then.
 
+    Those that go on with a reply are served first. Peers take turns, and so do the clients of a
+    peer; a client's own are served in the order in which they came. Nobody who waits is turned
+    away.
+
     Args:
         count: Generations that run at once.
-        queue_length: Generations that wait at most.
+        queue_length: Generations that wait at most; for how many of a client, `fits` says.
 
     Attributes:
         running: Generations that run now.
@@ -24,9 +30,14 @@ class Slots:
     def __init__(self, count: int, queue_length: int) -> None:
         self._count = count
         self._queue_length = queue_length
-        self._waiting = 0
         self.running = 0
-        self._free = Semaphore(count)
+        self._queue: dict[asyncio.Future[None], Client] = {}
+        self._served: dict[Client, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Generations that wait now."""
+        return len(self._queue)
 
     @asynccontextmanager
     async def taken(self, *, begun: bool) -> AsyncIterator[None]:
@@ -38,22 +49,63 @@ class Slots:
         Raises:
             EngineError: Too many wait (503).
         """
-        if self._free.locked() and self._waiting >= self._queue_length and not begun:
+        if self.running < self._count:
+            self.running += 1
+        else:
+            await self._wait(begun)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, begun: bool) -> None:
+        """Wait for a slot that another passes on."""
+        client = () if begun else CLIENT.get()
+        if not begun and not fits(client, self._queue.values(), self._queue_length):
             raise EngineError(
-                f"The model is busy: {self._count} requests run and {self._waiting} wait. "
+                f"The model is busy: {self.running} requests run and {self.waiting} wait. "
                 f"Try again in {RETRY_SECONDS} seconds.",
                 code="engine_overloaded",
                 status=503,
                 retry_after=RETRY_SECONDS,
             )
-        self._waiting += 1
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue[turn] = client
+        for level in levels(client):
+            self._served.setdefault(level, next(_clock))
         try:
-            await self._free.acquire()
-        finally:
-            self._waiting -= 1
-        self.running += 1
-        try:
-            yield
-        finally:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._leave(turn)
+            else:
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        """Give a slot to who is next, or free it."""
+        waiting = [turn for turn in self._queue if not turn.done()]
+        if not waiting:
             self.running -= 1
-            self._free.release()
+            return
+        turn = min(waiting, key=self._last_served)
+        for level in levels(self._queue[turn]):
+            self._served[level] = next(_clock)
+        self._leave(turn)
+        turn.set_result(None)
+
+    def _last_served(self, turn: asyncio.Future[None]) -> list[int]:
+        """When the peer of one that waits was served last, and when its client; nobody's is first.
+
+        One that came anew counts as served then: else those who often come anew would always be
+        served before one that has many waiting.
+        """
+        return [self._served[level] for level in levels(self._queue[turn])]
+
+    def _leave(self, turn: asyncio.Future[None]) -> None:
+        del self._queue[turn]
+        left = {level for client in self._queue.values() for level in levels(client)}
+        self._served = {level: when for level, when in self._served.items() if level in left}
+
+
+_clock = count()

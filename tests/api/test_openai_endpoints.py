@@ -36,7 +36,6 @@ from v1_client import (
     without_head,
 )
 
-from function_calling.api.stream import MOST_BYTES
 from function_calling.engines import LoadedModel
 from function_calling.errors import EngineError, RequestError
 from function_calling.model import chat_model
@@ -821,16 +820,6 @@ async def test_a_prompt_that_can_not_fit_is_refused_before_it_waits(
     assert error["param"] in of("")
     assert engine.prompts == []
     assert (await post(of(" " * 200 * (CHARACTERS_OF_A_TOKEN - 1)), path)).status_code == 200
-
-
-async def test_a_body_too_large_is_refused_while_it_comes(serve: Serve) -> None:
-    """It is not even read to its end; the limit itself is good."""
-    serve("ok")
-    status, error = await error_of(b" " * (MOST_BYTES + 1))
-    assert (status, error["type"]) == (413, "invalid_request_error")
-    assert str(MOST_BYTES) in error["message"]
-    body = json.dumps(ASKED).encode()
-    assert (await post(body + b" " * (MOST_BYTES - len(body)))).status_code == 200
 
 
 @pytest.mark.parametrize(
