@@ -1,0 +1,1 @@
+"""What stands before both services: it sees each request first."""
