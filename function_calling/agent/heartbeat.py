@@ -13,7 +13,7 @@ import httpx2
 from function_calling.cutoff import Cutoff
 from function_calling.errors import EngineError
 
-BEAT_SECONDS = 5.0
+BEAT_SECONDS = 3.0
 """Between two questions, and how long each may take to be answered."""
 MOST_MISSED = 3
 """Questions in a row without an answer, after which the server counts as hung."""
@@ -67,7 +67,9 @@ class Heartbeat(httpx2.AsyncBaseTransport):
                     return
             missed = 0 if status else missed + 1
         if self._has_lived:
-            problem = f"The model server hangs: {missed} times in a row it did not say that it lives."
+            problem = (
+                f"The model server hangs: {missed} times in a row it did not say that it lives."
+            )
             error = EngineError(
                 problem, code="model_unresponsive", status=503, retry_after=RETRY_SECONDS
             )

@@ -5,6 +5,8 @@ uvicorn alone would close its port, and wait for the last client for ever.
 
 import asyncio
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.responses import JSONResponse
@@ -28,13 +30,27 @@ class Stopping:
 
     Attributes:
         cutoff: Ended when that time is over.
+        begun: Whether new requests are refused.
     """
 
     def __init__(self, seconds: float) -> None:
         self.cutoff = Cutoff()
         self.begun = False
-        self.under_way = 0
         self._seconds = seconds
+        self._under_way = 0
+        self._idle = asyncio.Event()
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """A request that is under way."""
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
     def heed_signals(self) -> None:
         """Begin it when a signal comes that would end the server, in the server's own loop."""
@@ -46,15 +62,14 @@ class Stopping:
 
     def _begin(self, server: uvicorn.Server) -> None:
         if not self.begun:
-            self.begun = True
             self._stop = asyncio.create_task(self.stop(server))
 
     async def stop(self, server: uvicorn.Server) -> None:
         """Wait for what is under way, tell the rest that it is over, and let the server end."""
-        now = asyncio.get_running_loop().time
-        until = now() + self._seconds
-        while self.under_way and now() < until:
-            await asyncio.sleep(0.05)
+        self.begun = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds if self._under_way else 0):
+                await self._idle.wait()
         self.cutoff.end(_stopped("The server was stopped before its answer was complete."))
         server.config.timeout_graceful_shutdown = SEND_SECONDS
         server.should_exit = True
@@ -75,11 +90,8 @@ class StoppingDoor:
             error = _stopped("The server is being stopped.")
             await JSONResponse(error.body(), error.status, error.headers)(scope, receive, send)
         else:
-            self._stopping.under_way += 1
-            try:
+            with self._stopping.request():
                 await self._app(scope, receive, send)
-            finally:
-                self._stopping.under_way -= 1
 
 
 def _stopped(what: str) -> EngineError:
