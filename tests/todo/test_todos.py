@@ -209,22 +209,25 @@ def test_a_database_that_can_not_be_written_is_told_and_goes_on(
     store.create("Buy milk")
     store._connection.execute(fault)
     with pytest.raises(ToolError, match=why):
-        for number in range(1000):
-            store.create(f"{number} " + "word " * 30)
+        fill(store)
     there = titles(store)
     assert there[0] == "Buy milk"
     with pytest.raises(ToolError, match=why):
-        for _ in range(1000):
-            store.create("word " * 30)
+        fill(store)
     store.close()
+
+
+def fill(store: TodoStore, tasks: int = 1000) -> None:
+    """Write down far more than one page of the database holds."""
+    for number in range(tasks):
+        store.create(f"{number} " + "word " * 30)
 
 
 def test_a_database_that_is_damaged_is_told(tmp_path: Path) -> None:
     """While it is in use, and at the next start."""
     path = tmp_path / "todo.db"
     store = TodoStore(str(path))
-    for number in range(200):
-        store.create(f"{number} " + "word " * 30)
+    fill(store, 200)
     store.close()
     store = TodoStore(str(path))
     damaged = bytearray(path.read_bytes())
