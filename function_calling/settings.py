@@ -142,7 +142,7 @@ class Settings:
     )
     stop_timeout: float = _setting(
         "STOP_TIMEOUT",
-        6.0,
+        5.0,
         "seconds that requests under way may go on when a server is told to stop",
         least=0,
         most=3600,

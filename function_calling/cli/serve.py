@@ -30,7 +30,7 @@ from function_calling.weights.catalogue import resolve
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _POLL_SECONDS = 0.2
-_END_SECONDS = 1.5
+_END_SECONDS = 2.5
 """What a server needs to end, beside the time that its requests have."""
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _JSON = "-H 'content-type: application/json' -d"

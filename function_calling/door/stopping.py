@@ -17,7 +17,7 @@ from function_calling.errors import EngineError
 
 RETRY_SECONDS = 5
 """When a client may try again: another server, or the one that comes after this."""
-SEND_SECONDS = 2
+SEND_SECONDS = 1
 """How long clients have to read what is left for them, after which they are cut off."""
 _ALWAYS_ANSWERED = ("/livez", "/healthz", "/metrics")
 
