@@ -137,8 +137,6 @@ class Processes:
     ) -> None:
         """Start one service of `service.py` with BentoML."""
         command = [sys.executable, "-m", "bentoml", "serve", f"service:{service}"]
-        home = os.path.join(self._homes.name, service)
-        os.mkdir(home)
         # Between a process's birth and its entry in our list, an interrupt would lose it.
         with _signals_held() as before:
             process = psutil.Popen(
@@ -146,7 +144,11 @@ class Processes:
                 cwd=_ROOT,
                 # BentoML keeps its metrics there, and removes those of an earlier server. What a
                 # worker that was killed leaves behind goes with the rest.
-                env={**environ, "BENTOML_HOME": home, "TMPDIR": home},
+                env={
+                    **environ,
+                    "BENTOML_HOME": f"{self._homes.name}/{service}",
+                    "TMPDIR": self._homes.name,
+                },
                 stdout=log,
                 stderr=log,
                 # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
