@@ -192,8 +192,10 @@ ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck,
     fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},
 )
-for each in (Llama, ExchangeAssistant):
-    each.add_asgi_middleware(StoppingDoor, stopping=stopping)  # type: ignore[attr-defined]
+Llama.add_asgi_middleware(StoppingDoor, stopping=stopping)  # type: ignore[attr-defined]
+ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
+    StoppingDoor, stopping=stopping
+)
 
 
 def _refusal(error: Exception) -> JSONResponse:
