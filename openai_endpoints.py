@@ -2,7 +2,7 @@
 
 Every error leaves in the protocol's shape, in streams too. A client that goes away stops the
 generation. The app is made at import and knows no model yet: whoever serves it sets
-`openai_api_app.state.chat_model`.
+`openai_api_app.state.chat_model`, and `state.cutoff` where it wants to end replies.
 """
 
 import logging
@@ -25,6 +25,7 @@ from function_calling.api.request import ApiRequest, ChatRequest, CompletionRequ
 from function_calling.api.responses_reply import ResponseTelling
 from function_calling.api.responses_request import ResponsesRequest
 from function_calling.api.stream import FAILED, Telling, in_json, new_id, read_body, respond
+from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.turn import Turn
@@ -32,6 +33,7 @@ from function_calling.model.turn import Turn
 _log = logging.getLogger(__name__)
 
 openai_api_app = FastAPI(title="OpenAI-compatible API", docs_url=None, redoc_url=None)
+openai_api_app.state.cutoff = Cutoff()
 
 
 @openai_api_app.post("/chat/completions")

@@ -25,15 +25,17 @@ from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
-from function_calling.door.access import Access
 from function_calling.door import connections
+from function_calling.door.access import Access
 from function_calling.door.bounds import Bounds
 from function_calling.door.paths import by_route
+from function_calling.door.stopping import Stopping, StoppingDoor
 from function_calling.errors import ApiError, SettingsError
 from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
 from function_calling.settings import Settings
 from function_calling.ui.app import ui_app
+from function_calling.worker import heed_failures, starting
 from openai_endpoints import error_response, openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights
 from tools import EXAMPLE, TOOL_SETS
@@ -50,6 +52,8 @@ mcp_endpoint = McpEndpoint()
 _AT_V1 = "The model answers as OpenAI's API does, at /v1.\n"
 connections.use()
 instruments.RunnerTrafficMetricsMiddleware = by_route(instruments.RunnerTrafficMetricsMiddleware)
+stopping = Stopping(settings.stop_timeout)
+openai_api_app.state.cutoff = stopping.cutoff
 
 
 # In place of BentoML's page, which loads a tracker.
@@ -60,10 +64,17 @@ class Llama:
     """A language model behind an OpenAI-compatible API at `/v1`."""
 
     weights = hub_weights(settings)
+    heed_failures = bentoml.on_deployment(heed_failures)
 
     def __init__(self) -> None:
-        self.model = load_chat_model(with_weights(settings, self.weights))
+        with starting("Llama"):
+            self.model = load_chat_model(with_weights(settings, self.weights))
         openai_api_app.state.chat_model = self.model
+
+    @bentoml.on_startup
+    def heed_signals(self) -> None:
+        """Have a signal to stop end the requests in order."""
+        stopping.heed_signals()
 
     async def __metrics__(self, original: str) -> str:
         busy = await self.model.engine.busy()
@@ -83,8 +94,13 @@ class ExchangeAssistant:
     """Answers questions about exchanging money by calling a tool through the model."""
 
     llm = bentoml.depends(Llama, url=settings.llama_url or None)
+    heed_failures = bentoml.on_deployment(heed_failures)
 
     def __init__(self) -> None:
+        with starting("ExchangeAssistant"):
+            self._start()
+
+    def _start(self) -> None:
         url = settings.llama_url or Llama.url  # type: ignore[attr-defined]
         if url is None:
             raise SettingsError(
@@ -94,10 +110,16 @@ class ExchangeAssistant:
         headers = {} if settings.llama_url else self.llm.to_async.default_headers
         key = settings.llama_api_key or ("" if settings.llama_url else next(iter(keys), ""))
         known = replace(settings, llama_api_key=key)
-        self.assistant = Assistant(settings, llama_client(url, known, headers), TOOL_SETS)
+        client = llama_client(url, known, headers, may_sleep=on_bentocloud)
+        self.assistant = Assistant(settings, client, TOOL_SETS)
         mcp_endpoint.offer(self.assistant.tools, settings)
         self.reading: asyncio.Task[None] | None = None
         ui_app.state.assistant = self.assistant
+
+    @bentoml.on_startup
+    def heed_signals(self) -> None:
+        """Have a signal to stop end the requests in order."""
+        stopping.heed_signals()
 
     @bentoml.on_startup
     async def read_ahead(self) -> None:
@@ -129,8 +151,9 @@ class ExchangeAssistant:
         """Answer a question about exchanging money."""
         try:
             messages = read_query(query, self.assistant.settings.max_query_length)
-            agent = await self.assistant.agent()
-            text, done = await agent.answer(messages)
+            async with stopping.cutoff.running():
+                agent = await self.assistant.agent()
+                text, done = await agent.answer(messages)
         except Exception as error:
             return _refusal(error)  # type: ignore[return-value]
         return PlainTextResponse(text, headers=_told(done))  # type: ignore[return-value]
@@ -166,7 +189,7 @@ class ExchangeAssistant:
             )
         except Exception as error:
             return _refusal(error)  # type: ignore[return-value]
-        return EventStream(self._turn(read, approvals))  # type: ignore[return-value]
+        return EventStream(stopping.cutoff.each(self._turn(read, approvals)))  # type: ignore[return-value]
 
     @bentoml.on_shutdown
     def close(self) -> None:
@@ -199,6 +222,10 @@ ExchangeAssistant.add_asgi_middleware(Bounds, **bounds)  # type: ignore[attr-def
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck,
     fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},
+)
+Llama.add_asgi_middleware(StoppingDoor, stopping=stopping)  # type: ignore[attr-defined]
+ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
+    StoppingDoor, stopping=stopping
 )
 
 

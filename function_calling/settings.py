@@ -177,6 +177,13 @@ class Settings:
     query_timeout: float = _setting(
         "QUERY_TIMEOUT", 290.0, "seconds the assistant may take for one query", least=0.01
     )
+    stop_timeout: float = _setting(
+        "STOP_TIMEOUT",
+        5.0,
+        "seconds that requests under way may go on when a server is told to stop",
+        least=0,
+        most=3600,
+    )
     max_query_length: int = _setting(
         "MAX_QUERY_LENGTH", 2000, "characters of a query at most", least=1
     )

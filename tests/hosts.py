@@ -1,6 +1,7 @@
 """Servers on addresses of their own, as on machines of their own."""
 
 import os
+import random
 import socket
 import sys
 import time
@@ -18,6 +19,8 @@ from function_calling.cli.serve import is_ready
 ROOT = Path(__file__).resolve().parent.parent
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"
 START_SECONDS = 120
+NEVER_GIVEN = (20_000, 32_000)
+"""Ports below those that the system gives to connections."""
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
 """Where programs are: this environment's first, and HAProxy."""
 
@@ -62,11 +65,12 @@ def kill(process: psutil.Popen) -> None:
 
 
 def free_port(address: str) -> int:
-    """A port that is free there now."""
-    with socket.socket() as trial:
-        trial.bind((address, 0))
-        port: int = trial.getsockname()[1]
-        return port
+    """A port that is free there, and that no connection takes before a server does."""
+    while True:
+        port = random.randrange(*NEVER_GIVEN)
+        with socket.socket() as trial:
+            if trial.connect_ex((address, port)):
+                return port
 
 
 @contextmanager

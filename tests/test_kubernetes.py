@@ -262,7 +262,9 @@ def test_a_pod_is_given_the_time_that_it_needs(name: str) -> None:
     start = probes["startupProbe"]
     assert start["periodSeconds"] * start["failureThreshold"] >= (1800 if name == "llama" else 60)
     longest = SERVED[name].config["traffic"]["timeout"]
-    assert PODS[name]["spec"]["terminationGracePeriodSeconds"] > longest
+    (_, waiting) = probes["lifecycle"]["preStop"]["exec"]["command"]
+    ending = float(environment(name)["STOP_TIMEOUT"])
+    assert longest < ending < PODS[name]["spec"]["terminationGracePeriodSeconds"] - int(waiting)
 
 
 @pytest.mark.parametrize("name", PODS)

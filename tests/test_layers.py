@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"asking", "errors", "settings", "line_reader"}
+SHARED = {"asking", "cutoff", "errors", "settings", "line_reader"}
 MODEL_HALF: dict[str, set[str]] = {
     "words": set(),
     "weights": set(),

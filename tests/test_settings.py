@@ -20,7 +20,7 @@ EACH = """
     EXCHANGE_RATES=ecb      ALLOWED_HOSTS=tools.example,a.b RATES_URL=https://rates.example/h.zip
     MCP_SERVERS=mcp.json    API_KEYS=secret-1,secret-2      API_KEYS_FILE=keys.txt
     METRICS_ACCESS=open     CORS_ORIGINS=https://a.example
-    MAX_REQUESTS=1          MAX_BODY_BYTES=1024
+    MAX_REQUESTS=1          MAX_BODY_BYTES=1024             STOP_TIMEOUT=0
 """
 """A value for each variable, at its bound where it has one."""
 

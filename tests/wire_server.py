@@ -31,6 +31,7 @@ class WireServer:
     Attributes:
         requests: The bodies of the requests so far.
         let_go: Set once the client has closed a connection that hung.
+        lives: What `/livez` says: yes, that there is no such route, or (None) nothing at all.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,7 @@ class WireServer:
         self._turns: list[Turn] = []
         self.requests: list[dict[str, Any]] = []
         self.let_go = Event()
+        self.lives: bool | None = False
         self.listen()
 
     def play(self, *turns: Turn) -> None:
@@ -76,14 +78,24 @@ class WireServer:
         connection.settimeout(SECONDS)
         with connection, connection.makefile("rwb") as stream:
             try:
+                line = stream.readline()
                 body = _body(stream)
-                if body:
+                if line.startswith(b"GET /livez"):
+                    self._say_that_it_lives(connection)
+                elif body:
                     self.requests.append(json.loads(body))
                     self._play(self._turns.pop(0), connection)
                 else:
                     self.let_go.set()
             except OSError:
                 self.let_go.set()
+
+    def _say_that_it_lives(self, connection: socket.socket) -> None:
+        if self.lives is None:
+            connection.recv(1)
+        else:
+            status = b"200 OK" if self.lives else b"404 No"
+            connection.sendall(b"HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n" % status)
 
     def _play(self, turn: Turn, connection: socket.socket) -> None:
         if turn.unreachable:

@@ -25,6 +25,7 @@ import openai
 from openai.types.chat import ChatCompletionChunk
 
 from function_calling.agent.events import Usage
+from function_calling.agent.heartbeat import Heartbeat
 from function_calling.asking import CLIENT, ON_BEHALF_OF, digest
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.settings import Settings
@@ -44,13 +45,22 @@ _KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
 
 
 def llama_client(
-    url: str, settings: Settings, headers: Mapping[str, str] | None = None
+    url: str,
+    settings: Settings,
+    headers: Mapping[str, str] | None = None,
+    *,
+    may_sleep: bool = False,
 ) -> openai.AsyncOpenAI:
     """A client for the server at `url`: its base URL, where no path means `/v1`; or a socket.
 
-    `headers` go with every request.
+    Args:
+        url: Where it is.
+        settings: What an operator chose.
+        headers: They go with every request.
+        may_sleep: Whether a request may have to wake it up, so that a long silence is no fault.
     """
     address = urlsplit(url)
+    transport: httpx2.AsyncBaseTransport
     if address.scheme == "file":
         transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path))
         url = "http://llama/v1"
@@ -59,6 +69,8 @@ def llama_client(
             limits=_NOT_KEPT if address.scheme == "http" else _KEPT
         )
         url = url if address.path.strip("/") else f"{url.rstrip('/')}/v1"
+    if not may_sleep:
+        transport = Heartbeat(transport)
     timeout = httpx2.Timeout(settings.query_timeout, connect=CONNECT_SECONDS)
     return openai.AsyncOpenAI(
         base_url=url,
@@ -200,7 +212,7 @@ async def _streamed(
             async for chunk in stream:
                 if text := pieces.add(chunk):
                     yield text
-    except (openai.APIError, AttributeError, TypeError, ValueError) as error:
+    except (openai.APIError, EngineError, AttributeError, TypeError, ValueError) as error:
         # Until the error is gone, what failed holds the generators that read for it.
         clear_frames(error.__traceback__)
         raise _named(error, lost) from error
@@ -211,6 +223,9 @@ async def _streamed(
 
 def _named(error: Exception, lost: str) -> ApiError:
     """What the client library raised as an error of ours."""
+    for each in (error, error.__cause__):
+        if isinstance(each, EngineError):
+            return each
     if not isinstance(error, openai.APIError):
         # It takes chunks of any shape.
         return _lost(BROKEN)

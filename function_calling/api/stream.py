@@ -1,7 +1,8 @@
 """One response to one client: replies side by side, told whole or as server-sent events.
 
 A client that goes away stops what is generated for it, and an error in mid-stream is its last
-event. In which shapes they are told is a `Telling`'s to say: each protocol has its own.
+event, also where the server is told to stop. In which shapes they are told is a `Telling`'s to say:
+each protocol has its own.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.model.words import Event
 
@@ -140,7 +142,8 @@ async def respond(
     Raises:
         ApiError: The request can't be served, or its client went away.
     """
-    events = side_by_side(replies)
+    cutoff: Cutoff = request.app.state.cutoff
+    events = cutoff.each(side_by_side(replies))
     if not stream:
         return in_json(await _while_connected(request, _whole(telling, events)), headers)
     # The first event tells whether the request can be served at all, while a status can be sent.

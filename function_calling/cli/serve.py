@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from function_calling.cli.watchdog import Watchdog
 from function_calling.door.access import is_loopback
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
@@ -30,7 +31,8 @@ from function_calling.weights.catalogue import resolve
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _POLL_SECONDS = 0.2
-_STOP_SECONDS = 15
+_END_SECONDS = 2.5
+"""What a server needs to end, beside the time that its requests have."""
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _JSON = "-H 'content-type: application/json' -d"
 _KEY = '-H "Authorization: Bearer $API_KEY"'
@@ -43,6 +45,7 @@ def serve(options: argparse.Namespace) -> int:
             keyed = bool(Settings.from_env(os.environ).keys())
             print(_greeting(doors, keyed=keyed), flush=True)
         while (status := processes.exited()) is None:
+            processes.look_after()
             time.sleep(_POLL_SECONDS)
     print(f"A server ended with status {status}; its output above says why.", file=sys.stderr)
     return 1
@@ -118,7 +121,7 @@ def serving(
     shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
     if local:
         shared |= _prepared(settings)
-    processes = Processes()
+    processes = Processes(settings.stop_timeout + _END_SECONDS)
     try:
         if local:
             processes.start("Llama", host, port + 1, shared, log)
@@ -132,10 +135,12 @@ def serving(
 
 
 class Processes:
-    """The server processes of one run."""
+    """The server processes of one run; each has `patience` seconds to end."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
         self._running: list[psutil.Popen] = []
+        self._watchdogs: list[Watchdog] = []
         self._homes = tempfile.TemporaryDirectory(prefix="serving-")
 
     def start(
@@ -148,8 +153,13 @@ class Processes:
             process = psutil.Popen(
                 [*command, "--host", host, "--port", str(port)],
                 cwd=_ROOT,
-                # BentoML keeps its metrics there, and removes those of an earlier server.
-                env={**environ, "BENTOML_HOME": f"{self._homes.name}/{service}"},
+                # BentoML keeps its metrics there, and removes those of an earlier server. What a
+                # worker that was killed leaves behind goes with the rest.
+                env={
+                    **environ,
+                    "BENTOML_HOME": f"{self._homes.name}/{service}",
+                    "TMPDIR": self._homes.name,
+                },
                 stdout=log,
                 stderr=log,
                 # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
@@ -157,11 +167,17 @@ class Processes:
                 preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
             )
             self._running.append(process)
+            self._watchdogs.append(Watchdog(f"http://{host}:{port}", process))
 
     def exited(self) -> int | None:
         """The exit status of the first process that has ended; None while all run."""
         ended = (process.poll() for process in self._running)
         return next((status for status in ended if status is not None), None)
+
+    def look_after(self) -> None:
+        """Have workers that hang replaced."""
+        for each in self._watchdogs:
+            each.look()
 
     def wait_ready(self, doors: Doors) -> bool:
         """Wait until every server answers; False as soon as one has ended instead."""
@@ -173,20 +189,27 @@ class Processes:
         return True
 
     def stop(self) -> None:
-        """End all processes, the last started first; kill what does not end in time."""
+        """End one process after the other, the last started first, which may still ask another.
+
+        What does not end in time is killed.
+        """
         # A second Ctrl-C, or a signal that `make` passes on as well, would break in here.
         with _signals_held():
             for process in reversed(self._running):
                 if process.poll() is None:
                     process.terminate()
-            _, busy = psutil.wait_procs(self._running, timeout=_STOP_SECONDS)
-            # One that still answers a long request has workers in sessions of their own.
-            left = [each for one in busy for each in (one, *one.children(recursive=True))]
-            for process in left:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(left)
+                    _end(process, self._patience)
             self._homes.cleanup()
+
+
+def _end(process: psutil.Popen, patience: float) -> None:
+    """Wait for a process that was told to end, or kill it; its workers have sessions of theirs."""
+    family = process.children(recursive=True)
+    psutil.wait_procs([process], timeout=patience)
+    for each in (process, *family):
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs([process, *family])
 
 
 def is_ready(url: str) -> bool:

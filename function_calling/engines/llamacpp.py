@@ -101,7 +101,10 @@ class LlamaCpp:
             self._server = xllamacpp.Server(parameters)
         except Exception as error:
             self._folder.cleanup()
-            raise WeightsError(f"llama.cpp can't load {path}: {error}") from error
+            raise WeightsError(
+                f"llama.cpp can't load {path}: wanted a whole GGUF file of a model that it knows, "
+                f"and memory for it and its context ({error})"
+            ) from error
         headers = {"authorization": f"Bearer {key}"}
         self._http: dict[str, Any] = {"base_url": "http://llamacpp", "headers": headers}
         self.socket, self.key = socket, key

@@ -192,3 +192,47 @@ async def test_calls_side_by_side_lose_and_double_nothing(path: str) -> None:
     assert [(task.id, task.done) for task in stores[-1].tasks()] == [(n, True) for n in every[::2]]
     for store in stores:
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("PRAGMA max_page_count = 1", "database or disk is full"),
+        ("PRAGMA query_only = ON", "attempt to write a readonly database"),
+    ],
+)
+def test_a_database_that_can_not_be_written_is_told_and_goes_on(
+    tmp_path: Path, fault: str, why: str
+) -> None:
+    """By SQLite's own errors: what is there is still read, and nothing is written by half."""
+    store = TodoStore(str(tmp_path / "todo.db"))
+    store.create("Buy milk")
+    store._connection.execute(fault)
+    with pytest.raises(ToolError, match=why):
+        fill(store)
+    there = titles(store)
+    assert there[0] == "Buy milk"
+    with pytest.raises(ToolError, match=why):
+        fill(store)
+    store.close()
+
+
+def fill(store: TodoStore, tasks: int = 1000) -> None:
+    """Write down far more than one page of the database holds."""
+    for number in range(tasks):
+        store.create(f"{number} " + "word " * 30)
+
+
+def test_a_database_that_is_damaged_is_told(tmp_path: Path) -> None:
+    """When it is used: a start reads no more than its head."""
+    path = tmp_path / "todo.db"
+    store = TodoStore(str(path))
+    fill(store, 200)
+    store.close()
+    store = TodoStore(str(path))
+    damaged = bytearray(path.read_bytes())
+    damaged[4096:] = b"\xff" * (len(damaged) - 4096)
+    path.write_bytes(damaged)
+    with pytest.raises(ToolError, match="malformed"):
+        store.tasks()
+    store.close()

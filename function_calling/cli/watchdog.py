@@ -1,0 +1,58 @@
+"""A worker that hangs is killed, and BentoML's supervisor starts another one."""
+
+import sys
+import time
+from contextlib import suppress
+
+import httpx2
+import psutil
+
+LOOK_SECONDS = 3.0
+"""Between two looks, and how long the server may take to answer each."""
+MOST_MISSED = 3
+"""Looks in a row without an answer, after which a worker counts as hung."""
+
+
+class Watchdog:
+    """Looks after one server; a worker that has not answered yet is loading, and has all its time.
+
+    Args:
+        url: The server's.
+        process: BentoML's supervisor of it.
+    """
+
+    def __init__(self, url: str, process: psutil.Popen) -> None:
+        self._url = url
+        self._process = process
+        self._workers: set[psutil.Process] = set()  # those that were there at the last answer
+        self._missed = 0
+        self._next = 0.0
+
+    def look(self) -> None:
+        """Ask the server whether it lives, if it is time; kill its workers if they hang."""
+        if time.monotonic() < self._next:
+            return
+        with suppress(psutil.NoSuchProcess):
+            workers = set(self._process.children(recursive=True))
+            if self._answers():
+                self._workers, self._missed = workers, 0
+            elif workers & self._workers:
+                self._missed += 1
+            if self._missed == MOST_MISSED:
+                self._kill(workers & self._workers)
+        self._next = time.monotonic() + LOOK_SECONDS
+
+    def _answers(self) -> bool:
+        try:
+            httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS)
+        except httpx2.HTTPError:
+            return False
+        return True
+
+    def _kill(self, workers: set[psutil.Process]) -> None:
+        told = f"{self._url} did not answer {MOST_MISSED} times in a row. Replacing its worker."
+        print(told, file=sys.stderr, flush=True)
+        for each in workers:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        self._workers, self._missed = set(), 0
