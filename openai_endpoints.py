@@ -28,6 +28,7 @@ from function_calling.api.stream import FAILED, Telling, in_json, new_id, read_b
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.turn import Turn
+from function_calling.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,12 @@ async def create_completion(request: Request) -> Response:
     )
     replies = [model.complete(prompt, sampling) for prompt, sampling in wanted.generations()]
     return await respond(
-        request, response, replies, stream=bool(wanted.stream), headers=wanted.headers
+        request,
+        response,
+        replies,
+        model=model.name,
+        stream=bool(wanted.stream),
+        headers=wanted.headers,
     )
 
 
@@ -144,6 +150,7 @@ async def _reply(
         request,
         telling,
         [turn.events() for turn in turns],
+        model=_chat_model(request).name,
         stream=bool(wanted.stream),
         headers=wanted.headers | listing(UNENFORCED, turns[0].unenforced),
     )
@@ -159,7 +166,8 @@ async def _api_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}."
-    return _error(request, RequestError(message), error.status_code, error.headers)
+    told = RequestError(message, status=error.status_code)
+    return _error(request, told, told.status, error.headers)
 
 
 @openai_api_app.exception_handler(Exception)
@@ -172,6 +180,7 @@ def _error(
     request: Request, error: ApiError, status: int, headers: Mapping[str, str] | None
 ) -> Response:
     """The error in the shape of the API that was called; Anthropic's clients name its version."""
+    metrics.refused(error)
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     if path.startswith("/messages") or "anthropic-version" in request.headers:
         body = anthropic_reply.error_body(error.message, status)

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
@@ -22,16 +23,19 @@ from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
+from function_calling.door.request_id import RequestId
 from function_calling.errors import ApiError, SettingsError
 from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
 from function_calling.settings import Settings
+from function_calling.telemetry import logs, metrics, tracing
 from function_calling.ui.app import ui_app
 from openai_endpoints import openai_api_app
 from packing import hub_weights, image, llama_resources, with_weights
 from tools import EXAMPLE, TOOL_SETS
 
 settings = Settings.from_env(os.environ)
+logs.configure(settings.log_format)
 mcp_endpoint = McpEndpoint()
 
 
@@ -43,13 +47,13 @@ class Llama:
     weights = hub_weights(settings)
 
     def __init__(self) -> None:
+        tracing.use(BentoMLContainer.tracer_provider.get())
         self.model = load_chat_model(with_weights(settings, self.weights))
         openai_api_app.state.chat_model = self.model
 
     async def __metrics__(self, original: str) -> str:
-        busy = await self.model.engine.busy()
-        told = "# HELP llama_slots_busy Generations running now\n# TYPE llama_slots_busy gauge"
-        return f"{original}{told}\nllama_slots_busy {busy}\n"
+        engine = self.model.engine
+        return original + metrics.load(await engine.busy(), await engine.waiting())
 
     @bentoml.on_shutdown
     def close(self) -> None:
@@ -66,6 +70,7 @@ class ExchangeAssistant:
     llm = bentoml.depends(Llama, url=settings.llama_url or None)
 
     def __init__(self) -> None:
+        tracing.use(BentoMLContainer.tracer_provider.get())
         url = settings.llama_url or Llama.url  # type: ignore[attr-defined]
         if url is None:
             raise SettingsError(
@@ -163,6 +168,8 @@ class ExchangeAssistant:
                 yield event
 
 
+Llama.add_asgi_middleware(RequestId)  # type: ignore[attr-defined]
+ExchangeAssistant.add_asgi_middleware(RequestId)  # type: ignore[attr-defined]
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck,
     fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"errors", "settings", "line_reader"}
+SHARED = {"errors", "settings", "line_reader", "telemetry"}
 MODEL_HALF: dict[str, set[str]] = {
     "words": set(),
     "weights": set(),
@@ -41,6 +41,8 @@ DOORS = {
     "lmdeploy": {"engines"},
     "mcp": {"mcp_tools"},
     "mcp_types": {"mcp_tools"},
+    "opentelemetry": {"telemetry"},
+    "prometheus_client": {"telemetry"},
     "xllamacpp": {"engines"},
 }
 """The rooms that alone know a package."""

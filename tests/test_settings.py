@@ -18,7 +18,7 @@ EACH = """
     TOOL_TIMEOUT=0.01       TOOL_RESULT_BYTES=100           APPROVAL=refused
     QUERY_TIMEOUT=0.01      MAX_QUERY_LENGTH=1              MAX_CHAT_LENGTH=1
     EXCHANGE_RATES=ecb      MCP_HOSTS=tools.example,a.b     RATES_URL=https://rates.example/h.zip
-    MCP_SERVERS=mcp.json
+    MCP_SERVERS=mcp.json    LOG_FORMAT=json
 """
 """A value for each variable, at its bound where it has one."""
 
@@ -76,6 +76,7 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("MAX_QUERY_LENGTH", "0", "1 or more"),
         ("MAX_CHAT_LENGTH", "0", "1 or more"),
         ("EXCHANGE_RATES", "ECB", "one of fixed, ecb"),
+        ("LOG_FORMAT", "yaml", "one of text, json"),
         ("RATES_URL", "ftp://rates.example", "`off` or the http(s) address of a zip file"),
     ],
 )

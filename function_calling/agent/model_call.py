@@ -27,6 +27,7 @@ from openai.types.chat import ChatCompletionChunk
 from function_calling.agent.events import Usage
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.settings import Settings
+from function_calling.telemetry import tracing
 
 # What the caller of a query can do something about; other 4xx are the operator's (a wrong key).
 CALLERS_FAULTS = (400, 413, 422)
@@ -65,8 +66,15 @@ def llama_client(
         # The agent repeats what can be repeated, and knows how long it has.
         max_retries=0,
         default_headers=headers,
-        http_client=httpx2.AsyncClient(transport=transport, timeout=timeout),
+        http_client=httpx2.AsyncClient(
+            transport=transport, timeout=timeout, event_hooks={"request": [_pass_on]}
+        ),
     )
+
+
+async def _pass_on(request: httpx2.Request) -> None:
+    """Let the model's server know which trace and request this one belongs to."""
+    tracing.pass_on(request.headers)
 
 
 async def first_model(client: openai.AsyncOpenAI) -> str:
@@ -162,9 +170,18 @@ async def _repeated_if_lost(
 ) -> AsyncGenerator[str | Restarted | Reply, None]:
     """A completion changes nothing, so one whose connection was lost is safe to ask for again."""
     for again in (True, False):
+        model = request["model"]
+        # Whoever serves it, this is the API by which it is known.
+        span = tracing.begin(
+            "chat", model, client=True, provider__name="openai", request__model=model
+        )
         try:
-            async with aclosing(_streamed(client, request)) as parts:
+            async with aclosing(tracing.spanned(span, _streamed(client, request))) as parts:
                 async for part in parts:
+                    if isinstance(part, Reply):
+                        usage = part.usage
+                        tokens = usage.prompt_tokens, usage.completion_tokens
+                        tracing.spent(span, *tokens, part.finish_reason)
                     yield part
             return
         except EngineError as error:

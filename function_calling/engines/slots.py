@@ -19,12 +19,13 @@ class Slots:
 
     Attributes:
         running: Generations that run now.
+        waiting: Generations that wait for a slot now.
     """
 
     def __init__(self, count: int, queue_length: int) -> None:
         self._count = count
         self._queue_length = queue_length
-        self._waiting = 0
+        self.waiting = 0
         self.running = 0
         self._free = Semaphore(count)
 
@@ -38,19 +39,19 @@ class Slots:
         Raises:
             EngineError: Too many wait (503).
         """
-        if self._free.locked() and self._waiting >= self._queue_length and not begun:
+        if self._free.locked() and self.waiting >= self._queue_length and not begun:
             raise EngineError(
-                f"The model is busy: {self._count} requests run and {self._waiting} wait. "
+                f"The model is busy: {self._count} requests run and {self.waiting} wait. "
                 f"Try again in {RETRY_SECONDS} seconds.",
                 code="engine_overloaded",
                 status=503,
                 retry_after=RETRY_SECONDS,
             )
-        self._waiting += 1
+        self.waiting += 1
         try:
             await self._free.acquire()
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         self.running += 1
         try:
             yield

@@ -1,0 +1,1 @@
+"""What every request passes at the door of either service."""
