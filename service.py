@@ -36,11 +36,17 @@ from tools import EXAMPLE, TOOL_SETS
 
 settings = Settings.from_env(os.environ)
 logs.configure(settings.log_format)
+traces: Any = tracing.export(os.environ)
 mcp_endpoint = McpEndpoint()
 
 
 @bentoml.asgi_app(openai_api_app, path="/v1")
-@bentoml.service(image=image, traffic={"timeout": 300}, resources=llama_resources(settings))
+@bentoml.service(
+    image=image,
+    traffic={"timeout": 300},
+    resources=llama_resources(settings),
+    tracing=traces,
+)
 class Llama:
     """A language model behind an OpenAI-compatible API at `/v1`."""
 
@@ -63,7 +69,7 @@ class Llama:
 
 @bentoml.asgi_app(ui_app)
 @bentoml.asgi_app(Starlette(routes=[Route("/mcp", mcp_endpoint, methods=["POST"])]))
-@bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"})
+@bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"}, tracing=traces)
 class ExchangeAssistant:
     """Answers questions about exchanging money by calling a tool through the model."""
 

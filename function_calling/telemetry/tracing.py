@@ -4,13 +4,14 @@ https://github.com/open-telemetry/semantic-conventions-genai names spans and att
 spans go is for BentoML's `tracing` to say; where nothing is set up, they cost next to nothing.
 """
 
-from collections.abc import AsyncGenerator, Iterator, MutableMapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, MutableMapping
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar
 
 from opentelemetry import propagate, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
+from function_calling.errors import SettingsError
 from function_calling.telemetry.logs import REQUEST_ID_HEADER, request_id
 
 PROVIDER = "function-calling"
@@ -18,6 +19,24 @@ PROVIDER = "function-calling"
 
 _Event = TypeVar("_Event")
 _tracer = trace.get_tracer(__name__)
+
+
+def export(environ: Mapping[str, str]) -> dict[str, Any]:
+    """BentoML's `tracing`: to the collector that OpenTelemetry's own variables name, if any.
+
+    Raises:
+        SettingsError: The share of requests to trace is none.
+    """
+    if not environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return {}
+    share = environ.get("OTEL_TRACES_SAMPLER_ARG") or "1"
+    try:
+        rate = float(share)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= 1:
+        raise SettingsError(f"OTEL_TRACES_SAMPLER_ARG={share!r}: wanted a number from 0 to 1.")
+    return {"exporter_type": "otlp", "sample_rate": rate, "otlp": {"protocol": "http"}}
 
 
 def use(provider: trace.TracerProvider) -> None:
