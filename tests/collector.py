@@ -1,6 +1,6 @@
 """A collector of OpenTelemetry's spans over OTLP/HTTP, and a picture of a trace.
 
-`docs/trace.svg` is what `picture` makes of the trace in `tests/telemetry/test_trace.py`.
+`TRACE_SVG=docs/trace.svg pytest -m serve tests/telemetry/test_trace.py` draws the docs' picture.
 """
 
 from collections.abc import Iterator, Sequence
@@ -92,7 +92,7 @@ def picture(trace: Sequence[Seen]) -> str:
     for row, span in enumerate(trace):
         y, left = 34 + 26 * row, 330 + 560 * (span.begin - begin) / (end - begin)
         wide = max(560 * (span.end - span.begin) / (end - begin), 2)
-        label = escape(f"{span.name}")
+        label = escape(span.name)
         rows.append(
             f'<text x="{10 + 14 * depth(span, trace)}" y="{y + 14}">{label}</text>'
             f'<rect x="{left:.1f}" y="{y}" width="{wide:.1f}" height="18" rx="3" '

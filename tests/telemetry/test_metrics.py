@@ -1,4 +1,4 @@
-"""What happens is counted once, whatever the protocol, under the names that the dashboard asks for."""
+"""What happens is counted once, in any protocol, under the names that the dashboard asks for."""
 
 import json
 import re

@@ -1,11 +1,12 @@
 """A query is one trace, from the assistant's door to the model's replies, without its words."""
 
+import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from collector import collecting, depth
+from collector import collecting, depth, picture
 from hosts import QUERY, host
 
 from function_calling.errors import SettingsError
@@ -27,7 +28,7 @@ NESTED = [
 @pytest.mark.serve
 @pytest.mark.timeout(600)
 def test_a_query_is_one_trace_over_both_services(tmp_path: Path) -> None:
-    """Its spans nest as the work does, and tell models, tools and tokens, but nothing that was said."""
+    """Its spans nest as the work does, and tell of models, tools and tokens, not what was said."""
     with ExitStack() as stack:
         collector = stack.enter_context(collecting())
         told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
@@ -45,6 +46,8 @@ def test_a_query_is_one_trace_over_both_services(tmp_path: Path) -> None:
             time.sleep(0.2)
         time.sleep(1)  # the other service exports on its own
     trace = collector.traced(NESTED[1][2])
+    if file := os.environ.get("TRACE_SVG"):
+        Path(file).write_text(picture(trace), encoding="utf-8")
     assert [(depth(each, trace), each.service, each.name) for each in trace] == NESTED
     agent, first, tool = trace[1], trace[2], trace[5]
     assert agent.attributes["gen_ai.operation.name"] == "invoke_agent"
