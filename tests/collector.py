@@ -37,10 +37,7 @@ class Collector:
     bodies: list[bytes] = field(default_factory=list)
 
     def traced(self, name: str) -> list[Seen]:
-        """The trace that has a span of this name, without its single sends; the first comes first.
-
-        BentoML makes a span of each event that is sent.
-        """
+        """The trace that has a span of this name, without its messages; the first comes first."""
         (wanted,) = {each.trace for each in self.spans if each.name == name}
         found = [each for each in self.spans if each.trace == wanted]
         steps = (" http send", " http receive")

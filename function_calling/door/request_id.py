@@ -2,10 +2,12 @@
 
 import re
 import secrets
+from contextlib import nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from function_calling.telemetry import tracing
 from function_calling.telemetry.logs import REQUEST_ID_HEADER, request_id
 
 _USABLE = re.compile(r"[!-~]{1,128}")
@@ -30,7 +32,9 @@ class RequestId:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = own
-            await send(message)
+            # BentoML makes a span of each message, which would be one for each token of a stream.
+            with tracing.unsampled() if message.get("more_body") else nullcontext():
+                await send(message)
 
         before = request_id.set(own)
         try:

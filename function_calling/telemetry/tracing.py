@@ -114,5 +114,12 @@ def pass_on(headers: MutableMapping[str, Any]) -> None:
         headers[REQUEST_ID_HEADER] = own
 
 
+def unsampled() -> Any:
+    """A context in which no span of this trace is exported; not around a `yield`."""
+    own = trace.get_current_span().get_span_context()
+    silent = trace.SpanContext(own.trace_id, own.span_id, is_remote=False)
+    return trace.use_span(trace.NonRecordingSpan(silent))
+
+
 def _current(span: Span) -> Any:
     return trace.use_span(span, record_exception=False, set_status_on_exception=False)

@@ -49,6 +49,9 @@ def test_a_query_is_one_trace_over_both_services(tmp_path: Path) -> None:
     if file := os.environ.get("TRACE_SVG"):
         Path(file).write_text(picture(trace), encoding="utf-8")
     assert [(depth(each, trace), each.service, each.name) for each in trace] == NESTED
+    # A stream of many events has two more spans, for its begin and its end.
+    sent = [each for each in collector.spans if each.name == f"{NESTED[3][2]} http send"]
+    assert len([each for each in sent if each.trace == trace[0].trace]) == 4
     agent, first, tool = trace[1], trace[2], trace[5]
     assert agent.attributes["gen_ai.operation.name"] == "invoke_agent"
     assert first.attributes["gen_ai.request.model"] == "scripted"
