@@ -32,7 +32,12 @@ from function_calling.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 
-openai_api_app = FastAPI(title="OpenAI-compatible API", docs_url=None, redoc_url=None)
+openai_api_app = FastAPI(
+    title="OpenAI-compatible API",
+    docs_url=None,
+    redoc_url=None,
+    telemetry={"tracing": False},  # BentoML has a span for the request already
+)
 
 
 @openai_api_app.post("/chat/completions")

@@ -53,7 +53,8 @@ class Llama:
     weights = hub_weights(settings)
 
     def __init__(self) -> None:
-        tracing.use(BentoMLContainer.tracer_provider.get())
+        if traces:
+            tracing.use(BentoMLContainer.tracer_provider.get())
         self.model = load_chat_model(with_weights(settings, self.weights))
         openai_api_app.state.chat_model = self.model
 
@@ -76,7 +77,8 @@ class ExchangeAssistant:
     llm = bentoml.depends(Llama, url=settings.llama_url or None)
 
     def __init__(self) -> None:
-        tracing.use(BentoMLContainer.tracer_provider.get())
+        if traces:
+            tracing.use(BentoMLContainer.tracer_provider.get())
         url = settings.llama_url or Llama.url  # type: ignore[attr-defined]
         if url is None:
             raise SettingsError(

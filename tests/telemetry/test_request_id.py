@@ -40,9 +40,8 @@ def test_an_id_is_made(app: Served, given: str | bytes | None) -> None:
         ("GET", "/exchange", 405),
         ("GET", "/nowhere", 404),
         ("GET", "/ui", 200),
-        ("GET", "/readyz", 200),
         ("GET", "/schema.json", 200),
-        ("POST", "/mcp", 406),
+        ("POST", "/mcp", 400),
     ],
 )
 def test_every_response_of_the_assistant_tells_it(
