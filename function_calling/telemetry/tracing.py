@@ -5,7 +5,7 @@ spans go is for BentoML's `tracing` to say; where nothing is set up, they cost n
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, MutableMapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from opentelemetry import propagate, trace
@@ -117,9 +117,13 @@ def pass_on(headers: MutableMapping[str, Any]) -> None:
 def unsampled() -> Any:
     """A context in which no span of this trace is exported; not around a `yield`."""
     own = trace.get_current_span().get_span_context()
+    if not own.trace_flags.sampled:
+        return nullcontext()
     silent = trace.SpanContext(own.trace_id, own.span_id, is_remote=False)
     return trace.use_span(trace.NonRecordingSpan(silent))
 
 
 def _current(span: Span) -> Any:
+    if not span.is_recording():  # it stands for the current one
+        return nullcontext()
     return trace.use_span(span, record_exception=False, set_status_on_exception=False)
