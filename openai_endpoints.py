@@ -29,10 +29,16 @@ from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.turn import Turn
+from function_calling.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 
-openai_api_app = FastAPI(title="OpenAI-compatible API", docs_url=None, redoc_url=None)
+openai_api_app = FastAPI(
+    title="OpenAI-compatible API",
+    docs_url=None,
+    redoc_url=None,
+    telemetry={"tracing": False},  # BentoML has a span for the request already
+)
 openai_api_app.state.cutoff = Cutoff()
 
 
@@ -83,7 +89,12 @@ async def create_completion(request: Request) -> Response:
     )
     replies = [model.complete(prompt, sampling) for prompt, sampling in wanted.generations()]
     return await respond(
-        request, response, replies, stream=bool(wanted.stream), headers=wanted.headers
+        request,
+        response,
+        replies,
+        model=model.name,
+        stream=bool(wanted.stream),
+        headers=wanted.headers,
     )
 
 
@@ -146,6 +157,7 @@ async def _reply(
         request,
         telling,
         [turn.events() for turn in turns],
+        model=_chat_model(request).name,
         stream=bool(wanted.stream),
         headers=wanted.headers | listing(UNENFORCED, turns[0].unenforced),
     )
@@ -161,7 +173,8 @@ async def _api_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}."
-    return error_response(request, RequestError(message), error.status_code, error.headers)
+    told = RequestError(message, status=error.status_code)
+    return error_response(request, told, told.status, error.headers)
 
 
 @openai_api_app.exception_handler(Exception)
@@ -174,6 +187,7 @@ def error_response(
     request: Request, error: ApiError, status: int, headers: Mapping[str, str] | None
 ) -> Response:
     """The error in the shape of the API that was called; Anthropic's clients name its version."""
+    metrics.refused(error)
     # Before the app is reached, its place is still a part of the path alone.
     path = request.scope["path"].removeprefix(request.scope.get("root_path") or "/v1")
     if path.startswith("/messages") or "anthropic-version" in request.headers:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http import instruments
 from bentoml.validators import ContentType
 from pydantic import Field
@@ -26,14 +27,16 @@ from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
 from function_calling.door import connections
-from function_calling.door.access import Access
+from function_calling.door.access import Access, Refuse, in_openais_shape
 from function_calling.door.bounds import Bounds
 from function_calling.door.paths import by_route
+from function_calling.door.request_id import RequestId
 from function_calling.door.stopping import Stopping, StoppingDoor
 from function_calling.errors import ApiError, SettingsError
 from function_calling.mcp_tools.endpoint import McpEndpoint
 from function_calling.model.chat_model import load_chat_model
 from function_calling.settings import Settings
+from function_calling.telemetry import logs, metrics, tracing
 from function_calling.ui.app import ui_app
 from function_calling.worker import heed_failures, starting
 from openai_endpoints import error_response, openai_api_app
@@ -48,6 +51,8 @@ if tracking := sys.modules.get("bentoml._internal.utils.analytics.usage_stats"):
 settings = Settings.from_env(os.environ)
 keys = settings.keys()
 on_bentocloud = "BENTOCLOUD_DEPLOYMENT_URL" in os.environ
+logs.configure(settings.log_format)
+traces: Any = tracing.export(os.environ)
 mcp_endpoint = McpEndpoint()
 _AT_V1 = "The model answers as OpenAI's API does, at /v1.\n"
 connections.use()
@@ -59,7 +64,12 @@ openai_api_app.state.cutoff = stopping.cutoff
 # In place of BentoML's page, which loads a tracker.
 @bentoml.asgi_app(Starlette(routes=[Route("/", PlainTextResponse(_AT_V1), methods=["GET"])]))
 @bentoml.asgi_app(openai_api_app, path="/v1")
-@bentoml.service(image=image, traffic={"timeout": 300}, resources=llama_resources(settings))
+@bentoml.service(
+    image=image,
+    traffic={"timeout": 300},
+    resources=llama_resources(settings),
+    tracing=traces,
+)
 class Llama:
     """A language model behind an OpenAI-compatible API at `/v1`."""
 
@@ -68,7 +78,12 @@ class Llama:
 
     def __init__(self) -> None:
         with starting("Llama"):
-            self.model = load_chat_model(with_weights(settings, self.weights))
+            self._start()
+
+    def _start(self) -> None:
+        if traces:
+            tracing.use(BentoMLContainer.tracer_provider.get())
+        self.model = load_chat_model(with_weights(settings, self.weights))
         openai_api_app.state.chat_model = self.model
 
     @bentoml.on_startup
@@ -77,9 +92,8 @@ class Llama:
         stopping.heed_signals()
 
     async def __metrics__(self, original: str) -> str:
-        busy = await self.model.engine.busy()
-        told = "# HELP llama_slots_busy Generations running now\n# TYPE llama_slots_busy gauge"
-        return f"{original}{told}\nllama_slots_busy {busy}\n"
+        engine = self.model.engine
+        return original + metrics.load(await engine.busy(), await engine.waiting())
 
     @bentoml.on_shutdown
     def close(self) -> None:
@@ -89,7 +103,7 @@ class Llama:
 
 @bentoml.asgi_app(ui_app)
 @bentoml.asgi_app(Starlette(routes=[Route("/mcp", mcp_endpoint, methods=["POST"])]))
-@bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"})
+@bentoml.service(image=image, traffic={"timeout": 300}, resources={"cpu": "1"}, tracing=traces)
 class ExchangeAssistant:
     """Answers questions about exchanging money by calling a tool through the model."""
 
@@ -101,6 +115,8 @@ class ExchangeAssistant:
             self._start()
 
     def _start(self) -> None:
+        if traces:
+            tracing.use(BentoMLContainer.tracer_provider.get())
         url = settings.llama_url or Llama.url  # type: ignore[attr-defined]
         if url is None:
             raise SettingsError(
@@ -207,25 +223,26 @@ class ExchangeAssistant:
                 yield event
 
 
-# BentoCloud's gateway has a token asked for. BentoML runs first what is added first.
-if keys or not on_bentocloud:
-    access = {"settings": settings, "keys": keys}
-    Llama.add_asgi_middleware(Access, **access, refuse=error_response)  # type: ignore[attr-defined]
-    ExchangeAssistant.add_asgi_middleware(Access, **access)  # type: ignore[attr-defined]
-bounds: dict[str, Any] = {
-    "most_bytes": settings.max_body_bytes,
-    "most_requests": settings.max_requests,
-    "keyed": bool(keys),
-}
-Llama.add_asgi_middleware(Bounds, **bounds)  # type: ignore[attr-defined]
-ExchangeAssistant.add_asgi_middleware(Bounds, **bounds)  # type: ignore[attr-defined]
+def _put_door(service: Any, refuse: Refuse) -> None:
+    """Put before a service what each request meets; BentoML runs first what is added first."""
+    service.add_asgi_middleware(RequestId)
+    # BentoCloud's gateway has a token asked for.
+    if keys or not on_bentocloud:
+        service.add_asgi_middleware(Access, settings=settings, keys=keys, refuse=refuse)
+    service.add_asgi_middleware(StoppingDoor, stopping=stopping)
+    service.add_asgi_middleware(
+        Bounds,
+        most_bytes=settings.max_body_bytes,
+        most_requests=settings.max_requests,
+        keyed=bool(keys),
+    )
+
+
+_put_door(Llama, error_response)
+_put_door(ExchangeAssistant, in_openais_shape)
 ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
     BodyCheck,
     fields={"/exchange": {"query": str}, "/chat": {"messages": list, "approvals": dict}},
-)
-Llama.add_asgi_middleware(StoppingDoor, stopping=stopping)  # type: ignore[attr-defined]
-ExchangeAssistant.add_asgi_middleware(  # type: ignore[attr-defined]
-    StoppingDoor, stopping=stopping
 )
 
 

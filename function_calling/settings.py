@@ -202,6 +202,12 @@ class Settings:
         "where `ecb` fetches new rates every few hours; `off`: never",
         shape=(r"off|https?://\S+", "`off` or the http(s) address of a zip file"),
     )
+    log_format: Literal["text", "json"] = _setting(
+        "LOG_FORMAT",
+        "text",
+        "how log lines are written: `text`, or `json`, an object a line (`docs/observability.md`)",
+        choices=("text", "json"),
+    )
 
     @property
     def tool_sets(self) -> str:

@@ -183,6 +183,10 @@ class ScriptedEngine:
         """How many generations are running now."""
         return self._running
 
+    async def waiting(self) -> int:
+        """None: all run at once."""
+        return 0
+
     def close(self) -> None:
         """Remember it."""
         self.closed = True

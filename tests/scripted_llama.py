@@ -46,6 +46,10 @@ class Converts:
         """How many generations are running now."""
         return self._running
 
+    async def waiting(self) -> int:
+        """None: all run at once."""
+        return 0
+
     def close(self) -> None:
         """There is nothing to free."""
 

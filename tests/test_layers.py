@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"asking", "cutoff", "errors", "settings", "line_reader"}
+SHARED = {"asking", "cutoff", "errors", "settings", "line_reader", "telemetry"}
 MODEL_HALF: dict[str, set[str]] = {
     "words": set(),
     "weights": set(),
@@ -42,6 +42,8 @@ DOORS = {
     "lmdeploy": {"engines"},
     "mcp": {"mcp_tools"},
     "mcp_types": {"mcp_tools"},
+    "opentelemetry": {"telemetry"},
+    "prometheus_client": {"telemetry"},
     "uvicorn": {"door"},
     "xllamacpp": {"engines"},
 }

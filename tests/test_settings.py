@@ -19,8 +19,8 @@ EACH = """
     QUERY_TIMEOUT=0.01      MAX_QUERY_LENGTH=1              MAX_CHAT_LENGTH=1
     EXCHANGE_RATES=ecb      ALLOWED_HOSTS=tools.example,a.b RATES_URL=https://rates.example/h.zip
     MCP_SERVERS=mcp.json    API_KEYS=secret-1,secret-2      API_KEYS_FILE=keys.txt
-    METRICS_ACCESS=open     CORS_ORIGINS=https://a.example
-    MAX_REQUESTS=1          MAX_BODY_BYTES=1024             STOP_TIMEOUT=0
+    METRICS_ACCESS=open     CORS_ORIGINS=https://a.example  STOP_TIMEOUT=0
+    MAX_REQUESTS=1          MAX_BODY_BYTES=1024             LOG_FORMAT=json
 """
 """A value for each variable, at its bound where it has one."""
 
@@ -85,6 +85,7 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("MAX_QUERY_LENGTH", "0", "1 or more"),
         ("MAX_CHAT_LENGTH", "0", "1 or more"),
         ("EXCHANGE_RATES", "ECB", "one of fixed, ecb"),
+        ("LOG_FORMAT", "yaml", "one of text, json"),
         ("RATES_URL", "ftp://rates.example", "`off` or the http(s) address of a zip file"),
     ],
 )

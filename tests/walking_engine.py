@@ -87,6 +87,10 @@ class WalkingEngine:
         """None: a text is written at once."""
         return 0
 
+    async def waiting(self) -> int:
+        """None: all run at once."""
+        return 0
+
     def close(self) -> None:
         """There is nothing to free."""
 

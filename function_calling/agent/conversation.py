@@ -246,6 +246,7 @@ class Conversation:
         make = partial(
             self._toolbox.call,
             *(call.name, call.arguments),
+            call_id=call.id,
             time_limit=min(self._tool_timeout, limit.left()),
             trace=lambda name, marked: self.ground.trace(name, marked, changes=changes),
             approve=partial(self._approvals.approve, call) if self._approvals else approve,

@@ -35,8 +35,10 @@ from function_calling.agent.numbers import numbers
 from function_calling.agent.streaming import Streaming
 from function_calling.agent.time_limit import TimeLimit
 from function_calling.errors import SCHEMA_REFUSED, ApiError, RequestError, one_line
+from function_calling.telemetry import metrics, tracing
 from function_calling.toolbox.toolbox import Approve, Toolbox
 
+AGENT = "ExchangeAssistant"
 SEED = 0
 FROM_MEMORY = "It was made from memory: call a tool first."
 
@@ -103,13 +105,21 @@ class Agent:
             EngineError: The model's server is away, too slow or broken.
             RequestError: The server refuses the request, as when it is too long for it.
         """
+        span = tracing.begin(
+            "invoke_agent",
+            AGENT,
+            agent__name=AGENT,
+            provider__name=tracing.PROVIDER,
+            request__model=self.model,
+        )
         turn = _Turn(self, messages, whole=whole)
-        try:
-            async with aclosing(turn.rounds()) as events:
-                async for event in events:
-                    yield event
-        except (TimeoutError, ApiError) as error:
-            for event in turn.stopped(error):
+        async with aclosing(tracing.spanned(span, turn.events())) as events:
+            async for event in events:
+                if isinstance(event, DoneEvent):
+                    metrics.answered(event.grounding, event.rounds)
+                if isinstance(event, DoneEvent | ApprovalEvent):
+                    usage = event.usage
+                    tracing.spent(span, usage.prompt_tokens, usage.completion_tokens)
                 yield event
 
     async def read_ahead(self) -> None:
@@ -137,6 +147,16 @@ class _Turn:
         self._left_out: set[str] = set()
         # Only what is awaited is under the limit, not what a consumer does with an event.
         self._limit = TimeLimit(agent.query_timeout)
+
+    async def events(self) -> AsyncGenerator[ChatEvent, None]:
+        """What happens, to an end of whatever kind; raises what `Agent.run` raises."""
+        try:
+            async with aclosing(self.rounds()) as events:
+                async for event in events:
+                    yield event
+        except (TimeoutError, ApiError) as error:
+            for event in self.stopped(error):
+                yield event
 
     async def rounds(self) -> AsyncGenerator[ChatEvent, None]:
         """Ask, call, ask again; a TimeoutError ends it when the question's time is over."""

@@ -29,6 +29,7 @@ from function_calling.agent.heartbeat import Heartbeat
 from function_calling.asking import CLIENT, ON_BEHALF_OF, digest
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.settings import Settings
+from function_calling.telemetry import tracing
 
 # What the caller of a query can do something about; other 4xx are the operator's (a wrong key).
 CALLERS_FAULTS = (400, 413, 422)
@@ -79,13 +80,17 @@ def llama_client(
         max_retries=0,
         default_headers=headers,
         http_client=httpx2.AsyncClient(
-            transport=transport, timeout=timeout, event_hooks={"request": [_say_for_whom]}
+            transport=transport, timeout=timeout, event_hooks={"request": [_pass_on]}
         ),
     )
 
 
-async def _say_for_whom(request: httpx2.Request) -> None:
-    """Have the model's server part those who ask here, without knowing them."""
+async def _pass_on(request: httpx2.Request) -> None:
+    """Tell the model's server of which trace and request this is a part, and who asks.
+
+    It can part those who ask here, without knowing them.
+    """
+    tracing.pass_on(request.headers)
     if client := CLIENT.get():
         request.headers[ON_BEHALF_OF] = digest("\0".join(client))
 
@@ -183,9 +188,18 @@ async def _repeated_if_lost(
 ) -> AsyncGenerator[str | Restarted | Reply, None]:
     """A completion changes nothing, so one whose connection was lost is safe to ask for again."""
     for again in (True, False):
+        model = request["model"]
+        # Whoever serves it, this is the API by which it is known.
+        span = tracing.begin(
+            "chat", model, client=True, provider__name="openai", request__model=model
+        )
         try:
-            async with aclosing(_streamed(client, request)) as parts:
+            async with aclosing(tracing.spanned(span, _streamed(client, request))) as parts:
                 async for part in parts:
+                    if isinstance(part, Reply):
+                        usage = part.usage
+                        tokens = usage.prompt_tokens, usage.completion_tokens
+                        tracing.spent(span, *tokens, part.finish_reason)
                     yield part
             return
         except EngineError as error:

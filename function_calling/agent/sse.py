@@ -14,16 +14,18 @@ from starlette.types import Receive, Scope, Send
 
 from function_calling.agent.events import ChatEvent, ErrorEvent, ErrorObject
 from function_calling.errors import ApiError, EngineError
+from function_calling.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 
 
 def client_error(error: Exception) -> ApiError:
     """What a client is told of an error; the log has the trace of one that was not foreseen."""
-    if isinstance(error, ApiError):
-        return error
-    _log.error("A question failed", exc_info=error)
-    return EngineError("The assistant failed; its log says why.")
+    if not isinstance(error, ApiError):
+        _log.error("A question failed", exc_info=error)
+        error = EngineError("The assistant failed; its log says why.")
+    metrics.failed(error)
+    return error
 
 
 class EventStream(StreamingResponse):

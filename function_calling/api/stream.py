@@ -21,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError
-from function_calling.model.words import Event
+from function_calling.model.words import Event, Finished
+from function_calling.telemetry import metrics, tracing
 
 _log = logging.getLogger(__name__)
 
@@ -134,21 +135,40 @@ async def respond(
     telling: Telling,
     replies: Sequence[AsyncGenerator[Event, None]],
     *,
+    model: str,
     stream: bool,
     headers: Mapping[str, str],
 ) -> Response:
     """The response that tells `replies`, which are closed however it ends.
 
+    Here each reply of `model` is measured, whatever the protocol.
+
     Raises:
         ApiError: The request can't be served, or its client went away.
     """
     cutoff: Cutoff = request.app.state.cutoff
-    events = cutoff.each(side_by_side(replies))
+    events = cutoff.each(side_by_side([_measured(each, model) for each in replies]))
     if not stream:
         return in_json(await _while_connected(request, _whole(telling, events)), headers)
     # The first event tells whether the request can be served at all, while a status can be sent.
     first = await _while_connected(request, anext(events))
     return _EventStream(telling, first, events, headers)
+
+
+async def _measured(reply: AsyncGenerator[Event, None], model: str) -> AsyncGenerator[Event, None]:
+    """The reply, with its times and tokens counted, and in a span of its own."""
+    meter = metrics.ReplyMeter()
+    span = tracing.begin("chat", model, provider__name=tracing.PROVIDER, request__model=model)
+    async with aclosing(tracing.spanned(span, reply)) as events:
+        async for event in events:
+            if isinstance(event, Finished):
+                usage = event.usage
+                tokens = usage.prompt_tokens, usage.completion_tokens
+                meter.end(*tokens, usage.cached_tokens, event.reason)
+                tracing.spent(span, *tokens, event.reason)
+            else:
+                meter.event()
+            yield event
 
 
 async def _tell(told: _Queue, index: int, reply: AsyncGenerator[Event, None]) -> None:
@@ -229,9 +249,11 @@ async def _server_sent(
         async for chunk in telling.chunks(all_events()):
             yield telling.framed(chunk)
     except ApiError as error:
+        metrics.refused(error)
         yield telling.failed(error)
     except Exception:
         _log.exception("A stream failed")
+        metrics.refused(FAILED)
         yield telling.failed(FAILED)
     if telling.end:
         yield telling.end

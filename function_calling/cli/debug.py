@@ -215,6 +215,10 @@ class Recording:
         """See `Engine.busy`."""
         return 0
 
+    async def waiting(self) -> int:
+        """See `Engine.waiting`."""
+        return 0
+
     def close(self) -> None:
         """See `Engine.close`."""
 

@@ -37,6 +37,10 @@ class Engine(Protocol):
         """How many generations are running now."""
         ...
 
+    async def waiting(self) -> int:
+        """How many generations are waiting for their turn now."""
+        ...
+
     def close(self) -> None:
         """Free the model. No generation may be running."""
         ...

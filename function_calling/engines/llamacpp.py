@@ -192,6 +192,10 @@ class LlamaCpp:
         """See `Engine.busy`; llama.cpp itself answers between two batches alone."""
         return self._slots.running
 
+    async def waiting(self) -> int:
+        """See `Engine.waiting`."""
+        return self._slots.waiting
+
     def close(self) -> None:
         """See `Engine.close`."""
         del self._server
@@ -204,6 +208,7 @@ def completion_request(prompt: str, sampling: Sampling) -> dict[str, Any]:
         "prompt": prompt,
         "stream": True,
         "cache_prompt": True,
+        "timings_per_token": True,  # which tell how much of the prompt was in the cache
         "n_predict": -1 if sampling.max_tokens is None else min(sampling.max_tokens, _MOST_TOKENS),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -246,6 +251,7 @@ def _read_piece(data: str, logprobs: TokenLogprobs) -> Piece:
         completion_tokens=chunk["tokens_predicted"],
         finish_reason=reason,
         logprobs=logprobs.of(chunk),
+        cached_tokens=chunk.get("timings", {}).get("cache_n", 0),
         stop=chunk.get("stopping_word") or None,
     )
 

@@ -174,6 +174,10 @@ class LMDeploy:
         running: int = self._engine.session_mgr.request_handle_pool.num_dispatched
         return running
 
+    async def waiting(self) -> int:
+        """See `Engine.waiting`."""
+        return self._slots.waiting
+
     def close(self) -> None:
         """See `Engine.close`."""
         self._engine.close()

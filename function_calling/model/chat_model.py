@@ -158,7 +158,11 @@ class ChatModel:
                 if piece.text:
                     yield TextDelta(piece.text, piece.logprobs)
                 if piece.finish_reason:
-                    usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                    usage = Usage(
+                        piece.prompt_tokens,
+                        piece.completion_tokens,
+                        cached_tokens=piece.cached_tokens,
+                    )
                     yield Finished(piece.finish_reason, usage)
 
     def _check_length(self, prompt: str, param: str) -> None:

@@ -244,6 +244,9 @@ class Turn:
         sampling = sampling.but(begun=self._usage != Usage())
         async with aclosing(self.engine.generate(self.prompt + self._written, sampling)) as pieces:
             async for piece in pieces:
+                # What a later generation finds in the cache is what this reply has put there.
+                if not self._usage.prompt_tokens:
+                    self._usage = replace(self._usage, cached_tokens=piece.cached_tokens)
                 self._usage = replace(
                     self._usage,
                     prompt_tokens=self._usage.prompt_tokens or piece.prompt_tokens,

@@ -177,7 +177,7 @@ class Piece:
 
     Token counts are totals so far; `finish_reason` is set on the last piece alone, and so is the
     stop string that ended the text; `logprobs` are of the tokens that this text is made of, where
-    they were asked for.
+    they were asked for; `cached_tokens` are those of the prompt that were not read anew.
     """
 
     text: str
@@ -186,18 +186,21 @@ class Piece:
     finish_reason: Literal["stop", "length"] | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     stop: str | None = None
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens as a user counts them: the prompt once, each sampled token once.
 
-    `reasoning_tokens` are those of the `completion_tokens` that reasoning took.
+    `reasoning_tokens` are those of the `completion_tokens` that reasoning took, `cached_tokens`
+    those of the `prompt_tokens` that were in the engine's cache.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

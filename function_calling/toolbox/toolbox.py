@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from function_calling.errors import ToolError
+from function_calling.telemetry import metrics, tracing
 from function_calling.toolbox.json_text import result_text
 from function_calling.toolbox.schema import FunctionSchema, Said
 
@@ -84,6 +85,13 @@ class ToolResult:
     broke: bool = False
     refused: bool = False
     derived: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """In one word, for who counts."""
+        if self.ok or self.refused:
+            return "ok" if self.ok else "refused"
+        return "failed" if self.broke else "wrong_call"
 
     @property
     def told(self) -> str:
@@ -172,6 +180,7 @@ class Toolbox:
         name: str,
         arguments_json: str,
         *,
+        call_id: str = "",
         time_limit: float = 30.0,
         trace: Trace | None = None,
         approve: Approve | None = None,
@@ -181,16 +190,32 @@ class Toolbox:
         A function that overruns, and can't be stopped, goes on alone; its result is dropped.
 
         Args:
+            call_id: The call's, as the model's server named it.
             time_limit: Seconds that the tool may take.
             trace: Looks for the arguments that are marked as `Said`; without it none is.
             approve: Asked before a tool runs that needs a yes, without a time limit; what it
                 raises is raised.
         """
         if name not in self._tools:
+            metrics.tool_called("unknown", "wrong_call")
             offered = ", ".join(self._tools) or "none"
             problem = f'There is no tool "{name}".'
             return self._failure(f"{problem} The tools are: {offered}.", summary=problem)
-        tool = self._tools[name]
+        run = partial(self._run, self._tools[name], call_id, time_limit)
+        result = await self._checked(self._tools[name], arguments_json, trace, approve, run)
+        metrics.tool_called(name, result.outcome)
+        return result
+
+    async def _checked(
+        self,
+        tool: FunctionSchema,
+        arguments_json: str,
+        trace: Trace | None,
+        approve: Approve | None,
+        run: Callable[[dict[str, Any]], Awaitable[ToolResult]],
+    ) -> ToolResult:
+        """What comes of a call of this tool, which is run if its arguments are right."""
+        name = tool.name
         derived = self.derives(name)
         try:
             arguments = tool.arguments(arguments_json)
@@ -200,13 +225,25 @@ class Toolbox:
             return replace(failure, derived=derived)
         if self.wants_approval(name) and (no := await self._refused(approve, name, arguments)):
             return replace(self._failure(f"{name} was not called: {no}."), refused=True)
-        try:
-            result = await _within(time_limit, self._carried_out(tool, arguments))
-        except TimeoutError:
-            given = f"took longer than {round(time_limit, 2):g} seconds and was given up"
-            problem = f"Tool {name} {given}; whether it did anything is unknown."
-            return self._failure(problem, begun=name)
+        result = await run(arguments)
         return replace(result, assumed=assumed if result.ok else "", derived=derived)
+
+    async def _run(
+        self, tool: FunctionSchema, call_id: str, time_limit: float, arguments: dict[str, Any]
+    ) -> ToolResult:
+        """What comes of a tool that is run, in a span of its own, within its time."""
+        name = tool.name
+        span = tracing.begin("execute_tool", name, tool__name=name, tool__call__id=call_id)
+        with tracing.inside(span):
+            try:
+                result = await _within(time_limit, self._carried_out(tool, arguments))
+            except TimeoutError:
+                given = f"took longer than {round(time_limit, 2):g} seconds and was given up"
+                problem = f"Tool {name} {given}; whether it did anything is unknown."
+                result = self._failure(problem, begun=name)
+            if not result.ok:
+                tracing.failed(span, "tool_error")
+        return result
 
     async def _refused(
         self, approve: Approve | None, name: str, arguments: Mapping[str, Any]

@@ -125,7 +125,9 @@ def test_closing_a_chat_stops_the_loop_and_the_engine(server: Server) -> None:
 def slots_busy(server: Server) -> float:
     """The gauge among the model's metrics."""
     metrics = httpx2.get(f"{server.v1}/metrics").text
-    (line,) = [line for line in metrics.splitlines() if line.startswith("llama_slots_busy ")]
+    (line,) = [
+        line for line in metrics.splitlines() if line.startswith("llama_num_requests_running ")
+    ]
     return float(line.split()[1])
 
 

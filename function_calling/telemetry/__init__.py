@@ -1,0 +1,1 @@
+"""What the services show of themselves: metrics, spans, and whose request a log line is about."""

@@ -1,0 +1,119 @@
+"""A collector of OpenTelemetry's spans over OTLP/HTTP, and a picture of a trace.
+
+`TRACE_SVG=docs/trace.svg pytest -m serve tests/telemetry/test_trace.py` draws the docs' picture.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A span as it was exported; times are nanoseconds."""
+
+    service: str
+    name: str
+    trace: str
+    id: str
+    parent: str
+    begin: int
+    end: int
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Where to export to, and what came there."""
+
+    url: str
+    spans: list[Seen] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    def traced(self, name: str) -> list[Seen]:
+        """The trace that has a span of this name, without its messages; the first comes first."""
+        (wanted,) = {each.trace for each in self.spans if each.name == name}
+        found = [each for each in self.spans if each.trace == wanted]
+        steps = (" http send", " http receive")
+        return sorted((s for s in found if not s.name.endswith(steps)), key=lambda s: s.begin)
+
+
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """A collector on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            collector.bodies.append(body)
+            for group in ExportTraceServiceRequest.FromString(body).resource_spans:
+                service = _attributes(group.resource.attributes).get("service.name", "")
+                spans = (span for scope in group.scope_spans for span in scope.spans)
+                collector.spans.extend(_seen(service, span) for span in spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        collector = Collector(f"http://127.0.0.1:{server.server_port}")
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield collector
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def depth(span: Seen, trace: Sequence[Seen]) -> int:
+    """How many spans of its trace it lies in."""
+    parents = {each.id: each for each in trace}
+    return 1 + depth(parents[span.parent], trace) if span.parent in parents else 0
+
+
+def picture(trace: Sequence[Seen]) -> str:
+    """The spans as bars over time, each in the service's colour, as an SVG."""
+    colours = dict(
+        zip(dict.fromkeys(s.service for s in trace), ("#4472c4", "#70ad47"), strict=True)
+    )
+    begin, end = trace[0].begin, max(each.end for each in trace)
+    rows = []
+    for row, span in enumerate(trace):
+        y, left = 34 + 26 * row, 330 + 560 * (span.begin - begin) / (end - begin)
+        wide = max(560 * (span.end - span.begin) / (end - begin), 2)
+        label = escape(span.name)
+        rows.append(
+            f'<text x="{10 + 14 * depth(span, trace)}" y="{y + 14}">{label}</text>'
+            f'<rect x="{left:.1f}" y="{y}" width="{wide:.1f}" height="18" rx="3" '
+            f'fill="{colours[span.service]}"/><text x="900" y="{y + 14}">'
+            f"{(span.end - span.begin) / 1e6:.0f} ms</text>"
+        )
+    keys = "".join(
+        f'<rect x="{10 + 180 * n}" y="8" width="14" height="14" rx="3" fill="{colour}"/>'
+        f'<text x="{30 + 180 * n}" y="20">{escape(name)}</text>'
+        for n, (name, colour) in enumerate(colours.items())
+    )
+    height = 44 + 26 * len(trace)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 970 {height}" '
+        f'font-family="sans-serif" font-size="13"><rect width="970" height="{height}" '
+        f'fill="white"/>{keys}{"".join(rows)}</svg>\n'
+    )
+
+
+def _seen(service: str, span: Any) -> Seen:
+    ids = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
+    times = span.start_time_unix_nano, span.end_time_unix_nano
+    return Seen(service, span.name, *ids, *times, _attributes(span.attributes))
+
+
+def _attributes(pairs: Any) -> dict[str, Any]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in pairs}
