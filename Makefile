@@ -72,8 +72,7 @@ platforms: $(DEVELOPMENT) ## Ask the package index for wheels of all pins, for e
 		--python-version $$0 --python-platform $$1 requirements-mcp.txt >/dev/null && \
 		echo "Python $$0 on $$1: every pin has a wheel"'
 
-# The clients' and the servers' pins differ, and a package may stand once in what is asked. A CPU's
-# PyTorch is on no list.
+# One file after the other, since their pins differ. But for PyTorch, what requirements-lmdeploy.txt has is in them.
 audit: $(CHECKS) ## Ask the package index for known vulnerabilities of all pins
 	@for file in requirements.txt requirements-dev.txt requirements-clients.txt requirements-checks.txt; do \
 		.venv-checks/bin/pip-audit --progress-spinner off --disable-pip --no-deps -r $$file || exit 1; \
