@@ -14,13 +14,14 @@ LMDEPLOY := .venv-lmdeploy/.installed
 GPU := .venv/.gpu
 MCP := .venv/.mcp
 BFCL := .venv-bfcl/.installed
+CHECKS := .venv-checks/.installed
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PYTORCH := https://download.pytorch.org/whl/cpu
 LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdeploy.py \
 	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
-.PHONY: help serve ask chat gpu mcp test test-clients test-lmdeploy test-gpu check platforms coverage eval \
-	bfcl bento containerfile fix clean
+.PHONY: help serve ask chat gpu mcp test test-clients test-lmdeploy test-gpu check platforms audit fuzz \
+	coverage eval bfcl bento containerfile fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -71,6 +72,15 @@ platforms: $(DEVELOPMENT) ## Ask the package index for wheels of all pins, for e
 		--python-version $$0 --python-platform $$1 requirements-mcp.txt >/dev/null && \
 		echo "Python $$0 on $$1: every pin has a wheel"'
 
+# One file after the other, since their pins differ. But for PyTorch, what requirements-lmdeploy.txt has is in them.
+audit: $(CHECKS) ## Ask the package index for known vulnerabilities of all pins
+	@for file in requirements.txt requirements-dev.txt requirements-clients.txt requirements-checks.txt; do \
+		.venv-checks/bin/pip-audit --progress-spinner off --disable-pip --no-deps -r $$file || exit 1; \
+	done
+
+fuzz: $(DEVELOPMENT) $(CHECKS) ## Send odd requests to all routes, and odd texts to all readers
+	@FUZZ_CASES=1000 exec $(PYTHON) -m pytest -q -m "not model" tests/fuzz
+
 coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
 	@$(PYTHON) -m coverage run -m pytest -q -m "not model and not serve"
 	@exec $(PYTHON) -m coverage report --skip-covered --skip-empty
@@ -92,7 +102,7 @@ fix: $(DEVELOPMENT) ## Format the code and mend what ruff can mend
 	@$(PYTHON) -m ruff check --fix .
 
 clean: ## Remove all environments and all caches here; downloaded weights stay
-	@rm -rf .venv .venv-clients .venv-lmdeploy .venv-bfcl build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	@rm -rf .venv .venv-clients .venv-lmdeploy .venv-bfcl .venv-checks build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PYTHON):
@@ -138,6 +148,13 @@ $(LMDEPLOY): $(PYTHON) requirements-lmdeploy.txt
 	@$(PYTHON) -m venv --clear .venv-lmdeploy
 	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile --extra-index-url $(PYTORCH) "$$(grep '^torch==' $(word 2,$^))"
 	@.venv-lmdeploy/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r $(word 2,$^)
+	@touch $@
+
+$(CHECKS): $(PYTHON) requirements-checks.txt
+	@echo "Installing requirements-checks.txt into .venv-checks"
+	@$(PYTHON) -m venv --clear .venv-checks
+	@.venv-checks/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r requirements-checks.txt
+	@.venv-checks/bin/python -m pip check -qq --disable-pip-version-check
 	@touch $@
 
 # Its questions and its judge alone: its dependencies are the clients of all vendors.

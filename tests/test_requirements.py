@@ -21,7 +21,10 @@ SOURCES = (
     "tools.py",
     "function_calling/**/*.py",
 )
-FILES = ("requirements.txt", "requirements-cpu.txt", "requirements-mcp.txt", "requirements-dev.txt")
+FILES = (
+    *("requirements.txt", "requirements-cpu.txt", "requirements-mcp.txt", "requirements-dev.txt"),
+    "requirements-checks.txt",
+)
 INSTALLED = ("requirements-cpu.txt", "requirements-mcp.txt", "requirements-dev.txt")
 GPU_PACKAGES = {"lmdeploy", "xgrammar", "torch"}
 """What the code uses on a GPU alone."""

@@ -167,6 +167,8 @@ def test_the_page_and_the_schema_show_the_query() -> None:
         ("/exchange", '{"query": 42}', "query", "query is 42; wanted text."),
         ("/exchange", '{"query": " "}', "query", "query is empty; wanted a question."),
         ("/exchange", '{"query": "42", "n": 1}', "n", '"n" is no field of the body'),
+        ("/exchange", r'{"query": "42", "\ud83d": 1}', "?", '"?" is no field of the body'),
+        ("/chat", r'{"messages": "\ud83d"}', "messages", 'messages is "?"; wanted a list'),
         ("/chat", '{"message": []}', "messages", 'messages is missing. The body has "message".'),
         ("/chat", '{"messages": "Hi"}', "messages", 'messages is "Hi"; wanted a list'),
         ("/chat", '{"messages": null}', "messages", "messages is null; wanted a list"),

@@ -59,8 +59,8 @@ def _checked(body: bytes, fields: Mapping[str, type]) -> bytes:
     """A body that is an object with these fields; half a surrogate pair in it is replaced."""
     name, *others = fields
     try:
-        members: Any = json.loads(body)
-        plain = json.dumps(members, ensure_ascii=False).encode(errors="replace")
+        plain = json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")
+        members: Any = json.loads(plain)  # an error that names one must be text, too
     except (ValueError, RecursionError):
         raise RequestError(f'The body is no JSON; wanted an object: {{"{name}": …}}.') from None
     if not isinstance(members, dict):

@@ -1,0 +1,180 @@
+"""Whatever is read, a reader ends with a value or with its own error."""
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fuzzing import ANY, ODD_TEXTS, SAYS, TEXT, bodies, cases, values
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from test_doors import CHATS, RIGHTS, TURNS
+
+from function_calling.agent.events import read_event
+from function_calling.agent.messages import read_messages
+from function_calling.agent.numbers import numbers, said, spelled_plainly
+from function_calling.api.anthropic_request import CountRequest
+from function_calling.api.request import ChatRequest
+from function_calling.api.responses_request import ResponsesRequest
+from function_calling.errors import RequestError, SettingsError, ToolError
+from function_calling.exchange.arithmetic import calculate
+from function_calling.exchange.currencies import find_currency
+from function_calling.formats import FORMATS
+from function_calling.formats.call_list import CallList
+from function_calling.formats.detection import CallDetector
+from function_calling.line_reader import LineReader
+from function_calling.mcp_tools.servers_file import read_servers
+
+pytestmark = pytest.mark.timeout(7200)
+
+NAMES = ("convert", "get", "f.g-h(1)")
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"type": ["string", "null"]}},
+    "additionalProperties": False,
+}
+PIECES = (
+    *(SAYS + ODD_TEXTS),
+    *("convert", "get", "{", "}", "[", "]", "(", ")", "=", ":", ",", "\n", " ", '"a"', '"b"', "1"),
+    *("</tool_call>", "</function>", "<parameter=a>", "</parameter>", "[ARGS]", "```", "'", "None"),
+    *('"name": ', '"arguments": ', '"parameters": ', "Action Input:", "Observation:", "tool_call("),
+)
+MODELS_TEXT = st.lists(st.sampled_from(PIECES) | TEXT, max_size=12)
+SAID = st.text(max_size=40) | st.lists(
+    st.sampled_from(
+        [*"0123456789", *".,'/ ½⅞٣三万億", "million", "two", "hundred", "k", "$", "-", "e5"]
+    )
+    | TEXT,
+    max_size=12,
+).map("".join)
+SERVERS: list[Any] = [
+    {"mcpServers": {"files": {"command": "x", "args": ["-y", "${HOME}"], "env": {"A": "${B:-c}"}}}},
+    {
+        "mcpServers": {
+            "web": {"url": "https://a.example/mcp", "headers": {"a": "b"}, "tools": ["*"]}
+        }
+    },
+]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@cases(10)
+@given(pieces=MODELS_TEXT)
+def test_a_call_is_detected_in_any_text(name: str, pieces: list[str]) -> None:
+    """And no character is lost before it."""
+    detector = CallDetector(FORMATS[name], NAMES)
+    content, start = "", None
+    for piece in pieces:
+        told, start = detector.feed(piece)
+        content += told
+        if start or detector.over:
+            break
+    else:
+        content += detector.rest()
+    whole = "".join(pieces)
+    assert FORMATS[name].steps or (content + (start.space if start else "")) in whole
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@cases(10)
+@given(pieces=MODELS_TEXT)
+def test_a_list_of_calls_is_read_from_any_text(name: str, pieces: list[str]) -> None:
+    """Or is broken; what is read is of an offered tool, and JSON."""
+    calls = CallList(FORMATS[name], NAMES, NAMES, dict.fromkeys(NAMES, SCHEMA), 4)
+    for piece in pieces:
+        for event in calls.feed(piece):
+            assert event.name is None or event.name in NAMES
+
+
+@pytest.mark.parametrize("path", RIGHTS)
+@cases(10)
+@given(data=st.data())
+def test_a_request_is_read_or_refused(path: str, data: st.DataObject) -> None:
+    """Each part of it, and nothing but a RequestError."""
+    wanted, rights = RIGHTS[path]
+    with suppress(RequestError):
+        read = wanted.parse(data.draw(bodies(rights, wanted.model_fields)))
+        assert all(map(str.isascii, read.headers.values()))
+        if isinstance(read, ChatRequest | CountRequest | ResponsesRequest):
+            read.prompt()
+            read.samplings()
+        if isinstance(read, ResponsesRequest):
+            json.dumps(read.echo())
+
+
+@cases(40)
+@given(
+    messages=values([each["messages"] for each in TURNS + CHATS]),
+    approvals=st.none() | st.dictionaries(st.just("a") | TEXT, ANY, max_size=2),
+)
+def test_a_conversation_is_read_or_refused(messages: Any, approvals: Any) -> None:
+    """By a RequestError alone."""
+    with suppress(RequestError):
+        read_messages(messages, most_asked=200, most_in_all=5_000, approvals=approvals)
+
+
+@cases(10)
+@given(text=SAID)
+def test_numbers_are_read_in_any_text(text: str) -> None:
+    """Each stands in the text."""
+    assert all(each.text in text for each in numbers(text))
+    spelled_plainly(text)
+
+
+@cases(2)
+@given(text=SAID)
+def test_what_is_said_is_read_in_any_text(text: str) -> None:
+    """In all languages."""
+    said(text)
+
+
+@cases(20)
+@given(expression=SAID | st.text("0123456789+-*/().%e ", max_size=30))
+@example("9**9**9**9")
+@example("(" * 5_000)
+def test_a_calculation_ends(expression: str) -> None:
+    """With a number, or a ToolError."""
+    with suppress(ToolError):
+        calculate(expression)
+
+
+@cases(5)
+@given(text=SAID)
+def test_a_currency_is_found_or_refused(text: str) -> None:
+    """By a ToolError alone."""
+    with suppress(ToolError):
+        find_currency(text)
+
+
+@cases(20)
+@given(pieces=st.lists(st.binary(max_size=12) | TEXT.map(lambda it: it.encode(errors="replace"))))
+def test_lines_are_read_from_any_pieces(pieces: list[bytes]) -> None:
+    """As from the whole."""
+    reader = LineReader()
+    with suppress(UnicodeDecodeError):
+        lines = [line for piece in pieces for line in reader.feed(piece)]
+        *whole, _ = b"".join(pieces).split(b"\n")
+        assert lines == [line.removesuffix(b"\r").decode() for line in whole]
+
+
+@cases(10)
+@given(data=bodies([{"type": "text", "text": "42"}, {"type": "error", "error": {"message": "x"}}]))
+def test_an_event_is_read_or_refused(data: bytes) -> None:
+    """By a ValidationError alone."""
+    with suppress(ValidationError):
+        read_event(data)
+
+
+@cases(20)
+@given(body=bodies(SERVERS))
+def test_a_file_of_servers_is_read_or_refused(
+    body: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """By a SettingsError alone."""
+    path = Path(tmp_path_factory.getbasetemp() / "mcp.json")
+    path.write_bytes(body)
+    with suppress(SettingsError):
+        read_servers(str(path))
