@@ -1,4 +1,4 @@
-"""Mixed traffic on both doors for minutes, and what the servers' processes make of it.
+"""Mixed traffic on both doors for minutes, and what it leaves behind in the servers' processes.
 
     python benchmarks/soak.py --minutes 10 --clients 32
 
@@ -19,18 +19,16 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from statistics import median
 from tempfile import TemporaryFile
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import httpx2
 import psutil
-from jsonschema import Draft202012Validator
 
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -51,165 +49,113 @@ SAMPLE_SECONDS = 2
 IDLE_SECONDS = 7
 """Until a server has closed the connections that its clients left."""
 FREE_SECONDS = 60
-"""Until the last generation that nobody reads has been stopped."""
+"""Until generations that nobody reads have been stopped, and new ones are served."""
 MOST_GROWTH = 0.05
 MOST_FILES = 4
 """Open files more than before the traffic that are no leak: a pool's, or a log's."""
 
-RIGHT, REFUSED, BUSY, ABORTED, UNEXPLAINED = OUTCOMES = (
-    *("right", "refused (4xx)", "busy (429, 503)", "ended by us", "unexplained"),
-)
-CURRENCY = {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]}
-SCHEMA = {
-    "type": "object",
-    "properties": {"source": CURRENCY, "target": CURRENCY, "amount": {"type": "number"}},
-    "required": ["source", "target", "amount"],
-    "additionalProperties": False,
-}
-FUNCTION = {"name": "convert", "description": "Convert money.", "parameters": SCHEMA}
-TOOLS = [{"type": "function", "function": FUNCTION}]
-FLAT_TOOLS = [{"type": "function", **FUNCTION}]
-INPUT_TOOLS = [{"name": "convert", "description": "Convert money.", "input_schema": SCHEMA}]
-
+OUTCOMES = ("right", "refused (4xx)", "busy (429, 503)", "ended by us", "unexplained")
+RIGHT, REFUSED, BUSY, ABORTED, UNEXPLAINED = OUTCOMES
 OVERLOADED = '"code":"engine_overloaded"'
 
-Body: TypeAlias = dict[str, Any]
-IsRight: TypeAlias = Callable[[str], bool]
-
-
-def ends(pattern: str) -> IsRight:
-    """A reply is right that has its end, and tells of no error."""
-
-    def is_right(text: str) -> bool:
-        return bool(re.search(pattern, text)) and not re.search(r'"error": ?\{', text)
-
-    return is_right
-
-
-def calls(text: str) -> bool:
-    """Whether a whole chat completion calls the tool with valid arguments, as far as they go."""
-    choice = json.loads(text)["choices"][0]
-    called = [each["function"]["arguments"] for each in choice["message"]["tool_calls"]]
-    valid = Draft202012Validator(SCHEMA).is_valid
-    whole = called if choice["finish_reason"] == "tool_calls" else called[:-1]
-    return bool(called) and all(valid(json.loads(each)) for each in whole)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a client sends; `text` makes its body, from what is said."""
-
-    path: str
-    body: Callable[[str], Body]
-    is_right: IsRight
-
-
-def _said(text: str) -> list[Body]:
-    return [{"role": "user", "content": text}]
-
-
-def _on_chat(is_right: IsRight, **fields: Any) -> Request:
-    fields = {"max_tokens": 24, "temperature": 1, **fields}
-    return Request(
-        "/v1/chat/completions", lambda text: {"messages": _said(text), **fields}, is_right
-    )
-
-
-FINISH = r'"finish_reason": ?"(stop|length|tool_calls)"'
-STATUS = r'"status": ?"(completed|incomplete)"'
-STREAM_END = r"data: \[DONE\]\n\n$"
-REQUESTS: Mapping[str, Request] = {
-    "chat": _on_chat(ends(FINISH)),
-    "chat, streamed": _on_chat(
-        ends(STREAM_END), stream=True, stream_options={"include_usage": True}
-    ),
-    "chat, streamed with logprobs": _on_chat(
-        ends(STREAM_END), stream=True, logprobs=True, top_logprobs=20, max_tokens=64
-    ),
-    "chat, two replies": _on_chat(ends(FINISH), n=2),
-    "chat, forced call": _on_chat(
-        calls, tools=TOOLS, tool_choice="required", parallel_tool_calls=False, max_tokens=80
-    ),
-    "chat, streamed forced call": _on_chat(
-        ends(STREAM_END), tools=TOOLS, tool_choice="required", stream=True, max_tokens=80
-    ),
-    "chat, free to call": _on_chat(ends(FINISH), tools=TOOLS),
-    "chat, JSON": _on_chat(ends(FINISH), response_format={"type": "json_object"}),
-    "completions": Request(
-        "/v1/completions", lambda text: {"prompt": text, "max_tokens": 16}, ends(FINISH)
-    ),
-    "responses": Request(
-        "/v1/responses", lambda text: {"input": text, "max_output_tokens": 24}, ends(STATUS)
-    ),
-    "responses, streamed with tools": Request(
-        "/v1/responses",
-        lambda text: {"input": text, "max_output_tokens": 48, "tools": FLAT_TOOLS, "stream": True},
-        ends(r"event: response\.(completed|incomplete)\n"),
-    ),
-    "messages": Request(
-        "/v1/messages",
-        lambda text: {"messages": _said(text), "max_tokens": 24},
-        ends(r'"stop_reason": ?"\w+"'),
-    ),
-    "messages, streamed with tools": Request(
-        "/v1/messages",
-        lambda text: {
-            **{"messages": _said(text), "max_tokens": 48, "stream": True},
-            **{"tools": INPUT_TOOLS, "tool_choice": {"type": "any"}},
-        },
-        ends("event: message_stop\n"),
-    ),
-    "/exchange": Request("/exchange", lambda text: {"query": text}, bool),
-    "/chat": Request(
-        "/chat", lambda text: {"messages": _said(text)}, ends(r'data: \{"type": ?"done"')
-    ),
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "source": {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]},
+        "amount": {"type": "number"},
+    },
+    "required": ["source", "amount"],
 }
-_HELLO = {"messages": _said("Hello")}
-WRONG: Sequence[tuple[str, str, bytes | Body, int]] = (
-    ("POST", "/v1/chat/completions", b"", 400),
-    ("POST", "/v1/chat/completions", b"\xff{", 400),
-    ("POST", "/v1/chat/completions", b"[" * 100_000, 400),
-    ("POST", "/v1/chat/completions", {"messages": []}, 400),
-    ("POST", "/v1/chat/completions", {"messages": "Hello"}, 400),
-    ("POST", "/v1/chat/completions", {"messages": _said("dollar " * 20_000)}, 400),
-    ("POST", "/v1/chat/completions", {**_HELLO, "temperature": "hot"}, 400),
-    ("POST", "/v1/chat/completions", {**_HELLO, "max_tokens": -1}, 400),
-    ("POST", "/v1/chat/completions", {**_HELLO, "tools": TOOLS, "tool_choice": {"a": 1}}, 400),
-    ("POST", "/v1/chat/completions", b" " * (9 * 2**20), 413),
-    ("POST", "/v1/responses", {"input": "Hello", "previous_response_id": "resp_1"}, 400),
-    ("POST", "/v1/messages", {"messages": _said("Hello")}, 400),
+FUNCTION = {"name": "convert", "description": "Convert money.", "parameters": SCHEMA}
+TOOLS = {"tools": [{"type": "function", "function": FUNCTION}]}
+FLAT_TOOLS = {"tools": [{"type": "function", **FUNCTION}]}
+INPUT_TOOLS = {"tools": [{"name": "convert", "input_schema": SCHEMA}]}
+STREAM = {"stream": True}
+FORCED = {**TOOLS, "tool_choice": "required", "parallel_tool_calls": False, "max_tokens": 80}
+
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+FINISH = r'"finish_reason":"(stop|length|tool_calls)"'
+STREAM_END = FINISH + r".*\n\n(data: .*\n\n)?data: \[DONE\]\n\n$"
+# Each with its path, the fields beside what is asked, and how a right reply is known.
+REQUESTS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "chat": (CHAT, {"max_tokens": 24}, FINISH),
+    "chat, streamed": (CHAT, {"max_tokens": 24, **STREAM}, STREAM_END),
+    "chat, streamed with logprobs": (
+        *(CHAT, {"max_tokens": 64, "logprobs": True, "top_logprobs": 20, **STREAM}, STREAM_END),
+    ),
+    "chat, two replies": (CHAT, {"max_tokens": 24, "n": 2}, f"{FINISH}.*{FINISH}"),
+    "chat, forced call": (CHAT, FORCED, r'"name":"convert".*' + FINISH),
+    "chat, forced call, streamed": (
+        *(CHAT, {**FORCED, **STREAM}, r'(?s)"name":"convert".*' + STREAM_END),
+    ),
+    "chat, free to call": (CHAT, {"max_tokens": 24, **TOOLS}, FINISH),
+    "chat, JSON": (CHAT, {"max_tokens": 24, "response_format": {"type": "json_object"}}, FINISH),
+    "completions": ("/v1/completions", {"max_tokens": 16}, FINISH),
+    "responses": (RESPONSES, {"max_output_tokens": 24}, r'"status":"(completed|incomplete)"'),
+    "responses, streamed with tools": (
+        *(RESPONSES, {"max_output_tokens": 48, **FLAT_TOOLS, **STREAM}),
+        r"event: response\.(completed|incomplete)\n.*\n\n$",
+    ),
+    "messages": (MESSAGES, {"max_tokens": 24}, r'"stop_reason":"\w+"'),
+    "messages, streamed with tools": (
+        *(MESSAGES, {"max_tokens": 48, "tool_choice": {"type": "any"}, **INPUT_TOOLS, **STREAM}),
+        r"event: message_stop\n.*\n\n$",
+    ),
+    "/exchange": ("/exchange", {}, r"\w"),
+    "/chat": ("/chat", {}, r'data: \{"type":"done".*\n\n$'),
+}
+HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
+MANY_WORDS = "dollar " * 20_000
+# Each with the status that it should have.
+WRONG: Sequence[tuple[str, str, bytes | dict[str, Any], int]] = (
+    ("POST", CHAT, b"", 400),
+    ("POST", CHAT, b"\xff{", 400),
+    ("POST", CHAT, b"[" * 100_000, 400),
+    ("POST", CHAT, b" " * (9 * 2**20), 413),
+    ("POST", CHAT, {"messages": []}, 400),
+    ("POST", CHAT, {"messages": [{"role": "user", "content": MANY_WORDS}]}, 400),
+    ("POST", CHAT, {**HELLO, "temperature": "hot"}, 400),
+    ("POST", CHAT, {**HELLO, **TOOLS, "tool_choice": {"a": 1}}, 400),
+    ("POST", RESPONSES, {"input": "Hello", "previous_response_id": "resp_1"}, 400),
+    ("POST", MESSAGES, HELLO, 400),
     ("GET", "/v1/models/another", b"", 404),
-    ("GET", "/v1/chat/completions", b"", 405),
+    ("GET", CHAT, b"", 405),
     ("GET", "/v1/unknown", b"", 404),
     ("GET", "/unknown", b"", 404),
     ("POST", "/exchange", b"", 400),
     ("POST", "/exchange", {"query": 42}, 400),
-    ("POST", "/exchange", {"query": "dollar " * 1000}, 400),
+    ("POST", "/exchange", {"query": MANY_WORDS}, 400),
     ("POST", "/chat", {"messages": [{"role": "nobody", "content": "Hello"}]}, 400),
     ("GET", "/chat", b"", 405),
 )
 
+Ended: TypeAlias = Counter[tuple[str, str]]
+"""How many requests, by what they were and how they ended."""
 
-class Unexplained(Exception):
+
+class UnexplainedError(Exception):
     """A request ended as none should; the text says how."""
 
 
-def outcome(response: httpx2.Response, text: str, is_right: IsRight, wanted: int) -> str:
+def outcome(response: httpx2.Response, text: str, wanted: int = 200, right: str = "") -> str:
     """How a request ended whose reply was read to its end.
 
     Args:
         wanted: The status that it should have, unless the server is busy.
+        right: A pattern that is in a right reply.
 
     Raises:
-        Unexplained: It ended in another way.
+        UnexplainedError: It ended in another way.
     """
-    status = response.status_code
     # A stream that has begun tells its status no more.
-    if status in (429, 503) and "retry-after" in response.headers or OVERLOADED in text:
+    clear = response.status_code in (429, 503) and "retry-after" in response.headers
+    if clear or OVERLOADED in text:
         return BUSY
-    if status == wanted and (status != httpx2.codes.OK or is_right(text)):
-        return REFUSED if status != httpx2.codes.OK else RIGHT
-    raise Unexplained(f"{status} {text[-300:]!r}")
+    if response.status_code == wanted != httpx2.codes.OK:
+        return REFUSED
+    if response.status_code == wanted and re.search(right, text) and '"error":{' not in text:
+        return RIGHT
+    raise UnexplainedError(f"{response.status_code} …{text[-300:]!r}")
 
 
 class Client:
@@ -218,18 +164,16 @@ class Client:
     Args:
         doors: Where the services answer.
         number: Its own; the same number asks the same.
-        ended: Where each request is counted, by what it was and how it ended.
+        ended: Where its requests are counted.
         problems: Where is told what was unexplained.
     """
 
-    def __init__(
-        self, doors: Doors, number: int, ended: Counter[tuple[str, str]], problems: list[str]
-    ) -> None:
+    def __init__(self, doors: Doors, number: int, ended: Ended, problems: list[str]) -> None:
         self._doors = doors
         self._chance = Random(number)
         self._ended = ended
         self._problems = problems
-        # Shorter than the servers keep a connection: they would close one that is just being used.
+        # Shorter than servers keep a connection: they would close one that is just being used.
         limits = httpx2.Limits(keepalive_expiry=2)
         self._http = httpx2.AsyncClient(timeout=REQUEST_SECONDS, limits=limits)
 
@@ -237,86 +181,84 @@ class Client:
         """Send requests, one after the other, until the monotonic clock says `end`."""
         async with self._http:
             while time.monotonic() < end:
-                name = self._chance.choice([*REQUESTS, "wrong", "wrong", "half open"])
-                if name == "wrong":
-                    await self._count(name, self._wrong())
-                elif name == "half open":
-                    await self._count(name, self._half_open())
-                else:
-                    await self.ask(name)
+                match self._chance.choice([*REQUESTS, "wrong", "wrong", "half open"]):
+                    case "wrong":
+                        await self._count("wrong", self._wrong())
+                    case "half open":
+                        await self._count("half open", self._half_open())
+                    case name:
+                        ways = ("whole", "slowly", "leaves soon", "leaves in mid-stream")
+                        await self.ask(name, self._chance.choices(ways, (12, 1, 2, 2))[0])
 
-    async def ask(self, name: str, patience: str | None = None) -> None:
+    async def ask(self, name: str, way: str = "whole") -> None:
         """Send the request of that name, and read the reply in one of several ways."""
-        ways = ("to its end", "slowly", "leaves soon", "leaves in mid-stream")
-        patience = patience or self._chance.choices(ways, (12, 1, 2, 2))[0]
-        shown = name if patience == ways[0] else f"any, {patience}"
-        await self._count(shown, self._asked(REQUESTS[name], patience))
+        leaves = self._chance.uniform(0, 3) if way == "leaves soon" else None
+        await self._count(name if way == "whole" else f"any, {way}", self._read(name, way, leaves))
 
-    async def _count(self, name: str, ending: Any) -> None:
+    async def _count(self, name: str, ending: Awaitable[str]) -> None:
         try:
-            how: str = await ending
-        except (Unexplained, httpx2.HTTPError, OSError, ValueError, LookupError) as error:
+            how = await ending
+        except (UnexplainedError, httpx2.HTTPError, OSError, ValueError) as error:
             how = UNEXPLAINED
             self._problems.append(f"{name}: {type(error).__name__} {error}")
         self._ended[name, how] += 1
         if how == BUSY:
             await asyncio.sleep(self._chance.uniform(1, 5))
 
-    async def _asked(self, request: Request, patience: str) -> str:
-        leaves = self._chance.uniform(0, 3) if patience == "leaves soon" else None
-        try:
-            async with asyncio.timeout(leaves):
-                return await self._read(request, patience)
-        except TimeoutError:
-            return ABORTED
-
-    async def _read(self, request: Request, patience: str) -> str:
-        url, text = self._url(request.path), ""
-        async with self._http.stream("POST", url, json=request.body(self._text())) as response:
-            async for piece in response.aiter_text():
-                text += piece
-                if patience == "leaves in mid-stream" and text.count("\n\n") > 2:
-                    return ABORTED
-                if patience == "slowly":
-                    await asyncio.sleep(0.3)
-        return outcome(response, text, request.is_right, httpx2.codes.OK)
+    async def _read(self, name: str, way: str, leaves: float | None) -> str:
+        path, fields, right = REQUESTS[name]
+        text, body = "", {**self._asked(path), **fields}
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(leaves),
+                self._http.stream("POST", self._url(path), json=body) as response,
+            ):
+                async for piece in response.aiter_text():
+                    text += piece
+                    if way == "leaves in mid-stream" and text.count("\n\n") > 2:
+                        return ABORTED
+                    if way == "slowly":
+                        await asyncio.sleep(0.3)
+                return outcome(response, text, right=right)
+        return ABORTED
 
     async def _wrong(self) -> str:
         method, path, body, status = self._chance.choice(WRONG)
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         response = await self._http.request(method, self._url(path), content=content)
         try:
-            return outcome(response, response.text, bool, status)
-        except Unexplained as error:
-            raise Unexplained(f"{method} {path} {content[:60]!r}: {error}") from None
+            return outcome(response, response.text, status)
+        except UnexplainedError as error:
+            raise UnexplainedError(f"{method} {path} {content[:60]!r}: {error}") from None
 
     async def _half_open(self) -> str:
-        """Send half a request, say nothing more, and leave, unless the server does first."""
-        url = httpx2.URL(self._url(self._chance.choice(("/v1/chat/completions", "/exchange"))))
+        """Send a part of a request, say nothing more, and leave, unless the server does first."""
+        url = httpx2.URL(self._url(self._chance.choice((CHAT, "/exchange"))))
         reader, writer = await asyncio.open_connection(url.host, url.port)
-        head = f"POST {url.path} HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: 100\r\n\r\n{{"
-        writer.write(head[: self._chance.randrange(len(head))].encode())
-        try:
+        text = f"POST {url.path} HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: 100\r\n\r\n{{"
+        writer.write(text[: self._chance.randrange(len(text))].encode())
+        with suppress(TimeoutError, ConnectionError):
             async with asyncio.timeout(self._chance.uniform(0, 10)):
                 await reader.read()
-        except (TimeoutError, ConnectionError):
-            pass
         writer.close()
         return ABORTED
 
     def _url(self, path: str) -> str:
         return (self._doors.v1 if path.startswith("/v1") else self._doors.assistant) + path
 
-    def _text(self) -> str:
-        """A question that was not asked before, with up to 200 words before it."""
+    def _asked(self, path: str) -> dict[str, Any]:
+        """A question that was not asked before, with up to 1000 letters before it."""
+        words = " ".join(self._chance.choices(("money", "rate", "bank", "trip"), k=300))
+        before = words[: self._chance.choice((0, 0, 200, 1000))]
         amount = self._chance.randrange(1, 10**6)
-        before = " ".join(self._chance.choices(("money", "rate", "bank", "trip"), k=200))
-        told = before[: self._chance.choice((0, 0, 200, 1000))]
-        return f"{told} What are {amount} US dollars in Canadian dollars?".strip()
+        text = f"{before} What are {amount} US dollars in Canadian dollars?"
+        fields = {"/v1/completions": "prompt", RESPONSES: "input", "/exchange": "query"}
+        if field := fields.get(path):
+            return {field: text}
+        return {"messages": [{"role": "user", "content": text}]}
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """What a process holds at a time, in seconds from the start; `rss` in bytes."""
 
     seconds: float
@@ -326,19 +268,18 @@ class Sample:
 
 
 Samples: TypeAlias = defaultdict[str, list[Sample]]
+"""By process."""
 
 
-def sample(samples: Samples, seconds: float) -> None:
-    """Add what each server process holds now; those that come and go are not servers."""
+def sample(samples: Samples, seconds: float = 0) -> None:
+    """Add what each server process holds now; what compiles a grammar and ends is none."""
     for process in psutil.Process().children(recursive=True):
-        try:
+        with suppress(psutil.NoSuchProcess):
             command = " ".join(process.cmdline())
             if service := re.search(r"service:(\w+)", command):
-                name = f"{service[1]} {'supervisor' if ' serve ' in command else 'worker'}"
-                held = process.memory_info().rss, process.num_fds(), process.num_threads()
-                samples[name].append(Sample(seconds, *held))
-        except psutil.NoSuchProcess:
-            continue
+                name = f"{service[1]}, {'supervisor' if ' serve ' in command else 'worker'}"
+                rss, threads = process.memory_info().rss, process.num_threads()
+                samples[name].append(Sample(seconds, rss, process.num_fds(), threads))
 
 
 @asynccontextmanager
@@ -358,143 +299,105 @@ async def watched(samples: Samples) -> AsyncIterator[None]:
         watching.cancel()
 
 
-async def busy_slots(doors: Doors) -> int:
-    """Generations that run now."""
-    async with httpx2.AsyncClient(timeout=30) as http:
-        told = (await http.get(f"{doors.v1}/metrics")).text
-    return int(float(re.findall(r"^llama_slots_busy (\S+)$", told, re.MULTILINE)[-1]))
-
-
-async def free_again(doors: Doors, slots: int) -> str:
-    """What is wrong with the slots once nobody asks any more; "" if each serves a request."""
-    until = time.monotonic() + FREE_SECONDS
-    while busy := await busy_slots(doors):
-        if time.monotonic() > until:
-            return f"{busy} slots are still busy after {FREE_SECONDS} s"
-        await asyncio.sleep(0.5)
-    ended: Counter[tuple[str, str]] = Counter()
-    problems: list[str] = []
+async def free_again(doors: Doors, slots: int, problems: list[str]) -> None:
+    """Tell of slots that do not come free once nobody asks, or then serve no request."""
+    ended: Ended = Counter()
     clients = [Client(doors, -1 - number, ended, problems) for number in range(slots)]
+    busy = "llama_slots_busy ?"
     try:
-        async with asyncio.timeout(FREE_SECONDS):
-            await asyncio.gather(*(each.ask("chat", "to its end") for each in clients))
+        async with asyncio.timeout(FREE_SECONDS), httpx2.AsyncClient() as http:
+            while not busy.endswith(" 0"):
+                told = (await http.get(f"{doors.v1}/metrics")).text
+                busy = re.findall(r"^llama_slots_busy \S+$", told, re.MULTILINE)[-1]
+                await asyncio.sleep(0.2)
+            await asyncio.gather(*(each.ask("chat") for each in clients))
     except TimeoutError:
-        return f"of {slots} requests at once, {ended.total()} were served in {FREE_SECONDS} s"
-    return "; ".join(problems)
+        served = ended["chat", RIGHT]
+        problems.append(f"after {FREE_SECONDS} s: {busy}; of {slots} requests {served} served")
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a process held, by the samples of one run."""
+def judged(
+    before: Samples, loaded: Samples, after: Samples, problems: list[str]
+) -> list[list[str]]:
+    """A row for each process: memory under load and idle, and what was open before and after.
 
-    name: str
-    second_minute: float
-    last_minute: float
-    before: Sample
-    after: Sample
-
-    @property
-    def growth(self) -> float:
-        """Of its memory after the second minute, as a share."""
-        return self.last_minute / self.second_minute - 1
-
-
-def held(name: str, before: Sample, loaded: Sequence[Sample], after: Sample) -> Held:
-    """The medians of memory under load, and the idle process before and after."""
-    end = loaded[-1].seconds
-    second = [each.rss for each in loaded if 60 <= each.seconds < 120] or [loaded[-1].rss]
-    last = [each.rss for each in loaded if each.seconds >= end - 60]
-    return Held(name, median(second), median(last), before, after)
-
-
-def wrongs(processes: Iterable[Held], *, minutes: float) -> list[str]:
-    """What the processes kept that they should not have; memory is judged from three minutes on."""
-    told = []
-    for each in processes:
-        if minutes >= 3 and each.growth > MOST_GROWTH:
-            told.append(f"{each.name}: memory grew by {each.growth:.1%} after the second minute")
-        if each.after.files - each.before.files > MOST_FILES:
-            told.append(
-                f"{each.name}: {each.after.files} open files, {each.before.files} before the traffic"
-            )
-    return told
+    Memory is judged where there is a minute behind the second.
+    """
+    rows = []
+    for name, samples in sorted(loaded.items()):
+        end = samples[-1].seconds
+        second = median(each.rss for each in samples if 60 <= each.seconds < 120 or end < 120)
+        last = median(each.rss for each in samples if each.seconds >= end - 60)
+        growth = last / second - 1
+        (first,), (idle,) = before[name], after[name]
+        if growth > MOST_GROWTH and end >= 180:
+            problems.append(f"{name}: memory grew by {growth:.1%} after the second minute")
+        if idle.files > first.files + MOST_FILES:
+            problems.append(f"{name}: {idle.files} open files, {first.files} before the traffic")
+        sizes = (f"{size / 1e6:.0f}" for size in (first.rss, second, last, idle.rss))
+        pairs = (f"{first.files} → {idle.files}", f"{first.threads} → {idle.threads}")
+        rows.append([name, *sizes, f"{growth:+.1%}", *pairs])
+    return rows
 
 
-def report(ended: Mapping[tuple[str, str], int], processes: Iterable[Held]) -> list[str]:
-    """Both tables, in Markdown."""
-    rows = [["request", *OUTCOMES]]
-    for name in sorted({name for name, _ in ended}):
-        rows.append([name, *(str(ended.get((name, how), "")) for how in OUTCOMES)])
-    totals = [sum(n for (_, how), n in ended.items() if how == each) for each in OUTCOMES]
-    rows.append([f"**all {sum(totals)}**", *map(str, totals)])
-    kept = [["process", "MB, 2nd minute", "last", "idle", "growth", "files", "threads"]]
-    for each in processes:
-        sizes = (each.second_minute, each.last_minute, each.after.rss)
-        kept.append(
-            [
-                *(each.name, *(f"{size / 1e6:.0f}" for size in sizes), f"{each.growth:+.1%}"),
-                f"{each.before.files} → {each.after.files}",
-                f"{each.before.threads} → {each.after.threads}",
-            ]
-        )
-    return [*_table(rows), "", *_table(kept)]
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    head, *body = (f"| {' | '.join(row)} |" for row in rows)
-    return [head, "|" + "---|" * len(rows[0]), *body]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown."""
+    lines = (f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return "\n".join(lines) + "\n"
 
 
 async def soaked(doors: Doors, slots: int, minutes: float, clients: int) -> list[str]:
     """Send the traffic and print the tables; what did not hold."""
-    ended: Counter[tuple[str, str]] = Counter()
+    ended: Ended = Counter()
     problems: list[str] = []
     before, loaded, after = (defaultdict[str, list[Sample]](list) for _ in range(3))
     # What is opened or loaded once, for the first of its kind, is no leak.
     first = Client(doors, 0, Counter(), problems)
     for name in REQUESTS:
-        await first.ask(name, "to its end")
+        await first.ask(name)
     await asyncio.sleep(IDLE_SECONDS)
-    sample(before, 0)
+    sample(before)
     async with watched(loaded):
         end = time.monotonic() + 60 * minutes
         asking = (Client(doors, number, ended, problems) for number in range(1, clients + 1))
         await asyncio.gather(*(each.ask_until(end) for each in asking))
-    if wrong := await free_again(doors, slots):
-        problems.append(wrong)
+    await free_again(doors, slots, problems)
     await asyncio.sleep(IDLE_SECONDS)
-    sample(after, 0)
-    processes = [
-        held(name, before[name][0], loaded[name], after[name][0]) for name in sorted(before)
-    ]
-    print(*report(ended, processes), sep="\n")
-    return problems + wrongs(processes, minutes=minutes)
+    sample(after)
+    names = sorted({name for name, _ in ended})
+    counts = [[name, *(str(ended[name, how] or "") for how in OUTCOMES)] for name in names]
+    totals = [str(sum(ended[name, how] for name in names)) for how in OUTCOMES]
+    print(table(["request", *OUTCOMES], [*counts, [f"all {ended.total()}", *totals]]))
+    memory = ("MB before", "in the 2nd minute", "in the last", "idle", "growth")
+    processes = judged(before, loaded, after, problems)
+    print(table(["process", *memory, "open files", "threads"], processes))
+    return problems
 
 
 async def waited(doors: Doors) -> int:
     """Generations of a client with many requests that another client's single one waits for."""
     ended = 0
-
-    async def ask(http: httpx2.AsyncClient) -> None:
-        nonlocal ended
-        body = {**_HELLO, "max_tokens": 24}
-        (await http.post(f"{doors.v1}/v1/chat/completions", json=body)).raise_for_status()
-        ended += 1
+    begun = asyncio.Event()
 
     def client(address: str) -> httpx2.AsyncClient:
-        transport = httpx2.AsyncHTTPTransport(
-            local_address=address, limits=httpx2.Limits(max_connections=CROWD)
-        )
+        limits = httpx2.Limits(max_connections=CROWD)
+        transport = httpx2.AsyncHTTPTransport(local_address=address, limits=limits)
         headers = {"authorization": f"Bearer {address}"}
         return httpx2.AsyncClient(transport=transport, headers=headers, timeout=REQUEST_SECONDS)
 
+    async def ask(http: httpx2.AsyncClient) -> int:
+        nonlocal ended
+        before = ended
+        response = await http.post(f"{doors.v1}{CHAT}", json={**HELLO, "max_tokens": 24})
+        response.raise_for_status()
+        ended += 1
+        begun.set()
+        return ended - before - 1
+
     async with client(HOST) as many, client(OTHER_CLIENT) as one:
         crowd = asyncio.gather(*(ask(many) for _ in range(CROWD)))
-        while not ended:
-            await asyncio.sleep(0.05)
-        before = ended
-        await ask(one)
-        told = ended - before - 1
+        await begun.wait()
+        told = await ask(one)
         await crowd
     return told
 
@@ -516,7 +419,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fairness", action="store_true", help="tell how long one client waits")
     wanted = parser.parse_args(arguments)
     # A queue that is full at times, or one that holds the crowd.
-    environ = {"QUEUE_LENGTH": str(CROWD if wanted.fairness else wanted.clients // 2), **os.environ}
+    queue = CROWD if wanted.fairness else wanted.clients // 2
+    environ = {"QUEUE_LENGTH": str(queue), **os.environ}
     try:
         if not (wanted.default_model or "MODEL_PATH" in environ):
             environ["MODEL_PATH"] = str(fetch(SMOLLM2))
@@ -534,8 +438,8 @@ def main(arguments: list[str]) -> int:
     if not ready:
         print(logged, file=sys.stderr)
         return 2
-    if "Traceback" in logged:
-        wrong.append("a server logged a traceback: …" + logged[logged.index("Traceback") :][:2000])
+    if (at := logged.find("Traceback")) >= 0:
+        wrong.append(f"a server logged: {logged[at : at + 2000]}")
     print(*wrong, sep="\n", file=sys.stderr)
     return 1 if wrong else 0
 
