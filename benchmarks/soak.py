@@ -44,7 +44,8 @@ from function_calling.weights.catalogue import SMOLLM2, fetch
 OTHER_CLIENT = "127.0.0.2"
 CROWD = 100
 """Requests of one client that another's single one comes behind."""
-REQUEST_SECONDS = 300
+REQUEST_SECONDS = 310
+"""Longer than a server gives any request."""
 SAMPLE_SECONDS = 2
 IDLE_SECONDS = 7
 """Until a server has closed the connections that its clients left."""
@@ -56,6 +57,7 @@ MOST_FILES = 4
 
 OUTCOMES = ("right", "refused (4xx)", "busy (429, 503)", "ended by us", "unexplained")
 RIGHT, REFUSED, BUSY, ABORTED, UNEXPLAINED = OUTCOMES
+BUSY_SLOTS = r"^llama_(?:slots_busy|num_requests_running)\b.*$"
 OVERLOADED = '"code":"engine_overloaded"'
 
 SCHEMA = {
@@ -192,8 +194,8 @@ class Client:
 
     async def ask(self, name: str, way: str = "whole") -> None:
         """Send the request of that name, and read the reply in one of several ways."""
-        leaves = self._chance.uniform(0, 3) if way == "leaves soon" else None
-        await self._count(name if way == "whole" else f"any, {way}", self._read(name, way, leaves))
+        seconds = self._chance.uniform(0, 3) if way == "leaves soon" else REQUEST_SECONDS
+        await self._count(name if way == "whole" else f"any, {way}", self._read(name, way, seconds))
 
     async def _count(self, name: str, ending: Awaitable[str]) -> None:
         try:
@@ -205,12 +207,12 @@ class Client:
         if how == BUSY:
             await asyncio.sleep(self._chance.uniform(1, 5))
 
-    async def _read(self, name: str, way: str, leaves: float | None) -> str:
+    async def _read(self, name: str, way: str, seconds: float) -> str:
         path, fields, right = REQUESTS[name]
         text, body = "", {**self._asked(path), **fields}
         with suppress(TimeoutError):
             async with (
-                asyncio.timeout(leaves),
+                asyncio.timeout(seconds),
                 self._http.stream("POST", self._url(path), json=body) as response,
             ):
                 async for piece in response.aiter_text():
@@ -220,6 +222,8 @@ class Client:
                     if way == "slowly":
                         await asyncio.sleep(0.3)
                 return outcome(response, text, right=right)
+        if seconds == REQUEST_SECONDS:
+            raise UnexplainedError(f"not ended after {seconds} s …{text[-300:]!r}")
         return ABORTED
 
     async def _wrong(self) -> str:
@@ -303,12 +307,12 @@ async def free_again(doors: Doors, slots: int, problems: list[str]) -> None:
     """Tell of slots that do not come free once nobody asks, or then serve no request."""
     ended: Ended = Counter()
     clients = [Client(doors, -1 - number, ended, problems) for number in range(slots)]
-    busy = "llama_slots_busy ?"
+    busy = ""
     try:
         async with asyncio.timeout(FREE_SECONDS), httpx2.AsyncClient() as http:
-            while not busy.endswith(" 0"):
+            while not re.search(r" 0(\.0)?$", busy):
                 told = (await http.get(f"{doors.v1}/metrics")).text
-                busy = re.findall(r"^llama_slots_busy \S+$", told, re.MULTILINE)[-1]
+                busy = re.findall(BUSY_SLOTS, told, re.MULTILINE)[-1]
                 await asyncio.sleep(0.2)
             await asyncio.gather(*(each.ask("chat") for each in clients))
     except TimeoutError:
@@ -418,9 +422,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--default-model", action="store_true", help="instead of SmolLM2")
     parser.add_argument("--fairness", action="store_true", help="tell how long one client waits")
     wanted = parser.parse_args(arguments)
-    # A queue that is full at times, or one that holds the crowd.
+    # A queue that is full at times, or one that holds the crowd; a cache that is full in a minute.
     queue = CROWD if wanted.fairness else wanted.clients // 2
-    environ = {"QUEUE_LENGTH": str(queue), **os.environ}
+    environ = {**{"QUEUE_LENGTH": str(queue), "PROMPT_CACHE": "64"}, **os.environ}
     try:
         if not (wanted.default_model or "MODEL_PATH" in environ):
             environ["MODEL_PATH"] = str(fetch(SMOLLM2))

@@ -18,7 +18,7 @@ EACH = """
     TOOL_TIMEOUT=0.01       TOOL_RESULT_BYTES=100           APPROVAL=refused
     QUERY_TIMEOUT=0.01      MAX_QUERY_LENGTH=1              MAX_CHAT_LENGTH=1
     EXCHANGE_RATES=ecb      MCP_HOSTS=tools.example,a.b     RATES_URL=https://rates.example/h.zip
-    MCP_SERVERS=mcp.json
+    MCP_SERVERS=mcp.json    PROMPT_CACHE=0
 """
 """A value for each variable, at its bound where it has one."""
 
