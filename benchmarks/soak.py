@@ -41,6 +41,8 @@ from function_calling.errors import FunctionCallingError
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import SMOLLM2, fetch
 
+BOUNDS = {"PROMPT_CACHE": "64", "QUERY_TIMEOUT": "60", "MAX_REPLY_TOKENS": "64"}
+"""Settings with which the cache is full in the first minute, and no query takes many."""
 OTHER_CLIENT = "127.0.0.2"
 CROWD = 100
 """Requests of one client that another's single one comes behind."""
@@ -86,7 +88,7 @@ REQUESTS: dict[str, tuple[str, dict[str, Any], str]] = {
         *(CHAT, {"max_tokens": 64, "logprobs": True, "top_logprobs": 20, **STREAM}, STREAM_END),
     ),
     "chat, two replies": (CHAT, {"max_tokens": 24, "n": 2}, f"{FINISH}.*{FINISH}"),
-    "chat, forced call": (CHAT, FORCED, r'"name":"convert".*' + FINISH),
+    "chat, forced call": (CHAT, FORCED, f'(?=.*"name":"convert").*{FINISH}'),
     "chat, forced call, streamed": (
         *(CHAT, {**FORCED, **STREAM}, r'(?s)"name":"convert".*' + STREAM_END),
     ),
@@ -149,6 +151,7 @@ def outcome(response: httpx2.Response, text: str, wanted: int = 200, right: str 
     Raises:
         UnexplainedError: It ended in another way.
     """
+    text = text.replace('": ', '":')
     # A stream that has begun tells its status no more.
     clear = response.status_code in (429, 503) and "retry-after" in response.headers
     if clear or OVERLOADED in text:
@@ -392,7 +395,7 @@ async def waited(doors: Doors) -> int:
     async def ask(http: httpx2.AsyncClient) -> int:
         nonlocal ended
         before = ended
-        response = await http.post(f"{doors.v1}{CHAT}", json={**HELLO, "max_tokens": 24})
+        response = await http.post(f"{doors.v1}{CHAT}", json={**HELLO, "max_tokens": 8})
         response.raise_for_status()
         ended += 1
         begun.set()
@@ -422,9 +425,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--default-model", action="store_true", help="instead of SmolLM2")
     parser.add_argument("--fairness", action="store_true", help="tell how long one client waits")
     wanted = parser.parse_args(arguments)
-    # A queue that is full at times, or one that holds the crowd; a cache that is full in a minute.
     queue = CROWD if wanted.fairness else wanted.clients // 2
-    environ = {**{"QUEUE_LENGTH": str(queue), "PROMPT_CACHE": "64"}, **os.environ}
+    environ = {**BOUNDS, "QUEUE_LENGTH": str(queue), **os.environ}
     try:
         if not (wanted.default_model or "MODEL_PATH" in environ):
             environ["MODEL_PATH"] = str(fetch(SMOLLM2))
