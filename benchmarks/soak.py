@@ -19,8 +19,8 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -289,21 +289,12 @@ def sample(samples: Samples, seconds: float = 0) -> None:
                 samples[name].append(Sample(seconds, rss, process.num_fds(), threads))
 
 
-@asynccontextmanager
-async def watched(samples: Samples) -> AsyncIterator[None]:
-    """Sample the server processes meanwhile."""
+async def watch(samples: Samples) -> None:
+    """Sample the server processes until this is cancelled."""
     begun = time.monotonic()
-
-    async def watch() -> None:
-        while True:
-            sample(samples, time.monotonic() - begun)
-            await asyncio.sleep(SAMPLE_SECONDS)
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
+    while True:
+        sample(samples, time.monotonic() - begun)
+        await asyncio.sleep(SAMPLE_SECONDS)
 
 
 async def free_again(doors: Doors, slots: int, problems: list[str]) -> None:
@@ -364,10 +355,11 @@ async def soaked(doors: Doors, slots: int, minutes: float, clients: int) -> list
         await first.ask(name)
     await asyncio.sleep(IDLE_SECONDS)
     sample(before)
-    async with watched(loaded):
-        end = time.monotonic() + 60 * minutes
-        asking = (Client(doors, number, ended, problems) for number in range(1, clients + 1))
-        await asyncio.gather(*(each.ask_until(end) for each in asking))
+    watching = asyncio.create_task(watch(loaded))
+    end = time.monotonic() + 60 * minutes
+    asking = (Client(doors, number, ended, problems) for number in range(1, clients + 1))
+    await asyncio.gather(*(each.ask_until(end) for each in asking))
+    watching.cancel()
     await free_again(doors, slots, problems)
     await asyncio.sleep(IDLE_SECONDS)
     sample(after)
