@@ -21,7 +21,7 @@ LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdep
 	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
 .PHONY: help serve ask chat gpu mcp test test-clients test-lmdeploy test-gpu check platforms audit fuzz \
-	coverage eval bfcl bento containerfile fix clean
+	soak coverage eval bfcl bento containerfile fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -90,6 +90,9 @@ eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers
 
 bfcl: $(DEVELOPMENT) $(BFCL) ## Ask the Berkeley leaderboard's questions; ARGS="--url …" asks other servers
 	@PYTHONPATH=.venv-bfcl exec $(PYTHON) benchmarks/bfcl.py $(ARGS)
+
+soak: $(DEVELOPMENT) ## Send mixed traffic for ten minutes, and judge replies, slots, memory and open files
+	@exec $(PYTHON) benchmarks/soak.py $(ARGS)
 
 bento: $(RUNTIME) ## Build the Bento, and tell what is in it and how big it is
 	@exec $(PYTHON) deploy/pack.py

@@ -66,13 +66,13 @@ def _on_own_servers(arguments: list[str]) -> int:
         return eval_exchange.main([*arguments, "--url", doors.assistant])
 
 
-def _stop(*_: object) -> NoReturn:
+def stop(*_: object) -> NoReturn:
     """End the servers, too, when this process is told to end."""
     raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -104,6 +104,13 @@ class Settings:
     parallel_slots: int = _setting(
         "PARALLEL_SLOTS", 4, "requests that the embedded engine runs at once", least=1, most=64
     )
+    prompt_cache: int = _setting(
+        "PROMPT_CACHE",
+        1024,
+        "MiB of memory that the embedded engine keeps earlier prompts in; 0: none are kept",
+        least=0,
+        most=2**20,
+    )
     gpu_engine: Literal["turbomind", "pytorch"] = _setting(
         "GPU_ENGINE",
         "turbomind",

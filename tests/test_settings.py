@@ -21,6 +21,7 @@ EACH = """
     MCP_SERVERS=mcp.json    API_KEYS=secret-1,secret-2      API_KEYS_FILE=keys.txt
     METRICS_ACCESS=open     CORS_ORIGINS=https://a.example  STOP_TIMEOUT=0
     MAX_REQUESTS=1          MAX_BODY_BYTES=1024             LOG_FORMAT=json
+    PROMPT_CACHE=0
 """
 """A value for each variable, at its bound where it has one."""
 

@@ -279,6 +279,7 @@ def load(settings: Settings) -> LoadedModel:
         parallel_slots=settings.parallel_slots,
         threads=settings.threads,
         queue_length=settings.queue_length,
+        prompt_cache=settings.prompt_cache,
         kept=user_cache_path("function-calling") / "prompts",
     )
     return LoadedModel(

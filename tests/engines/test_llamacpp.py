@@ -340,7 +340,8 @@ async def test_a_file_that_is_no_model_is_told_by_its_name(tmp_path: Path) -> No
 
 async def test_earlier_prompts_take_no_more_memory_than_they_may() -> None:
     """llama.cpp's own bound is 8 GiB, more than many machines have."""
-    engine, taken = LlamaCpp(smollm2(), **SMALL, prompt_cache=8), []
+    engine = load(Settings(model_path=str(smollm2()), **SMALL, prompt_cache=8)).engine
+    taken = []
     try:
         for each in range(8):
             await pieces_of(engine, GREEDY.but(max_tokens=1), f"word{each} " * 120)
