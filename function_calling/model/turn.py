@@ -244,10 +244,10 @@ class Turn:
         sampling = sampling.but(begun=self._usage != Usage())
         async with aclosing(self.engine.generate(self.prompt + self._written, sampling)) as pieces:
             async for piece in pieces:
-                self._usage = replace(
-                    self._usage,
-                    prompt_tokens=self._usage.prompt_tokens or piece.prompt_tokens,
-                    completion_tokens=spent + piece.completion_tokens,
+                self._usage = Usage(
+                    self._usage.prompt_tokens or piece.prompt_tokens,
+                    spent + piece.completion_tokens,
+                    self._usage.reasoning_tokens,
                 )
                 yield piece
 
