@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from datetime import date
 from importlib import import_module
 from math import log10
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
 # Run as a script, Python looks for modules in this folder instead of the project's.
@@ -104,5 +105,14 @@ def main(arguments: list[str]) -> None:
         keep(wanted.out, part, lines)
 
 
+def _stop(*_: object) -> NoReturn:
+    """End the servers, too, when this process is told to end."""
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
