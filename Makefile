@@ -21,7 +21,7 @@ LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdep
 	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
 .PHONY: help serve ask chat gpu mcp test test-clients test-lmdeploy test-gpu check platforms audit fuzz \
-	soak coverage eval bfcl bento containerfile fix clean
+	soak coverage eval bench bfcl bento containerfile fix clean
 
 help: ## Show this list
 	@echo "make TARGET, where TARGET is:"
@@ -87,6 +87,9 @@ coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
 
 eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers of its own
 	@exec $(PYTHON) benchmarks/run_eval.py $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
+
+bench: $(DEVELOPMENT) ## Measure this project beside others, under ten minutes; ARGS="door layer" does parts
+	@exec $(PYTHON) benchmarks/bench.py $(ARGS)
 
 bfcl: $(DEVELOPMENT) $(BFCL) ## Ask the Berkeley leaderboard's questions; ARGS="--url …" asks other servers
 	@PYTHONPATH=.venv-bfcl exec $(PYTHON) benchmarks/bfcl.py $(ARGS)

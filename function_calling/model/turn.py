@@ -244,13 +244,14 @@ class Turn:
         sampling = sampling.but(begun=self._usage != Usage())
         async with aclosing(self.engine.generate(self.prompt + self._written, sampling)) as pieces:
             async for piece in pieces:
+                known = self._usage
                 # What a later generation finds in the cache is what this reply has put there.
-                if not self._usage.prompt_tokens:
-                    self._usage = replace(self._usage, cached_tokens=piece.cached_tokens)
-                self._usage = replace(
-                    self._usage,
-                    prompt_tokens=self._usage.prompt_tokens or piece.prompt_tokens,
-                    completion_tokens=spent + piece.completion_tokens,
+                first = known if known.prompt_tokens else piece
+                self._usage = Usage(
+                    first.prompt_tokens,
+                    spent + piece.completion_tokens,
+                    known.reasoning_tokens,
+                    first.cached_tokens,
                 )
                 yield piece
 
