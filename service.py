@@ -56,7 +56,9 @@ traces: Any = tracing.export(os.environ)
 mcp_endpoint = McpEndpoint()
 _AT_V1 = "The model answers as OpenAI's API does, at /v1.\n"
 connections.use()
-instruments.RunnerTrafficMetricsMiddleware = by_route(instruments.RunnerTrafficMetricsMiddleware)
+instruments.RunnerTrafficMetricsMiddleware = by_route(  # type: ignore[misc]
+    instruments.RunnerTrafficMetricsMiddleware
+)
 stopping = Stopping(settings.stop_timeout)
 openai_api_app.state.cutoff = stopping.cutoff
 

@@ -86,6 +86,10 @@ class NoOp:
         """See `Engine.busy`."""
         return 0
 
+    async def waiting(self) -> int:
+        """See `Engine.waiting`."""
+        return 0
+
     def close(self) -> None:
         """There is nothing to free."""
 

@@ -6,8 +6,9 @@
 import re
 from importlib.metadata import metadata
 from pathlib import Path
+from typing import Any
 
-from pip_requirements_parser import RequirementsFile
+from pip_requirements_parser import RequirementsFile  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "licences.md"
@@ -30,7 +31,7 @@ def table() -> str:
 
 def licence(name: str) -> str:
     """What a package's metadata call its licence: the expression, the field or the classifier."""
-    told = metadata(name)
+    told: Any = metadata(name)  # a message of email's, whose methods the type leaves out
     classifiers = told.get_all("Classifier") or ()
     classified = [each.split(" :: ")[-1] for each in classifiers if each.startswith("License ::")]
     field = told.get("License") or ""

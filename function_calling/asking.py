@@ -1,4 +1,4 @@
-"""Which client a request is from, and how much of what all share one client may hold.
+"""Whence a request comes: its host and client, and how much of what all share a client may hold.
 
 A client is a path: the peer that asks and, where the peer says so, for whom it asks. Anybody can
 say that, so it only parts what is the peer's own.
@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Collection
 from contextvars import ContextVar
 from hashlib import blake2b
+from ipaddress import ip_address
 from typing import TypeAlias
 
 Client: TypeAlias = tuple[str, ...]
@@ -48,3 +49,17 @@ def fits(client: Client, held: Collection[Client], places: int) -> bool:
             return False
         free -= own
     return free > 0
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` is an address and no name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`, an address or `localhost`."""
+    return host == "localhost" or (is_address(host) and ip_address(host).is_loopback)

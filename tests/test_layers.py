@@ -29,7 +29,7 @@ ASSISTANT_HALF: dict[str, set[str]] = {
     "door": set(),
     # `serve` starts the model half: a wrong engine, or weights that can't be had, end it at once.
     # So do servers of tools that are named wrongly.
-    "cli": {"agent", "door", "mcp_tools", "toolbox", "tools", "engines", "weights"},
+    "cli": {"agent", "mcp_tools", "toolbox", "tools", "engines", "weights"},
 }
 BELOW = MODEL_HALF | ASSISTANT_HALF | {"door": set()}
 """Each room and what it may import beside itself and what is shared."""

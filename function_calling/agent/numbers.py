@@ -85,8 +85,9 @@ def said(text: str) -> frozenset[Decimal]:
     A word is read in every language that has it as a number: "once" is 11 as well. So this says
     which values may be used, and not which numbers the writer had in mind.
     """
-    # In short pieces, since text2num is quadratic.
-    pieces = {piece for part in _APART.split(text) for piece in wrap(part, 2_000)}
+    # In short pieces, since text2num is quadratic, and without half surrogates, which it refuses.
+    whole = text.encode(errors="replace").decode()
+    pieces = {piece for part in _APART.split(whole) for piece in wrap(part, 2_000)}
     spelled = {each for piece in pieces for each in (piece, *_in_digits(piece))}
     return frozenset(value for each in spelled for found in numbers(each) for value in found.values)
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import httpx2
 import psutil
 
+from function_calling.asking import is_loopback
 from function_calling.cli.watchdog import Watchdog
-from function_calling.door.access import is_loopback
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
 from function_calling.mcp_tools.servers_file import read_servers

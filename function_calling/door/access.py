@@ -8,7 +8,6 @@ leads here (DNS rebinding). So `Origin` must be the host that is asked, and wher
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from ipaddress import ip_address
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from function_calling.asking import is_address, is_loopback
 from function_calling.errors import ApiError, RequestError, shown
 from function_calling.settings import Settings
 
@@ -27,19 +27,6 @@ _PAGES = ("/", "/ui", "/ui/")
 """What a browser shows before a person can give a key; the same for everyone."""
 _FORMS = ("text/", "multipart/", "application/x-www-form-urlencoded")
 """The types that a page may send anywhere without asking (https://fetch.spec.whatwg.org/#cors)."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`, an address or `localhost`."""
-    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def in_openais_shape(
@@ -142,7 +129,7 @@ class Access:
         except ValueError:
             name = ""
         # A name can be made to lead here from a foreign page, an address can't.
-        if not (name in self._hosts or _is_address(name)):
+        if not (name in self._hosts or is_address(name)):
             raise RequestError(
                 f"Host is {shown(host)}; wanted localhost, an address or a name in ALLOWED_HOSTS.",
                 status=421,

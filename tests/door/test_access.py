@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 
 import service
 from function_calling.cli.serve import serving
+from function_calling.door.access import Access
 from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 
@@ -30,9 +31,12 @@ def apps(**settings: str) -> dict[str, Any]:
     door = {"settings": known, "keys": known.keys()}
     made = {}
     for each in (service.Llama, service.ExchangeAssistant):
-        (first, options), *others = each.middlewares
+        changed = [
+            (kind, {**options, **door} if kind is Access else options)
+            for kind, options in each.middlewares
+        ]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(each, "middlewares", [(first, {**options, **door}), *others])
+            patch.setattr(each, "middlewares", changed)
             made[each.name] = each.to_asgi()
     return made
 
