@@ -66,7 +66,7 @@ def test_a_signal_lets_replies_end_and_tells_the_others_that_it_ends_them(
     tmp_path: Path, short: Path
 ) -> None:
     """Each protocol in its own way, within the documented 15 seconds; nothing is left behind."""
-    chat, _, _, brief, answer = told = [[] for _ in range(5)]
+    chat, message, response, brief, answer = told = [[] for _ in range(5)]
     with (
         ThreadPoolExecutor() as pool,
         served(tmp_path, PARALLEL_SLOTS="8", TMPDIR=str(short)) as (assistant, model),
@@ -82,7 +82,7 @@ def test_a_signal_lets_replies_end_and_tells_the_others_that_it_ends_them(
         streams = [
             pool.submit(streamed, *each, lines) for each, lines in zip(asked, told, strict=True)
         ]
-        until(lambda: chat and brief and answer)
+        until(lambda: chat and brief)
         family = assistant.process.children(recursive=True)
         began = time.monotonic()
         assistant.process.send_signal(signal.SIGTERM)
@@ -98,6 +98,8 @@ def test_a_signal_lets_replies_end_and_tells_the_others_that_it_ends_them(
         assert not list(short.iterdir())
     assert chat[-1] == "data: [DONE]"
     assert json.loads(chat[-2].removeprefix("data: "))["error"]["code"] == "server_stopping"
+    for lines in (message, response, answer):
+        assert "The server was stopped before its answer was complete." in lines[-1]
     assert brief[-1] == "data: [DONE]"
     assert "error" not in brief[-2]
 
