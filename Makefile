@@ -13,6 +13,7 @@ CLIENTS := .venv-clients/.installed
 LMDEPLOY := .venv-lmdeploy/.installed
 GPU := .venv/.gpu
 MCP := .venv/.mcp
+NATIVE := .venv/.native
 BFCL := .venv-bfcl/.installed
 CHECKS := .venv-checks/.installed
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
@@ -20,7 +21,7 @@ PYTORCH := https://download.pytorch.org/whl/cpu
 LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdeploy.py \
 	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
-.PHONY: help serve ask chat gpu mcp test test-clients test-lmdeploy test-gpu check platforms audit fuzz \
+.PHONY: help serve ask chat gpu mcp native test test-clients test-lmdeploy test-gpu check platforms audit fuzz \
 	soak coverage eval bench bfcl bento containerfile fix clean
 
 help: ## Show this list
@@ -40,6 +41,8 @@ chat: $(RUNTIME) ## Talk with the model in the terminal, with the tools of TOOLS
 gpu: $(GPU) ## Install LMDeploy into .venv, for Llama 3.1 on an NVIDIA GPU from 8 GB on
 
 mcp: $(MCP) ## Install what /mcp and `function_calling mcp` need into .venv
+
+native: $(NATIVE) ## Build llama.cpp for this machine's own processor (Linux; 10 minutes and more)
 
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
 	@$(PYTHON) -m pytest -q -n auto -m "not model and not serve and not lmdeploy and not gpu"
@@ -133,6 +136,11 @@ $(GPU): $(RUNTIME) requirements.txt
 $(MCP): $(RUNTIME) requirements-mcp.txt
 	@echo "Installing requirements-mcp.txt into .venv"
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-mcp.txt
+	@touch $@
+
+$(NATIVE): $(RUNTIME) deploy/native/build.sh
+	@echo "Building llama.cpp for this machine's processor (10 minutes and more, once)"
+	@deploy/native/build.sh $(PYTHON)
 	@touch $@
 
 $(DEVELOPMENT): $(RUNTIME) requirements-mcp.txt requirements-dev.txt
