@@ -88,8 +88,8 @@ def main() -> None:
         speeds: dict[str, list[tuple[float, float]]] = {"read": [], "written": []}
         same = 0
         for prompt in PROMPTS:
-            texts = [each.complete(prompt, TOKENS)["choices"][0]["text"] for each in (wheel, native)]
-            same += texts[0] == texts[1]
+            one, other = (each.complete(prompt, TOKENS)["choices"][0] for each in (wheel, native))
+            same += one["text"] == other["text"]
         for _ in range(options.rounds):
             told = [each.complete(LONG, TOKENS)["timings"] for each in (wheel, native)]
             for what, key in (("read", "prompt_per_second"), ("written", "predicted_per_second")):
