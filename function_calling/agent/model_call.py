@@ -215,9 +215,14 @@ async def _streamed(
     pieces = _Pieces()
     lost = UNREACHABLE
     try:
-        # The client's own retries would wait, and repeat what was too slow already.
-        stream = await client.with_options(max_retries=0).chat.completions.create(
-            **request, stream=True, stream_options={"include_usage": True}
+        # The client's own retries would wait, and repeat what was too slow already; and its own
+        # method would walk over all messages by their types, of which nothing comes.
+        stream: Any = await client.with_options(max_retries=0).post(
+            "/chat/completions",
+            cast_to=ChatCompletionChunk,
+            body=request | {"stream": True, "stream_options": {"include_usage": True}},
+            stream=True,
+            stream_cls=openai.AsyncStream[ChatCompletionChunk],
         )
         lost = BROKEN
         # To close a stream alone leaves its generators to the garbage collector, which may run in
