@@ -91,7 +91,7 @@ coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
 eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers of its own
 	@exec $(PYTHON) benchmarks/run_eval.py $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
 
-bench: $(DEVELOPMENT) ## Measure this project beside others, under ten minutes; ARGS="door layer" does parts
+bench: $(DEVELOPMENT) ## Measure this project beside others; ARGS="door layer" does parts
 	@exec $(PYTHON) benchmarks/bench.py $(ARGS)
 
 bfcl: $(DEVELOPMENT) $(BFCL) ## Ask the Berkeley leaderboard's questions; ARGS="--url …" asks other servers
@@ -138,7 +138,7 @@ $(MCP): $(RUNTIME) requirements-mcp.txt
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements-mcp.txt
 	@touch $@
 
-$(NATIVE): $(RUNTIME) deploy/native/build.sh
+$(NATIVE): $(RUNTIME) $(wildcard deploy/native/*)
 	@echo "Building llama.cpp for this machine's processor (10 minutes and more, once)"
 	@deploy/native/build.sh $(PYTHON)
 	@touch $@

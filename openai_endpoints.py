@@ -24,7 +24,15 @@ from function_calling.api.reply import ChatResponse, CompletionResponse
 from function_calling.api.request import ApiRequest, ChatRequest, CompletionRequest
 from function_calling.api.responses_reply import ResponseTelling
 from function_calling.api.responses_request import ResponsesRequest
-from function_calling.api.stream import FAILED, Telling, in_json, new_id, read_body, respond
+from function_calling.api.stream import (
+    CLIENT_GONE,
+    FAILED,
+    Telling,
+    in_json,
+    new_id,
+    read_body,
+    respond,
+)
 from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
@@ -187,7 +195,8 @@ def error_response(
     request: Request, error: ApiError, status: int, headers: Mapping[str, str] | None
 ) -> Response:
     """The error in the shape of the API that was called; Anthropic's clients name its version."""
-    metrics.refused(error)
+    if status != CLIENT_GONE:
+        metrics.refused(error)
     # Before the app is reached, its place is still a part of the path alone.
     path = request.scope["path"].removeprefix(request.scope.get("root_path") or "/v1")
     if path.startswith("/messages") or "anthropic-version" in request.headers:

@@ -126,7 +126,7 @@ class ExchangeAssistant:
             )
         # On BentoCloud, headers tell which service a request is for.
         headers = {} if settings.llama_url else self.llm.to_async.default_headers
-        key = settings.llama_api_key or ("" if settings.llama_url else next(iter(keys), ""))
+        key = settings.llama_api_key if settings.llama_url else next(iter(keys), "")
         known = replace(settings, llama_api_key=key)
         client = llama_client(url, known, headers, may_sleep=on_bentocloud)
         self.assistant = Assistant(settings, client, TOOL_SETS)
@@ -146,7 +146,8 @@ class ExchangeAssistant:
         Not where that may cost money: at a server that wants a key which is none of ours, and on
         BentoCloud, where it would wake the model up.
         """
-        if settings.llama_api_key in ("", *keys) and not on_bentocloud:
+        ours = not settings.llama_url or settings.llama_api_key in ("", *keys)
+        if ours and not on_bentocloud:
             self.reading = asyncio.create_task(self.assistant.read_ahead())
 
     async def __is_ready__(self) -> bool:
@@ -231,12 +232,12 @@ def _put_door(service: Any, refuse: Refuse) -> None:
     # BentoCloud's gateway has a token asked for.
     if keys or not on_bentocloud:
         service.add_asgi_middleware(Access, settings=settings, keys=keys, refuse=refuse)
-    service.add_asgi_middleware(StoppingDoor, stopping=stopping)
+    service.add_asgi_middleware(StoppingDoor, stopping=stopping, refuse=refuse)
     service.add_asgi_middleware(
         Bounds,
         most_bytes=settings.max_body_bytes,
         most_requests=settings.max_requests,
-        keyed=bool(keys),
+        refuse=refuse,
     )
 
 

@@ -2,10 +2,9 @@
 
     python benchmarks/bench.py door layer
 
-Parts are `door`, `layer`, `job`, `growth` and `start`; without names all run, in under ten minutes
-on two cores. Both sides of a line take turns, warm, and their medians are told. Tables are printed
-as Markdown; `bench.json` in the folder of `--out` has the newest lines of each part, and
-`bench.svg` there is their picture.
+Parts are `door`, `layer`, `job`, `growth` and `start`; without names all run. Both sides of a line
+take turns, warm, and their medians are told. Tables are printed as Markdown; `bench.json` in the
+folder of `--out` has the newest lines of each part, and `bench.svg` there is their picture.
 """
 
 import argparse
@@ -20,13 +19,14 @@ from datetime import date
 from importlib import import_module
 from math import log10
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from xml.sax.saxutils import escape
 
 # Run as a script, Python looks for modules in this folder instead of the project's.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.bench_turns import Line
+from benchmarks.run_eval import stop
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "measurements"
 PARTS = ("door", "layer", "job", "growth", "start")
@@ -105,13 +105,8 @@ def main(arguments: list[str]) -> None:
         keep(wanted.out, part, lines)
 
 
-def _stop(*_: object) -> NoReturn:
-    """End the servers, too, when this process is told to end."""
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         main(sys.argv[1:])
     except KeyboardInterrupt:

@@ -59,7 +59,7 @@ MOST_FILES = 4
 
 OUTCOMES = ("right", "refused (4xx)", "busy (429, 503)", "ended by us", "unexplained")
 RIGHT, REFUSED, BUSY, ABORTED, UNEXPLAINED = OUTCOMES
-BUSY_SLOTS = r"^llama_(?:slots_busy|num_requests_running)\b.*$"
+BUSY_SLOTS = r"^llama_num_requests_running\b.*$"
 OVERLOADED = '"code":"engine_overloaded"'
 
 SCHEMA = {
@@ -327,6 +327,9 @@ def judged(
         second = median(each.rss for each in samples if 60 <= each.seconds < 120 or end < 120)
         last = median(each.rss for each in samples if each.seconds >= end - 60)
         growth = last / second - 1
+        if not len(before[name]) == len(after[name]) == 1:
+            problems.append(f"{name}: {len(after[name])} processes, {len(before[name])} before")
+            continue
         (first,), (idle,) = before[name], after[name]
         if growth > MOST_GROWTH and end >= 180:
             problems.append(f"{name}: memory grew by {growth:.1%} after the second minute")

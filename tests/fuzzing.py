@@ -1,6 +1,6 @@
 """What Hypothesis sends: JSON that is nearly right, bytes that are none, and a model behind it.
 
-`FUZZ_CASES` says how many cases each test of a door has; one of a reader has ten times as many.
+`FUZZ_CASES` says how many cases a test has, times what `cases` is told there.
 """
 
 import json

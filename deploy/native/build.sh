@@ -5,6 +5,7 @@
 # LLGuidance, which is Rust, is linked from its own wheel, beside which the library is installed. The
 # sources also make programs; nobody runs them, so they may lack its symbols.
 set -eu
+[ "$(uname)" = Linux ] || { echo "llama.cpp is built so on Linux alone." >&2; exit 1; }
 python=$(realpath -s "${1:-.venv/bin/python}")
 cd "$(dirname "$0")"
 for program in cmake c++; do

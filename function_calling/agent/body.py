@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function_calling.errors import RequestError, shown
+from function_calling.telemetry import metrics
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -40,6 +41,7 @@ class BodyCheck:
         try:
             body = _checked(await Request(scope, receive).body(), fields)
         except RequestError as error:
+            metrics.failed(error)
             return await JSONResponse(error.body(), error.status)(scope, receive, send)
         messages: Iterator[Message] = iter([{"type": "http.request", "body": body}])
 

@@ -41,8 +41,9 @@ _ALL_DIGITS = Context(prec=10_000)
 
 # Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all requests
 # to one server. To open one takes no time beside a reply; with TLS it takes several round trips.
-_NOT_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=0)
-_KEPT = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+# There may be any number, since MAX_REQUESTS bounds them, and a heartbeat must not wait for one.
+_NOT_KEPT = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+_KEPT = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
 
 
 def llama_client(
@@ -63,7 +64,7 @@ def llama_client(
     address = urlsplit(url)
     transport: httpx2.AsyncBaseTransport
     if address.scheme == "file":
-        transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path))
+        transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path), limits=_KEPT)
         url = "http://llama/v1"
     else:
         transport = httpx2.AsyncHTTPTransport(

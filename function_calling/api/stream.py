@@ -24,6 +24,9 @@ from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.model.words import Event, Finished
 from function_calling.telemetry import metrics, tracing
 
+CLIENT_GONE = 499
+"""The status of a request whose client closed the connection, as nginx has it."""
+
 _log = logging.getLogger(__name__)
 
 Told: TypeAlias = tuple[int, Event]
@@ -205,7 +208,7 @@ async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
 
 
 def _gone() -> RequestError:
-    return RequestError("The client closed the connection.", status=499)
+    return RequestError("The client closed the connection.", status=CLIENT_GONE)
 
 
 async def _disconnected(request: Request) -> None:

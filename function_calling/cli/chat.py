@@ -63,8 +63,7 @@ def chat(options: argparse.Namespace) -> int:
     if question is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
         question = sys.stdin.buffer.read().decode(errors="replace")
     if not settings.llama_url:
-        key = settings.llama_api_key or next(iter(settings.keys()), "")
-        settings = replace(settings, llama_api_key=key)
+        settings = replace(settings, llama_api_key=next(iter(settings.keys()), ""))
     own = server_url(options.host, options.port, environ, assistant=False)
     with nullcontext(settings.llama_url) if settings.llama_url else own as url:
         try:

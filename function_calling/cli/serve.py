@@ -119,6 +119,8 @@ def serving(
     local = not settings.llama_url
     doors = Doors(_free(host, port) if assistant else "", _free(host, port + 1) if local else "")
     shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
+    if settings.api_keys_file:  # the servers start in another folder
+        shared["API_KEYS_FILE"] = str(Path(settings.api_keys_file).resolve())
     if local:
         shared |= _prepared(settings)
     processes = Processes(settings.stop_timeout + _END_SECONDS)
@@ -126,7 +128,7 @@ def serving(
         if local:
             processes.start("Llama", host, port + 1, shared, log)
             shared["LLAMA_URL"] = doors.v1
-            shared["LLAMA_API_KEY"] = settings.llama_api_key or next(iter(keys), "")
+            shared["LLAMA_API_KEY"] = next(iter(keys), "")
         if assistant:
             processes.start("ExchangeAssistant", host, port, shared, log)
         yield doors, processes

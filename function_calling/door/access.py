@@ -6,6 +6,7 @@ leads here (DNS rebinding). So `Origin` must be the host that is asked, and wher
 """
 
 import hmac
+import os
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import TypeAlias
@@ -19,9 +20,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from function_calling.asking import is_address, is_loopback
 from function_calling.errors import ApiError, RequestError, shown
 from function_calling.settings import Settings
+from function_calling.telemetry import metrics
 
 Refuse: TypeAlias = Callable[[Request, ApiError, int, Mapping[str, str]], Response]
 
+KEY = "function_calling.key"
+"""Where a scope has the digest of the key that was right."""
 _PROBES = ("/livez", "/readyz", "/healthz")
 _PAGES = ("/", "/ui", "/ui/")
 """What a browser shows before a person can give a key; the same for everyone."""
@@ -32,7 +36,8 @@ _FORMS = ("text/", "multipart/", "application/x-www-form-urlencoded")
 def in_openais_shape(
     _: Request, error: ApiError, status: int, headers: Mapping[str, str]
 ) -> Response:
-    """The error as a response."""
+    """The error as a response of the assistant, counted."""
+    metrics.failed(error)
     return JSONResponse(error.body(), status, headers)
 
 
@@ -71,6 +76,8 @@ class Access:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it before anything runs."""
+        if scope["type"] == "websocket":  # nothing here speaks it
+            return await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http" or scope["path"] in self._free:
             return await self._app(scope, receive, send)
         await self._checked(self._check_source, self._cors, scope, receive, send)
@@ -117,7 +124,7 @@ class Access:
 
     def _check_reach(self, request: Request) -> None:
         """Whether one may ask without a key from there, and by that name."""
-        if not self._guarded and not (request.client and is_loopback(request.client.host)):
+        if not self._guarded and not _is_local(request):
             raise RequestError(
                 "This server has no keys, so it answers its own machine alone. Start it with "
                 "API_KEYS=… and send one of them as `Authorization: Bearer …`.",
@@ -152,14 +159,27 @@ class Access:
         given = [token.strip()] if scheme.lower() == "bearer" else []
         given += request.headers.getlist("x-api-key")
         # All are compared, each in constant time, so that time tells nothing of the keys.
-        known = [hmac.compare_digest(_digest(each), key) for each in given for key in self._digests]
-        if not any(known):
+        digests = [_digest(each) for each in given]
+        right = [key for key in self._digests for each in digests if hmac.compare_digest(each, key)]
+        if right:
+            request.scope[KEY] = right[0].hex()
+        else:
             told = "The API key is wrong" if given else "There is no API key"
             raise RequestError(
                 f"{told}; wanted one as `Authorization: Bearer …` or `x-api-key: …`.",
                 code="invalid_api_key",
                 status=401,
             )
+
+
+def _is_local(request: Request) -> bool:
+    """Whether this machine asks, also by the word of a proxy that uvicorn does not believe."""
+    # Where everybody's word is believed, an address tells nothing.
+    if request.client is None or os.environ.get("FORWARDED_ALLOW_IPS") == "*":
+        return False
+    said = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    hosts = [request.client.host, *filter(None, map(str.strip, said))]
+    return "forwarded" not in request.headers and all(map(is_loopback, hosts))
 
 
 def _digest(key: str) -> bytes:

@@ -6,10 +6,11 @@ BentoML and uvicorn bound none of them.
 import asyncio
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function_calling.asking import CLIENT, ON_BEHALF_OF, Client, digest, fits
+from function_calling.door.access import KEY, Refuse, in_openais_shape
 from function_calling.errors import ApiError, EngineError, RequestError
 
 BODY_SECONDS = 60
@@ -25,23 +26,28 @@ class Bounds:
         app: What the rest is given to.
         most_bytes: Bytes of a body at most.
         most_requests: POST requests worked on at once; for how many of a client, `fits` says.
-        keyed: Whether keys were checked before; else a client could have one for each request.
+        refuse: Makes the response of an error.
     """
 
     def __init__(
-        self, app: ASGIApp, *, most_bytes: int, most_requests: int, keyed: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        most_bytes: int,
+        most_requests: int,
+        refuse: Refuse = in_openais_shape,
     ) -> None:
         self._app = app
         self._most_bytes = most_bytes
         self._most_requests = most_requests
-        self._keyed = keyed
+        self._refuse = refuse
         self._posts: list[Client] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a request answered within the bounds."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        client = _client(scope, keyed=self._keyed)
+        client = _client(scope)
         CLIENT.set(client)
         body = _Body(scope, receive, self._most_bytes)
         try:
@@ -54,7 +60,8 @@ class Bounds:
             finally:
                 self._posts.remove(client)
         except ApiError as error:
-            await JSONResponse(error.body(), error.status, error.headers)(scope, receive, send)
+            refusal = self._refuse(Request(scope), error, error.status, error.headers)
+            await refusal(scope, receive, send)
 
     def _check_fits(self, client: Client) -> None:
         if not fits(client, self._posts, self._most_requests):
@@ -108,11 +115,9 @@ class _Body:
             raise RequestError(told, status=413)
 
 
-def _client(scope: Scope, *, keyed: bool) -> Client:
+def _client(scope: Scope) -> Client:
     """Who asks: a key or else an address, and for whom, where it says so."""
     headers = Headers(scope=scope)
-    key = headers.get("x-api-key") or headers.get("authorization", "").partition(" ")[2]
-    address = (scope.get("client") or ("",))[0]
-    peer = digest(key) if keyed and key else address
+    peer = scope.get(KEY) or (scope.get("client") or ("",))[0]
     asker = headers.get(ON_BEHALF_OF)
     return (peer,) if asker is None else (peer, digest(asker))

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
-from starlette.responses import JSONResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from function_calling.cutoff import Cutoff
+from function_calling.door.access import Refuse, in_openais_shape
 from function_calling.errors import EngineError
 
 RETRY_SECONDS = 5
@@ -78,9 +79,10 @@ class Stopping:
 class StoppingDoor:
     """Counts the requests under way, and refuses new ones once `stopping` has begun."""
 
-    def __init__(self, app: ASGIApp, stopping: Stopping) -> None:
+    def __init__(self, app: ASGIApp, stopping: Stopping, refuse: Refuse = in_openais_shape) -> None:
         self._app = app
         self._stopping = stopping
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -88,7 +90,8 @@ class StoppingDoor:
             await self._app(scope, receive, send)
         elif self._stopping.begun:
             error = _stopped("The server is being stopped.")
-            await JSONResponse(error.body(), error.status, error.headers)(scope, receive, send)
+            refusal = self._refuse(Request(scope), error, error.status, error.headers)
+            await refusal(scope, receive, send)
         else:
             with self._stopping.request():
                 await self._app(scope, receive, send)

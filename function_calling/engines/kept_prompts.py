@@ -4,6 +4,7 @@ To read a prompt of a thousand tokens takes two cores ten seconds, and to load w
 """
 
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
@@ -11,6 +12,9 @@ from pathlib import Path
 
 MOST = 4
 """Files that are kept at most; each token of a prompt takes 28 KiB with the default model."""
+
+OVERDUE = 60
+"""Seconds after which a file that is being written is none any more."""
 
 
 class KeptPrompts:
@@ -30,6 +34,7 @@ class KeptPrompts:
         self._model = _digest(f"{model.name} {told.st_size} {told.st_mtime_ns} {version}")
         self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.sweep()
 
     def names(self) -> list[str]:
         """The names of this model's files, the one used last first."""
@@ -52,12 +57,20 @@ class KeptPrompts:
         for file in self._files()[MOST:]:
             file.unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Remove what was begun and never finished, since whoever wrote it went away."""
+        for file in self.folder.glob("*.part"):
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > OVERDUE:
+                    file.unlink()
+
     def drop(self, name: str) -> None:
         """Let a file go that is not what it should be."""
         (self.folder / name).unlink(missing_ok=True)
 
     def _files(self) -> Sequence[Path]:
-        return sorted(self.folder.glob("*.kv"), key=lambda file: -file.stat().st_mtime)
+        files = [(file.stat().st_mtime, file) for file in self.folder.glob("*.kv")]
+        return [file for _, file in sorted(files, reverse=True)]
 
 
 def _digest(text: str) -> str:

@@ -14,7 +14,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,7 +94,10 @@ class LlamaCpp:
         parameters.endpoint_slots = True  # tests see there what llama.cpp still does
         parameters.ui = False
         parameters.verbosity = 0
-        self._kept = KeptPrompts(kept, path, xllamacpp.__version__) if kept else None
+        self._kept = None
+        if kept:
+            with suppress(OSError):  # it only saves time
+                self._kept = KeptPrompts(kept, path, xllamacpp.__version__)
         if self._kept:
             parameters.slot_save_path = f"{self._kept.folder}/"
         try:
@@ -141,7 +144,8 @@ class LlamaCpp:
         guard = await asyncio.to_thread(GrammarGuard, sampling)
         body = completion_request(prompt.removeprefix(self._bos), sampling)
         body |= guard.request() | logprobs.request()
-        kept = self._kept if sampling.kept else None
+        # Only where nothing else runs: it would have to wait for its slot.
+        kept = self._kept if sampling.kept and not self._slots.running else None
         if kept and kept.used(prompt):
             kept = None
         body |= {"id_slot": _KEPT_SLOT} if kept else {}
@@ -153,7 +157,7 @@ class LlamaCpp:
                     async for piece in _pieces(response, logprobs):
                         guard.read(piece)
                         yield piece
-                if kept:
+                if kept and self._slots.running == 1:
                     await self._keep(kept, prompt, piece.prompt_tokens + piece.completion_tokens)
             except httpx2.HTTPError as error:
                 raise EngineError(f"The engine broke off: {error}") from error
@@ -169,6 +173,7 @@ class LlamaCpp:
     async def _keep(self, kept: KeptPrompts, prompt: str, tokens: int) -> None:
         """Write a file of what was read of the prompt, and of nothing that came behind it."""
         written = f"{secrets.token_hex(8)}.part"
+        kept.sweep()
         async with self._response(
             "POST", f"/slots/{_KEPT_SLOT}?action=save", {"filename": written}
         ) as response:

@@ -1,4 +1,4 @@
-"""What both services count, for Prometheus at `/metrics`; names are vLLM's, behind `llama_`.
+"""What both services count, for Prometheus at `/metrics`; where vLLM has a name, it is that one's.
 
 BentoML collects what is registered here from all workers of a service, through files in
 `PROMETHEUS_MULTIPROC_DIR`. Labels have few values: none is a client's to choose.
@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from function_calling.errors import ApiError
 
-# Of vLLM's bounds the most; its first ones no model reaches here.
+# Most of vLLM's bounds; no model here is as fast as its first ones.
 _FIRST = (0.01, 0.04, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 _EACH = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
 _WHOLE = (0.1, 0.3, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 240, 480)

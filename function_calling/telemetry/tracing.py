@@ -4,6 +4,7 @@ https://github.com/open-telemetry/semantic-conventions-genai names spans and att
 spans go is for BentoML's `tracing` to say; where nothing is set up, they cost next to nothing.
 """
 
+import importlib
 from collections.abc import AsyncGenerator, Iterator, Mapping, MutableMapping
 from contextlib import aclosing, contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -25,10 +26,17 @@ def export(environ: Mapping[str, str]) -> dict[str, Any]:
     """BentoML's `tracing`: to the collector that OpenTelemetry's own variables name, if any.
 
     Raises:
-        SettingsError: The share of requests to trace is none.
+        SettingsError: The share of requests to trace is none, or the exporter is not installed.
     """
     if not environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return {}
+    try:
+        importlib.import_module("opentelemetry.exporter.otlp.proto.http")
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set: wanted the package "
+            "opentelemetry-exporter-otlp-proto-http (docs/observability.md)."
+        ) from error
     share = environ.get("OTEL_TRACES_SAMPLER_ARG") or "1"
     try:
         rate = float(share)

@@ -145,6 +145,17 @@ async def test_without_keys_this_machine_alone_may_ask(
     assert (await send(keyless, "/livez", peer=peer)).status_code == 200
 
 
+async def test_a_proxy_on_this_machine_does_not_make_others_its_own(
+    keyless: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever it says that it asks for counts; where uvicorn believes all, nobody is local."""
+    for headers in ({"x_forwarded_for": "127.0.0.1, 192.0.2.7"}, {"forwarded": "for=192.0.2.7"}):
+        assert (await send(keyless, "/docs.json", **headers)).status_code == 403
+    assert (await send(keyless, "/docs.json", x_forwarded_for="::1")).status_code == 200
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    assert (await send(keyless, "/docs.json")).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [

@@ -26,6 +26,7 @@ from v1_client import CHAT, USER, Serve, serving
 from function_calling.agent.model_call import llama_client
 from function_calling.asking import CLIENT, ON_BEHALF_OF, Client
 from function_calling.door import bounds, connections
+from function_calling.door.access import Access
 from function_calling.door.bounds import Bounds
 from function_calling.door.paths import UNKNOWN
 from function_calling.engines.slots import Slots
@@ -34,14 +35,17 @@ from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+KEYS = [f"key-of-{number}" for number in range(64)]
 MOST = 10_000
 PART = b" " * 1000
 serve = pytest.fixture(serving)
 
 
-def bounded(app: ASGIApp, **options: Any) -> httpx2.AsyncClient:
-    """A client of the app behind its bounds."""
-    door = Bounds(app, **{"most_bytes": MOST, "most_requests": 4} | options)
+def bounded(app: ASGIApp, *, keyed: bool = False, **options: Any) -> httpx2.AsyncClient:
+    """A client of the app behind its bounds, and behind a check of keys if it is keyed."""
+    door: ASGIApp = Bounds(app, **{"most_bytes": MOST, "most_requests": 4} | options)
+    if keyed:
+        door = Access(door, Settings(), KEYS)
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(door), base_url="http://door")
 
 
@@ -192,7 +196,7 @@ async def test_64_clients_at_once_are_answered_or_turned_away(serve: Serve) -> N
 
         async def ask(name: int) -> int:
             body = {"messages": [USER], "stream": bool(name % 2)}
-            key = {"authorization": f"Bearer {name}"}
+            key = {"authorization": f"Bearer {KEYS[name]}"}
             response = await http.post(CHAT, json=body, headers=key)
             if response.status_code == 200:
                 assert "42 dollars." in response.text
@@ -211,15 +215,15 @@ async def test_64_clients_at_once_are_answered_or_turned_away(serve: Serve) -> N
 async def test_a_client_is_its_key_or_its_address() -> None:
     """A key that nobody checked could be made up, so it counts for nothing; nor is it kept."""
     app = Reader()
-    mine, same = {"x-api-key": "mine"}, {"authorization": "Bearer mine"}
-    yours = {"authorization": "Bearer yours"}
-    for keyed, headers in ((True, mine), (True, yours), (True, {}), (False, mine), (True, same)):
+    mine, yours = ({"authorization": f"Bearer {key}"} for key in KEYS[:2])
+    same = {"authorization": f"Bearer   {KEYS[0]}", "x-api-key": "made up"}
+    for keyed, headers in ((True, mine), (True, yours), (True, same), (False, mine)):
         async with bounded(app, keyed=keyed) as http:
-            await http.post("/", headers=headers)
-    first, second, *addresses, again = app.clients
+            await http.post("/exchange", headers=headers)
+    first, second, again, address = app.clients
     assert first == again != second
-    assert addresses == [("127.0.0.1",)] * 2
-    assert "mine" not in str(app.clients)
+    assert address == ("127.0.0.1",)
+    assert KEYS[0] not in str(app.clients)
 
 
 async def test_a_peer_says_for_whom_it_asks() -> None:
