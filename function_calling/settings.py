@@ -107,7 +107,7 @@ class Settings:
     prompt_cache: int = _setting(
         "PROMPT_CACHE",
         1024,
-        "MiB of memory that the embedded engine keeps earlier prompts in; 0: none are kept",
+        "MiB of memory that the embedded engine keeps earlier prompts in; 0: none",
         least=0,
         most=2**20,
     )
