@@ -7,7 +7,8 @@ it grows faster than linear. Our own parts are measured over an engine that does
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -24,11 +25,12 @@ from benchmarks.exchange_routes import chat_events
 from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import DoneEvent
 from function_calling.agent.messages import read_query
+from function_calling.engines import Engine
 from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.formats.call_list import CallList
 from function_calling.formats.hermes import HERMES
 from function_calling.model.chat_model import ChatModel, load_chat_model
-from function_calling.model.words import Sampling
+from function_calling.model.words import Piece, Sampling
 from function_calling.settings import Settings
 from openai_endpoints import openai_api_app
 from tools import EXAMPLE, TOOL_SETS
@@ -148,49 +150,46 @@ class Generation:
     written: int = 0
 
 
-class Counters:
-    """llama.cpp's counters, as its adapter in this process reads them.
+class Counting:
+    """An engine, with what each of its generations took.
 
     Attributes:
         rounds: The generations of each request to `/v1`.
     """
 
-    def __init__(self) -> None:
-        # The adapter keeps of a piece what replies need, and these counters are not of that.
-        from function_calling.engines import llamacpp
-
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.rounds: list[list[Generation]] = []
-        self._request = llamacpp.completion_request
-        self._read_piece = llamacpp._read_piece
-        llamacpp.completion_request = self._counting
-        llamacpp._read_piece = self._counted  # type: ignore[assignment]
+        self.count, self.close = engine.count, engine.close
+        self.busy, self.waiting = engine.busy, engine.waiting
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """`/v1`, of which each request begins a round."""
         self.rounds.append([])
         await openai_api_app(scope, receive, send)
 
-    def _counting(self, prompt: str, sampling: Sampling) -> dict[str, Any]:
+    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """See `Engine.generate`."""
         self.rounds[-1].append(Generation())
-        return self._request(prompt, sampling) | {"timings_per_token": True}
-
-    def _counted(self, data: str, *rest: Any) -> Any:
-        piece, told = self._read_piece(data, *rest), json.loads(data)
-        read = told.get("timings", {}).get("prompt_n", 0)
-        self.rounds[-1][-1] = Generation(told["tokens_evaluated"], read, told["tokens_predicted"])
-        return piece
+        async with aclosing(self._engine.generate(prompt, sampling)) as pieces:
+            async for piece in pieces:
+                tokens = piece.prompt_tokens
+                self.rounds[-1][-1] = Generation(
+                    tokens, tokens - piece.cached_tokens, piece.completion_tokens
+                )
+                yield piece
 
 
 async def _of_engine() -> list[Line]:
-    counters = Counters()
     model = load_chat_model(Settings.from_env(os.environ))
+    model.engine = counters = Counting(model.engine)
     try:
         return [await _reading(model, counters), await _later_rounds(model, counters)]
     finally:
         model.engine.close()
 
 
-async def _reading(model: ChatModel, counters: Counters) -> Line:
+async def _reading(model: ChatModel, counters: Counting) -> Line:
     """How the engine reads prompts that it does not know, by their length."""
     chance, largest = Random(0), 512
     given: dict[str, list[float]] = {str(size): [] for size in _sizes(largest)}
@@ -206,7 +205,7 @@ async def _reading(model: ChatModel, counters: Counters) -> Line:
     return _line("the engine, tokens of a prompt", largest, given)
 
 
-async def _later_rounds(model: ChatModel, counters: Counters) -> Line:
+async def _later_rounds(model: ChatModel, counters: Counting) -> Line:
     """Ask the assistant, and compare what its later rounds read with what is new in them."""
     openai_api_app.state.chat_model = model
     transport = httpx2.ASGITransport(app=counters.app)
