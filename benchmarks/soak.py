@@ -305,8 +305,9 @@ async def free_again(doors: Doors, slots: int, problems: list[str]) -> None:
     try:
         async with asyncio.timeout(FREE_SECONDS), httpx2.AsyncClient() as http:
             while not re.search(r" 0(\.0)?$", busy):
-                told = (await http.get(f"{doors.v1}/metrics")).text
-                busy = re.findall(BUSY_SLOTS, told, re.MULTILINE)[-1]
+                told = await http.get(f"{doors.v1}/metrics")
+                found = re.findall(BUSY_SLOTS, told.text, re.MULTILINE)
+                busy = found[-1] if found else f"/metrics answers {told.status_code}"
                 await asyncio.sleep(0.2)
             await asyncio.gather(*(each.ask("chat") for each in clients))
     except TimeoutError:

@@ -1,10 +1,14 @@
 """The soak run: how replies and processes are judged, and a short run on real servers."""
 
+import subprocess
+import sys
 from collections import defaultdict
 
 import httpx2
 import pytest
+from conftest import SERVERS_ENVIRONMENT
 from generations import smollm2
+from hosts import ROOT
 
 from benchmarks.soak import (
     BUSY,
@@ -16,7 +20,6 @@ from benchmarks.soak import (
     Samples,
     UnexplainedError,
     judged,
-    main,
     outcome,
 )
 
@@ -77,13 +80,16 @@ def test_growth_counts_from_the_second_minute_on(
 
 
 @pytest.mark.serve
-def test_mixed_traffic_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mixed_traffic_leaves_nothing_behind() -> None:
     """Seconds of it, from a few clients, on both services."""
-    monkeypatch.setenv("MODEL_PATH", str(smollm2()))
-    status = main(["--minutes", "0.2", "--clients", "6"])
-    told = capsys.readouterr()
-    assert status == 0, told.err
-    assert "| all " in told.out
-    assert "| Llama, worker |" in told.out
+    ran = subprocess.run(
+        [sys.executable, "benchmarks/soak.py", "--minutes", "0.2", "--clients", "6"],
+        cwd=ROOT,
+        env=SERVERS_ENVIRONMENT | {"MODEL_PATH": str(smollm2())},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "| all " in ran.stdout
+    assert "| Llama, worker |" in ran.stdout
