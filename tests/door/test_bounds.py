@@ -32,7 +32,7 @@ from function_calling.door.paths import UNKNOWN
 from function_calling.engines.slots import Slots
 from function_calling.model.words import Piece, Sampling
 from function_calling.settings import Settings
-from openai_endpoints import openai_api_app
+from openai_endpoints import error_response, openai_api_app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = [f"key-of-{number}" for number in range(64)]
@@ -207,6 +207,14 @@ async def test_64_clients_at_once_are_answered_or_turned_away(serve: Serve) -> N
         async with asyncio.timeout(60):
             told = await asyncio.gather(*map(ask, range(64)))
     assert (told.count(200), told.count(503)) == (4 + 16, 44)
+
+
+async def test_a_refusal_has_the_shape_of_the_api_that_was_asked() -> None:
+    """Anthropic's clients read another one than OpenAI's."""
+    async with bounded(Reader(), most_bytes=10, refuse=error_response) as http:
+        told = [(await http.post(path, content=PART)).json() for path in (CHAT, "/v1/messages")]
+    assert told[0]["error"]["type"] == "invalid_request_error"
+    assert (told[1]["type"], told[1]["error"]["type"]) == ("error", "request_too_large")
 
 
 # Who asks
