@@ -188,6 +188,7 @@ class Processes:
                 if self.exited() is not None:
                     return False
                 time.sleep(_POLL_SECONDS)
+        self.look_after()  # a worker counts as hung only after an answer that was seen
         return True
 
     def stop(self) -> None:

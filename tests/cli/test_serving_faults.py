@@ -112,6 +112,7 @@ def test_a_model_that_hangs_is_told_and_replaced(tmp_path: Path) -> None:
             each for each in assistant.process.children() if str(model.port) in each.cmdline()
         )
         (worker,) = bentoml.children()
+        until(lambda: "Ready." in assistant.log.read_text())  # it is looked after from now on
         worker.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         response = pool.submit(assistant.exchange)
