@@ -13,7 +13,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from openai.types import Model
 from starlette.exceptions import HTTPException
 
 from function_calling.api import anthropic_reply, responses_reply
@@ -28,7 +27,6 @@ from function_calling.api.stream import (
     CLIENT_GONE,
     FAILED,
     Telling,
-    in_json,
     new_id,
     read_body,
     respond,
@@ -132,7 +130,7 @@ async def count_tokens(request: Request) -> Response:
 async def list_models(request: Request) -> Response:
     """The one model that is served, by each of its names, as OpenAI and Anthropic list them."""
     model = _chat_model(request)
-    models = [_model(model, name).model_dump(exclude_unset=True) for name in model.names]
+    models = [_model(model, name) for name in model.names]
     page = {"has_more": False, "first_id": model.names[0], "last_id": model.names[-1]}
     return JSONResponse({"object": "list", "data": models, **page})
 
@@ -148,7 +146,7 @@ async def retrieve_model(request: Request, name: str) -> Response:
             code="model_not_found",
             status=404,
         )
-    return in_json(_model(model, name))
+    return JSONResponse(_model(model, name))
 
 
 def _turns(model: ChatModel, wanted: ChatRequest | ResponsesRequest | CountRequest) -> list[Turn]:
@@ -215,9 +213,13 @@ def _chat_model(request: Request) -> ChatModel:
     return model
 
 
-def _model(model: ChatModel, name: str) -> Model:
+def _model(model: ChatModel, name: str) -> dict[str, Any]:
     """The model as OpenAI tells of one, with its context as vLLM does, and as Anthropic does."""
-    more: dict[str, Any] = {
+    return {
+        "id": name,
+        "object": "model",
+        "created": _STARTED,
+        "owned_by": "function-calling",
         "max_model_len": model.context_length,
         "type": "model",
         "display_name": name,
@@ -225,7 +227,6 @@ def _model(model: ChatModel, name: str) -> Model:
         "lifecycle": "active",
         "max_input_tokens": model.context_length,
     }
-    return Model(id=name, object="model", created=_STARTED, owned_by="function-calling", **more)
 
 
 _REQUEST_ID = "request-id"

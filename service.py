@@ -20,11 +20,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from function_calling.agent.assistant import Assistant
 from function_calling.agent.body import BodyCheck
 from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
-from function_calling.agent.model_call import first_model, llama_client
 from function_calling.agent.sse import EventStream, client_error
 from function_calling.door import connections
 from function_calling.door.access import Access, Refuse, in_openais_shape
@@ -124,6 +122,10 @@ class ExchangeAssistant:
             raise SettingsError(
                 "Llama is not served: start `service:ExchangeAssistant` by BentoML."
             )
+        # OpenAI's client takes half a second to import, and the model's server needs none.
+        from function_calling.agent.assistant import Assistant
+        from function_calling.agent.model_call import llama_client
+
         # On BentoCloud, headers tell which service a request is for.
         headers = {} if settings.llama_url else self.llm.to_async.default_headers
         key = settings.llama_api_key if settings.llama_url else next(iter(keys), "")
@@ -155,7 +157,7 @@ class ExchangeAssistant:
         if self.reading and not self.reading.done():
             return False
         try:
-            await first_model(self.assistant.client)
+            await self.assistant.first_model()
         except ApiError:
             return False
         return True

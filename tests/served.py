@@ -61,18 +61,11 @@ def chat(
 @contextmanager
 def assistant_app(**settings: Any) -> Iterator[Served]:
     """The service as BentoML serves it, without a model."""
-    made: list[Assistant] = []
-
-    def make(*parts: Any) -> Assistant:
-        made.append(Assistant(*parts))
-        return made[0]
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(service, "settings", replace(service.settings, **(KNOWN | settings)))
-        patch.setattr(service, "Assistant", make)
         # BentoML would load the real model, to look for a remote one.
         patch.setattr(service.ExchangeAssistant.inner, "llm", None)
         app = service.ExchangeAssistant.to_asgi()
         here = {"base_url": "http://localhost", "client": ("127.0.0.1", 50000)}
         with TestClient(app, raise_server_exceptions=False, **here) as http:
-            yield Served(http, made[0])
+            yield Served(http, service.ui_app.state.assistant)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from function_calling.agent.model_call import Call
+from function_calling.agent.messages import Call
 from function_calling.toolbox.toolbox import ToolResult
 
 MOST_KEPT = 1000

@@ -14,12 +14,13 @@ from openai import APIError, AsyncOpenAI
 from function_calling.agent.approvals import Approvals, CarriedOut
 from function_calling.agent.loop import Agent
 from function_calling.agent.model_call import first_model
+from function_calling.agent.numbers import said
 from function_calling.errors import ApiError
 from function_calling.settings import Settings
 from function_calling.toolbox.tool_sets import ToolSet, join, load_tool_sets
 from function_calling.toolbox.toolbox import Approve, Toolbox
 
-LOOK_AGAIN = 0.5
+LOOK_AGAIN = 0.2
 """Seconds between looks for a model that is still loading."""
 READ_AHEAD_SECONDS = 30
 """How long reading ahead may take: the assistant is not ready before."""
@@ -89,6 +90,7 @@ class Assistant:
 
     async def read_ahead(self) -> None:
         """What `Agent.read_ahead` does, as soon as the model is there; where it can't, nothing."""
+        await asyncio.to_thread(said, "1 one")  # which first reads all languages' number words
         while True:
             with suppress(ApiError):
                 agent = await self.agent()
@@ -98,9 +100,13 @@ class Assistant:
             async with asyncio.timeout(READ_AHEAD_SECONDS):
                 await agent.read_ahead()
 
+    async def first_model(self) -> str:
+        """The name of the first model that the server lists; raises what `agent` raises."""
+        return await first_model(self.client)
+
     async def model_name(self) -> str:
         """The model's name, which is asked for once; raises what `agent` raises."""
-        self.model = self.model or await first_model(self.client)
+        self.model = self.model or await self.first_model()
         return self.model
 
     async def offered(self) -> tuple[ToolSet, Toolbox]:

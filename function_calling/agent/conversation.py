@@ -25,13 +25,14 @@ from function_calling.agent.approvals import Approvals, UnansweredError
 from function_calling.agent.events import Usage
 from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, Ground
 from function_calling.agent.messages import (
+    Call,
     calls_message,
     calls_of,
     prompted,
     question_at,
     results_messages,
 )
-from function_calling.agent.model_call import Call, Reply
+from function_calling.agent.model_call import Reply
 from function_calling.agent.numbers import spelled_plainly
 from function_calling.agent.time_limit import TimeLimit
 from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult

@@ -8,13 +8,11 @@ more only where it streams, so that a cancelled query stops the model.
 """
 
 import asyncio
-import json
 import re
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from decimal import Context, Decimal
 from traceback import clear_frames
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +24,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from function_calling.agent.events import Usage
 from function_calling.agent.heartbeat import Heartbeat
+from function_calling.agent.messages import Call
 from function_calling.asking import CLIENT, ON_BEHALF_OF, digest
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.settings import Settings
@@ -37,7 +36,6 @@ UNREACHABLE, BROKEN = "model_unreachable", "model_stream_broken"
 TOO_LONG = "model_reply_too_long"
 
 CONNECT_SECONDS = 5
-_ALL_DIGITS = Context(prec=10_000)
 
 # Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all requests
 # to one server. To open one takes no time beside a reply; with TLS it takes several round trips.
@@ -114,28 +112,6 @@ async def first_model(client: openai.AsyncOpenAI) -> str:
     except (AttributeError, TypeError, LookupError, ValueError) as error:
         # The client library takes lists of any shape.
         raise EngineError(f"The server at {client.base_url} lists no model.", status=503) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool call as the model wrote it; `arguments` may be no JSON at all."""
-
-    id: str
-    name: str
-    arguments: str
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The same for calls that differ in spelling alone: white space, order, 42 and 42.0."""
-        try:
-            members = json.loads(self.arguments, parse_float=_canonical, parse_int=_canonical)
-        except (ValueError, RecursionError, ArithmeticError):  # as by 1e1000000
-            return self.name, self.arguments
-        return self.name, json.dumps(members, sort_keys=True)
-
-
-def _canonical(number: str) -> str:
-    return str(Decimal(number).normalize(_ALL_DIGITS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """Replies as OpenAI's objects, for chat and for text: whole, or as the chunks of a stream.
 
-The OpenAI SDK's own types check each object and put its fields in order. Whole replies are made of
-the same events as streamed ones, so the two can't differ. Reasoning is told as `reasoning_content`,
-as others name it: OpenAI's own API has no field for it.
+Whole replies are made of the same events as streamed ones, so the two can't differ. Reasoning is
+told as `reasoning_content`, as others name it: OpenAI's own API has no field for it.
 """
 
 import secrets
@@ -13,12 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
-from openai.types import Completion, CompletionChoice
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.completion_choice import Logprobs
-from pydantic import BaseModel
-
-from function_calling.api.stream import Telling, Told
+from function_calling.api.stream import Shape, Telling, Told
 from function_calling.model.words import (
     Event,
     Finished,
@@ -69,9 +63,7 @@ class ApiResponse(Telling):
     """
 
     id_prefix: ClassVar[str]
-    whole_type: ClassVar[type[BaseModel]]
     whole_object: ClassVar[str]
-    chunk_type: ClassVar[type[BaseModel]]
     chunk_object: ClassVar[str]
 
     model: str
@@ -81,39 +73,39 @@ class ApiResponse(Telling):
     of_a_prompt: int | None = None
 
     def __post_init__(self) -> None:
-        self._head: dict[str, Any] = {
-            "id": f"{self.id_prefix}-{secrets.token_hex(12)}",
-            "created": int(time.time()),
-            "model": self.model,
-        }
+        self._id = f"{self.id_prefix}-{secrets.token_hex(12)}"
+        self._created = int(time.time())
 
-    async def whole(self, events: AsyncIterator[Told]) -> BaseModel:
+    async def whole(self, events: AsyncIterator[Told]) -> Shape:
         """All events in one object."""
         replies: defaultdict[int, Reply] = defaultdict(Reply)
         async for index, event in events:
             replies[index].add(event)
-        told = {
-            "object": self.whole_object,
-            "choices": [self._whole_choice(index, replies[index]) for index in sorted(replies)],
-            "usage": self._total({index: reply.usage for index, reply in replies.items()}),
-        }
-        return self.whole_type.model_validate(self._head | told)
+        choices = [self._whole_choice(index, replies[index]) for index in sorted(replies)]
+        usage = self._total({index: reply.usage for index, reply in replies.items()})
+        return self._object(self.whole_object, choices, {"usage": usage})
 
-    async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[BaseModel]:
+    async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[Shape]:
         """The events as they come, and with `include_usage` last a chunk without choices."""
         usages: dict[int, Usage] = {}
         no_usage = {"usage": None} if self.include_usage else {}
         async for index, event in events:
             for choice in self._chunk_choices(index, event):
-                yield self._chunk([choice], no_usage)
+                yield self._object(self.chunk_object, [choice], no_usage)
             if isinstance(event, Finished):
                 usages[index] = event.usage
         if self.include_usage:
-            yield self._chunk([], {"usage": self._total(usages)})
+            yield self._object(self.chunk_object, [], {"usage": self._total(usages)})
 
-    def _chunk(self, choices: list[Any], usage: Mapping[str, Any]) -> BaseModel:
-        told = {"object": self.chunk_object, "choices": choices, **usage}
-        return self.chunk_type.model_validate(self._head | told)
+    def _object(self, name: str, choices: list[Any], usage: Mapping[str, Any]) -> Shape:
+        return {
+            "id": self._id,
+            "object": name,
+            "created": self._created,
+            "model": self.model,
+            "choices": choices,
+            **usage,
+        }
 
     @abstractmethod
     def _whole_choice(self, index: int, reply: Reply) -> Any:
@@ -155,8 +147,7 @@ class ChatResponse(ApiResponse):
     """
 
     id_prefix = "chatcmpl"
-    whole_type, whole_object = ChatCompletion, "chat.completion"
-    chunk_type, chunk_object = ChatCompletionChunk, "chat.completion.chunk"
+    whole_object, chunk_object = "chat.completion", "chat.completion.chunk"
 
     _: KW_ONLY
     legacy: bool = False
@@ -175,8 +166,8 @@ class ChatResponse(ApiResponse):
         return {
             "index": index,
             "message": message,
-            "finish_reason": self.finish_reason(reply.reason),
             "logprobs": chat_logprobs(reply.logprobs) if self.logprobs else None,
+            "finish_reason": self.finish_reason(reply.reason),
         }
 
     def _chunk_choices(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
@@ -257,7 +248,7 @@ class ChoiceChunks:
             logprobs = chat_logprobs(event.logprobs)
         if isinstance(event, Finished) and last:
             reason = self.response.finish_reason(event.reason)
-        return {"index": self.index, "delta": delta, "finish_reason": reason, "logprobs": logprobs}
+        return {"index": self.index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
 
 
 @dataclass
@@ -270,15 +261,14 @@ class CompletionResponse(ApiResponse):
     """
 
     id_prefix = "cmpl"
-    whole_type = chunk_type = Completion
     whole_object = chunk_object = "text_completion"
 
     _offsets: Counter[int] = field(default_factory=Counter, init=False)
 
-    def _whole_choice(self, index: int, reply: Reply) -> CompletionChoice:
+    def _whole_choice(self, index: int, reply: Reply) -> dict[str, Any]:
         return self._choice(index, reply.text, reply.logprobs, reply.reason)
 
-    def _chunk_choices(self, index: int, event: Event) -> Iterator[CompletionChoice]:
+    def _chunk_choices(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
         match event:
             case TextDelta():
                 yield self._choice(index, event.text, event.logprobs, None)
@@ -288,14 +278,11 @@ class CompletionResponse(ApiResponse):
 
     def _choice(
         self, index: int, text: str, logprobs: Sequence[TokenLogprob], reason: str | None
-    ) -> CompletionChoice:
+    ) -> dict[str, Any]:
         told = None
         if self.logprobs and logprobs:
             told = text_logprobs(logprobs, self._offsets[index])
-        # The SDK's type has no null, which stands in every chunk but the last.
-        return CompletionChoice.construct(
-            index=index, text=text, logprobs=told, finish_reason=reason
-        )
+        return {"index": index, "text": text, "logprobs": told, "finish_reason": reason}
 
 
 def chat_logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
@@ -315,7 +302,7 @@ def _chat_token(token: TokenLogprob) -> dict[str, Any]:
     }
 
 
-def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> Logprobs:
+def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> dict[str, Any]:
     """What stands in a text completion's `logprobs`; `offset` characters were told before.
 
     The sampled token is always among its `top_logprobs`.
@@ -324,14 +311,14 @@ def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> Logprobs:
     for token in tokens:
         offsets.append(offset)
         offset += len(_token_text(token))
-    return Logprobs(
-        tokens=[_token_text(token) for token in tokens],
-        token_logprobs=[token.logprob for token in tokens],
-        top_logprobs=[
+    return {
+        "tokens": [_token_text(token) for token in tokens],
+        "token_logprobs": [token.logprob for token in tokens],
+        "top_logprobs": [
             {_token_text(each): each.logprob for each in (*token.top, token)} for token in tokens
         ],
-        text_offset=offsets,
-    )
+        "text_offset": offsets,
+    }
 
 
 def _token_bytes(token: TokenLogprob) -> bytes:

@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, S
 from contextlib import aclosing, suppress
 from typing import Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -31,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 Told: TypeAlias = tuple[int, Event]
 """An event, and which of the replies it belongs to."""
-Shape: TypeAlias = BaseModel | Mapping[str, Any]
+Shape: TypeAlias = Mapping[str, Any]
 """An object of a protocol."""
 Result = TypeVar("Result")
 _Queue: TypeAlias = asyncio.Queue[Told | Exception | None]
@@ -76,7 +75,7 @@ class NamedEvents(Telling):
 
     def framed(self, chunk: Shape) -> str:
         """A stream's object as a server-sent event with a name."""
-        return f"event: {dict(chunk)['type']}\n{super().framed(chunk)}"
+        return f"event: {chunk['type']}\n{super().framed(chunk)}"
 
 
 def new_id(kind: str) -> str:
@@ -85,15 +84,8 @@ def new_id(kind: str) -> str:
 
 
 def as_json(value: Shape) -> str:
-    """The object as JSON, without what was never set in it."""
-    if isinstance(value, BaseModel):
-        return value.model_dump_json(exclude_unset=True)
-    return json.dumps(value)
-
-
-def in_json(value: Shape, headers: Mapping[str, str] | None = None) -> Response:
-    """The object as a response."""
-    return Response(as_json(value), media_type="application/json", headers=headers)
+    """The object as JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 async def read_body(request: Request) -> bytes:
@@ -152,7 +144,8 @@ async def respond(
     cutoff: Cutoff = request.app.state.cutoff
     events = cutoff.each(side_by_side([_measured(each, model) for each in replies]))
     if not stream:
-        return in_json(await _while_connected(request, _whole(telling, events)), headers)
+        told = await _while_connected(request, _whole(telling, events))
+        return Response(as_json(told), media_type="application/json", headers=headers)
     # The first event tells whether the request can be served at all, while a status can be sent.
     first = await _while_connected(request, anext(events))
     return _EventStream(telling, first, events, headers)

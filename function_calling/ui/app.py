@@ -9,15 +9,17 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from function_calling.agent.assistant import Assistant
-from function_calling.agent.model_call import first_model
 from function_calling.errors import ApiError
+
+if TYPE_CHECKING:  # it brings OpenAI's client, which takes half a second to import
+    from function_calling.agent.assistant import Assistant
 
 
 def _page() -> Response:
@@ -39,7 +41,7 @@ async def _about(request: Request) -> Response:
     assistant: Assistant = request.app.state.assistant
     listed, problem = "", None
     try:
-        listed = await first_model(assistant.client)
+        listed = await assistant.first_model()
     except ApiError as error:
         problem = error.message
     offered, toolbox = await assistant.offered()

@@ -75,7 +75,7 @@ def test_a_part_of_a_character_is_told_by_its_bytes() -> None:
     half = TokenLogprob("\udcc3", HALF, (TokenLogprob("\udcc3", HALF),))
     told = {"token": "�", "bytes": [0xC3], "logprob": HALF}
     assert chat_logprobs([half])["content"] == [{**told, "top_logprobs": [told]}]
-    assert text_logprobs([half], 0).tokens == ["�"]
+    assert text_logprobs([half], 0)["tokens"] == ["�"]
 
 
 # As llama.cpp tells them

@@ -80,7 +80,7 @@ def replies(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str
         return httpx2.Response(status, text=text)
 
     client = httpx2.Client(transport=httpx2.MockTransport(reply))
-    monkeypatch.setattr(httpx2, "get", client.get)
+    monkeypatch.setattr(httpx2, "get", lambda url, **_: client.get(url))
     monkeypatch.setattr(httpx2, "post", client.post)
     return asked
 
