@@ -44,7 +44,7 @@ class Watchdog:
 
     def _answers(self) -> bool:
         try:
-            httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS)
+            httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS, verify=False)
         except httpx2.HTTPError:
             return False
         return True

@@ -85,6 +85,7 @@ class LlamaCpp:
         parameters.model.path = str(path)
         parameters.n_ctx = context_length * parallel_slots
         parameters.n_parallel = parallel_slots
+        parameters.fit_params = False  # to a GPU's memory, for which it loads the model twice
         parameters.n_batch = parameters.n_ubatch = _BATCH
         parameters.cache_ram_mib = prompt_cache
         parameters.cpuparams.n_threads = threads or os.cpu_count() or 1
@@ -116,6 +117,9 @@ class LlamaCpp:
         # llama.cpp adds the token itself; a template that writes it too would double it.
         begins = self._request("POST", "/tokenize", {"content": "", "add_special": True})
         self._bos = self.properties["bos_token"] if begins["tokens"] else ""
+        # For its first grammar llama.cpp makes a table of all tokens, which takes a second.
+        first = {"prompt": "a", "n_predict": 1, "grammar": '%llguidance {}\nstart: "a"'}
+        self._request("POST", "/completion", first)
         if self._kept:
             self._restore(self._kept, parallel_slots)
 
