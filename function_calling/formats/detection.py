@@ -49,12 +49,14 @@ class CallDetector:
     Args:
         form: The format whose spellings of a call are looked for.
         names: The offered tools; JSON that names another is content.
+        no_calls: What says, where the text begins with it, that no tool fits; "" if nothing does.
 
     Attributes:
         over: Whether the reply is over, whatever may follow.
+        none_fits: Whether it said that no tool fits.
     """
 
-    def __init__(self, form: Format, names: Sequence[str]) -> None:
+    def __init__(self, form: Format, names: Sequence[str], no_calls: str = "") -> None:
         starts = "|".join(form.call_starts) if names else "(?!)"
         self._start = regex.compile(
             rf"(?P<space>\s*)(?P<start>{starts})", names=list(names), ignore_unused=True
@@ -62,7 +64,8 @@ class CallDetector:
         self._steps = StepText() if form.steps else None
         self._last = ""
         self._held = ""
-        self.over = False
+        self._no_calls = no_calls
+        self.over = self.none_fits = False
 
     def feed(self, text: str) -> tuple[str, CallStart | None]:
         """The content that `text` settles, and the call's start if it settles that.
@@ -72,6 +75,8 @@ class CallDetector:
         if self.over:
             return "", None
         self._held += text
+        if self._may_say_none():
+            return "", None
         match = self._match()
         content = self._release(match.start() - len(self._last) if match else len(self._held))
         if self._steps:
@@ -83,6 +88,16 @@ class CallDetector:
             content += self._steps.rest()
         self._held = self._held[len(match["space"]) :]
         return content, CallStart(match.groupdict().get("name"), match["start"], match["space"])
+
+    def _may_say_none(self) -> bool:
+        """Whether the text so far says that no tool fits, or may be about to."""
+        begun = self._held.lstrip()
+        if self._no_calls and begun.startswith(self._no_calls):
+            self.over = self.none_fits = True
+            self._held = ""
+        elif not self._no_calls.startswith(begun):
+            self._no_calls = ""
+        return bool(self._no_calls)
 
     def _match(self) -> regex.Match[str] | None:
         """Where a call begins, or may begin; what stood before tells where lines begin."""

@@ -37,6 +37,8 @@ class Format:
         call_separator: Between the calls of one turn.
         calls_close: Behind the last call of a turn.
         calls_end: What a model may write behind that instead of ending its turn.
+        no_calls: What a model writes in place of calls where no tool fits, if the format has a
+            word for that.
         call_starts: Regular expressions for every spelling that begins a call, however models
             vary it; `\\L<names>` stands for the offered names, the group `name` for a name read.
         steps: Whether text and calls follow the scheme of thought, action and observation.
@@ -67,6 +69,7 @@ class Format:
     call_separator: str = "\n"
     calls_close: str = ""
     calls_end: str = ""
+    no_calls: str = ""
     call_starts: tuple[str, ...]
     steps: bool = False
     result: str = "{content}"

@@ -9,8 +9,9 @@ The system turn ends with the tools; calls are one list, results are told as Her
     {"converted_amount": 131.95}
     </tool_response><|im_end|>
 
-It is what such models write anyway, bare or in a Markdown fence. Qwen2.5-Coder is one: its template
-shows a call in tags with doubled braces, and the model was tuned on neither.
+An empty list says that no tool fits; the reply is then what the model says to the same messages
+without tools. A list is what such models write anyway, bare or in a Markdown fence. Qwen2.5-Coder
+is one: its template shows a call in tags with doubled braces, and the model was tuned on neither.
 """
 
 from dataclasses import replace
@@ -28,12 +29,15 @@ JSON_LIST = replace(
         "<tools>\n{tools}\n</tools>\n\n"
         "To call functions, answer with one JSON list that holds a JSON object with function name "
         "and arguments for each call:\n"
-        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]'
+        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]\n\n'
+        "If no function does what the query asks for, or the query lacks what a function needs, "
+        "answer with an empty list: []"
     ),
     calls_open="[",
     call_open="",
     call_close="}",
     call_separator=", ",
     calls_close="]",
+    no_calls="[]",
     after_results="\nNow answer my question in a full sentence.",
 )

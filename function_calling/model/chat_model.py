@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from function_calling.engines import LoadedModel, load_engine
@@ -133,16 +134,17 @@ class ChatModel:
             schema, ignored = self.constraint(content)
             held = JsonSlot(schema, content.param)
             unenforced += ignored
+        written = partial(render, form, self.template, messages, options=template_options)
         reminded = choice.mode == "auto" and messages[-1]["role"] == "tool"
-        prompt = render(
-            *(form, self.template, messages, tools), reminded=reminded, options=template_options
-        )
+        prompt = written(tools, reminded=reminded)
         self._check_length(prompt, "messages")
+        may_say_none = form.no_calls and choice.mode == "auto" and not content
         return Turn(
             *(self.engine, form, prompt, schemas, choice, sampling),
             content=held,
             reasoning=self.reasoning,
             unenforced=unenforced,
+            without_tools=partial(written, ()) if may_say_none else None,
         )
 
     async def complete(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Event, None]:

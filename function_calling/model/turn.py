@@ -1,12 +1,13 @@
 """One reply under way: what has been written, what must follow, and what it cost.
 
 A model that thinks does that first. Then the engine writes freely until a tool call begins; from
-there on the reply is a list of calls, which the engine writes under one grammar.
+there on the reply is a list of calls, which the engine writes under one grammar. Where it says that
+no tool fits, the reply is the one to the same prompt without tools.
 """
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -55,6 +56,8 @@ class Turn:
         content: What its text is held to, if it is to be JSON.
         reasoning: Where what it thinks before it replies begins and ends, if it thinks at all.
         unenforced: The keywords of schemas to which nothing is held, each by its place.
+        without_tools: Makes the prompt as it is without tools, for when the model says that none
+            fits; None where it has no word for that.
     """
 
     engine: Engine
@@ -66,8 +69,10 @@ class Turn:
     content: JsonSlot | None = None
     reasoning: ReasoningMarks | None = None
     unenforced: Sequence[str] = ()
+    without_tools: Callable[[], str] | None = None
     _written: str = ""
     _begun: tuple[str, ...] = ()
+    _none_fits: bool = False
     _thought: str = ""
     _usage: Usage = field(default_factory=Usage)
     _reason: FinishReason = "stop"
@@ -120,6 +125,10 @@ class Turn:
             yield self._text()
         if self._begun:
             yield self._calls()
+        elif self._none_fits and self.without_tools:
+            self.prompt, self.schemas, self.without_tools = self.without_tools(), {}, None
+            self._written, self._tokens = "", []
+            yield from self._parts()
 
     async def _think(self, marks: ReasoningMarks) -> AsyncGenerator[Event, None]:
         """The thought with which the reply begins, if it does; else nothing has been written."""
@@ -151,7 +160,8 @@ class Turn:
 
     async def _text(self) -> AsyncGenerator[Event, None]:
         """Free text, until it ends or a call begins."""
-        detector = CallDetector(self.form, tuple(self.schemas))
+        no_calls = self.form.no_calls if self.without_tools else ""
+        detector = CallDetector(self.form, tuple(self.schemas), no_calls)
         generated, behind_thought = "", bool(self._written)
         async with aclosing(self._generate(self._free())) as pieces:
             async for piece in pieces:
@@ -162,7 +172,7 @@ class Turn:
                     content += detector.rest()
                     self._reason, self._stop = piece.finish_reason, piece.stop
                 if detector.over:
-                    self._reason = "stop"
+                    self._reason, self._none_fits = "stop", detector.none_fits
                 if behind_thought:
                     content = content.lstrip()
                     behind_thought = not content
