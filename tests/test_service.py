@@ -1,7 +1,9 @@
 """`POST /exchange` and `POST /chat` over HTTP, with a scripted model behind the real client."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,16 @@ def test_a_model_server_that_is_busy_says_when_to_come_again(served: Serve) -> N
     busy = replace(fails(429, "slow down"), headers={"retry-after": "7"})
     response = ask(served(busy))
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")
+
+
+def test_a_clock_that_jumps_changes_no_answer(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a day at each look at it, now back and now ahead: bounds go by one that can't jump."""
+    clock, jumps = time.time, cycle((-86_400, 86_400))
+    monkeypatch.setattr(time, "time", lambda: clock() + next(jumps))
+    for _ in range(3):
+        assert ask(served(RIGHT, says(ANSWER), query_timeout=5, tool_timeout=1)).text == ANSWER
 
 
 @pytest.fixture

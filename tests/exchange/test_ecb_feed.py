@@ -75,6 +75,9 @@ def test_a_refresh_brings_the_newest_rates(bank: FileServer, kept: Path) -> None
     age(kept, ecb.REFRESH_SECONDS)
     again.refresh(bank.url)
     assert len(bank.requests) == 2
+    age(kept, -2 * ecb.REFRESH_SECONDS)  # the clock was ahead when it was written
+    again.refresh(bank.url)
+    assert len(bank.requests) == 3
 
 
 def test_a_kept_file_that_is_broken_is_fetched_again(
