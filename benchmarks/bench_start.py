@@ -26,7 +26,7 @@ TIMES, STARTS = 5, 2
 IMPORTS = {
     "service": "import service",
     # BentoML alone imports nothing before it is used.
-    "bentoml, fastapi, openai": "import fastapi, openai; from bentoml import service",
+    "bentoml, fastapi": "import fastapi; from bentoml import service",
 }
 MEGABYTE = 1e6
 RESIDENT = "resident; of the model's, the file of weights is a part"

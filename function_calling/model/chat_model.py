@@ -134,9 +134,10 @@ class ChatModel:
             schema, ignored = self.constraint(content)
             held = JsonSlot(schema, content.param)
             unenforced += ignored
-        written = partial(render, form, self.template, messages, options=template_options)
         reminded = choice.mode == "auto" and messages[-1]["role"] == "tool"
-        prompt = written(tools, reminded=reminded)
+        options = template_options
+        written = partial(render, form, self.template, messages, reminded=reminded, options=options)
+        prompt = written(tools)
         self._check_length(prompt, "messages")
         may_say_none = form.no_calls and choice.mode == "auto" and not content
         return Turn(

@@ -1,5 +1,6 @@
 """`/v1/messages` is Anthropic's API to Anthropic's own client."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -691,7 +692,7 @@ async def test_forced_calls_are_valid(serve: Serve) -> None:
 @pytest.fixture
 def served_smollm2(serve: Serve) -> Iterator[None]:
     """A model that chooses badly, behind `/v1`."""
-    engine = LlamaCpp(smollm2(), context_length=4096, parallel_slots=1, threads=1)
+    engine = LlamaCpp(smollm2(), context_length=4096, parallel_slots=4)
     told = [engine.properties[key] for key in ("chat_template", "bos_token", "eos_token")]
     serve(make=lambda _: ChatModel(LoadedModel("smollm2", engine, *told, 4096), HERMES))
     yield
@@ -709,9 +710,11 @@ async def test_a_models_tokens_are_counted_and_its_forced_calls_valid() -> None:
         for usage in (events[0]["message"]["usage"], events[-2]["usage"]):
             assert usage["input_tokens"] == counted
     schemas = {tool["name"]: tool["input_schema"] for tool in (REMIND, CONVERT)}
-    for seed in range(100):
-        only = {**forced["tool_choice"], "disable_parallel_tool_use": True}
-        message = (await post({**ASKED, **forced, "tool_choice": only, "seed": seed})).json()
-        (block,) = message["content"]
-        assert (block["type"], message["stop_reason"]) == ("tool_use", "tool_use")
-        Draft202012Validator(schemas[block["name"]]).validate(block["input"])
+    only = {**forced["tool_choice"], "disable_parallel_tool_use": True}
+    for first in range(0, 100, 4):
+        asked = [{**ASKED, **forced, "tool_choice": only, "seed": first + at} for at in range(4)]
+        for told in await asyncio.gather(*map(post, asked)):
+            message = told.json()
+            (block,) = message["content"]
+            assert (block["type"], message["stop_reason"]) == ("tool_use", "tool_use")
+            Draft202012Validator(schemas[block["name"]]).validate(block["input"])
