@@ -41,7 +41,7 @@ from function_calling.errors import FunctionCallingError
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import SMOLLM2, fetch
 
-BOUNDS = {"PROMPT_CACHE": "64", "QUERY_TIMEOUT": "60", "MAX_REPLY_TOKENS": "64"}
+BOUNDS = {"PROMPT_CACHE": "8", "QUERY_TIMEOUT": "60", "MAX_REPLY_TOKENS": "64"}
 """Settings with which the cache is full in the first minute, and no query takes many."""
 OTHER_CLIENT = "127.0.0.2"
 CROWD = 100
