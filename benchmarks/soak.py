@@ -266,10 +266,14 @@ class Client:
 
 
 class Sample(NamedTuple):
-    """What a process holds at a time, in seconds from the start; `rss` in bytes."""
+    """What a process holds at a time, in seconds from the start.
+
+    `memory` is its resident bytes without those of files, as of its weights and libraries: the
+    system drops these when they are not used, and reads them again.
+    """
 
     seconds: float
-    rss: int
+    memory: int
     files: int
     threads: int
 
@@ -285,8 +289,9 @@ def sample(samples: Samples, seconds: float = 0) -> None:
             command = " ".join(process.cmdline())
             if service := re.search(r"service:(\w+)", command):
                 name = f"{service[1]}, {'supervisor' if ' serve ' in command else 'worker'}"
-                rss, threads = process.memory_info().rss, process.num_threads()
-                samples[name].append(Sample(seconds, rss, process.num_fds(), threads))
+                held, threads = process.memory_info(), process.num_threads()
+                memory = held.rss - held.shared
+                samples[name].append(Sample(seconds, memory, process.num_fds(), threads))
 
 
 async def watch(samples: Samples) -> None:
@@ -325,8 +330,9 @@ def judged(
     rows = []
     for name, samples in sorted(loaded.items()):
         end = samples[-1].seconds
-        second = median(each.rss for each in samples if 60 <= each.seconds < 120 or end < 120)
-        last = median(each.rss for each in samples if each.seconds >= end - 60)
+        second = median(each.memory for each in samples if 60 <= each.seconds < 120 or end < 120)
+        middle = median(each.memory for each in samples if abs(each.seconds - end / 2) <= 30)
+        last = median(each.memory for each in samples if each.seconds >= end - 60)
         growth = last / second - 1
         if not len(before[name]) == len(after[name]) == 1:
             problems.append(f"{name}: {len(after[name])} processes, {len(before[name])} before")
@@ -336,7 +342,7 @@ def judged(
             problems.append(f"{name}: memory grew by {growth:.1%} after the second minute")
         if idle.files > first.files + MOST_FILES:
             problems.append(f"{name}: {idle.files} open files, {first.files} before the traffic")
-        sizes = (f"{size / 1e6:.0f}" for size in (first.rss, second, last, idle.rss))
+        sizes = (f"{size / 1e6:.0f}" for size in (first.memory, second, middle, last, idle.memory))
         pairs = (f"{first.files} → {idle.files}", f"{first.threads} → {idle.threads}")
         rows.append([name, *sizes, f"{growth:+.1%}", *pairs])
     return rows
@@ -371,7 +377,7 @@ async def soaked(doors: Doors, slots: int, minutes: float, clients: int) -> list
     counts = [[name, *(str(ended[name, how] or "") for how in OUTCOMES)] for name in names]
     totals = [str(sum(ended[name, how] for name in names)) for how in OUTCOMES]
     print(table(["request", *OUTCOMES], [*counts, [f"all {ended.total()}", *totals]]))
-    memory = ("MB before", "in the 2nd minute", "in the last", "idle", "growth")
+    memory = ("MB before", "in the 2nd minute", "half-way", "in the last", "idle", "growth")
     processes = judged(before, loaded, after, problems)
     print(table(["process", *memory, "open files", "threads"], processes))
     return problems

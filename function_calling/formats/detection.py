@@ -49,7 +49,7 @@ class CallDetector:
     Args:
         form: The format whose spellings of a call are looked for.
         names: The offered tools; JSON that names another is content.
-        no_calls: What says, where the text begins with it, that no tool fits; "" if nothing does.
+        no_calls: What says, as the whole text, that no tool fits; "" if nothing does.
 
     Attributes:
         over: Whether the reply is over, whatever may follow.
@@ -90,12 +90,8 @@ class CallDetector:
         return content, CallStart(match.groupdict().get("name"), match["start"], match["space"])
 
     def _may_say_none(self) -> bool:
-        """Whether the text so far says that no tool fits, or may be about to."""
-        begun = self._held.lstrip()
-        if self._no_calls and begun.startswith(self._no_calls):
-            self.over = self.none_fits = True
-            self._held = ""
-        elif not self._no_calls.startswith(begun):
+        """Whether the text so far may be all that says that no tool fits."""
+        if not self._no_calls.startswith(self._held.strip()):
             self._no_calls = ""
         return bool(self._no_calls)
 
@@ -117,6 +113,9 @@ class CallDetector:
     def rest(self) -> str:
         """What was held back and, the text being over, is content."""
         held, self._held = self._held, ""
+        if self._no_calls and held.strip() == self._no_calls:
+            self.none_fits = True
+            return ""
         if self._steps:
             return self._steps.feed(held) + ("" if self.over else self._steps.rest())
         return held

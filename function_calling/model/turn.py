@@ -171,8 +171,9 @@ class Turn:
                 if piece.finish_reason and start is None:
                     content += detector.rest()
                     self._reason, self._stop = piece.finish_reason, piece.stop
+                    self._none_fits = detector.none_fits
                 if detector.over:
-                    self._reason, self._none_fits = "stop", detector.none_fits
+                    self._reason = "stop"
                 if behind_thought:
                     content = content.lstrip()
                     behind_thought = not content
