@@ -98,7 +98,7 @@ def test_a_signal_lets_replies_end_and_tells_the_others_that_it_ends_them(
         assert not list(short.iterdir())
     assert chat[-1] == "data: [DONE]"
     assert json.loads(chat[-2].removeprefix("data: "))["error"]["code"] == "server_stopping"
-    ends = ("message_stop", "response.completed", '"type": "done"')
+    ends = ("message_stop", "response.completed", '"type":"done"')
     for lines, end in zip((message, response, answer), ends, strict=True):
         assert "The server was stopped before its answer" in lines[-1] or end in lines[-1]
     assert brief[-1] == "data: [DONE]"
