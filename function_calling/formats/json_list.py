@@ -28,10 +28,8 @@ JSON_LIST = replace(
         "You are provided with function signatures within <tools></tools> XML tags:\n"
         "<tools>\n{tools}\n</tools>\n\n"
         "To call functions, answer with one JSON list that holds a JSON object with function name "
-        "and arguments for each call:\n"
-        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]\n\n'
-        "If no function does what the query asks for, or the query lacks what a function needs, "
-        "answer with an empty list: []"
+        "and arguments for each call, or that is empty, [], if no function fits:\n"
+        '[{"name": <function-name>, "arguments": <args-json-object>}, ...]'
     ),
     calls_open="[",
     call_open="",
