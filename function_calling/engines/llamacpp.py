@@ -9,6 +9,7 @@ https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md.
 """
 
 import asyncio
+import ctypes
 import json
 import os
 import secrets
@@ -45,6 +46,7 @@ _BATCH = 128
 _MOST_TOKENS = 2**31 - 1
 _KEPT_SLOT = 0
 _RANDOM_SEED = 2**32 - 1
+_M_ARENA_MAX = -8  # https://man7.org/linux/man-pages/man3/mallopt.3.html
 
 
 class LlamaCpp:
@@ -78,6 +80,7 @@ class LlamaCpp:
         prompt_cache: int = 1024,
         kept: Path | None = None,
     ) -> None:
+        _share_one_heap()
         self._folder = tempfile.TemporaryDirectory(prefix="llamacpp-")
         socket = os.path.join(self._folder.name, "http.sock")
         key = secrets.token_urlsafe(32)
@@ -209,6 +212,16 @@ class LlamaCpp:
         """See `Engine.close`."""
         del self._server
         self._folder.cleanup()
+
+
+def _share_one_heap() -> None:
+    """Have what one thread frees serve the others.
+
+    glibc gives each of llama.cpp's threads a heap of its own, and each keeps what its largest
+    request took: 50 MB after some requests of 140,000 characters.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 def completion_request(prompt: str, sampling: Sampling) -> dict[str, Any]:

@@ -6,7 +6,9 @@ SmolLM2 chooses arguments badly, so nothing here judges its skill.
 import asyncio
 import json
 import math
+import platform
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,37 @@ async def test_loading_takes_what_the_file_says(loaded: LoadedModel) -> None:
     assert "<|im_start|>" in loaded.chat_template
     assert (loaded.bos_token, loaded.eos_token) == ("<|im_start|>", "<|im_end|>")
     assert loaded.context_length == 2048
+
+
+COUNTING = """
+import asyncio, sys
+from pathlib import Path
+import psutil
+from function_calling.engines.llamacpp import LlamaCpp
+
+async def count(engine, times):
+    for _ in range(times):
+        await engine.count("dollar " * 20_000)
+    held = psutil.Process().memory_info()
+    return held.rss - held.shared
+
+async def main():
+    engine = LlamaCpp(Path(sys.argv[1]), context_length=512, parallel_slots=4, threads=1)
+    print(await count(engine, 2), await count(engine, 40))
+    engine.close()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+async def test_what_a_thread_frees_serves_the_others() -> None:
+    """Whichever of llama.cpp's twelve threads answers: each would keep 4 MB of its own."""
+    command = [sys.executable, "-c", COUNTING, smollm2()]
+    ran = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    told, _ = await ran.communicate()
+    early, late = map(int, told.split())
+    assert late - early < 12_000_000
 
 
 # Text
