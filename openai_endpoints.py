@@ -28,7 +28,6 @@ from function_calling.api.stream import (
     FAILED,
     Telling,
     new_id,
-    read_body,
     respond,
 )
 from function_calling.cutoff import Cutoff
@@ -51,7 +50,7 @@ openai_api_app.state.cutoff = Cutoff()
 @openai_api_app.post("/chat/completions")
 async def create_chat_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/chat/completions`, whole or as server-sent events."""
-    wanted = ChatRequest.parse(await read_body(request))
+    wanted = ChatRequest.parse(await request.body())
     model = _chat_model(request)
     telling = ChatResponse(
         model.name,
@@ -66,7 +65,7 @@ async def create_chat_completion(request: Request) -> Response:
 @openai_api_app.post("/responses")
 async def create_response(request: Request) -> Response:
     """OpenAI's `POST /v1/responses`, whole or as server-sent events; nothing is stored."""
-    wanted = ResponsesRequest.parse(await read_body(request))
+    wanted = ResponsesRequest.parse(await request.body())
     model = _chat_model(request)
     turns = _turns(model, wanted)
     telling = ResponseTelling(model.name, wanted.echo(), wanted.logprobs)
@@ -76,7 +75,7 @@ async def create_response(request: Request) -> Response:
 @openai_api_app.post("/responses/input_tokens")
 async def count_input_tokens(request: Request) -> Response:
     """OpenAI's `POST /v1/responses/input_tokens`: the tokens of such a response's prompt."""
-    wanted = ResponsesRequest.parse(await read_body(request))
+    wanted = ResponsesRequest.parse(await request.body())
     (turn,) = _turns(_chat_model(request), wanted)
     told = {"object": "response.input_tokens", "input_tokens": await turn.count()}
     return JSONResponse(told, headers=wanted.headers)
@@ -85,7 +84,7 @@ async def count_input_tokens(request: Request) -> Response:
 @openai_api_app.post("/completions")
 async def create_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/completions`: the prompt goes to the model as it is."""
-    wanted = CompletionRequest.parse(await read_body(request))
+    wanted = CompletionRequest.parse(await request.body())
     model = _chat_model(request)
     response = CompletionResponse(
         model.name,
@@ -107,7 +106,7 @@ async def create_completion(request: Request) -> Response:
 @openai_api_app.post("/messages")
 async def create_message(request: Request) -> Response:
     """Anthropic's `POST /v1/messages`, whole or as server-sent events."""
-    wanted = MessagesRequest.parse(await read_body(request))
+    wanted = MessagesRequest.parse(await request.body())
     model = _chat_model(request)
     (turn,) = turns = _turns(model, wanted)
     tokens = await turn.count() if wanted.stream else 0
@@ -120,7 +119,7 @@ async def create_message(request: Request) -> Response:
 @openai_api_app.post("/messages/count_tokens")
 async def count_tokens(request: Request) -> Response:
     """Anthropic's `POST /v1/messages/count_tokens`: the tokens that such a message's prompt has."""
-    wanted = CountRequest.parse(await read_body(request))
+    wanted = CountRequest.parse(await request.body())
     (turn,) = _turns(_chat_model(request), wanted)
     headers = {**wanted.headers, _REQUEST_ID: new_id("req")}
     return JSONResponse({"input_tokens": await turn.count()}, headers=headers)

@@ -13,20 +13,20 @@ from typing import Annotated, Any
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.server.http import instruments
+from bentoml._internal.server.http import instruments, traffic
 from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
-from function_calling.agent.body import BodyCheck
 from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.sse import EventStream, client_error
 from function_calling.door import connections
 from function_calling.door.access import Access, Refuse, in_openais_shape
-from function_calling.door.bounds import Bounds
+from function_calling.door.body import BodyCheck
+from function_calling.door.bounds import AnswerTimeout, Bounds
 from function_calling.door.paths import by_route
 from function_calling.door.request_id import RequestId
 from function_calling.door.stopping import Stopping, StoppingDoor
@@ -57,6 +57,7 @@ connections.use()
 instruments.RunnerTrafficMetricsMiddleware = by_route(  # type: ignore[misc]
     instruments.RunnerTrafficMetricsMiddleware
 )
+traffic.TimeoutMiddleware = AnswerTimeout  # type: ignore[assignment,misc]
 stopping = Stopping(settings.stop_timeout)
 openai_api_app.state.cutoff = stopping.cutoff
 

@@ -448,7 +448,7 @@ def main(arguments: list[str]) -> int:
         print(logged, file=sys.stderr)
         return 2
     if (at := logged.find("Traceback")) >= 0:
-        wrong.append(f"a server logged: {logged[at : at + 2000]}")
+        wrong.append(f"a server logged: {logged[at : at + 8000]}")
     print(*wrong, sep="\n", file=sys.stderr)
     return 1 if wrong else 0
 

@@ -88,18 +88,6 @@ def as_json(value: Shape) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-async def read_body(request: Request) -> bytes:
-    """The request's body.
-
-    Raises:
-        RequestError: It is too large or too slow, or the client went away.
-    """
-    try:
-        return await request.body()
-    except ClientDisconnect:
-        raise _gone() from None
-
-
 async def side_by_side(
     replies: Sequence[AsyncGenerator[Event, None]],
 ) -> AsyncGenerator[Told, None]:
@@ -191,17 +179,13 @@ async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise _gone()
+            raise RequestError("The client closed the connection.", status=CLIENT_GONE)
         return task.result()
     finally:
         for each in (task, gone):
             each.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await each
-
-
-def _gone() -> RequestError:
-    return RequestError("The client closed the connection.", status=CLIENT_GONE)
 
 
 async def _disconnected(request: Request) -> None:

@@ -1,12 +1,14 @@
 """What a request and a client may take of the server: bytes, seconds, and requests at once.
 
-BentoML and uvicorn bound none of them.
+BentoML and uvicorn bound none of them but the seconds until an answer begins, at a price.
 """
 
 import asyncio
+from collections.abc import Iterator
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function_calling.asking import CLIENT, ON_BEHALF_OF, Client, digest, fits
@@ -49,16 +51,18 @@ class Bounds:
             return await self._app(scope, receive, send)
         client = _client(scope)
         CLIENT.set(client)
-        body = _Body(scope, receive, self._most_bytes)
         try:
             if scope["method"] != "POST":
-                return await self._app(scope, body.receive, send)
+                return await self._app(scope, receive, send)
             self._check_fits(client)
             self._posts.append(client)
             try:
-                await self._app(scope, body.receive, send)
+                body = await _body(scope, receive, self._most_bytes)
+                await self._app(scope, again(body, receive), send)
             finally:
                 self._posts.remove(client)
+        except ClientDisconnect:
+            return  # there is nobody to be answered
         except ApiError as error:
             refusal = self._refuse(Request(scope), error, error.status, error.headers)
             await refusal(scope, receive, send)
@@ -74,45 +78,73 @@ class Bounds:
             )
 
 
-class _Body:
-    """A request's body as it comes; too much of it is an error to whoever reads, and is not held.
+class AnswerTimeout:
+    """ASGI middleware that ends a request whose answer has not begun in time (504).
 
-    uvicorn stops reading from the connection while nobody reads here.
+    BentoML's own never stops its clock: whatever belongs to a request, some 14 KB, stays in memory
+    until that time is over, however soon the request was answered.
+
+    Args:
+        app: What requests are given to.
+        timeout: Seconds until an answer must begin.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, most_bytes: int) -> None:
-        self._receive = receive
-        self._most_bytes = most_bytes
-        declared = Headers(scope=scope).get("content-length", "0")
-        self._declared = int(declared[:20]) if declared.isdecimal() else 0
-        self._bytes = 0
-        self._whole = False
-        self._end = asyncio.get_running_loop().time() + BODY_SECONDS
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self._app = app
+        self._seconds = timeout
 
-    async def receive(self) -> Message:
-        """The next part of it, or what comes behind it.
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a request answered, or tell that it took too long."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
 
-        Raises:
-            RequestError: It is too large (413), or takes too long (408).
-        """
-        if self._whole:
-            return await self._receive()
-        self._check_size(self._declared)
+        async def begun(message: Message) -> None:
+            if not limit.expired():
+                limit.reschedule(None)
+                await send(message)
+
+        limit = asyncio.timeout(self._seconds)
         try:
-            async with asyncio.timeout_at(self._end):
-                message = await self._receive()
+            async with limit:
+                await self._app(scope, receive, begun)
         except TimeoutError:
-            told = f"The body did not come within {BODY_SECONDS} seconds."
-            raise RequestError(told, status=408) from None
-        self._bytes += len(message.get("body", b""))
-        self._check_size(self._bytes)
-        self._whole = not message.get("more_body", False)
-        return message
+            if not limit.expired():
+                raise
+            error = EngineError(f"No answer within {self._seconds:g} seconds.", status=504)
+            await JSONResponse(error.body(), error.status)(scope, receive, send)
 
-    def _check_size(self, size: int) -> None:
-        if size > self._most_bytes:
-            told = f"The body is larger than {self._most_bytes} bytes."
-            raise RequestError(told, status=413)
+
+def again(body: bytes, receive: Receive) -> Receive:
+    """What gives a body that was read already, and then what comes behind it."""
+    messages: Iterator[Message] = iter([{"type": "http.request", "body": body}])
+
+    async def received() -> Message:
+        return next(messages, None) or await receive()
+
+    return received
+
+
+async def _body(scope: Scope, receive: Receive, most_bytes: int) -> bytes:
+    """A request's whole body; one that is too large is not held, and uvicorn stops reading it.
+
+    Raises:
+        ClientDisconnect: The client went away.
+        RequestError: It is too large (413), or takes too long (408).
+    """
+    declared = Headers(scope=scope).get("content-length", "0")
+    size, body = int(declared[:20]) if declared.isdecimal() else 0, bytearray()
+    parts = Request(scope, receive).stream()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while size <= most_bytes:
+                body += await anext(parts)
+                size = max(size, len(body))
+    except StopAsyncIteration:
+        return bytes(body)
+    except TimeoutError:
+        told = f"The body did not come within {BODY_SECONDS} seconds."
+        raise RequestError(told, status=408) from None
+    raise RequestError(f"The body is larger than {most_bytes} bytes.", status=413)
 
 
 def _client(scope: Scope) -> Client:

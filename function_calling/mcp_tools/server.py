@@ -18,10 +18,9 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import from_json
-from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from function_calling.errors import ApiError, one_line
+from function_calling.errors import one_line
 from function_calling.settings import Settings
 from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.tool_sets import ToolSet
@@ -53,10 +52,7 @@ class McpServer:
         # A manager can be run once. With its own, no request needs one that runs all the time.
         manager = StreamableHTTPSessionManager(self.protocol, stateless=True)
         async with manager.run():
-            try:
-                await manager.handle_request(scope, receive, send)
-            except ApiError as error:  # of the body, as it is read
-                await JSONResponse(error.body(), error.status)(scope, receive, send)
+            await manager.handle_request(scope, receive, send)
 
     async def serve_stdio(self) -> None:
         """Serve one client on standard input and output, until it closes the input."""

@@ -933,14 +933,13 @@ async def abandoned(
     gone: asyncio.Event,
     sent: list[Any],
     *,
-    uploads: bool = True,
     breaks_after: int | None = None,
     stuck_after: int | None = None,
 ) -> None:
     """One request as a server hands it to the app, whose client leaves when `gone` is set.
 
-    Without `uploads` it leaves before its body has come. `breaks_after` so many messages sending
-    raises an OSError, the newer way to tell; `stuck_after` so many sending takes until it leaves.
+    `breaks_after` so many messages sending raises an OSError, the newer way to tell; `stuck_after`
+    so many sending takes until it leaves.
     """
     scope = {
         "type": "http",
@@ -954,7 +953,7 @@ async def abandoned(
         "state": {},
     }
     content = json.dumps({**ASKED, **body}).encode()
-    requests = [{"type": "http.request", "body": content, "more_body": not uploads}]
+    requests = [{"type": "http.request", "body": content}]
 
     async def receive() -> Any:
         if requests:
@@ -1033,18 +1032,6 @@ async def test_a_client_that_leaves_while_it_is_being_sent_to_stops_the_engine(
     assert [len(sent)] == list(ends.values())
     assert await engine.busy() == 0
     assert engine.aborted == 1
-
-
-async def test_a_client_that_leaves_while_it_sends_is_no_failure_of_ours(
-    serve: Serve, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Nothing is generated, and nothing is logged as an error."""
-    engine, gone, sent = serve(), asyncio.Event(), []
-    gone.set()
-    await abandoned({}, gone, sent, uploads=False)
-    assert engine.prompts == []
-    assert sent[0]["status"] == 499
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_requests_run_side_by_side(serve: Serve) -> None:

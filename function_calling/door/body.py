@@ -5,13 +5,14 @@ question's default, and has errors of a shape of its own.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from function_calling.door.bounds import again
 from function_calling.errors import RequestError, shown
 from function_calling.telemetry import metrics
 
@@ -43,12 +44,8 @@ class BodyCheck:
         except RequestError as error:
             metrics.failed(error)
             return await JSONResponse(error.body(), error.status)(scope, receive, send)
-        messages: Iterator[Message] = iter([{"type": "http.request", "body": body}])
-
-        async def again() -> Message:
-            return next(messages, None) or await receive()
-
-        return await self._app({**scope, "headers": _of_json(scope["headers"], body)}, again, send)
+        scope = {**scope, "headers": _of_json(scope["headers"], body)}
+        return await self._app(scope, again(body, receive), send)
 
 
 def _of_json(headers: Headers, body: bytes) -> Headers:
