@@ -9,6 +9,9 @@ opposite:
     json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
     json2: %json {"type": "number", "minimum": 0, "maximum": 9, "multipleOf": 0.5}
 
+A number that nothing bounds has no end there either, and between bounds it has no exponent, so that
+1e-12 would become 1. It is held to some digits here, and to an exponent of two.
+
 Also, it counts the items of an array in a way that breaks with many, and no properties where some
 are optional and others may come. What such a value stands in becomes rules with it; all else is
 left to `%json`.
@@ -80,7 +83,7 @@ class _Values:
                 return self._object(schema)
             case ["array"]:
                 return self._array(schema)
-            case ["number" | "integer"] if _below_zero(schema):
+            case ["number" | "integer"] if _beyond_number(schema):
                 return self._number(schema)
             case [_, _, *_] as kinds:
                 return self._any(self.value(_of_kind(schema, kind)) for kind in kinds)
@@ -97,6 +100,8 @@ class _Values:
         return self._rules.rule("json", f": %json {json.dumps(told, ensure_ascii=False)}")
 
     def _number(self, schema: Schema) -> str:
+        if free_number(schema):
+            return self._rules.rule("NUMBER", f": /{number_pattern(schema)}/")
         signs = [f'"-" {self._json(_opposites(schema))}']
         if (positive := _from_zero(schema)) is not None:
             signs.insert(0, self._json(positive))
@@ -186,6 +191,22 @@ class _Values:
         return self._rules.rule("list", f": {_literal(opening)} {rest} {_literal(end)}")
 
 
+def free_number(schema: Schema) -> bool:
+    """Whether a number may have an exponent: nothing bounds it, but that it is not below zero."""
+    lower = [schema[key] for key in _LOWER if key in schema]
+    bounded = schema.keys() & {*_UPPER, "multipleOf"} or any(lower)
+    return not bounded and "number" in (kinds := _kinds(schema)) and "integer" not in kinds
+
+
+def number_pattern(schema: Schema) -> str:
+    """The regular expression of such a number."""
+    digits, zero = "[1-9][0-9]{0,15}", r"0(\.[0-9]{1,16})?"
+    if "exclusiveMinimum" in schema:
+        zero = r"0\.0{0,15}[1-9][0-9]{0,15}"
+    sign = "" if schema.keys() & set(_LOWER) else "-?"
+    return rf"{sign}({digits}(\.[0-9]{{1,16}})?|{zero})([eE][+-]?[0-9]{{1,2}})?"
+
+
 def possible(schema: Schema) -> bool:
     """Whether any value obeys the schema, as far as is seen without following references."""
     if "anyOf" in schema:
@@ -215,7 +236,11 @@ def _beyond(schema: Schema) -> bool:
     """Whether LLGuidance's own grammar would hold a value to something else, or break."""
     optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
     counted = optional and "minProperties" in schema and schema["additionalProperties"] is not False
-    return bool(counted) or _below_zero(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
+    return bool(counted) or _beyond_number(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
+
+
+def _beyond_number(schema: Schema) -> bool:
+    return free_number(schema) or _below_zero(schema)
 
 
 def _kinds(schema: Schema) -> list[str]:

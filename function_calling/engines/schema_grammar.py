@@ -18,7 +18,15 @@ from typing import Any
 
 import xgrammar
 
-from function_calling.engines.json_rules import LISTS, MAPS, SINGLE, Schema, possible
+from function_calling.engines.json_rules import (
+    LISTS,
+    MAPS,
+    SINGLE,
+    Schema,
+    free_number,
+    number_pattern,
+    possible,
+)
 
 MOST_MULTIPLES = 1000
 """Multiples that are listed."""
@@ -102,12 +110,15 @@ class _Texts:
         if multiples := _multiples(schema):
             return self._marked(" | ".join(map(_literal, multiples)))
         kind = schema.get("type")
-        if isinstance(kind, list) and "string" in kind:
-            rest = [each for each in kind if each != "string"]
-            kinds = ["string", rest] if rest else ["string"]
+        ours = {"string", "number"} if free_number(schema) else {"string"}
+        if isinstance(kind, list) and ours.intersection(kind):
+            rest = [each for each in kind if each not in ours]
+            kinds = [each for each in kind if each in ours] + ([rest] if rest else [])
             return {"anyOf": [self.taken_out({**schema, "type": each}) for each in kinds]}
         if kind == "string":
             return self._text(schema)
+        if kind == "number" and "number" in ours:
+            return self._pattern(number_pattern(schema), "")
         return self._inside(schema)
 
     def _inside(self, schema: Schema) -> dict[str, Any]:
@@ -131,12 +142,15 @@ class _Texts:
         if "format" in schema:
             return {"type": "string", "format": schema["format"]}
         if "pattern" in schema:
-            name = f"pattern_{len(self.rules)}"
-            mark = self._marked(rf'"\"" {name} "\""')
-            self.rules.append(_pattern_rules(name, schema["pattern"]))
-            return mark
+            return self._pattern(schema["pattern"], r'"\""')
         least, most = schema.get("minLength", 0), schema.get("maxLength", "")
         return self._marked(rf'"\"" character{{{least},{most}}} "\""')
+
+    def _pattern(self, pattern: str, quote: str) -> Any:
+        name = f"pattern_{len(self.rules)}"
+        mark = self._marked(f"{quote} {name} {quote}")
+        self.rules.append(_pattern_rules(name, pattern))
+        return mark
 
     def _marked(self, rule: str) -> Any:
         number = len(self.rules)

@@ -124,6 +124,8 @@ BOTH = {
         ({**FIVES, "exclusiveMaximum": 10}, ["-10", "0", "5"], ["10", "-7", "-0", "5.0"]),
         ({"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.25}, ["0.75"], ["0.7"]),
         ({"type": "number", "minimum": -2, "maximum": 2.5}, ["-2", "2.5"], ["-2.5", "3", "1e1"]),
+        ({"type": "number"}, ["1e-12", "-6.626E-34", "0.50"], ["1e999", "--1", "01"]),
+        ({"type": ["null", "number"], "exclusiveMinimum": 0}, ["0.01", "null"], ["0", "-1"]),
         ({"type": "integer", "exclusiveMinimum": 0, "maximum": 9}, ["1", "9"], ["0", "10", "1.0"]),
         (
             BOTH,

@@ -19,7 +19,6 @@ from function_calling.model.schema.bounds import (
     LARGEST_NUMBER,
     MOST_ITEMS,
     MOST_PROPERTIES,
-    SMALLEST_STEP,
 )
 from function_calling.model.words import JsonSlot
 
@@ -28,12 +27,7 @@ NONE, BOOLEAN, TEXT, COUNT = ({"type": kind} for kind in ("null", "boolean", "st
 CLOSED = {"type": "object", "additionalProperties": False}
 FEW, SHORT = {"minimum": 0, "maximum": 9}, {**TEXT, "maxLength": 2}
 ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
-SCALAR = {
-    "type": ["string", "number", "boolean", "null"],
-    "maxLength": LONGEST,
-    "multipleOf": SMALLEST_STEP,
-    **ANY_NUMBER,
-}
+SCALAR = {"type": ["string", "number", "boolean", "null"], "maxLength": LONGEST}
 ANYTHING = {
     "anyOf": [
         SCALAR,
@@ -71,6 +65,8 @@ def tagged(tag: str, **properties: Schema) -> Schema:
         {"type": "integer", "minimum": 1, "maximum": 6},
         {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 6},
         {"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.25},
+        {"type": "number"},
+        {"type": ["number", "null"], "exclusiveMinimum": 0},
         {"type": "string", "enum": ["EUR", "USD"]},
         {"enum": ["EUR", "USD", 1, None]},
         {"const": {"a": [1]}},
@@ -96,7 +92,10 @@ def test_a_bounded_schema_is_kept_as_it_stands(schema: Schema) -> None:
         (TEXT, {**TEXT, "maxLength": LONGEST}),
         ({"minLength": 7000}, {**TEXT, "minLength": 7000, "maxLength": 7000}),
         (COUNT, {**COUNT, **ANY_NUMBER}),
-        ({"type": "number"}, {"type": "number", "multipleOf": SMALLEST_STEP, **ANY_NUMBER}),
+        (
+            {"type": "number", "maximum": 9},
+            {"type": "number", "maximum": 9, "minimum": -LARGEST_NUMBER, "multipleOf": 1e-9},
+        ),
         ({**COUNT, "minimum": 3}, {**COUNT, "minimum": 3, "maximum": LARGEST_NUMBER}),
         (
             {**COUNT, "exclusiveMaximum": -(10**14)},

@@ -17,9 +17,7 @@ SCALARS = ("string", "number", "boolean", "null")
 
 def scalar(longest_string: int) -> Schema:
     """Any text, number, truth value or null."""
-    result: Schema = {"type": list(SCALARS), "maxLength": longest_string}
-    bound_number(result)
-    return result
+    return {"type": list(SCALARS), "maxLength": longest_string}
 
 
 def anything(longest_string: int) -> Schema:
@@ -44,7 +42,7 @@ def _filled(value: Schema) -> tuple[Schema, Schema]:
 
 
 def bound_number(result: Schema) -> None:
-    """Set the bounds that a number lacks, and narrow those that no engine can count up to."""
+    """Set the bounds that a number lacks which has one, and narrow those too far to count up to."""
     if "number" in result["type"]:
         result.setdefault("multipleOf", SMALLEST_STEP)
         _include(result, *_LOWER, math.inf)

@@ -13,7 +13,7 @@ from typing import Any
 
 from function_calling.engines.engine import Unenforced, nothing
 from function_calling.engines.grammar import pattern_compiles
-from function_calling.engines.json_rules import possible
+from function_calling.engines.json_rules import free_number, possible
 from function_calling.model.schema.bounds import (
     MOST_ITEMS,
     SCALARS,
@@ -252,7 +252,7 @@ class _Rewriter:
         kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
         if "string" in kinds:
             result.setdefault("maxLength", max(self._longest_string, result.get("minLength", 0)))
-        if "number" in kinds or "integer" in kinds:
+        if not (free_number(result) or {"number", "integer"}.isdisjoint(kinds)):
             bound_number(result)
         if "array" in kinds:
             result.setdefault("items", self._anything())
