@@ -416,16 +416,43 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, size: dict[str, int], sc
     assert dark == (scheme == "dark")
 
 
-def test_the_default_model_answers_on_the_page(visit: Visit, tmp_path: Path) -> None:
-    """From the question to its answer, as `make serve` serves it."""
+def test_the_default_model_does_all_of_it_on_the_page(visit: Visit, tmp_path: Path) -> None:
+    """A question, a list, a deletion refused and allowed, a stop; as `make serve` serves it."""
+    path = tmp_path / "todo.db"
+    store = TodoStore(str(path))
+    store.create(MARKUP)
+    store.create("Call Bob")
+    environ = {**SERVERS_ENVIRONMENT, "TOOLS": "currency,todo", "TODO_DB": str(path)}
     command = [sys.executable, "-m", "function_calling", "serve", "--port", "{port}"]
-    with listening(tmp_path, command, "127.0.0.1", **SERVERS_ENVIRONMENT) as host:
+    with listening(tmp_path, command, "127.0.0.1", **environ) as host:
         host.wait_ready()
         page = visit(host.url)
+        page.set_default_timeout(240_000)
+        last = page.locator(".turn").last
         page.get_by_role("button", name=EXAMPLE).click()
-        expect(page.locator(".answer")).to_contain_text("131.95", timeout=240_000)
-        expect(page.locator(".step")).to_contain_text("convert_currency")
-        expect(page.get_by_text("numbers checked")).to_be_visible()
+        expect(last.locator(".answer")).to_contain_text("131.95", timeout=240_000)
+        expect(last.locator(".step")).to_contain_text("convert_currency")
+        expect(last.get_by_text("numbers checked")).to_be_visible()
+        afresh = page.get_by_role("button", name="New conversation")
+        afresh.click()
+        ask(page, "What is on my list?")
+        expect(last.locator(".step")).to_contain_text(MARKUP.splitlines()[0], timeout=240_000)
+        expect(last.get_by_text(" tokens")).to_be_visible(timeout=240_000)
+        assert page.locator("img").count() == 0
+        assert page.title() == "Assistant"
+        for button, left in (("Refuse", 2), ("Allow", 1)):
+            afresh.click()
+            ask(page, "Delete task 2")
+            question = page.get_by_role("group", name="May delete_task run?")
+            expect(question).to_be_focused(timeout=240_000)
+            assert len(tasks(path)) == 2
+            question.get_by_role("button", name=button).click()
+            expect(last.get_by_text(" tokens")).to_be_visible(timeout=240_000)
+            assert len(tasks(path)) == left
+        ask(page, "Convert 1, 2, 3, 4, 5, 6, 7, 8, 9 and 10 dollars to euros")
+        page.get_by_role("button", name="Stop").click()
+        expect(last.get_by_text("Stopped.")).to_be_visible()
+    store.close()
 
 
 ATTACK = """async ({url, key}) => {
