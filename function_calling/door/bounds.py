@@ -81,7 +81,7 @@ class Bounds:
 class AnswerTimeout:
     """ASGI middleware that ends a request whose answer has not begun in time (504).
 
-    BentoML's own never stops its clock: whatever belongs to a request, some 14 KB, stays in memory
+    BentoML's own never stops its clock: whatever belongs to a request, some 5 KB, stays in memory
     until that time is over, however soon the request was answered.
 
     Args:

@@ -9,8 +9,8 @@ opposite:
     json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
     json2: %json {"type": "number", "minimum": 0, "maximum": 9, "multipleOf": 0.5}
 
-A number that nothing bounds has no end there either, and between bounds it has no exponent, so that
-1e-12 would become 1. It is held to some digits here, and to an exponent of two.
+A number that nothing bounds has no end there either. Between bounds of ours it would have no
+exponent, and 1e-12 become 1. So it is a rule: 16 digits on each side of the point, and an exponent.
 
 Also, it counts the items of an array in a way that breaks with many, and no properties where some
 are optional and others may come. What such a value stands in becomes rules with it; all else is
@@ -199,7 +199,7 @@ def free_number(schema: Schema) -> bool:
 
 
 def number_pattern(schema: Schema) -> str:
-    """The regular expression of such a number."""
+    """The regular expression of a free number."""
     digits, zero = "[1-9][0-9]{0,15}", r"0(\.[0-9]{1,16})?"
     if "exclusiveMinimum" in schema:
         zero = r"0\.0{0,15}[1-9][0-9]{0,15}"

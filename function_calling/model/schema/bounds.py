@@ -42,7 +42,7 @@ def _filled(value: Schema) -> tuple[Schema, Schema]:
 
 
 def bound_number(result: Schema) -> None:
-    """Set the bounds that a number lacks which has one, and narrow those too far to count up to."""
+    """Set the bounds that a bounded number lacks; narrow those that no engine can count up to."""
     if "number" in result["type"]:
         result.setdefault("multipleOf", SMALLEST_STEP)
         _include(result, *_LOWER, math.inf)
