@@ -1,6 +1,6 @@
 """What a request and a client may take of the server: bytes, seconds, and requests at once.
 
-BentoML and uvicorn bound none of them but the seconds until an answer begins, at a price.
+uvicorn bounds none of them, and BentoML the seconds until an answer begins alone.
 """
 
 import asyncio
