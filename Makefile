@@ -89,16 +89,16 @@ coverage: $(DEVELOPMENT) ## Tell which lines no test without a model runs
 	@exec $(PYTHON) -m coverage report --skip-covered --skip-empty
 
 eval: $(DEVELOPMENT) ## Judge the assistant's answers, at EVAL_URL or on servers of its own
-	@exec $(PYTHON) benchmarks/run_eval.py $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
+	@exec $(PYTHON) -m benchmarks.eval_exchange $(if $(EVAL_URL),--url $(EVAL_URL)) $(EVAL_ARGS)
 
 bench: $(DEVELOPMENT) ## Measure this project beside others; ARGS="door layer" does parts
-	@exec $(PYTHON) benchmarks/bench.py $(ARGS)
+	@exec $(PYTHON) -m benchmarks.bench $(ARGS)
 
 bfcl: $(DEVELOPMENT) $(BFCL) ## Ask the Berkeley leaderboard's questions; ARGS="--url …" asks other servers
-	@PYTHONPATH=.venv-bfcl exec $(PYTHON) benchmarks/bfcl.py $(ARGS)
+	@PYTHONPATH=.venv-bfcl exec $(PYTHON) -m benchmarks.bfcl $(ARGS)
 
 soak: $(DEVELOPMENT) ## Send mixed traffic for ten minutes, and judge replies, slots, memory and open files
-	@exec $(PYTHON) benchmarks/soak.py $(ARGS)
+	@exec $(PYTHON) -m benchmarks.soak $(ARGS)
 
 bento: $(RUNTIME) ## Build the Bento, and tell what is in it and how big it is
 	@exec $(PYTHON) deploy/pack.py

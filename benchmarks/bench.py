@@ -1,6 +1,6 @@
 """What this project costs beside what it is compared with, in lines that are ratios of one run.
 
-    python benchmarks/bench.py door layer
+    python -m benchmarks.bench door layer
 
 Parts are `door`, `layer`, `job`, `growth` and `start`; without names all run. Both sides of a line
 take turns, warm, and their medians are told. Tables are printed as Markdown; `bench.json` in the
@@ -11,8 +11,6 @@ import argparse
 import json
 import os
 import platform
-import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
@@ -22,11 +20,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from benchmarks.bench_turns import Line
-from benchmarks.run_eval import stop
+from benchmarks.command_line import run
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "measurements"
 PARTS = ("door", "layer", "job", "growth", "start")
@@ -106,8 +101,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        main(sys.argv[1:])
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

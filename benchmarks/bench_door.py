@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import httpx2
 from openai import OpenAI
 
-from benchmarks.bench_turns import Line, compared, in_turns, served
-from benchmarks.command_line import at_once
+from benchmarks.bench_turns import Line, compared, in_turns
+from benchmarks.command_line import at_once, tool
 from benchmarks.exchange_report import percentile
+from benchmarks.servers import served
 from function_calling.engines import load_engine
 from function_calling.settings import Settings
 
@@ -26,20 +27,16 @@ FORCED = 6
 """Calls that each side makes."""
 COUNT = "Count on, with a comma after each number: {}"
 CONVERT = "Convert {} US dollars to euros."
-CURRENCY = {"type": "string", "enum": ["CAD", "CHF", "EUR", "GBP", "JPY", "USD"]}
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "from_currency": CURRENCY,
-        "to_currency": CURRENCY,
-        "amount": {"type": "integer", "minimum": 0, "maximum": 9999},
-    },
-    "required": ["from_currency", "to_currency", "amount"],
-    "additionalProperties": False,
-}
+CURRENCY = ["CAD", "CHF", "EUR", "GBP", "JPY", "USD"]
 NAME = "convert_currency"
-TOOL = {"name": NAME, "description": "Convert an amount of money.", "parameters": SCHEMA}
-TOOLS = [{"type": "function", "function": TOOL}]
+TOOL = tool(
+    *(NAME, "Convert an amount of money."),
+    from_currency=CURRENCY,
+    to_currency=CURRENCY,
+    amount={"type": "integer", "minimum": 0, "maximum": 9999},
+)
+SCHEMA = TOOL["function"]["parameters"]
+SCHEMA["additionalProperties"] = False
 
 
 class Load(NamedTuple):
@@ -52,7 +49,7 @@ class Load(NamedTuple):
 def lines() -> Iterator[Line]:
     """Speed and first token by clients, and the time of a forced call."""
     with both_servers() as both:
-        for way, fields in {"": {}, ", a tool offered": {"tools": TOOLS}}.items():
+        for way, fields in {"": {}, ", a tool offered": {"tools": [TOOL]}}.items():
             for client in both.values():
                 _asked(client, fields, 0)
             for clients in CLIENTS:
@@ -75,7 +72,7 @@ def both_servers() -> Iterator[dict[str, OpenAI]]:
     theirs = OpenAI(
         base_url="http://llamacpp/v1", api_key=engine.key, http_client=http, max_retries=0
     )
-    with served() as (doors, _):
+    with served() as doors:
         ours = OpenAI(base_url=f"{doors.v1}/v1", api_key="none", timeout=600, max_retries=0)
         yield {"ours": ours, "llama.cpp": theirs}
     engine.close()
@@ -126,7 +123,7 @@ def _load_lines(what: str, given: Mapping[str, list[Load]]) -> Iterator[Line]:
 def _forced(side: str, client: OpenAI, number: int) -> float:
     """Seconds of a named tool's call from us, or of the same JSON from llama.cpp."""
     fields: dict[str, Any] = {
-        "tools": TOOLS,
+        "tools": [TOOL],
         "tool_choice": {"type": "function", "function": {"name": NAME}},
     }
     if side != "ours":

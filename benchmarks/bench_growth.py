@@ -19,9 +19,10 @@ from typing import Any
 import httpx2
 from openai import AsyncOpenAI
 
-from benchmarks.bench_turns import Line, compared, in_turns, noop_server, posted, seconds, served
+from benchmarks.bench_turns import Line, compared, in_turns, seconds
 from benchmarks.exchange_cases import load_cases
 from benchmarks.exchange_routes import chat_events
+from benchmarks.servers import noop_server, served
 from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import DoneEvent
 from function_calling.agent.messages import read_query
@@ -59,7 +60,7 @@ def lines() -> Iterator[Line]:
         ):
             yield _growth(what, size, partial(_completed, model, fields))
         with (
-            served(LLAMA_URL=url) as (doors, _),
+            served(LLAMA_URL=url) as doors,
             httpx2.Client(base_url=doors.assistant, timeout=60) as client,
         ):
             yield _growth("/chat, messages before the question", 128, partial(_chatted, client))
@@ -98,7 +99,7 @@ def _completed(
     client: httpx2.Client, fields: Callable[[int], dict[str, Any]], size: int, _: int
 ) -> None:
     asked = {"model": "any", "messages": [{"role": "user", "content": "Go on."}], "max_tokens": 8}
-    posted(client, "/chat/completions", **asked | fields(size))
+    client.post("/chat/completions", json=asked | fields(size)).raise_for_status()
 
 
 def _long_prompt(size: int) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import httpx2
 from openai import OpenAI
 
-from benchmarks.bench_turns import Line, compared, in_turns, served
+from benchmarks.bench_turns import Line, compared, in_turns
+from benchmarks.command_line import tool
 from benchmarks.exchange_cases import CENT, Case, load_cases
 from benchmarks.exchange_judge import judge
-from benchmarks.exchange_rates import pair_rate
+from benchmarks.exchange_rates import TOOLS, pair_rate
 from benchmarks.exchange_routes import ask
-from benchmarks.run_eval import TOOLS
+from benchmarks.servers import served
 from function_calling.agent.events import DoneEvent, ErrorEvent, TextEvent, Timings, Usage
 
 MOST = 12
@@ -29,23 +30,15 @@ PROMPT = (
     "You are a helpful assistant with functions that it can call. Their results are added to this "
     "conversation; answer from them alone."
 )
-CURRENCY = "ISO 4217 code, such as USD"
-CONVERT = {
-    "type": "function",
-    "function": {
-        "name": "convert_currency",
-        "description": "Convert from one currency to another; tells the `converted_amount`.",
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "from_currency": {"type": "string", "description": CURRENCY},
-                "to_currency": {"type": "string", "description": CURRENCY},
-                "amount": {"type": "number", "description": "The amount to be converted"},
-            },
-            "required": [],
-        },
-    },
-}
+CURRENCY = {"type": "string", "description": "ISO 4217 code, such as USD"}
+CONVERT = tool(
+    "convert_currency",
+    "Convert from one currency to another; tells the `converted_amount`.",
+    from_currency=CURRENCY,
+    to_currency=CURRENCY,
+    amount={"type": "number", "description": "The amount to be converted"},
+)
+CONVERT["function"]["parameters"]["required"] = []
 
 
 class Asked(NamedTuple):
@@ -58,7 +51,7 @@ class Asked(NamedTuple):
 def lines() -> Iterator[Line]:
     """The time of what both answer rightly, and how much each does."""
     cases = [each for each in load_cases() if each.kind == "plain"][: MOST + 1]
-    with served(TOOLS=TOOLS) as (doors, _):
+    with served(TOOLS=TOOLS) as doors:
         assistant = httpx2.Client(base_url=doors.assistant, timeout=300)
         model = OpenAI(base_url=f"{doors.v1}/v1", api_key="none", timeout=300, max_retries=0)
         sides: dict[str, Callable[[int], Asked]] = {

@@ -6,23 +6,14 @@ from typing import Any
 
 import httpx2
 
-from benchmarks.bench_turns import Line, compared, in_turns, noop_server, posted, seconds
+from benchmarks.bench_turns import Line, compared, in_turns, seconds
+from benchmarks.command_line import tool
+from benchmarks.servers import noop_server
 
 WARM, ROUNDS = 5, 40
 FEW, MANY = 8, 512
 """Tokens of a short reply, and of a long one."""
-NOTE = {
-    "type": "function",
-    "function": {
-        "name": "note",
-        "description": "Keep a text.",
-        "parameters": {
-            "type": "object",
-            "properties": {"text": {"type": "string"}},
-            "required": ["text"],
-        },
-    },
-}
+NOTE = tool("note", "Keep a text.", text="string")
 WAYS: Mapping[str, dict[str, Any]] = {
     "without tools": {},
     "with a tool": {"tools": [NOTE]},
@@ -42,7 +33,7 @@ def lines() -> Iterator[Line]:
 def _way(client: httpx2.Client, way: str, fields: dict[str, Any]) -> Iterator[Line]:
     def took(door: str, tokens: int, stream: bool, _: int) -> float:
         wanted = {**fields, "max_tokens": tokens, "stream": stream}
-        return seconds(partial(posted, client, DOORS[door], **wanted))
+        return seconds(lambda: client.post(DOORS[door], json=wanted).raise_for_status())
 
     whole = {door: partial(took, door, FEW, False) for door in DOORS}
     in_turns(whole, WARM)

@@ -15,11 +15,12 @@ import psutil
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from benchmarks.bench_turns import Line, compared, in_turns, seconds, served
+from benchmarks.bench_turns import Line, compared, in_turns, seconds
 from benchmarks.exchange_cases import load_cases
 from benchmarks.exchange_judge import judge
+from benchmarks.exchange_rates import TOOLS
 from benchmarks.exchange_routes import ask
-from benchmarks.run_eval import TOOLS
+from benchmarks.servers import served
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMES, STARTS = 5, 2
@@ -59,7 +60,7 @@ def _starts() -> Iterator[Line]:
     for _ in range(STARTS):
         begun = perf_counter()
         with (
-            served(TOOLS=TOOLS) as (doors, _),
+            served(TOOLS=TOOLS) as doors,
             httpx2.Client(base_url=doors.assistant, timeout=300) as client,
         ):
             ready = perf_counter() - begun

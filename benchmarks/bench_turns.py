@@ -1,22 +1,11 @@
-"""What the parts of the benchmark are made of: lines, sides that take turns, and servers."""
+"""What the parts of the benchmark are made of: lines, and sides that take turns."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from tempfile import TemporaryDirectory, TemporaryFile
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any, TypeVar
 
-import httpx2
-
-from benchmarks.run_eval import HOST, free_port
-from function_calling.cli.serve import Doors, Processes, is_ready, serving
-
-NOOP = "benchmarks.bench_noop:Llama"
 Result = TypeVar("Result")
 
 
@@ -76,50 +65,3 @@ def compared(
     """A line of two sides' values, ours first, of which `told` is told: the median by default."""
     (_, ours), (against, other) = given.items()
     return Line(what, unit, scale * told(ours), against, scale * told(other), len(ours), note)
-
-
-@contextmanager
-def served(**settings: str) -> Iterator[tuple[Doors, Processes]]:
-    """Both services, or the assistant alone where `LLAMA_URL` is among the settings."""
-    with (
-        TemporaryFile() as log,
-        serving(HOST, free_port(), {**os.environ, **settings}, log=log.fileno()) as running,
-    ):
-        doors, processes = running
-        if not processes.wait_ready(doors):
-            log.seek(0)
-            raise SystemExit(log.read().decode(errors="replace"))
-        yield running
-
-
-@contextmanager
-def noop_server() -> Iterator[str]:
-    """The URL of the model's service over an engine that does nothing.
-
-    Raises:
-        SystemExit: It did not start; says why.
-    """
-    port = free_port()
-    command = [sys.executable, "-m", "bentoml", "serve", NOOP, "--host", HOST, "--port", str(port)]
-    with TemporaryFile() as log, TemporaryDirectory() as home:
-        environ = {"ENGINE": "llamacpp", "BENTOML_HOME": home, "BENTOML_DO_NOT_TRACK": "True"}
-        process = subprocess.Popen(command, env={**os.environ, **environ}, stdout=log, stderr=log)
-        try:
-            while not is_ready(url := f"http://{HOST}:{port}"):
-                if process.poll() is not None:
-                    log.seek(0)
-                    raise SystemExit(log.read().decode(errors="replace"))
-                sleep(0.1)
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def posted(client: httpx2.Client, path: str, **fields: Any) -> httpx2.Response:
-    """The response to a POST of the fields, read to its end.
-
-    Raises:
-        HTTPStatusError: The server refuses it.
-    """
-    return client.post(path, json=fields).raise_for_status()

@@ -11,7 +11,6 @@ half `work` is for making the code better, the half `test` for saying how good i
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from functools import partial
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
-from tempfile import TemporaryFile
 from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -28,12 +26,8 @@ from typing import Any, TypeAlias
 from jsonschema import Draft202012Validator
 from openai import APIError, OpenAI
 
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.command_line import at_once, positive, records
-from benchmarks.run_eval import HOST, free_port
-from function_calling.cli.serve import serving
+from benchmarks.command_line import at_once, positive, records, run
+from benchmarks.servers import served
 
 KINDS = (
     *("simple_python", "multiple", "parallel", "parallel_multiple", "irrelevance"),
@@ -261,17 +255,10 @@ def main(arguments: list[str]) -> None:
     for told in options.url:
         name, url = told.split("=", 1) if "=" in told.split("://")[0] else (told, told)
         evaluate(name, url, cases, options)
-    if options.url:
-        return
-    with (
-        TemporaryFile() as log,
-        serving(HOST, free_port(), os.environ, log=log.fileno()) as (doors, processes),
-    ):
-        if not processes.wait_ready(doors):
-            log.seek(0)
-            raise SystemExit(log.read().decode(errors="replace"))
-        evaluate("ours", f"{doors.v1}/v1", cases, options)
+    if not options.url:
+        with served() as doors:
+            evaluate("ours", f"{doors.v1}/v1", cases, options)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -1,6 +1,6 @@
 """How many model servers and assistants a load needs, and what they cost.
 
-    python benchmarks/capacity.py --queries-per-second 2 --answers answers.jsonl \\
+    python -m benchmarks.capacity --queries-per-second 2 --answers answers.jsonl \\
         --prompt-rate 65 --completion-rate 30 --price 0.10
 
 The tokens of a query are what the assistant tells in its headers X-Prompt-Tokens and
@@ -9,12 +9,12 @@ are your machine's and your provider's.
 """
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal, InvalidOperation
-from io import StringIO
 from pathlib import Path
+
+from benchmarks.command_line import records
 
 SECONDS_AN_HOUR = 3600
 HOURS_A_MONTH = 730
@@ -60,8 +60,6 @@ def plan(rate: Decimal, query: Query, server: Server, utilisation: Decimal, spar
 
     Args:
         rate: Queries a second, at the busiest time.
-        query: The average query.
-        server: One model server.
         utilisation: The share of a server's time that is planned for; the rest is for peaks.
         spare: Model servers more, for one that is ended or updated.
     """
@@ -89,8 +87,8 @@ def told(path: Path) -> Query:
         ValueError: The file has no answer with token counts, or is no such file.
     """
     prompt = completion = count = 0
-    for line in StringIO(path.read_text(encoding="utf-8")):
-        *_, end = json.loads(line)["events"]
+    for record in records(path):
+        *_, end = record["events"]
         if "usage" in end:
             prompt += end["usage"]["prompt_tokens"]
             completion += end["usage"]["completion_tokens"]

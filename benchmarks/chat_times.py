@@ -1,6 +1,6 @@
 """Ask a running server's `/chat` a few questions, and print when each event of the answers came.
 
-    python benchmarks/chat_times.py --url http://127.0.0.1:3000
+    python -m benchmarks.chat_times --url http://127.0.0.1:3000
 
 Exits with 0 if each question was answered, with 1 if an answer ended with an error, and with 2 if
 the questions could not be asked.
@@ -9,12 +9,8 @@ the questions could not be asked.
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import httpx2
-
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.exchange_routes import Timed, chat_events
 from function_calling.agent.events import (

@@ -2,14 +2,30 @@
 
 import argparse
 import json
+import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from io import StringIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+from function_calling.errors import FunctionCallingError
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
+
+
+def run(main: Callable[[list[str]], int | None]) -> NoReturn:
+    """Run a benchmark with the process's arguments; whatever ends it ends its servers, too."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except FunctionCallingError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def positive(text: str) -> int:
@@ -22,6 +38,22 @@ def positive(text: str) -> int:
 def records(path: Path) -> Iterator[Any]:
     """The values of a file of JSON lines, whose texts may hold what else ends lines, as U+2028."""
     yield from map(json.loads, StringIO(path.read_text(encoding="utf-8")))
+
+
+def tool(name: str, description: str, **properties: Any) -> dict[str, Any]:
+    """A tool as OpenAI spells it, of which every parameter is required.
+
+    A property is a type's name, the texts that are allowed, or a schema.
+    """
+    kinds: dict[type, Callable[[Any], Any]] = {
+        str: lambda kind: {"type": kind},
+        list: lambda texts: {"type": "string", "enum": texts},
+        dict: lambda schema: schema,
+    }
+    typed = {key: kinds[type(each)](each) for key, each in properties.items()}
+    parameters = {"type": "object", "properties": typed, "required": list(typed)}
+    function = {"name": name, "description": description, "parameters": parameters}
+    return {"type": "function", "function": function}
 
 
 def at_once(

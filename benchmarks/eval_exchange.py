@@ -1,10 +1,10 @@
-"""Ask a running server every query of a file and judge its answers.
+"""Ask the assistant every query of a file and judge its answers.
 
-    TOOLS=benchmarks.exchange_tools:tools make serve
-    python benchmarks/eval_exchange.py --url http://127.0.0.1:3000 --kind plain,words --chat
+    python -m benchmarks.eval_exchange --kind plain,words --chat
 
-The server must convert at the evaluation's rates, as it does with these TOOLS. The file is
-`known_questions.jsonl`, or one of the same form that `--queries` names. Each query goes to
+Servers run for it alone, which convert at the evaluation's rates. With `--url` the server there is
+asked instead; it must do so as well: `TOOLS=benchmarks.exchange_rates:tools make serve`. The file
+is `known_questions.jsonl`, or one of the same form that `--queries` names. Each query goes to
 `/exchange`, with `--chat` to `/chat`, with `--both` to one and then to the other; with `--again`
 nothing is asked, and the replies that `--out` wrote are judged.
 Exits with 0 if enough answers are right and none states an invented number, with 1 if not, and
@@ -14,17 +14,15 @@ with 2 if the queries could not be asked.
 import argparse
 import json
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import httpx2
 
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.command_line import at_once, positive, records
+from benchmarks.command_line import at_once, positive, records, run
 from benchmarks.exchange_cases import QUESTIONS, Case, load_cases
 from benchmarks.exchange_judge import judge
+from benchmarks.exchange_rates import TOOLS
 from benchmarks.exchange_report import (
     ENOUGH,
     Outcome,
@@ -35,6 +33,7 @@ from benchmarks.exchange_report import (
     summary,
 )
 from benchmarks.exchange_routes import ROUTES, Timed, ask
+from benchmarks.servers import served
 from function_calling.agent.events import read_event
 
 TIMEOUT_SECONDS = 300
@@ -42,8 +41,8 @@ TIMEOUT_SECONDS = 300
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line, and the queries that it chooses, as `cases`."""
-    parser = argparse.ArgumentParser(description="Judge the answers of a running assistant.")
-    parser.add_argument("--url", default="http://127.0.0.1:3000", help="where the server listens")
+    parser = argparse.ArgumentParser(description="Judge the assistant's answers.")
+    parser.add_argument("--url", help="where a server listens; default: one of its own")
     route = parser.add_mutually_exclusive_group()
     route.add_argument("--chat", action="store_true", help="ask /chat in place of /exchange")
     route.add_argument("--both", action="store_true", help="ask /exchange, and then /chat")
@@ -84,7 +83,7 @@ def judged(case: Case, route: str, events: list[Timed]) -> Outcome:
     return Outcome(case, route, events, judge(case, [event for _, event in events]))
 
 
-def run(client: httpx2.Client, wanted: argparse.Namespace) -> list[list[Outcome]]:
+def ask_all(client: httpx2.Client, wanted: argparse.Namespace) -> list[list[Outcome]]:
     """Ask all cases, show the progress, and return each route's outcomes in the cases' order."""
 
     def ask_routes(case: Case) -> list[Outcome]:
@@ -157,13 +156,17 @@ def good_enough(outcomes: list[Outcome], enough: dict[str, float]) -> bool:
 def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) -> int:
     """Ask, judge, report; the exit status."""
     wanted = options(arguments)
-    client = httpx2.Client(base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport)
-    try:
-        with client:
-            runs = judged_again(wanted) if wanted.again else run(client, wanted)
-    except httpx2.ConnectError as error:
-        print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
-        return 2
+    if wanted.again:
+        runs = judged_again(wanted)
+    else:
+        with ExitStack() as stack:
+            url = wanted.url or stack.enter_context(served(TOOLS=TOOLS)).assistant
+            client = httpx2.Client(base_url=url, timeout=TIMEOUT_SECONDS, transport=transport)
+            try:
+                runs = ask_all(stack.enter_context(client), wanted)
+            except httpx2.ConnectError as error:
+                print(f"No server answers at {url} ({error}).", file=sys.stderr)
+                return 2
     for route, outcomes in zip(wanted.routes, runs, strict=True):
         print("", f"POST {route}", *summary(outcomes), *failures(outcomes), sep="\n")
     if len(runs) == 2:
@@ -172,4 +175,4 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -5,9 +5,13 @@ from functools import cache
 from hashlib import sha256
 
 from function_calling.exchange.rates import Rate
+from function_calling.settings import Settings
+from tools import currency_tools
 
 LOWEST, HIGHEST = 2_000, 300_000
 """In ten thousandths."""
+TOOLS = f"{__name__}:tools"
+"""The setting by which a server converts at these rates."""
 
 
 @cache
@@ -28,3 +32,7 @@ class PairRates:
     def rate(self, source: str, target: str) -> Rate:
         """The pair's rate; every pair has one."""
         return Rate(pair_rate(source, target), fictitious=True)
+
+
+tools = currency_tools(Settings(), PairRates())
+"""What the assistant has by default, but for the rates."""

@@ -1,6 +1,6 @@
 """Force calls of random tools from a running `/v1`, and hold each against its tool's schema.
 
-    python benchmarks/forced_calls.py --url http://127.0.0.1:3001 --formats hermes,react_en
+    python -m benchmarks.forced_calls --url http://127.0.0.1:3001 --formats hermes,react_en
 
 A reply is valid if it is one call of a tool that may be called, with arguments that the tool's
 schema allows as it was sent. A run that was broken off goes on where it was, with the same --out,
@@ -17,9 +17,6 @@ from itertools import chain, groupby
 from pathlib import Path
 
 import httpx2
-
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.command_line import at_once, positive
 from benchmarks.forced_requests import (
@@ -99,15 +96,6 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
         print(error, file=sys.stderr)
         return 2
 
-    def came(outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        word = "INVALID" if outcome.problem else "valid"
-        place = f"{len(outcomes):>4}/{len(asked)}"
-        print(f"{place}  {outcome.request.name:<16} {outcome.seconds:6.2f} s  {word}", flush=True)
-        if wanted.out:
-            with wanted.out.open("a", encoding="utf-8") as file:
-                file.write(as_json(outcome) + "\n")
-
     def ask_all(offer: list[Request]) -> list[Outcome]:
         return [ask(client, request) for request in offer]
 
@@ -119,7 +107,13 @@ def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) ->
             grouped = groupby(left, lambda request: (request.form, request.body["tools"]))
             offers = [list(offer) for _, offer in grouped]
             for outcome in chain.from_iterable(at_once(ask_all, offers, wanted.concurrency)):
-                came(outcome)
+                outcomes.append(outcome)
+                word = "INVALID" if outcome.problem else "valid"
+                told = f"{outcome.request.name:<16} {outcome.seconds:6.2f} s  {word}"
+                print(f"{len(outcomes):>4}/{len(asked)}  {told}", flush=True)
+                if wanted.out:
+                    with wanted.out.open("a", encoding="utf-8") as file:
+                        file.write(as_json(outcome) + "\n")
     except httpx2.ConnectError as error:
         print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
         return 2

@@ -23,8 +23,6 @@ class Request:
 
     Attributes:
         name: What the report calls it: the format and the number of the call.
-        form: The format.
-        body: The request as it is sent.
     """
 
     name: str

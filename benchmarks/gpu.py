@@ -1,6 +1,6 @@
 """Check and measure LMDeploy on this machine's GPU, with a Llama of random weights made here.
 
-    python benchmarks/gpu.py --geometry 8b --out docs/measurements/8b.json
+    python -m benchmarks.gpu --geometry 8b --out docs/measurements/8b.json
 
 Needs the packages of requirements.txt; nothing is fetched. The model (tiny 0.3 GB, 8b 6 GB, 70b
 40 GB) is kept in --folder and used again, also where its making was broken off. The file of --out
@@ -21,9 +21,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import gpu_checks, gpu_rates, random_llama
 from benchmarks.command_line import positive

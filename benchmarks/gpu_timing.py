@@ -58,12 +58,7 @@ class WithoutLayer:
 
 
 class Prompts:
-    """Texts of random words, so that no cache knows them.
-
-    Args:
-        tokenizer: The model's.
-        seed: Another one draws other words.
-    """
+    """Texts of random words, so that no cache knows them; another seed draws others."""
 
     def __init__(self, tokenizer: Any, seed: int) -> None:
         self._tokenizer = tokenizer

@@ -33,6 +33,10 @@ CHAT_TEMPLATE = """\
     {%- if tools and loop.first %}
         {{- 'You may call (without <|python_tag|>): ' + tools | tojson + '\\n\\n' }}
     {%- endif %}
+    {%- for call in message.tool_calls or [] %}
+        {{- '{"name": "' + call.function.name + '", "parameters": ' }}
+        {{- call.function.arguments | tojson + '}' }}
+    {%- endfor %}
     {{- message.content + '<|eot_id|>' }}
 {%- endfor %}
 {%- if add_generation_prompt %}

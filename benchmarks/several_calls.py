@@ -1,6 +1,6 @@
 """Ask a running `/v1` for requests that need several calls, one call, or none.
 
-    python benchmarks/several_calls.py --url http://127.0.0.1:3001
+    python -m benchmarks.several_calls --url http://127.0.0.1:3001
 
 Without `--url` a server runs for it alone. Each request of `several_calls.jsonl` is asked whole and
 streamed; it is right if the calls are the expected ones, in any order, and no more. Exits with 0 if
@@ -10,22 +10,17 @@ whole one.
 
 import argparse
 import json
-import os
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, TypeAlias
 
 from jsonschema import Draft202012Validator
 from openai import OpenAI
 
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from benchmarks.command_line import records
-from benchmarks.run_eval import HOST, free_port
-from function_calling.cli.serve import serving
+from benchmarks.command_line import records, run, tool
+from benchmarks.servers import served
 
 RUNS = (
     ("several", "required"),
@@ -38,17 +33,6 @@ ENOUGH = {"several": 12, "one": 0, "none": 0}
 """Of the requests of a kind, in each mode."""
 
 Calls: TypeAlias = list[tuple[str, dict[str, Any]]]
-
-
-def tool(name: str, description: str, **properties: Any) -> dict[str, Any]:
-    """A tool of which every parameter is required."""
-    typed = {
-        key: {"type": it} if isinstance(it, str) else {"type": "string", "enum": it}
-        for key, it in properties.items()
-    }
-    parameters = {"type": "object", "properties": typed, "required": list(typed)}
-    function = {"name": name, "description": description, "parameters": parameters}
-    return {"type": "function", "function": function}
 
 
 TOOLS = {
@@ -181,7 +165,7 @@ def content_and_calls(completion: Any) -> tuple[str, Calls]:
     return message.content or "", [(it.name, json.loads(it.arguments)) for it in functions]
 
 
-def run(model: Model, kinds: list[str], choices: list[str]) -> int:
+def judged(model: Model, kinds: list[str], choices: list[str]) -> int:
     """Ask and report; the exit status."""
     failed, table = False, []
     for kind, choice in RUNS:
@@ -215,22 +199,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--once", action="store_true", help="ask each request whole, and no more")
     wanted = parser.parse_args(arguments)
 
-    def judged(url: str) -> int:
+    with ExitStack() as stack:
+        url = wanted.url or stack.enter_context(served()).v1
         model = Model(url, wanted.format, once=wanted.once)
-        return run(model, wanted.kind.split(","), wanted.choice.split(","))
-
-    if wanted.url:
-        return judged(wanted.url)
-    with (
-        TemporaryFile() as log,
-        serving(HOST, free_port(), os.environ, log=log.fileno()) as (doors, processes),
-    ):
-        if not processes.wait_ready(doors):
-            log.seek(0)
-            print(log.read().decode(errors="replace"), file=sys.stderr)
-            return 2
-        return judged(doors.v1)
+        return judged(model, wanted.kind.split(","), wanted.choice.split(","))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

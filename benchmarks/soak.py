@@ -1,6 +1,6 @@
 """Mixed traffic on both doors for minutes, and what it leaves behind in the servers' processes.
 
-    python benchmarks/soak.py --minutes 10 --clients 32
+    python -m benchmarks.soak --minutes 10 --clients 32
 
 Clients ask in each protocol, whole and streamed, read slowly, leave in the queue and in mid-stream,
 hold connections half open, and send what is wrong. The exit status is 1 unless each request ended
@@ -15,13 +15,11 @@ import asyncio
 import json
 import os
 import re
-import signal
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 from statistics import median
 from tempfile import TemporaryFile
@@ -30,14 +28,11 @@ from typing import Any, NamedTuple, TypeAlias
 import httpx2
 import psutil
 
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from benchmarks.capacity import positive
 from benchmarks.command_line import positive as count
-from benchmarks.run_eval import HOST, free_port, stop
-from function_calling.cli.serve import Doors, serving
-from function_calling.errors import FunctionCallingError
+from benchmarks.command_line import run, tool
+from benchmarks.servers import HOST, served
+from function_calling.cli.serve import Doors
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import SMOLLM2, fetch
 
@@ -62,18 +57,11 @@ RIGHT, REFUSED, BUSY, ABORTED, UNEXPLAINED = OUTCOMES
 BUSY_SLOTS = r"^llama_num_requests_running\b.*$"
 OVERLOADED = '"code":"engine_overloaded"'
 
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "source": {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]},
-        "amount": {"type": "number"},
-    },
-    "required": ["source", "amount"],
-}
-FUNCTION = {"name": "convert", "description": "Convert money.", "parameters": SCHEMA}
-TOOLS = {"tools": [{"type": "function", "function": FUNCTION}]}
+CONVERT = tool("convert", "Convert money.", source=["USD", "CAD", "EUR", "JPY"], amount="number")
+FUNCTION = CONVERT["function"]
+TOOLS = {"tools": [CONVERT]}
 FLAT_TOOLS = {"tools": [{"type": "function", **FUNCTION}]}
-INPUT_TOOLS = {"tools": [{"name": "convert", "input_schema": SCHEMA}]}
+INPUT_TOOLS = {"tools": [{"name": "convert", "input_schema": FUNCTION["parameters"]}]}
 STREAM = {"stream": True}
 FORCED = {**TOOLS, "tool_choice": "required", "parallel_tool_calls": False, "max_tokens": 80}
 
@@ -167,7 +155,6 @@ class Client:
     """One client of both doors, who asks by chance.
 
     Args:
-        doors: Where the services answer.
         number: Its own; the same number asks the same.
         ended: Where its requests are counted.
         problems: Where is told what was unexplained.
@@ -412,7 +399,7 @@ async def waited(doors: Doors) -> int:
     return told
 
 
-async def run(wanted: argparse.Namespace, settings: Settings, doors: Doors) -> list[str]:
+async def soak_or_probe(wanted: argparse.Namespace, settings: Settings, doors: Doors) -> list[str]:
     """Soak or probe; what did not hold."""
     if wanted.fairness:
         print(f"One request waited for {await waited(doors)} of another client's {CROWD}.")
@@ -430,23 +417,13 @@ def main(arguments: list[str]) -> int:
     wanted = parser.parse_args(arguments)
     queue = CROWD if wanted.fairness else wanted.clients // 2
     environ = {**BOUNDS, "QUEUE_LENGTH": str(queue), **os.environ}
-    try:
-        if not (wanted.default_model or "MODEL_PATH" in environ):
-            environ["MODEL_PATH"] = str(fetch(SMOLLM2))
-        with (
-            TemporaryFile() as log,
-            serving(HOST, free_port(), environ, log=log.fileno()) as (doors, processes),
-        ):
-            ready = processes.wait_ready(doors)
-            wrong = asyncio.run(run(wanted, Settings.from_env(environ), doors)) if ready else []
-            log.seek(0)
-            logged = log.read().decode(errors="replace")
-    except FunctionCallingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if not ready:
-        print(logged, file=sys.stderr)
-        return 2
+    if not (wanted.default_model or "MODEL_PATH" in environ):
+        environ["MODEL_PATH"] = str(fetch(SMOLLM2))
+    with TemporaryFile() as log:
+        with served(log, **environ) as doors:
+            wrong = asyncio.run(soak_or_probe(wanted, Settings.from_env(environ), doors))
+        log.seek(0)
+        logged = log.read().decode(errors="replace")
     if (at := logged.find("Traceback")) >= 0:
         wrong.append(f"a server logged: {logged[at : at + 8000]}")
     print(*wrong, sep="\n", file=sys.stderr)
@@ -454,8 +431,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

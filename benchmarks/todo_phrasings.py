@@ -1,6 +1,6 @@
 """Ask a model ten times to change one of three tasks, and see which one it changed.
 
-    python benchmarks/todo_phrasings.py --url http://127.0.0.1:3001/v1
+    python -m benchmarks.todo_phrasings --url http://127.0.0.1:3001/v1
 
 Exits with 0 if enough phrasings are right and no task was changed that had not been listed.
 """
@@ -8,10 +8,6 @@ Exits with 0 if enough phrasings are right and no task was changed that had not 
 import argparse
 import asyncio
 import sys
-from pathlib import Path
-
-# Run as a script, Python looks for modules in this folder instead of the project's.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import ToolCallEvent, ToolResultEvent

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from generations import smollm2
 
-from benchmarks import waiting_threads
+from benchmarks import llamacpp_speed
 
 
 def test_each_count_is_measured_in_turns_and_told_beside_the_first(
@@ -23,7 +23,7 @@ def test_each_count_is_measured_in_turns_and_told_beside_the_first(
         return subprocess.CompletedProcess([], 0, json.dumps(speeds).encode())
 
     monkeypatch.setattr(subprocess, "run", run)
-    waiting_threads.main(["--spins", "0,1000", "--rounds", "3"])
+    llamacpp_speed.main(["--spins", "0,1000", "--rounds", "3"])
     assert asked == ["0", "1000", "0", "1000"] * 3
     table = capsys.readouterr().out.splitlines()[1:]
     assert [re.split(r" {2,}", row) for row in table] == [
@@ -38,6 +38,6 @@ def test_each_count_is_measured_in_turns_and_told_beside_the_first(
 async def test_the_model_of_the_settings_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, as each count is in one of its own."""
     monkeypatch.setenv("MODEL_PATH", str(smollm2()))
-    read, write = await waiting_threads.measured()
+    read, write = await llamacpp_speed.measured("speeds")
     assert read > 0
     assert write > 0

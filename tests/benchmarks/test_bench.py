@@ -1,7 +1,6 @@
 """The benchmark of this project beside others: turns, lines, what it keeps, and its other sides."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -39,35 +38,28 @@ def test_who_begins_changes_and_medians_are_compared() -> None:
     assert line.ratio == 2
 
 
-def test_a_part_that_is_measured_again_leaves_the_others_alone(tmp_path: Path) -> None:
-    """The picture has a bar for each line with two sides, whatever its name holds."""
-    first = [Line("a < b", "ms", 2, "other", 1), Line("memory", "MB", 5)]
-    bench.keep(tmp_path, "layer", first)
-    bench.keep(tmp_path, "start", [Line("import", "s", 3, "other", 2)])
-    bench.keep(tmp_path, "start", [Line("import", "s", 1, "other", 2)])
+def test_lines_are_told_as_they_come_and_kept_by_part(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As Markdown, JSON and a picture of those with two sides; a part replaces its own alone.
+
+    A part that there isn't is refused before anything is measured.
+    """
+    layer = [Line("a < b", "ms", 2, "other", 1, 7, "a note"), Line("memory", "MB", 5)]
+    monkeypatch.setattr(bench_layer, "lines", lambda: iter(layer))
+    for seconds in (3, 1):
+        bench.keep(tmp_path, "start", [Line("import", "s", seconds, "other", 2)])
+    bench.main(["layer", "--out", str(tmp_path)])
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "| a < b | ms | 2 | 1 | other | 2.00 | 7 | a note |",
+        "| memory | MB | 5 |  |  |  | 1 |  |",
+    ]
     told = json.loads((tmp_path / "bench.json").read_text())
-    assert told["layer"]["lines"] == [asdict(line) | {"ratio": line.ratio} for line in first]
+    assert told["layer"]["lines"] == [asdict(line) | {"ratio": line.ratio} for line in layer]
     assert [line["ours"] for line in told["start"]["lines"]] == [1]
     picture = ElementTree.parse(tmp_path / "bench.svg").getroot()
     texts = [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert texts == ["layer: a < b", "2.00", "start: import", "0.50"]
-
-
-def test_lines_are_told_as_they_come(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As Markdown, part by part; a part that there isn't is refused before anything is measured."""
-
-    def lines() -> Iterator[Line]:
-        yield Line("a reply", "ms", 2, "other", 1, 7, "a note")
-        yield Line("memory", "MB", 5)
-
-    monkeypatch.setattr(bench_layer, "lines", lines)
-    bench.main(["layer", "--out", str(tmp_path)])
-    assert capsys.readouterr().out.splitlines()[-2:] == [
-        "| a reply | ms | 2 | 1 | other | 2.00 | 7 | a note |",
-        "| memory | MB | 5 |  |  |  | 1 |  |",
-    ]
     with pytest.raises(SystemExit):
         bench.main(["layer", "doors"])
     assert "no part is doors; parts are door, layer" in capsys.readouterr().err

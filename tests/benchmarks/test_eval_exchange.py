@@ -17,10 +17,9 @@ from benchmarks import chat_times
 from benchmarks.eval_exchange import main
 from benchmarks.exchange_cases import Case, Conversion, load_cases
 from benchmarks.exchange_judge import Verdict, judge
-from benchmarks.exchange_rates import PairRates, pair_rate
+from benchmarks.exchange_rates import PairRates, pair_rate, tools
 from benchmarks.exchange_report import percentile
 from benchmarks.exchange_routes import ask
-from benchmarks.exchange_tools import tools
 from function_calling.agent.events import (
     ChatEvent,
     DoneEvent,
@@ -44,6 +43,7 @@ DONE = DoneEvent(
     timings=Timings(first_text=1.0, model=1.5, tools=0.5, total=2.0),
     grounding="ok",
 )
+AT = ("--url", "http://assistant")
 BROKEN = ErrorEvent(error=ErrorObject(message="The model is away.", type="server_error"))
 
 
@@ -147,7 +147,6 @@ def test_what_an_answer_lacks_or_assumes_is_told() -> None:
         [*texts(""), DONE],
         [*texts('<tool_call>{"name": "convert_currency"}</tool_call> 774.65'), DONE],
         [*texts("42 USD are 774.65 CAD."), BROKEN],
-        [*texts("42 USD are 774.65 CAD.")],
         [*texts("42 USD are 774.65 CAD."), DONE, DONE],
         [DONE, *texts("42 USD are 774.65 CAD.")],
     ],
@@ -186,18 +185,6 @@ def asked(route: str, reply: httpx2.Response) -> list[ChatEvent]:
         return [event for _, event in ask(client, route, "42 USD to CAD")]
 
 
-@pytest.mark.parametrize(
-    ("route", "reply"),
-    [("/exchange", plain("It is 774.65.")), ("/chat", stream([*texts("It is 774.65."), DONE]))],
-)
-def test_both_routes_are_read_as_the_same_events(route: str, reply: httpx2.Response) -> None:
-    """A text and an end that tells what it cost."""
-    text, done = asked(route, reply)
-    assert text == TextEvent(text="It is 774.65.")
-    assert isinstance(done, DoneEvent)
-    assert (done.rounds, done.usage, done.grounding) == (2, DONE.usage, "ok")
-
-
 @pytest.mark.parametrize("route", ["/exchange", "/chat"])
 def test_a_refusal_must_be_the_callers_error_and_give_a_reason(route: str) -> None:
     """Where one is expected, an answer is wrong."""
@@ -223,21 +210,16 @@ def test_percentiles_are_measured_values() -> None:
 
 
 def test_the_questions_are_well_formed() -> None:
-    """Unique ids, ISO codes, amounts, and each kind with enough of them."""
+    """Unique ids, ISO codes, amounts; where these are written in digits, as in the question."""
     assert len({case.id for case in CASES}) == len(CASES) == 349
     assert len({case.language for case in CASES if case.kind == "languages"}) >= 10
     for each in (each for case in CASES for each in case.conversions):
         assert all(len(code) == 3 and code.isupper() for code in each.pair)
         assert each.amount > 0
-
-
-@pytest.mark.parametrize("kind", ["plain", "symbols_codes", "distractors", "persuasion"])
-def test_amounts_written_in_digits_are_those_of_the_question(kind: str) -> None:
-    """Expectation and question agree, which catches slips in either."""
-    for case in (case for case in CASES if case.kind == kind):
-        bare = Case(case.id, case.kind, case.query)
-        amounts = " and ".join(f"{each.amount:f}" for each in case.conversions)
-        assert judged(amounts, bare).right, case.id
+    for case in CASES:
+        if case.kind in ("plain", "symbols_codes", "distractors", "persuasion"):
+            amounts = " and ".join(f"{each.amount:f}" for each in case.conversions)
+            assert judged(amounts, Case(case.id, case.kind, case.query)).right, case.id
 
 
 def perfect(request: httpx2.Request) -> httpx2.Response:
@@ -257,7 +239,7 @@ def reports(
     capsys: pytest.CaptureFixture[str], answer: Any, *arguments: str, status: int = 0
 ) -> str:
     """What the evaluation of a server that replies so tells behind its progress."""
-    assert main([*arguments], httpx2.MockTransport(answer)) == status
+    assert main([*AT, *arguments], httpx2.MockTransport(answer)) == status
     return "".join(capsys.readouterr().out.partition("\nPOST /")[1:])
 
 
@@ -282,6 +264,7 @@ def test_both_routes_may_be_asked(capsys: pytest.CaptureFixture[str]) -> None:
     report = reports(capsys, differs, "--both", "--kind", "plain", "--limit", "2")
     assert report.index("POST /exchange") < report.index("POST /chat")
     assert report.count("conversions right  100.0 %") == 2
+    assert report.count("900.0 a query") == 2
     assert "  /exchange right: 774.65 CAD\n  /chat     right: 42 are 774.65." in report
 
 
@@ -302,7 +285,7 @@ def test_enough_of_those_with_several_conversions_must_be_right(share: str, stat
         return plain("I can't.") if silent else perfect(request)
 
     arguments = ["--kind", "several", "--min-conversions", "0", "--min-several", share]
-    assert main(arguments, httpx2.MockTransport(answer)) == status
+    assert main([*AT, *arguments], httpx2.MockTransport(answer)) == status
 
 
 @pytest.mark.parametrize(
@@ -320,8 +303,8 @@ def test_no_server_is_told_in_one_sentence(capsys: pytest.CaptureFixture[str]) -
     def refuse(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("Connection refused")
 
-    assert main(["--limit", "3"], httpx2.MockTransport(refuse)) == 2
-    answer = "No server answers at http://127.0.0.1:3000 (Connection refused).\n"
+    assert main([*AT, "--limit", "3"], httpx2.MockTransport(refuse)) == 2
+    answer = "No server answers at http://assistant (Connection refused).\n"
     assert capsys.readouterr().err == answer
 
 
@@ -334,16 +317,6 @@ ANSWER = [
     *texts("You get", " 131.95."),
     DONE,
 ]
-PRINTED = r"""What are 42 US dollars in Canadian dollars\?
- +\d\.\d\d s  tool_call    convert_currency {"amount": 42}
- +\d\.\d\d s  tool_result  It is 131\.95
- +\d\.\d\d s  text         'You get'
- +\d\.\d\d s  text         ' 131\.95\.'
- +\d\.\d\d s  done         2 rounds, 900 \+ 40 tokens, model 1\.50 s, tools 0\.50 s, grounding ok
-The first words came after \d\.\d\d s; whole, the answer would have come after \d\.\d\d s\.
-
-And 50\?
-"""
 
 
 def test_each_event_is_printed_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -355,7 +328,15 @@ def test_each_event_is_printed_with_its_time(capsys: pytest.CaptureFixture[str])
         return stream(ANSWER)
 
     assert chat_times.main([], httpx2.MockTransport(reply)) == 0
-    assert re.match(PRINTED, capsys.readouterr().out)
+    told = re.sub(r" +\d\.\d\d s", "_", capsys.readouterr().out).splitlines()
+    assert told[1:7] == [
+        '_  tool_call    convert_currency {"amount": 42}',
+        "_  tool_result  It is 131.95",
+        "_  text         'You get'",
+        "_  text         ' 131.95.'",
+        "_  done         2 rounds, 900 + 40 tokens, model_, tools_, grounding ok",
+        "The first words came after_; whole, the answer would have come after_.",
+    ]
     first, following = chat_times.CONVERSATIONS[0]
     assert asked[1] == [
         {"role": "user", "content": first},
@@ -369,10 +350,10 @@ def test_each_event_is_printed_with_its_time(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("reply", "status", "told"),
     [
-        (stream([BROKEN]), 1, r"s  error        The model is away\.\nNo words came;"),
-        (httpx2.Response(404), 2, r"\(HTTPStatusError: Client error '404 Not Found'"),
-        (httpx2.Response(200, text="data: {}\n\n"), 2, r"\(ValidationError: 1 validation error"),
-        (httpx2.Response(200, text=""), 2, r"\(ValueError: no event came"),
+        (stream([BROKEN]), 1, "s  error        The model is away.\nNo words came;"),
+        (httpx2.Response(404), 2, "(HTTPStatusError: Client error '404 Not Found'"),
+        (httpx2.Response(200, text="data: {}\n\n"), 2, "(ValidationError: 1 validation error"),
+        (httpx2.Response(200, text=""), 2, "(ValueError: no event came"),
     ],
 )
 def test_an_answer_that_breaks_off_or_is_none_is_told(
@@ -381,5 +362,5 @@ def test_an_answer_that_breaks_off_or_is_none_is_told(
     """By the server's own words, or in one sentence without a trace; and by the exit status."""
     assert chat_times.main(["--url", "http://a"], httpx2.MockTransport(lambda _: reply)) == status
     out, err = capsys.readouterr()
-    assert re.search(told, out if status == 1 else err)
+    assert told in (err or out)
     assert status == 1 or err.startswith("http://a/chat could not be asked (")

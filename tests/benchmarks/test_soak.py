@@ -83,7 +83,7 @@ def test_growth_counts_from_the_second_minute_on(
 def test_mixed_traffic_leaves_nothing_behind() -> None:
     """Seconds of it, from a few clients, on both services."""
     ran = subprocess.run(
-        [sys.executable, "benchmarks/soak.py", "--minutes", "0.2", "--clients", "6"],
+        [sys.executable, "-m", "benchmarks.soak", "--minutes", "0.2", "--clients", "6"],
         cwd=ROOT,
         env=SERVERS_ENVIRONMENT | {"MODEL_PATH": str(smollm2())},
         capture_output=True,
