@@ -18,18 +18,11 @@ from starlette.exceptions import HTTPException
 from function_calling.api import anthropic_reply, responses_reply
 from function_calling.api.anthropic_reply import MessageResponse
 from function_calling.api.anthropic_request import CountRequest, MessagesRequest
-from function_calling.api.headers import UNENFORCED, listing
 from function_calling.api.reply import ChatResponse, CompletionResponse
 from function_calling.api.request import ApiRequest, ChatRequest, CompletionRequest
 from function_calling.api.responses_reply import ResponseTelling
 from function_calling.api.responses_request import ResponsesRequest
-from function_calling.api.stream import (
-    CLIENT_GONE,
-    FAILED,
-    Telling,
-    new_id,
-    respond,
-)
+from function_calling.api.stream import CLIENT_GONE, FAILED, Telling, new_id, respond
 from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
@@ -59,7 +52,7 @@ async def create_chat_completion(request: Request) -> Response:
         legacy=wanted.legacy,
         whole_calls=wanted.whole_calls,
     )
-    return await _reply(request, wanted, _turns(model, wanted), telling)
+    return await _reply(request, wanted, telling, _turns(model, wanted))
 
 
 @openai_api_app.post("/responses")
@@ -68,8 +61,8 @@ async def create_response(request: Request) -> Response:
     wanted = ResponsesRequest.parse(await request.body())
     model = _chat_model(request)
     turns = _turns(model, wanted)
-    telling = ResponseTelling(model.name, wanted.echo(), wanted.logprobs)
-    return await _reply(request, wanted, turns, telling)
+    telling = ResponseTelling(model.name, wanted.echo(), wanted.logprobs, wanted.namespaced)
+    return await _reply(request, wanted, telling, turns)
 
 
 @openai_api_app.post("/responses/input_tokens")
@@ -93,14 +86,7 @@ async def create_completion(request: Request) -> Response:
         of_a_prompt=wanted.n or 1,
     )
     replies = [model.complete(prompt, sampling) for prompt, sampling in wanted.generations()]
-    return await respond(
-        request,
-        response,
-        replies,
-        model=model.name,
-        stream=bool(wanted.stream),
-        headers=wanted.headers,
-    )
+    return await respond(request, wanted, response, replies)
 
 
 @openai_api_app.post("/messages")
@@ -111,7 +97,7 @@ async def create_message(request: Request) -> Response:
     (turn,) = turns = _turns(model, wanted)
     tokens = await turn.count() if wanted.stream else 0
     telling = MessageResponse(model.name, wanted.max_tokens, tokens)
-    response = await _reply(request, wanted, turns, telling)
+    response = await _reply(request, wanted, telling, turns)
     response.headers[_REQUEST_ID] = telling.request
     return response
 
@@ -155,23 +141,17 @@ def _turns(model: ChatModel, wanted: ChatRequest | ResponsesRequest | CountReque
 
 
 async def _reply(
-    request: Request, wanted: ApiRequest, turns: Sequence[Turn], telling: Telling
+    request: Request, wanted: ApiRequest, telling: Telling, turns: Sequence[Turn]
 ) -> Response:
     """The response that tells the model's replies, which differ in their sampling alone."""
-    return await respond(
-        request,
-        telling,
-        [turn.events() for turn in turns],
-        model=_chat_model(request).name,
-        stream=bool(wanted.stream),
-        headers=wanted.headers | listing(UNENFORCED, turns[0].unenforced),
-    )
+    replies = [turn.events() for turn in turns]
+    return await respond(request, wanted, telling, replies, turns[0].unenforced)
 
 
 @openai_api_app.exception_handler(ApiError)
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return error_response(request, error, error.status, error.headers)
+    return error_response(request, error)
 
 
 @openai_api_app.exception_handler(HTTPException)
@@ -179,7 +159,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}."
     told = RequestError(message, status=error.status_code)
-    return error_response(request, told, told.status, error.headers)
+    return error_response(request, told, error.headers)
 
 
 @openai_api_app.exception_handler(Exception)
@@ -189,20 +169,21 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
 
 
 def error_response(
-    request: Request, error: ApiError, status: int, headers: Mapping[str, str] | None
+    request: Request, error: ApiError, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The error in the shape of the API that was called; Anthropic's clients name its version."""
-    if status != CLIENT_GONE:
+    told = {**error.headers, **(headers or {})}
+    if error.status != CLIENT_GONE:
         metrics.refused(error)
     # Before the app is reached, its place is still a part of the path alone.
     path = request.scope["path"].removeprefix(request.scope.get("root_path") or "/v1")
     if path.startswith("/messages") or "anthropic-version" in request.headers:
-        body = anthropic_reply.error_body(error.message, status)
-        headers = {**(headers or {}), _REQUEST_ID: body["request_id"]}
+        body = anthropic_reply.error_body(error)
+        told[_REQUEST_ID] = body["request_id"]
     else:
         in_response = path.startswith("/responses")
         body = responses_reply.error_body(error) if in_response else error.body()
-    return JSONResponse(body, status, headers)
+    return JSONResponse(body, error.status, told)
 
 
 def _chat_model(request: Request) -> ChatModel:

@@ -24,9 +24,10 @@ from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.sse import EventStream, client_error
 from function_calling.door import connections
-from function_calling.door.access import Access, Refuse, in_openais_shape
+from function_calling.door.access import Access
 from function_calling.door.body import BodyCheck
 from function_calling.door.bounds import AnswerTimeout, Bounds
+from function_calling.door.guard import Refuse, in_openais_shape
 from function_calling.door.paths import by_route
 from function_calling.door.request_id import RequestId
 from function_calling.door.stopping import Stopping, StoppingDoor
@@ -76,21 +77,14 @@ class Llama:
 
     weights = hub_weights(settings)
     heed_failures = bentoml.on_deployment(heed_failures)
+    heed_signals = bentoml.on_startup(lambda self: stopping.heed_signals())
 
+    @starting("Llama")
     def __init__(self) -> None:
-        with starting("Llama"):
-            self._start()
-
-    def _start(self) -> None:
         if traces:
             tracing.use(BentoMLContainer.tracer_provider.get())
         self.model = load_chat_model(with_weights(settings, self.weights))
         openai_api_app.state.chat_model = self.model
-
-    @bentoml.on_startup
-    def heed_signals(self) -> None:
-        """Have a signal to stop end the requests in order."""
-        stopping.heed_signals()
 
     async def __metrics__(self, original: str) -> str:
         engine = self.model.engine
@@ -110,12 +104,10 @@ class ExchangeAssistant:
 
     llm = bentoml.depends(Llama, url=settings.llama_url or None)
     heed_failures = bentoml.on_deployment(heed_failures)
+    heed_signals = bentoml.on_startup(lambda self: stopping.heed_signals())
 
+    @starting("ExchangeAssistant")
     def __init__(self) -> None:
-        with starting("ExchangeAssistant"):
-            self._start()
-
-    def _start(self) -> None:
         if traces:
             tracing.use(BentoMLContainer.tracer_provider.get())
         url = settings.llama_url or Llama.url  # type: ignore[attr-defined]
@@ -136,11 +128,6 @@ class ExchangeAssistant:
         mcp_endpoint.offer(self.assistant.tools, settings)
         self.reading: asyncio.Task[None] | None = None
         ui_app.state.assistant = self.assistant
-
-    @bentoml.on_startup
-    def heed_signals(self) -> None:
-        """Have a signal to stop end the requests in order."""
-        stopping.heed_signals()
 
     @bentoml.on_startup
     async def read_ahead(self) -> None:

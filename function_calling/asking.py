@@ -32,15 +32,10 @@ def levels(client: Client) -> list[Client]:
 
 
 def fits(client: Client, held: Collection[Client], places: int) -> bool:
-    """Whether the client may hold one more of the places.
+    """Whether the client may hold one more of the places, of which these clients hold some.
 
     It may hold as many as it leaves free, and of those of its peer too, so that whoever comes next
     finds one.
-
-    Args:
-        client: Who asks for one.
-        held: Whose the taken ones are.
-        places: How many there are.
     """
     free = places - len(held)
     for level in levels(client):

@@ -11,11 +11,7 @@ Item = TypeVar("Item")
 
 
 class Cutoff:
-    """Lets things be awaited until `end` is called, and nothing any more from then on.
-
-    Attributes:
-        error: What it was ended with.
-    """
+    """Lets things be awaited until `end` is called, and nothing any more from then on."""
 
     def __init__(self) -> None:
         self.error: ApiError | None = None

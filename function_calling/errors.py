@@ -40,7 +40,7 @@ class ToolError(FunctionCallingError):
 
     def __init__(self, problem: str, *, advice: str = "", broke: bool = False) -> None:
         super().__init__(f"{problem} {advice}".rstrip())
-        self.problem = problem
+        self.problem = str(problem)
         self.broke = broke
 
 
@@ -73,8 +73,9 @@ class ApiError(FunctionCallingError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The response's headers: in how many seconds to try again, if that is known."""
-        return {} if self.retry_after is None else {"retry-after": str(self.retry_after)}
+        """The response's: how to say who asks, or in how many seconds to try again."""
+        told = {"www-authenticate": "Bearer"} if self.status == 401 else {}
+        return told if self.retry_after is None else told | {"retry-after": str(self.retry_after)}
 
     def body(self) -> dict[str, Any]:
         """The JSON body that OpenAI's clients understand."""
@@ -101,6 +102,12 @@ class EngineError(ApiError):
 
 SCHEMA_REFUSED = "invalid_function_parameters"
 """The code of an error that a JSON Schema can't be enforced."""
+
+
+def schema_refused(reason: str) -> RequestError:
+    """The error that a JSON Schema can't be enforced; `naming` tells whose it is."""
+    told = f"The JSON Schema can't be enforced: {reason.removesuffix('.')}."
+    return RequestError(told, param="tools", code=SCHEMA_REFUSED)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 from function_calling.errors import SettingsError
 
@@ -22,7 +22,7 @@ _ORIGIN = r"[a-z][a-z0-9+.-]*://[^\s,/?#]+"  # desktop programs have their own s
 
 
 def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
-    """A dataclass field read from `variable`; rules are `choices`, `shape`, `least` and `most`."""
+    """A field read from `variable`, by `choices` (else its type's), `shape`, `least` and `most`."""
     return field(
         default=default, metadata={"variable": variable, "meaning": meaning, "rules": rules}
     )
@@ -61,13 +61,11 @@ class Settings:
         "METRICS_ACCESS",
         "key",
         "`open`: whoever reaches the port may read `/metrics`; `key`: those who may ask",
-        choices=("key", "open"),
     )
-    engine: str = _setting(
+    engine: Literal["auto", "llamacpp", "lmdeploy"] = _setting(
         "ENGINE",
         "auto",
         "`lmdeploy` (NVIDIA GPU), `llamacpp` (embedded), or `auto`: by what this machine can run",
-        choices=("auto", "llamacpp", "lmdeploy"),
     )
     model_id: str = _setting(
         "MODEL_ID",
@@ -115,7 +113,6 @@ class Settings:
         "GPU_ENGINE",
         "turbomind",
         "LMDeploy's engine: `turbomind`, or `pytorch` for a model that TurboMind doesn't know",
-        choices=("turbomind", "pytorch"),
     )
     gpu_context_length: int = _setting(
         "GPU_CONTEXT_LENGTH", 16384, "`CONTEXT_LENGTH` of LMDeploy", least=256
@@ -179,7 +176,6 @@ class Settings:
         "APPROVAL",
         "given",
         "whether a tool that wants a yes gets it where nobody can be asked: `given` or `refused`",
-        choices=("given", "refused"),
     )
     query_timeout: float = _setting(
         "QUERY_TIMEOUT", 290.0, "seconds the assistant may take for one query", least=0.01
@@ -197,11 +193,10 @@ class Settings:
     max_chat_length: int = _setting(
         "MAX_CHAT_LENGTH", 50000, "characters of a chat's messages together at most", least=1
     )
-    exchange_rates: str = _setting(
+    exchange_rates: Literal["fixed", "ecb"] = _setting(
         "EXCHANGE_RATES",
         "fixed",
         "`fixed`: one fictitious rate, 3.14159; `ecb`: the European Central Bank's, by day",
-        choices=("fixed", "ecb"),
     )
     rates_url: str = _setting(
         "RATES_URL",
@@ -213,7 +208,6 @@ class Settings:
         "LOG_FORMAT",
         "text",
         "how log lines are written: `text`, or `json`, an object a line (`docs/observability.md`)",
-        choices=("text", "json"),
     )
 
     @property
@@ -255,29 +249,30 @@ class Settings:
             SettingsError: A variable's value can't be used; names variable, value and want.
         """
         values = {}
+        types = get_type_hints(cls)
         for each in fields(cls):
-            text = environ.get(each.metadata["variable"], "").strip()
-            if text:
-                values[each.name] = _checked(text, type(each.default), each.metadata)
+            variable, rules = each.metadata["variable"], each.metadata["rules"]
+            if text := environ.get(variable, "").strip():
+                known = {"choices": get_args(types[each.name])} | rules
+                try:
+                    values[each.name] = _checked(text, type(each.default), known)
+                except ValueError as error:
+                    raise SettingsError(f"{variable}={text!r}: wanted {error}.") from None
         return cls(**values)
 
 
-def _checked(text: str, kind: type, metadata: Mapping[str, Any]) -> Any:
-    """`text` as a value of `kind` within the field's rules."""
-    rules = metadata["rules"]
+def _checked(text: str, kind: type, rules: Mapping[str, Any]) -> Any:
+    """`text` as a value of `kind`; a ValueError tells what is wanted instead."""
     try:
         value = kind(text)
     except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {wanted}.") from None
-    if "choices" in rules and value not in rules["choices"]:
-        raise SettingsError(
-            f"{metadata['variable']}={text!r}: wanted one of {', '.join(rules['choices'])}."
-        )
+        raise ValueError("a whole number" if kind is int else "a number") from None
+    if rules["choices"] and value not in rules["choices"]:
+        raise ValueError(f"one of {', '.join(rules['choices'])}")
     if "shape" in rules and not re.fullmatch(rules["shape"][0], text):
-        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {rules['shape'][1]}.")
+        raise ValueError(rules["shape"][1])
     if "least" in rules and not value >= rules["least"]:
-        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {rules['least']} or more.")
+        raise ValueError(f"{rules['least']} or more")
     if "most" in rules and not value <= rules["most"]:
-        raise SettingsError(f"{metadata['variable']}={text!r}: wanted {rules['most']} or less.")
+        raise ValueError(f"{rules['most']} or less")
     return value

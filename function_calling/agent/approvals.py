@@ -47,10 +47,8 @@ class Approvals:
         runs goes on when its client leaves. A no holds for any tool.
 
         Args:
-            call: The call.
             open_id: Its id where it was left open; or that of an open call which came before it,
                 since a model that is asked again makes the same call, with another id.
-            make: Carries it out.
         """
         key = (open_id, *call.key)
         if key not in self.carried_out:

@@ -30,9 +30,7 @@ class Assistant:
     """Makes agents that share their tools and the client of one model server.
 
     Attributes:
-        settings: What an operator chose.
-        client: Knows the model's server.
-        model: The model's name there; "" until it was asked for.
+        model: The model's name at its server; "" until it was asked for.
         tools: The chosen tool sets as one, without guests.
         toolbox: Its tools by name.
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from function_calling.agent.approvals import Approvals, UnansweredError
 from function_calling.agent.events import Usage
-from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, Ground
+from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, WITHOUT_IT, Ground
 from function_calling.agent.messages import (
     Call,
     calls_message,
@@ -40,7 +40,6 @@ from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult
 ALLOWED = 3
 """Failures of a tool in a row."""
 GIVEN_UP = "{} has failed too often and is not called any more."
-WITHOUT_IT = "Answer without it, and say what could not be done."
 
 
 class Conversation:
@@ -123,7 +122,7 @@ class Conversation:
     @property
     def found(self) -> bool:
         """Whether a tool has found something; a value that was only computed is nothing yet."""
-        return any(each.ok and not each.derived for each in self.ground.results)
+        return any(each.ok and not each.derived and not each.final for each in self.ground.results)
 
     @property
     def calls(self) -> int:
@@ -163,7 +162,7 @@ class Conversation:
         self.exhausted |= not fresh
         results = [self._told(call, new) for call in calls]
         if answers := [each.content for each in results if each.final]:
-            self._settle(answers[0])
+            self._settle("\n\n".join(dict.fromkeys(answers)))
         self._write_down(calls, results)
         self.ground.read()
         return results
@@ -218,7 +217,7 @@ class Conversation:
 
         async def make(key: tuple[str, str]) -> None:
             made[key] = await self._made_one(fresh[key], limit, approve)
-            if not made[key].final:
+            if made[key].summary or not made[key].final:
                 self.ground.add(made[key], fresh[key].arguments)
 
         if any(self._toolbox.changes(call.name) for call in fresh.values()):
@@ -263,7 +262,8 @@ class Conversation:
             self.exhausted = True
         else:
             failed = any(not each.ok for each in self.ground.results)
-            self.settled = self.excuse() if failed else answer
+            done = [*self.ground.findings(), self.excuse()]
+            self.settled = " ".join(done) if failed else answer
 
     def offered(self, name: str) -> bool:
         """Whether the model may still call the tool."""
@@ -278,7 +278,8 @@ class Conversation:
         """What the model reads as the result of `call`."""
         key, given_up = call.key, GIVEN_UP.format(call.name)
         if earlier := self._results.get(key):
-            return replace(earlier, content=f"{SAME_AGAIN}{earlier.content}")
+            again = f"{SAME_AGAIN}{earlier.content}"
+            return replace(earlier, content=again, summary=earlier.told)
         if key not in new:
             self.exhausted = True
             return ToolResult(f"{given_up} {WITHOUT_IT}", ok=False, summary=given_up)

@@ -3,21 +3,23 @@
 - An argument that is marked as `Said` must occur: the person wrote it, or a tool returned it.
 - Each number in an answer must be one that the conversation holds.
 - What each tool found must be told, as far as numbers go: each number of its `summary`, as often
-  as summaries have it.
+  as summaries have it; but for a step, which a later call has used whose own result is told.
 
-Numbers are compared by value, whatever their separators; of text only marked arguments are
-compared. A money answer that a model retyped wrongly is worse than no answer.
+Numbers are compared by value, whatever their separators. Number words count where a person wrote
+them; in answers they are not checked. Of text only marked arguments are compared. A money answer
+that a model retyped wrongly is worse than no answer.
 """
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Context, Decimal
-from itertools import takewhile
+from decimal import Context, Decimal, localcontext
+from itertools import pairwise, takewhile
 from typing import Any, NamedTuple
 
-from function_calling.agent.numbers import Number, numbers, said
+from function_calling.agent.numbers import UNSPACED, Number, numbers, said
 from function_calling.errors import ToolError
 from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import Said
@@ -28,27 +30,35 @@ ASK_AGAIN = (
     "returned it, and call a tool for each number that is missing."
 )
 SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
+WITHOUT_IT = "Answer without it, and say what could not be done."
 
-# Digits that are part of a name, and the markers of a numbered list: neither states an amount.
-_NAME = re.compile(r"\bISO[ -]?\d+", re.IGNORECASE)
-_MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+# The marker of a numbered list, which states no amount where it counts.
+_MARKER = re.compile(r"^\s*(\d{1,2})[.)]\s", re.MULTILINE)
 
 # The beginning of a tool call that a model wrote as its answer, and tags of calls and results.
 _CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
 _TAG = re.compile(r"</?tool_(?:call|response)>")
-_QUOTED = 40  # characters of a text for the model that an answer has in common with it
+
+# Of each sentence that the model alone was told, as many characters give an answer away that has
+# them; one that is shorter than the least may come from anywhere.
+_QUOTED, _LEAST_QUOTED = 40, 12
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\{\}")
 
 # A number that a program wrote into JSON as text: its point is a point. And a day in ISO 8601,
 # whose month an answer may write as a word.
 _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
 
-_NUMERIC = int | float | Decimal
+# What goes on with a word: anything, but for scripts without spaces, where nobody can tell.
+_LETTER = rf"(?!{UNSPACED.pattern})\w"
+
 _MOST_OFFERED = 12
 _LONGEST_OFFERED = 100  # characters
 _MOST_VALUES = 100  # of which pairs are looked at
 _SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=1000)
+_PER_CENT = re.compile("[%٪％﹪]")
+_LONGEST_RATE = 40  # characters
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
@@ -75,13 +85,14 @@ class Ground:
         self.blocked: set[str] = set()
         self.computable = False
         self.unstated = False
-        self._question = str(messages[-1]["content"])
+        self._asked = _values(str(messages[-1]["content"]))
         written = [each["content"] for each in messages if each["role"] == "user"]
         answers = (each for each in messages if each["role"] == "assistant")
         told = [each["content"] or "" for each in answers if not each.get("tool_calls")]
         returned = [each["content"] for each in messages if each["role"] == "tool"]
         self._spoken = "\n".join(written)
         self._written = _with_hundredths(said(self._spoken))
+        self._factors = _factors(self._spoken)
         self._texts = [_plain(each) for each in written]
         self._told = _values("\n".join(told))
         self._returned = frozenset[Decimal]()
@@ -89,8 +100,11 @@ class Ground:
         for content in returned:
             self._take_in(content)
         self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
+        # The arguments of each call, as the model wrote them, and their values.
+        self._arguments: list[str] = []
         self._given: list[frozenset[Decimal]] = []
         self._doubted: set[tuple[str, str, str]] = set()
+        self._private = [ASK_AGAIN, SAME_AGAIN, WITHOUT_IT]  # texts that only the model reads
 
     def recall(self, content: str, arguments: str, *, derived: bool) -> ToolResult:
         """Take in what a call came to in an earlier request of the same turn.
@@ -110,6 +124,7 @@ class Ground:
     def add(self, result: ToolResult, arguments: str) -> None:
         """Take in what a call came to, and the arguments that the model gave it."""
         self.results.append(result)
+        self._arguments.append(arguments)
         self._given.append(_values_of(arguments))
         if result.ok:
             self.blocked.clear()
@@ -139,6 +154,7 @@ class Ground:
         found = numbers(text)
         occurring = self._known()
         known = occurring | _SMALL if any(each.within(occurring) for each in found) else occurring
+        known |= self._factors
         return [number.text for number in found if not number.within(known)]
 
     def _known(self) -> frozenset[Decimal]:
@@ -150,11 +166,6 @@ class Ground:
 
         A value that does not occur is assumed where the model insists on it, but for a tool that
         changes something.
-
-        Args:
-            tool: The tool's name.
-            marked: Its marked arguments, each with its mark.
-            changes: Whether it changes something.
 
         Raises:
             ToolError: A value does not occur; says which do.
@@ -170,7 +181,7 @@ class Ground:
             return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
         self._doubted |= doubts
         listed = any(marked[name][0].by == "tool" for name, _ in lacking)
-        numeric = not listed and any(isinstance(value, _NUMERIC) for _, value in lacking)
+        numeric = not listed and any(_is_numeric(value) for _, value in lacking)
         computable = bool(numeric and self._known() and self._deriving)
         self.computable |= computable
         self.unstated |= numeric and not self._known()
@@ -199,6 +210,7 @@ class Ground:
             f"The answer leaves out {number.text} of this tool result: {result.summary}"
             for result, number in self._left_out(answer)
         ]
+        self._private += problems
         return list(dict.fromkeys(problems))
 
     def invented(self, answer: str) -> list[str]:
@@ -209,10 +221,7 @@ class Ground:
         """
         if _CALL.match(answer):
             return ["The answer is a tool call, which the user can't read: write a sentence."]
-        failures = [each.content for each in self.results if not each.ok]
-        texts = [each[:_QUOTED] for each in (ASK_AGAIN.partition(" {")[0], SAME_AGAIN, *failures)]
-        people = " ".join(each.told for each in self.results)
-        if _TAG.search(answer) or any(each in answer and each not in people for each in texts):
+        if _TAG.search(answer) or any(each in answer for each in self._for_the_model()):
             return ["The answer repeats what I told you: say what the tools returned."]
         # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
         counts = {Decimal(leaf.among) for leaf in self._listed}
@@ -220,36 +229,69 @@ class Ground:
         missing = "which neither a tool result nor the question contains"
         if not self.results:
             missing = "which the question does not contain, and no tool was called"
+        found = numbers(_without_markers(answer))
+        units = {at for at, amounts in enumerate(_amounts(found)) if amounts & known}
+        parts = units | {at + 1 for at in units}
         return [
             f"The answer says {number.text}, {missing}."
-            for number in numbers(_NAME.sub("", _MARKER.sub("", answer)))
-            if not number.within(known)
+            for at, number in enumerate(found)
+            if at not in parts and not number.within(known)
         ]
+
+    def repeating(self, text: str) -> int:
+        """Where in a text that goes on begins what the model alone was told, or may begin."""
+        places = [len(text)]
+        for each in self._for_the_model():
+            begun = (n for n in range(len(each), 0, -1) if text.endswith(each[:n]))
+            places.append(text.index(each) if each in text else len(text) - next(begun, 0))
+        return min(places)
+
+    def _for_the_model(self) -> set[str]:
+        """How the sentences begin that the model was told and no person reads."""
+        private = [*self._private, *(each.content for each in self.results if not each.ok)]
+        people = "\n".join([self._spoken, *(each.told for each in self.results)])
+        begun = {
+            sentence.strip()[:_QUOTED] for text in private for sentence in _SENTENCE_END.split(text)
+        }
+        return {each for each in begun if len(each) >= _LEAST_QUOTED and each not in people}
 
     def untold(self, answer: str) -> list[str]:
         """What tools have found and `answer` does not tell, in their own sentences."""
         left_out = {result.summary for result, _ in self._left_out(answer)}
-        summaries = {each.summary for each in self.results}
         values = _values(answer)
+        steps = self._steps(values)
 
-        def told(finding: str) -> bool:
-            stated = [each.within(values) for each in _findings(finding, frozenset())]
+        def told(finding: str, at: int) -> bool:
+            result = self.results[at]
+            found = result.summary or result.content
+            stated = [each.within(values) for each in _findings(found, frozenset())]
             if not stated:
                 return finding in answer
-            if finding in summaries:
-                return any(stated) and finding not in left_out
+            if result.summary:
+                return finding not in left_out and (any(stated) or at in steps)
             return all(stated)
 
-        return [each for each in self.findings() if not told(each)]
+        return [finding for finding, at in self._findings().items() if not told(finding, at)]
 
     def findings(self) -> list[str]:
         """What the calls that succeeded have found, for people, each thing once.
 
-        A result without a sentence of its own counts only where none has one.
+        A result without a sentence of its own counts only where none has one, or where it was
+        computed and no later call has used it.
         """
-        succeeded = [each for each in self.results if each.ok]
-        told = [each.summary for each in succeeded if each.summary]
-        return list(dict.fromkeys(told or [each.content for each in succeeded]))
+        return list(self._findings())
+
+    def _findings(self) -> dict[str, int]:
+        """What has been found, and the place of the result that says so."""
+        succeeded = [(at, each) for at, each in enumerate(self.results) if each.ok]
+        sentences = any(each.summary for _, each in succeeded)
+        found: dict[str, int] = {}
+        for at, each in succeeded:
+            if each.summary or not (each.derived or sentences):
+                found.setdefault(each.told, at)
+            elif each.derived and not any(self._users(at)):
+                found.setdefault(_equation(self._arguments[at], each.content), at)
+        return found
 
     def failures(self) -> list[str]:
         """What the last calls did not do, or may have done, for people.
@@ -269,15 +311,17 @@ class Ground:
 
         A number that several results have must be told as often.
         """
-        asked = _values(self._question)
-        left = Counter(value for number in numbers(answer) for value in number.values)
+        found = numbers(answer)
+        left = Counter(value for number in found for value in number.values)
+        left.update(value for amounts in _amounts(found) for value in amounts)
         missing = []
         seen: set[str | None] = {None}
-        for result, given in zip(self.results, self._given, strict=True):
-            if not result.ok or result.summary in seen:
+        steps = self._steps(frozenset(left))
+        for at, result in enumerate(self.results):
+            if not result.ok or result.summary in seen or at in steps:
                 continue
             seen.add(result.summary)
-            for number in _findings(result.summary or "", asked | given):
+            for number in self._new(at):
                 told = (each for each in number.readings if all(left[value] for value in each))
                 if reading := next(told, None):
                     left.subtract(reading)
@@ -285,15 +329,38 @@ class Ground:
                     missing.append((result, number))
         return missing
 
+    def _new(self, at: int) -> list[Number]:
+        """The numbers that a result adds to its call and the question."""
+        result = self.results[at]
+        return _findings(result.summary or result.content, self._asked | self._given[at])
+
+    def _users(self, at: int) -> Iterator[int]:
+        """The later calls that succeeded and were given each number that a result adds."""
+        new = self._new(at)
+        for later in range(at + 1, len(self.results)):
+            given = self._given[later]
+            if new and self.results[later].ok and all(each.within(given) for each in new):
+                yield later
+
+    def _steps(self, told: frozenset[Decimal]) -> set[int]:
+        """The results that a later call has used, where what came of that in the end is told."""
+        steps: set[int] = set()
+        for at in reversed(range(len(self.results))):
+            for later in self._users(at):
+                new = self._new(later)
+                if later in steps or (new and all(each.within(told) for each in new)):
+                    steps.add(at)
+        return steps
+
     def _occurs(self, mark: Said, name: str, value: Any) -> bool:
         """Whether it stands in the conversation; an id must be all that a part of a result is."""
-        number = isinstance(value, _NUMERIC) or _EXACT.fullmatch(str(value))
-        wanted = Decimal(str(value)).copy_abs() if number else _plain(str(value))
+        number = _number(value)
+        wanted = _plain(str(value)) if number is None else number
         if mark.by == "tool":
             return wanted in [leaf.value for leaf in self._named(name)]
-        if number:
-            return wanted in self._known()
-        whole = re.compile(rf"(?<!\w){re.escape(str(wanted))}(?!\w)")
+        if number is not None:
+            return number in self._known()
+        whole = _whole_words(str(wanted))
         listed = (leaf.value for leaf in self._listed if isinstance(leaf.value, str))
         return any(whole.search(text) for text in (*self._texts, *listed))
 
@@ -314,16 +381,16 @@ class Ground:
         found: Iterable[str]
         if listed:
             (name, _), *_ = lacking
-            found = (leaf.inside for leaf in self._named(name) if leaf.key == name)
+            found = (_offer(leaf.inside) for leaf in self._named(name) if leaf.key == name)
             told, none = "Tools returned", "Call the tool that lists it first"
-        elif all(isinstance(value, _NUMERIC) for _, value in lacking):
+        elif all(_is_numeric(value) for _, value in lacking):
             found = self._written_numbers()
             told = "The user wrote"
             none = "The user wrote no digits: ask which is meant; if words state it, call again"
         else:
             found = _NUMBERED.findall(self._spoken)
             told, none = "The user wrote", "Use what the user wrote, and do not guess"
-        offered = ", ".join(list(dict.fromkeys(found))[:_MOST_OFFERED])
+        offered = ", ".join(list(dict.fromkeys(filter(None, found)))[:_MOST_OFFERED])
         return f"{told}: {offered}" if offered else none
 
 
@@ -335,8 +402,29 @@ def _with_meaning(number: Number) -> str:
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
     """The numbers of a tool's sentence that the question does not have."""
-    found = numbers(_MONTH.sub("", _NAME.sub("", summary)))
+    found = numbers(_MONTH.sub("", summary), units=True)
     return [number for number in found if not number.within(asked)]
+
+
+def _without_markers(answer: str) -> str:
+    """The answer without the markers of its lists: 1, and what counts on from the one before."""
+    last = 0
+
+    def rest(marker: re.Match[str]) -> str:
+        nonlocal last
+        if int(marker[1]) not in (1, last + 1):
+            return marker[0]
+        last = int(marker[1])
+        return ""
+
+    return _MARKER.sub(rest, answer)
+
+
+def _equation(arguments: str, result: str) -> str:
+    """A result that was computed, behind what it was computed from: 30 + 40 = 70."""
+    named = _parsed(arguments)
+    texts = named.values() if isinstance(named, dict) else ()
+    return f"{', '.join(str(each) for each in texts)} = {result}.".lstrip(" =")
 
 
 def _spaced(name: str) -> str:
@@ -347,36 +435,80 @@ def _shown(value: Any) -> str:
     return f"{value.normalize(_EXACTLY):f}" if isinstance(value, Decimal) else str(value)
 
 
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> Decimal | None:
+    """An argument as a number, without its sign; a truth value is none, nor is most text."""
+    if isinstance(value, float):
+        return Decimal(repr(float(value))).copy_abs()
+    if _is_numeric(value) or (isinstance(value, str) and _EXACT.fullmatch(value)):
+        return Decimal(value).copy_abs()
+    return None
+
+
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _values(text: str) -> frozenset[Decimal]:
-    return frozenset[Decimal]().union(*(number.values for number in numbers(text)))
+def _whole_words(text: str) -> re.Pattern[str]:
+    """Finds a text that neither begins nor ends inside of a word, as far as scripts show words."""
+    before = "" if UNSPACED.match(text) else rf"(?<!{_LETTER})"
+    behind = "" if UNSPACED.match(text[-1:]) else rf"(?!{_LETTER})"
+    return re.compile(before + re.escape(text) + behind)
+
+
+def _values(text: str, *, units: bool = False) -> frozenset[Decimal]:
+    return frozenset[Decimal]().union(*(each.values for each in numbers(text, units=units)))
 
 
 def _with_hundredths(values: frozenset[Decimal]) -> frozenset[Decimal]:
     """The values, and those that two of them make as units and hundredths: nine pounds sixty."""
     if len(values) > _MOST_VALUES:
         return values
-    parts = [each for each in values if each < 100 and each % 1 == 0]
-    wholes = [each for each in values if each % 1 == 0]
-    return values | {whole + part / 100 for whole in (*wholes, Decimal(0)) for part in parts}
+    return values | _amounts_of({*values, Decimal(0)}, values)
+
+
+def _factors(text: str) -> frozenset[Decimal]:
+    """By what percentages in a text multiply: 19 % is 0.19, and makes a whole 1.19 or 0.81."""
+    factors: set[Decimal] = set()
+    for before in _PER_CENT.split(text, _MOST_VALUES)[:-1]:
+        found = numbers(before[-_LONGEST_RATE:])
+        if found and before.rstrip().endswith(found[-1].text):
+            shares = [value.scaleb(-2) for value in found[-1].values]
+            factors.update(*((each, 1 + each, 1 - each) for each in shares))
+    return frozenset(factors)
+
+
+def _amounts(found: Sequence[Number]) -> list[frozenset[Decimal]]:
+    """What each number and the one behind it make as units and hundredths: 9 dollars 60."""
+    pairs = ((each.values - {Decimal(0)}, behind.values) for each, behind in pairwise(found))
+    return [_amounts_of(units, parts) for units, parts in pairs]
+
+
+def _amounts_of(units: Iterable[Decimal], parts: Iterable[Decimal]) -> frozenset[Decimal]:
+    with localcontext(_EXACTLY):
+        hundredths = [each.scaleb(-2) for each in parts if each < 100 and _is_whole(each)]
+        return frozenset(each + part for each in filter(_is_whole, units) for part in hundredths)
+
+
+def _is_whole(value: Decimal) -> bool:
+    return value == value.to_integral_value()
 
 
 class _Leaf(NamedTuple):
     """A number or text in a result.
 
     Attributes:
-        value: What it is.
         key: The key under which it stands.
-        inside: The object in which it stands, as JSON.
+        inside: The object in which it stands.
         among: How long the list is in which it stands.
     """
 
     value: Decimal | str
     key: str = ""
-    inside: str = ""
+    inside: Any = None
     among: int = 1
 
 
@@ -388,28 +520,34 @@ def _parsed(content: str) -> Any:
         return content
 
 
-_TOP = _Leaf("")
+def _leaves(parsed: Any) -> Iterator[_Leaf]:
+    """What parsed JSON consists of, however deep, in order; keys are texts, too."""
+    left: list[tuple[Any, _Leaf]] = [(parsed, _Leaf(""))]
+    while left:
+        value, place = left.pop()
+        if isinstance(value, str):
+            yield place._replace(value=Decimal(value) if _EXACT.fullmatch(value) else _plain(value))
+        elif isinstance(value, Decimal):
+            yield place._replace(value=value.copy_abs())
+        elif isinstance(value, list):
+            member = place._replace(among=len(value))
+            left += [(each, member) for each in reversed(value)]
+        elif isinstance(value, dict):
+            for key, each in reversed(value.items()):
+                left += (each, place._replace(key=key, inside=value)), (key, place)
 
 
-def _leaves(value: Any, place: _Leaf = _TOP) -> Iterator[_Leaf]:
-    """What parsed JSON consists of; keys are texts, too."""
-    if isinstance(value, str):
-        yield place._replace(value=Decimal(value) if _EXACT.fullmatch(value) else _plain(value))
-    elif isinstance(value, list):
-        for each in value:
-            yield from _leaves(each, place._replace(among=len(value)))
-    elif isinstance(value, dict):
-        inside = json_text(value)[:_LONGEST_OFFERED]
-        for key, each in value.items():
-            yield from _leaves(key, place)
-            yield from _leaves(each, place._replace(key=key, inside=inside))
-    elif isinstance(value, Decimal):
-        yield place._replace(value=value.copy_abs())
+def _offer(value: Any) -> str:
+    """The beginning of an object, as JSON; nothing of one that is too deep for it."""
+    try:
+        return json_text(value)[:_LONGEST_OFFERED]
+    except RecursionError:
+        return ""
 
 
 def _values_of(content: str) -> frozenset[Decimal]:
     """The values in a result or in arguments, also inside of texts."""
     found = (leaf.value for leaf in _leaves(_parsed(content)))
     return frozenset[Decimal]().union(
-        *(_values(value) if isinstance(value, str) else {value} for value in found)
+        *(_values(each, units=True) if isinstance(each, str) else {each} for each in found)
     )

@@ -5,7 +5,7 @@ nothing is asked for any more.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 
 import httpx2
@@ -25,9 +25,6 @@ class Heartbeat(httpx2.AsyncBaseTransport):
     """A transport whose requests end with an EngineError (503) when their server hangs.
 
     It counts as hung only if it has said before that it lives.
-
-    Args:
-        transport: Carries the requests.
     """
 
     def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
@@ -98,14 +95,10 @@ class _Watched(httpx2.AsyncByteStream):
         self._cutoff = cutoff
         self._beats = beats
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         parts = aiter(self._stream)
-        while True:
-            async with self._cutoff.running():
-                part = await anext(parts, None)
-            if part is None:
-                return
-            yield part
+        assert isinstance(parts, AsyncGenerator)
+        return self._cutoff.each(parts)
 
     async def aclose(self) -> None:
         self._beats.cancel()

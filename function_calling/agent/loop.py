@@ -149,35 +149,26 @@ class _Turn:
         self._limit = TimeLimit(agent.query_timeout)
 
     async def events(self) -> AsyncGenerator[ChatEvent, None]:
-        """What happens, to an end of whatever kind; raises what `Agent.run` raises."""
+        """Ask, call, ask again, to an end of whatever kind; raises what `Agent.run` raises."""
+        talk, choice, end = self._talk, "", list[ChatEvent]()
         try:
-            async with aclosing(self.rounds()) as events:
-                async for event in events:
-                    yield event
+            while not end:
+                if not talk.resumed:
+                    choice = self._choice()
+                    async with aclosing(self._reply(choice)) as told:
+                        async for event in told:
+                            yield event
+                if talk.reply.calls and choice != "none":
+                    async with aclosing(self._carried_out()) as steps:
+                        async for event in steps:
+                            yield event
+                    end = self._settled()
+                else:
+                    end = self._answered(choice)
         except (TimeoutError, ApiError) as error:
-            for event in self.stopped(error):
-                yield event
-
-    async def rounds(self) -> AsyncGenerator[ChatEvent, None]:
-        """Ask, call, ask again; a TimeoutError ends it when the question's time is over."""
-        talk, choice = self._talk, ""
-        while True:
-            if not talk.resumed:
-                choice = self._choice()
-                async with aclosing(self._reply(choice)) as told:
-                    async for event in told:
-                        yield event
-            if talk.reply.calls and choice != "none":
-                async with aclosing(self._carried_out()) as steps:
-                    async for event in steps:
-                        yield event
-                end = self._settled()
-            else:
-                end = self._answered(choice)
-            for event in end:
-                yield event
-            if end:
-                return
+            end = self._stopped(error)
+        for event in end:
+            yield event
 
     def _choice(self) -> str:
         """OpenAI's `tool_choice` for the next reply."""
@@ -188,7 +179,7 @@ class _Turn:
         free = self._talk.refused or self._ground.unstated or (self._talk.found and not undone)
         return "auto" if free else self._agent.first_choice
 
-    def stopped(self, error: TimeoutError | ApiError) -> list[ChatEvent]:
+    def _stopped(self, error: TimeoutError | ApiError) -> list[ChatEvent]:
         """The end of a turn that could not go on to the model's answer.
 
         Time that is over, a reply without end and a conversation that has grown too long for the

@@ -21,6 +21,7 @@ from urllib.request import url2pathname
 import httpx2
 import openai
 from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDeltaToolCall
 
 from function_calling.agent.events import Usage
 from function_calling.agent.heartbeat import Heartbeat
@@ -54,28 +55,25 @@ def llama_client(
     """A client for the server at `url`: its base URL, where no path means `/v1`; or a socket.
 
     Args:
-        url: Where it is.
-        settings: What an operator chose.
         headers: They go with every request.
         may_sleep: Whether a request may have to wake it up, so that a long silence is no fault.
     """
     address = urlsplit(url)
-    transport: httpx2.AsyncBaseTransport
+    socket = None
     if address.scheme == "file":
-        transport = httpx2.AsyncHTTPTransport(uds=url2pathname(address.path), limits=_KEPT)
-        url = "http://llama/v1"
-    else:
-        transport = httpx2.AsyncHTTPTransport(
-            limits=_NOT_KEPT if address.scheme == "http" else _KEPT
-        )
-        url = url if address.path.strip("/") else f"{url.rstrip('/')}/v1"
+        socket, url = url2pathname(address.path), "http://llama/v1"
+    elif not address.path.strip("/"):
+        url = f"{url.rstrip('/')}/v1"
+    transport: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(
+        uds=socket, limits=_NOT_KEPT if address.scheme == "http" else _KEPT
+    )
     if not may_sleep:
         transport = Heartbeat(transport)
     timeout = httpx2.Timeout(settings.query_timeout, connect=CONNECT_SECONDS)
     return openai.AsyncOpenAI(
         base_url=url,
         api_key=settings.llama_api_key or "none",
-        # The agent repeats what can be repeated, and knows how long it has.
+        # They would wait, and repeat what was too slow already; the agent repeats what it can.
         max_retries=0,
         default_headers=headers,
         http_client=httpx2.AsyncClient(
@@ -192,9 +190,9 @@ async def _streamed(
     pieces = _Pieces()
     lost = UNREACHABLE
     try:
-        # The client's own retries would wait, and repeat what was too slow already; and its own
-        # method would walk over all messages by their types, of which nothing comes.
-        stream: Any = await client.with_options(max_retries=0).post(
+        # The client's own method would walk over all messages by their types, of which nothing
+        # comes.
+        stream: Any = await client.post(
             "/chat/completions",
             cast_to=ChatCompletionChunk,
             body=request | {"stream": True, "stream_options": {"include_usage": True}},
@@ -255,7 +253,8 @@ class _Pieces:
     """The parts of a reply received so far."""
 
     text: list[str] = field(default_factory=list)
-    calls: dict[int, Call] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    places: dict[int, tuple[int, str | None]] = field(default_factory=dict)
     finish_reason: str = ""
     usage: Usage = field(default_factory=Usage)
 
@@ -271,16 +270,27 @@ class _Pieces:
             self.text.append(choice.delta.content or "")
             self.finish_reason = choice.finish_reason or self.finish_reason
             for delta in choice.delta.tool_calls or ():
-                # Servers may name no id, or one again; Mistral's take only nine characters.
-                call = self.calls.get(delta.index) or Call(secrets.token_hex(5)[:9], "", "")
-                written = delta.function
-                self.calls[delta.index] = Call(
-                    call.id,
-                    call.name + ((written and written.name) or ""),
-                    call.arguments + ((written and written.arguments) or ""),
-                )
+                self._add_to_call(delta)
         return "".join(self.text[before:])
 
+    def _add_to_call(self, delta: ChoiceDeltaToolCall) -> None:
+        """Take in a fragment of a call.
+
+        Some servers number all calls alike; then a name with another id begins the next one. Some
+        give each fragment an id of its own, or the name again.
+        """
+        written = delta.function
+        name, arguments = (written and written.name) or "", (written and written.arguments) or ""
+        place, known = self.places.get(delta.index, (len(self.calls), delta.id))
+        if name and known and delta.id not in (None, "", known):
+            place = len(self.calls)
+        self.places[delta.index] = place, delta.id or known
+        if place == len(self.calls):
+            # Servers may name no id, or one again; Mistral's take only nine characters.
+            self.calls.append(Call(secrets.token_hex(5)[:9], "", ""))
+        call = self.calls[place]
+        name = "" if name == call.name else name
+        self.calls[place] = Call(call.id, call.name + name, call.arguments + arguments)
+
     def reply(self) -> Reply:
-        calls = tuple(self.calls.values())
-        return Reply("".join(self.text), calls, self.finish_reason, self.usage)
+        return Reply("".join(self.text), tuple(self.calls), self.finish_reason, self.usage)

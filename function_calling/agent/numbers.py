@@ -2,12 +2,12 @@
 
     1,234.56   1.234,56   1 234,56   1'234.56   12,34,567.89   １,２３４   ١٬٢٣٤   .5
     ½   2 ½   5 1/2   5€50   10k   1.5 million   2,5 Tausend   132万   3万5000
-    1 million 200 thousand
+    1 million 200 thousand   5-10k   6.02e23
 
 `numbers` reads these. `said` also reads number words, in the languages that `text2num` knows, and
 ideographs that Unicode knows as numbers. The words that multiply are those of CLDR's compact
-decimal formats, of all locales at once. Where they disagree, or few have a
-short word ("cr", "min"), a number has several values.
+decimal formats, of all locales at once. Where they disagree ("billion", and so "bn"), or few have
+a short word ("cr", "min"), a number has several values.
 
 Not covered: signs, fractions in words ("half a million"), number words of other languages, and
 words that multiply but are in no CLDR format ("dozen", "crore") or come before the number.
@@ -38,7 +38,8 @@ class Number:
 
     Attributes:
         text: The way it is spelled.
-        readings: What it may mean: "1.234" is 1234 or 1.234; "5 100" is 5100, or 5 and 100.
+        readings: What it may mean: "1.234" is 1234 or 1.234; "5 100" is 5100, or 5 and 100;
+            and in "5-10k" 5 is 5 or 5000.
     """
 
     text: str
@@ -54,12 +55,17 @@ class Number:
         return any(values.issuperset(reading) for reading in self.readings)
 
 
-def numbers(text: str) -> list[Number]:
-    """The numbers in `text` that have digits, in order; no sign is read, so none is negative."""
+def numbers(text: str, *, units: bool = False) -> list[Number]:
+    """The numbers in `text` that have digits, in order; no sign is read, so none is negative.
+
+    Args:
+        text: Any text.
+        units: Whether a letter behind a number may also be a unit: "45m" of a tool is 45 minutes.
+    """
     with localcontext(_EXACT):
         return [
             Number(text[part.start : part.end], tuple(dict.fromkeys(part.readings)))
-            for part in _parts(text)
+            for part in _parts(text, units=units)
         ]
 
 
@@ -88,6 +94,8 @@ def said(text: str) -> frozenset[Decimal]:
     # In short pieces, since text2num is quadratic, and without half surrogates, which it refuses.
     whole = text.encode(errors="replace").decode()
     pieces = {piece for part in _APART.split(whole) for piece in wrap(part, 2_000)}
+    # "fifty-dollar bill" has "fifty", and text2num does not look inside of such a word.
+    pieces |= {_HYPHEN.sub(" ", piece) for piece in pieces}
     spelled = {each for piece in pieces for each in (piece, *_in_digits(piece))}
     return frozenset(value for each in spelled for found in numbers(each) for value in found.values)
 
@@ -96,7 +104,7 @@ def said(text: str) -> frozenset[Decimal]:
 
 # With commas between groups; or with a letter, which may multiply it.
 _DECIMAL = re.compile(r"[0-9]*(\.[0-9]+)?")
-_PLAIN = re.compile(r"[0-9]{1,3}(,[0-9]{2,3})*,[0-9]{3}(\.[0-9]+)?|.*[^\W\d_].*", re.DOTALL)
+_PLAIN = re.compile(r"[0-9]+|[0-9]{1,3}(,[0-9]{2,3})*,[0-9]{3}(\.[0-9]+)?|.*[^\W\d_].*", re.DOTALL)
 
 # The usual context would round sums and products to 28 digits.
 _EXACT = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -107,15 +115,28 @@ _SAME = str.maketrans("，．＇’ʼ⁄" + _SPACES, ",.'''/" + " " * len(_SPACE
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _APART = re.compile(r"[;:!?()\n]|[.,](?=\s)")  # no number goes on behind these
 
+# What a fraction without a whole may stand behind, beside white space: a currency, an operator, a
+# dash, an opening bracket or quote. Behind all else the point ends an abbreviation: रु.500, B/.20.
+_BEFORE_POINT = "".join(
+    each
+    for each in map(chr, range(0x21, 0x3100))
+    if each in "\"'*" or unicodedata.category(each) in ("Sc", "Sm", "Pd", "Ps", "Pi")
+)
+_FRACTION = "[¼-¾⅐-⅞↉]"
 _POINT = "[.,٫$£¥₠-⃀]"  # or a currency sign, as in 5€50
 _DIGITS = (
     r"[1-9]\d{0,2}(?: \d{3})+(?:[.,٫]\d+)?(?![.,'٬٫]?\d)"
-    r"|\d++(?:[.,'٬٫]\d++)*+(?:[$£¥₠-⃀]\d\d(?![.,]?\d))?|(?<![\w.])\.\d++"
+    r"|\d++(?:[.,'٬٫]\d++)*+(?:[$£¥₠-⃀]\d\d(?![.,]?\d))?"
+    rf"|(?<![^\s{re.escape(_BEFORE_POINT)}])\.\d++"
 )
 _NUMBER = re.compile(
-    rf"(?:(?P<digits>{_DIGITS}) ?)?(?P<fraction>[¼-¾⅐-⅞↉]|(?<![\d/])\d++/0*[1-9]\d*+(?!/))"
-    rf"|(?P<alone>{_DIGITS})"
+    rf"(?:(?P<digits>{_DIGITS}) ?)?(?P<fraction>{_FRACTION}|(?<![\d/])\d++/0*[1-9]\d*+(?!/))"
+    rf"|(?P<alone>{_DIGITS})(?:[eE](?P<exponent>[+-]?\d{{1,2}})(?!\w|[.,]\d))?"
 )
+_DASH = re.compile(r" ?[-‐-―−~〜～] ?")
+FIGURE = re.compile(rf"\d|{_FRACTION}")
+"""With which a number begins, at the latest."""
+
 # In groups of three digits, or of two before the last three; and in none.
 _GROUPED = rf"([1-9]\d{{0,2}}([.,'٬ ])(?:\d{{2,3}}\2)*\d{{3}})(?:(?!\2){_POINT}(\d+))?"
 _SPELLINGS = (re.compile(_GROUPED), re.compile(rf"(\d*)({_POINT}(\d+))?"))
@@ -130,17 +151,20 @@ class _Part(NamedTuple):
     power: int
 
 
-def _parts(text: str) -> list[_Part]:
-    """The numbers, those in one that may add up: 1 million 200 thousand, 3万5000."""
+def _parts(text: str, *, units: bool) -> list[_Part]:
+    """The numbers, those in one that may add up: 1 million 200 thousand, 3万5000.
+
+    What only a dash joins to a number with a scale may have that, too.
+    """
     plain = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
     plain = plain.translate(_SAME)
     parts: list[_Part] = []
     for match in _NUMBER.finditer(plain):
-        end, powers = _multiplied(plain, match.end())
-        readings: list[Reading] = [
-            (*first, last.scaleb(power)) for *first, last in _readings(match) for power in powers
-        ]
+        end, powers = _multiplied(plain, match.end(), units=units)
+        readings = _scaled(_readings(match), powers)
         part = _Part(match.start(), end, readings, min(powers - {0}, default=0))
+        if parts and _share(plain, parts[-1], part):
+            parts[-1].readings.extend(_scaled(parts[-1].readings, powers))
         if parts and (together := _together(plain, parts[-1], part)):
             parts[-1] = part._replace(start=parts[-1].start, readings=together)
         else:
@@ -148,10 +172,20 @@ def _parts(text: str) -> list[_Part]:
     return parts
 
 
+def _share(text: str, first: _Part, second: _Part) -> bool:
+    """Whether the scale of the second may be that of both."""
+    return second.power > 0 == first.power and bool(_DASH.fullmatch(text, first.end, second.start))
+
+
+def _scaled(readings: list[Reading], powers: set[int]) -> list[Reading]:
+    """What the last number of each reading comes to, multiplied by each of these powers of ten."""
+    return [(*first, last.scaleb(power)) for *first, last in readings for power in powers]
+
+
 def _readings(match: re.Match[str]) -> list[Reading]:
     """What a number may mean before any word behind it."""
     if match["alone"]:
-        return _of_digits(match["alone"])
+        return _scaled(_of_digits(match["alone"]), {int(match["exponent"] or 0)})
     readings = fractions = _of_fraction(match["fraction"])
     if match["digits"]:
         wholes = _of_digits(match["digits"])
@@ -203,10 +237,12 @@ def _together(text: str, first: _Part, second: _Part) -> list[Reading]:
 # --- Words that multiply
 
 _LONGEST_WORD = 20
+_LONGEST_ABBREVIATION = 3
 _FEW_LANGUAGES = 5
+_LETTER = re.compile(r" ?[^\W\d_]")
 _COMPACT = re.compile("(?P<zeros>0+)(?P<word>[^;0]*)")
-# Scripts that put no spaces between words, or none behind a number word.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7ff]")
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7ff]")
+"""Scripts that put no spaces between words, or none behind a number word."""
 _IDEOGRAPHS = {
     character: str(int(unicodedata.numeric(character, -1)))
     for character in map(chr, (0x3007, *range(0x3400, 0xA000)))
@@ -224,6 +260,12 @@ def _scales() -> dict[str, frozenset[int]]:
             word = " ".join(found["word"].replace("'", "").lower().split()).rstrip(".")
             users[word][size - len(found["zeros"])].add(locale.split("_")[0])
     powers = {word: _powers(word, each) for word, each in users.items() if word}
+    long = [word for word in powers if len(word) > _LONGEST_ABBREVIATION]
+    for word in powers.keys() - long:
+        for each in long:
+            # "bn" is 10^12 alone, in the few languages that have it there, and "billion" is both.
+            if powers[word] & powers[each] and _abbreviates(word, each):
+                powers[word] |= powers[each]
     for word in _IDEOGRAPH_TENS:
         powers[word] = powers.get(word, frozenset()) | {len(_IDEOGRAPHS[word]) - 1}
     return powers | {chr(_PRIVATE + power): frozenset({power}) for power in range(2, 31)}
@@ -243,17 +285,27 @@ def _formats() -> Iterator[tuple[str, int, str]]:
 
 def _powers(word: str, users: dict[int, set[str]]) -> frozenset[int]:
     """Short words are likely something else: "m" is a thousand in one language, "kr" is money."""
-    if len(word) > (3 if word.islower() else 2) or _UNSPACED.match(word):
+    longest = _LONGEST_ABBREVIATION if word.islower() else 2
+    if len(word) > longest or UNSPACED.match(word):
         return frozenset(users)
     widely = {power for power, languages in users.items() if len(languages) >= _FEW_LANGUAGES}
     return frozenset(widely or {0, *users})
 
 
-def _multiplied(text: str, end: int) -> tuple[int, set[int]]:
+def _abbreviates(short: str, word: str) -> bool:
+    """Whether it has letters of the word, the first one and others, in their order."""
+    letters = iter(word)
+    return short[0] == word[0] and all(each in letters for each in short)
+
+
+def _multiplied(text: str, end: int, *, units: bool) -> tuple[int, set[int]]:
     """Where the words end that multiply what ends at `end`, and by which powers of ten."""
     powers = {0}
     for _ in range(3):  # 20 thousand million
-        end, found = _scale(text, end)
+        start = end
+        end, found = _scale(text, start)
+        if units and _LETTER.fullmatch(text, start, end) and not UNSPACED.match(text, end - 1):
+            found |= {0}
         powers = {one + other for one in powers for other in found}
     return end, powers
 
@@ -266,7 +318,7 @@ def _scale(text: str, start: int) -> tuple[int, frozenset[int]]:
     for length in range(len(ahead), 0, -1):
         powers, end = scales.get(ahead[:length]), first + length
         if powers and (
-            not text[end : end + 1].isalnum() or _UNSPACED.search(text, end - 1, end + 1)
+            not text[end : end + 1].isalnum() or UNSPACED.search(text, end - 1, end + 1)
         ):
             # Behind a space it may be the beginning of another word: 100 조지아 라리, 5 T-shirts.
             goes_on = first > start and text[end : end + 2].lstrip("-'")[:1].isalpha()
@@ -276,6 +328,7 @@ def _scale(text: str, start: int) -> tuple[int, frozenset[int]]:
 
 # --- Number words
 
+_HYPHEN = re.compile(r"(?<=[^\W\d_])[-‐‑](?=[^\W\d_])")
 _WORD = re.compile(r"[^\W\d_]+")
 _WORD_BEHIND_DIGITS = re.compile(rf"(?:(?<=\d)|(?<=\d[{_SPACES}-]))[^\W\d_]+")
 _IDEOGRAPH_DIGITS = {ord(each): value for each, value in _IDEOGRAPHS.items() if len(value) == 1}

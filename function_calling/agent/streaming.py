@@ -11,22 +11,18 @@ Where the answer is wanted whole, nothing is told before its end.
 import re
 
 from function_calling.agent.grounding import Ground
+from function_calling.agent.numbers import FIGURE
 
 _CLOSERS = r"[\"'”’»)\]*_]*"
 # A number never reaches over such an end, so that what stands before it can be checked alone.
 _END = re.compile(rf"[.!?…]{_CLOSERS}\s|[。！？।؟۔]{_CLOSERS}|(?<=[^\d\s])[^\S\n]*\n")
 _ENDED = re.compile(rf"(?:[.!?…。！？।؟۔:：]{_CLOSERS}|\n)\s*$")
-_DIGIT = re.compile(r"\d")
 # What may become a tool call written as text; it is held until the reply is complete.
 _NO_SENTENCE = re.compile(r"[`<{\[]")
 
 
 class Streaming:
     """Tells the answer to one question.
-
-    Args:
-        ground: What the model's words are held against.
-        whole: Whether nothing is told before the end.
 
     Attributes:
         told: All that was told so far.
@@ -40,6 +36,7 @@ class Streaming:
         self._place = 0  # in the reply, behind what was told of it
         self._before = ""  # what was told of the reply whose place this one takes
         self._silent = whole
+        self._complete = True  # whether the last reply was told to its end
 
     def begin(self, *, aloud: bool) -> None:
         """A reply begins; `aloud` where it may be the answer."""
@@ -62,28 +59,37 @@ class Streaming:
                 self._silent = True
                 return self._tell(end)
             end = sentence.end()
-        digit = _DIGIT.search(self._reply, end)
-        return self._tell(digit.start() if digit else len(self._reply))
+        digit = FIGURE.search(self._reply, end)
+        held = self._ground.repeating(self._reply)
+        return self._tell(min(held, digit.start() if digit else held))
 
     def rest(self) -> str | None:
         """The rest of a reply that is all right; None where what was told is no part of it."""
         if not self._continues():
             return None
         self._silent = False
-        return self._tell(len(self._reply))
+        text = self._tell(len(self._reply))
+        self._complete = True
+        return text
 
     def close(self, text: str) -> str:
-        """Tell `text` of our own behind what was told; a sentence that is open stays so."""
+        """Tell `text` of our own behind what was told.
+
+        A sentence that is open stays so; where the whole reply ends without a full stop, a
+        paragraph begins.
+        """
         if not text:
             return ""
         mark = self.break_off()
-        text = f" {text}" if self.told else text
+        if self.told:
+            text = f" {text}" if _ENDED.search(self.told) else f"\n\n{text}"
         self.told += text
         return mark + text
 
     def break_off(self) -> str:
         """Mark a sentence that was begun and will not be ended."""
-        mark = "…" if self.told and not _ENDED.search(self.told) else ""
+        open_ended = self.told and not self._complete and not _ENDED.search(self.told)
+        mark = "…" if open_ended else ""
         self.told += mark
         return mark
 
@@ -104,4 +110,5 @@ class Streaming:
         seam = "\n\n" if self.told and not self._place else ""
         self._place += len(part)
         self.told += seam + part
+        self._complete = False
         return seam + part

@@ -30,11 +30,15 @@ _ERRORS = {
 _Object = dict[str, Any]
 
 
-def error_body(message: str, status: int, request: str = "") -> _Object:
+def error_body(error: ApiError, request: str = "") -> _Object:
     """An error as Anthropic's clients read it; `request` is the request's id, if it has one."""
+    status, message = error.status, error.message
     kind = _ERRORS.get(status, "invalid_request_error" if status < 500 else "api_error")
-    error = {"type": kind, "message": message}
-    return {"type": "error", "error": error, "request_id": request or new_id("req")}
+    if error.code == "context_length_exceeded":
+        # Errors have no code there: by these words of Anthropic's own, agents know to shorten it.
+        message = f"prompt is too long: {message}"
+    told = {"type": kind, "message": message}
+    return {"type": "error", "error": told, "request_id": request or new_id("req")}
 
 
 @dataclass
@@ -42,7 +46,6 @@ class MessageResponse(NamedEvents):
     """One message under way.
 
     Args:
-        model: The name of the model that replies.
         max_tokens: The tokens that it may have.
         input_tokens: Those of the prompt, as a stream tells them at its start.
 
@@ -50,7 +53,6 @@ class MessageResponse(NamedEvents):
         request: The request's id.
     """
 
-    model: str
     max_tokens: int
     input_tokens: int = 0
     request: str = field(default_factory=lambda: new_id("req"), init=False)
@@ -88,7 +90,7 @@ class MessageResponse(NamedEvents):
 
     def failed(self, error: ApiError) -> str:
         """An error in mid-stream as the event `error`."""
-        return self.framed(error_body(error.message, error.status, self.request))
+        return self.framed(error_body(error, self.request))
 
     def _events(self, event: Event) -> Iterator[_Object]:
         match event:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from function_calling.api.messages import conversation
 from function_calling.api.request import MOST_MESSAGES, ApiRequest
-from function_calling.api.tools import offered, tool_choice
+from function_calling.api.tools import offered, placed, tool_choice
 from function_calling.errors import RequestError, wrong
 from function_calling.model.words import ContentFormat, Message, Sampling, Tool, ToolChoice
 
@@ -62,11 +62,7 @@ class CountRequest(ApiRequest):
         return [tool["type"] for tool in self.tools or [] if _is_hosted(tool)]
 
     def prompt(self) -> dict[str, Any]:
-        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
-
-        Raises:
-            RequestError: Names the place, its value and what was wanted.
-        """
+        """See `ChatRequest.prompt`."""
         told: list[Message] = []
         if self.system:
             told.append({"role": "system", "content": _text(_blocks(self.system, "system"))})
@@ -79,8 +75,9 @@ class CountRequest(ApiRequest):
             wanted = "the user's message last: what the model says can't be begun for it"
             raise wrong(f"messages[{len(self.messages) - 1}].role", "assistant", wanted)
         tools = [
-            None if _is_hosted(tool) else _own(tool, f"tools[{index}]")
-            for index, tool in enumerate(self.tools or [])
+            (place, _own(tool, place))
+            for place, tool in placed(self.tools or [], "tools")
+            if not _is_hosted(tool)
         ]
         callable_tools = offered(tools, "tools", "input_schema")
         return {

@@ -23,6 +23,14 @@ _ROLES = {
     "function": "tool",
 }
 
+_BESIDE_CONTENT = {
+    "system": ("name",),
+    "user": ("name",),
+    "assistant": ("reasoning_content", "reasoning"),
+    "tool": (),
+}
+"""What else is read of a message, as the first name says, under the first that is there."""
+
 _PARTS = ("text", "refusal", "image_url", "input_audio", "file")
 """The types of OpenAI's parts of a message."""
 _WANTED = "text, or parts of type text"
@@ -71,16 +79,17 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
         content = message.get("refusal")
     read = _data if role == "tool" else text_of
     result: Message = {"role": role, "content": read(content, f"{place}.content")}
-    if role == "assistant" and (reasoning := message.get("reasoning_content")):
-        if not isinstance(reasoning, str):
-            raise wrong(f"{place}.reasoning_content", reasoning, "text")
-        result["reasoning_content"] = reasoning
+    if key := next((key for key in _BESIDE_CONTENT[role] if message.get(key)), None):
+        if not isinstance(message[key], str):
+            raise wrong(f"{place}.{key}", message[key], "text")
+        result[_BESIDE_CONTENT[role][0]] = message[key]
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
         unanswered |= {call["id"]: call["function"]["name"] for call in calls}
     if role == "tool":
-        result["tool_call_id"] = _answered(message, index, unanswered)
-        unanswered.pop(result["tool_call_id"], None)
+        result["tool_call_id"] = identity = _answered(message, index, unanswered)
+        if name := unanswered.pop(identity, None):
+            result["name"] = name
     return result
 
 

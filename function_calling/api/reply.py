@@ -56,7 +56,6 @@ class ApiResponse(Telling):
     """One response under way: its id, its time, its model.
 
     Args:
-        model: The name of the model that replies.
         include_usage: Whether a stream ends with its usage; every chunk then has the field.
         logprobs: Whether text carries its tokens' probabilities.
         of_a_prompt: How many replies each prompt has; None where all replies are of one.
@@ -66,7 +65,6 @@ class ApiResponse(Telling):
     whole_object: ClassVar[str]
     chunk_object: ClassVar[str]
 
-    model: str
     _: KW_ONLY
     include_usage: bool = False
     logprobs: bool = False

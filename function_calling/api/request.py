@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from function_calling.api.headers import IGNORED, IGNORED_TOOLS, listing
 from function_calling.api.messages import conversation
-from function_calling.api.tools import flat, function_choice, offered, tool_choice
+from function_calling.api.tools import flat, function_choice, offered, placed, tool_choice
 from function_calling.errors import RequestError, shown, wrong
 from function_calling.model.words import ContentFormat, Sampling, Tool, ToolChoice
 
@@ -40,6 +40,8 @@ _TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 _Penalty = Annotated[float, Field(ge=-2, le=2)]
 # Below 0 it means all tokens, as 0 does.
 _TopK = Annotated[int, Field(ge=-1, lt=2**31), AfterValidator(lambda most: max(most, 0))]
+# At 0 the likeliest token is left, as with any share that is small enough.
+_TopP = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda share: max(share, 1e-6))]
 _Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
@@ -62,7 +64,7 @@ class ApiRequest(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: _TopP | None = None
     frequency_penalty: _Penalty | None = None
     presence_penalty: _Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
@@ -180,6 +182,12 @@ class ChatRequest(ApiRequest):
     whole_tool_calls: bool | None = None
 
     @property
+    def ignored(self) -> list[str]:
+        """See `ApiRequest.ignored`; a model that read its own name would begin its replies so."""
+        named = (it.get("name") for it in self.messages if it.get("role") == "assistant")
+        return [*super().ignored, *(("messages.name",) if any(named) else ())]
+
+    @property
     def legacy(self) -> bool:
         """Whether it offers functions, as clients did before there were tools."""
         return bool(self.functions)
@@ -200,39 +208,23 @@ class ChatRequest(ApiRequest):
         Raises:
             RequestError: Names the place, its value and what was wanted.
         """
-        tools = self.offered_tools()
+        tools, told = self.offered_tools(), self.response_format
+        no_effort = {"enable_thinking": False} if self.reasoning_effort == "none" else {}
         return {
             "messages": conversation(self.messages),
             "tools": tools,
-            "choice": self.choice(tools),
-            "content": self.content(),
+            "choice": self._choice(tools),
+            "content": None if told is None else content_format(told, "response_format"),
             "tool_format": self.tool_format,
-            "template_options": self.template_options(),
+            "template_options": no_effort | (self.chat_template_kwargs or {}),
         }
 
     def samplings(self) -> list[Sampling]:
         """How each of the replies is to be generated."""
         if self.top_logprobs and not self.logprobs:
-            raise RequestError(
-                f"top_logprobs={self.top_logprobs}: wanted logprobs=true with it.",
-                param="top_logprobs",
-            )
+            raise wrong("top_logprobs", self.top_logprobs, "logprobs=true with it")
         logprobs = (self.top_logprobs or 0) if self.logprobs else None
         return self.alike(self.max_completion_tokens or self.max_tokens, logprobs)
-
-    def template_options(self) -> dict[str, Any]:
-        """More variables for the chat template; no effort asks it for no reasoning."""
-        no_effort = {"enable_thinking": False} if self.reasoning_effort == "none" else {}
-        return no_effort | (self.chat_template_kwargs or {})
-
-    def content(self) -> ContentFormat | None:
-        """What the reply's content must be; None where it is free text.
-
-        Raises:
-            RequestError: `response_format` is of no known kind, or holds no schema.
-        """
-        told = self.response_format
-        return None if told is None else content_format(told, "response_format")
 
     def offered_tools(self) -> list[Tool]:
         """The tools that the model is told of, in whichever parameter they came."""
@@ -247,9 +239,10 @@ class ChatRequest(ApiRequest):
                     "tool_choice and tool_calls, with functions function_call.",
                     param=old,
                 )
-        return offered(self.functions or self.tools or [], "functions" if self.legacy else "tools")
+        param = "functions" if self.legacy else "tools"
+        return offered(placed(self.functions or self.tools or [], param), param)
 
-    def choice(self, tools: Sequence[Tool]) -> ToolChoice:
+    def _choice(self, tools: Sequence[Tool]) -> ToolChoice:
         """Which calls the reply may or must make."""
         if self.function_call is not None or self.legacy:
             return function_choice(self.function_call, tools)

@@ -50,14 +50,14 @@ class ResponseTelling(NamedEvents):
     """One response under way. Its items grow in place: each event is to be written at once.
 
     Args:
-        model: The name of the model that replies.
         echo: What the response repeats of its request.
         logprobs: Whether text carries its tokens' probabilities.
+        namespaced: The namespace of a function, and its name there, by the name that is called.
     """
 
-    model: str
     echo: Mapping[str, Any]
     logprobs: bool = False
+    namespaced: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _output: list[_Json] = field(default_factory=list, init=False)
     _item: _Json = field(default_factory=dict, init=False)
     _told: int = field(default=0, init=False)
@@ -104,7 +104,9 @@ class ResponseTelling(NamedEvents):
                 new: _Json = {"role": "assistant", "content": []}
                 yield from self._more("message", event.text, logprobs, **new)
             case ToolCallDelta():
-                new = {"call_id": event.id, "name": event.name, "arguments": ""}
+                space, name = self.namespaced.get(event.name, ("", event.name))
+                new = {"call_id": event.id, "name": name, "arguments": ""}
+                new |= {"namespace": space} if space else {}
                 yield from self._more("function_call", event.arguments, **new)
             case ToolCall():
                 yield from self._close("completed")

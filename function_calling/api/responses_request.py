@@ -2,10 +2,11 @@
 
 https://platform.openai.com/docs/api-reference/responses/create. Nothing is stored, so what needs
 an earlier response is refused by name. A reply is several items there: thoughts, a message, each
-call. In the `input` they are one turn of the assistant again.
+call. In the `input` they are one turn of the assistant again. Functions may come in namespaces, as
+Codex sends those of MCP servers; the model calls them by one name, and the client reads two.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, ClassVar
 
@@ -13,13 +14,14 @@ from pydantic import Field, model_validator
 
 from function_calling.api.messages import conversation, text_of
 from function_calling.api.request import MOST_MESSAGES, ApiRequest, content_format
-from function_calling.api.tools import offered, other_kind, tool_choice
+from function_calling.api.tools import offered, other_kind, placed, tool_choice
 from function_calling.errors import wrong
 from function_calling.model.words import Message, Sampling, Tool
 
 _LOGPROBS = "message.output_text.logprobs"
 _ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _ROLES = ("system", "developer", "user", "assistant")
+_NAMESPACE = "namespace"
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
 
 
@@ -60,7 +62,16 @@ class ResponsesRequest(ApiRequest):
     @property
     def ignored_tools(self) -> list[str]:
         """The tools that are no functions."""
-        return list(filter(None, map(other_kind, self.tools)))
+        return list(filter(None, (other_kind(tool) for _, tool, _ in _unpacked(self.tools))))
+
+    @property
+    def namespaced(self) -> dict[str, tuple[str, str]]:
+        """The namespace of a function, and its name there, by the name that the model calls."""
+        return {
+            _full_name(space, tool["name"]): (space, tool["name"])
+            for _, tool, space in _unpacked(self.tools)
+            if space and not other_kind(tool)
+        }
 
     @property
     def logprobs(self) -> bool:
@@ -68,14 +79,15 @@ class ResponsesRequest(ApiRequest):
         return bool(self.top_logprobs) or _LOGPROBS in self.include
 
     def _functions(self) -> list[Tool]:
-        return offered([None if other_kind(each) else each for each in self.tools], "tools")
+        functions = [
+            (place, {**tool, "name": _full_name(space, tool.get("name"))} if space else tool)
+            for place, tool, space in _unpacked(self.tools)
+            if not other_kind(tool)
+        ]
+        return offered(functions, "tools")
 
     def prompt(self) -> dict[str, Any]:
-        """What `ChatModel.turn` makes a prompt of, by the names that it has there.
-
-        Raises:
-            RequestError: Names the place, its value and what was wanted.
-        """
+        """See `ChatRequest.prompt`."""
         tools = self._functions()
         told = self.text.get("format")
         no_effort = self.reasoning.get("effort") == "none"
@@ -106,6 +118,8 @@ class ResponsesRequest(ApiRequest):
         """What a response repeats of its request, defaults too."""
         (sampling,) = self.samplings()
         effort = self.reasoning.get("effort")
+        functions = [each for each in self._functions() if each.name not in self.namespaced]
+        spaces = [each for each in self.tools if each.get("type") == _NAMESPACE]
         return {
             "instructions": self.instructions,
             "max_output_tokens": sampling.max_tokens,
@@ -114,10 +128,29 @@ class ResponsesRequest(ApiRequest):
             "reasoning": {"effort": "none" if effort == "none" else None, "summary": None},
             "text": {"format": self.text.get("format") or {"type": "text"}},
             "tool_choice": self.tool_choice,
-            "tools": [{"type": "function", **asdict(tool)} for tool in self._functions()],
+            "tools": [*({"type": "function", **asdict(tool)} for tool in functions), *spaces],
             "top_logprobs": self.top_logprobs,
             **{name: getattr(sampling, name) for name in _ECHOED},
         }
+
+
+def _unpacked(tools: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Each tool behind its place, those of a namespace one by one; and what namespace that is."""
+    for place, tool in placed(tools, "tools"):
+        if tool.get("type") != _NAMESPACE:
+            yield place, tool, ""
+            continue
+        space, inner = tool.get("name"), tool.get("tools")
+        if not isinstance(space, str) or not space:
+            raise wrong(f"{place}.name", space, "the name of a namespace")
+        if not isinstance(inner, list) or not all(isinstance(each, dict) for each in inner):
+            raise wrong(f"{place}.tools", inner, "a list of tools")
+        yield from ((inside, each, space) for inside, each in placed(inner, f"{place}.tools"))
+
+
+def _full_name(space: Any, name: Any) -> Any:
+    """By which the model knows a function; one name alone may stand in several namespaces."""
+    return f"{space}__{name}" if space and isinstance(name, str) else name
 
 
 def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
@@ -138,7 +171,8 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
             raise wrong(f"{place}.name", item.get("name"), "a function's name")
         case "function_call":
             turn = _message(messages, "assistant", goes_on=True)
-            function = {"name": item["name"], "arguments": item.get("arguments")}
+            name = _full_name(item.get("namespace"), item["name"])
+            function = {"name": name, "arguments": item.get("arguments")}
             call = {"id": item.get("call_id"), "function": function}
             turn.setdefault("tool_calls", []).append(call)
         case "function_call_output":

@@ -10,14 +10,17 @@ import json
 import logging
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from function_calling.api.headers import UNENFORCED, listing
+from function_calling.api.request import ApiRequest
 from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError
 from function_calling.model.words import Event, Finished
@@ -42,14 +45,17 @@ _AS_IT_COMES = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """What keeps proxies from holding a stream back."""
 
 
+@dataclass
 class Telling(ABC):
     """How one response is told in a protocol's shapes; unless a class says else, as OpenAI's chat.
 
     Attributes:
+        model: The name of the model that replies.
         end: What ends a stream, behind its last event.
     """
 
-    end = "data: [DONE]\n\n"
+    model: str
+    end: ClassVar[str] = "data: [DONE]\n\n"
 
     @abstractmethod
     async def whole(self, events: AsyncIterator[Told]) -> Shape:
@@ -115,24 +121,24 @@ async def side_by_side(
 
 async def respond(
     request: Request,
+    wanted: ApiRequest,
     telling: Telling,
     replies: Sequence[AsyncGenerator[Event, None]],
-    *,
-    model: str,
-    stream: bool,
-    headers: Mapping[str, str],
+    unenforced: Iterable[str] = (),
 ) -> Response:
     """The response that tells `replies`, which are closed however it ends.
 
-    Here each reply of `model` is measured, whatever the protocol.
+    Here each reply is measured, whatever the protocol.
 
     Raises:
         ApiError: The request can't be served, or its client went away.
     """
+    headers = wanted.headers | listing(UNENFORCED, unenforced)
     cutoff: Cutoff = request.app.state.cutoff
-    events = cutoff.each(side_by_side([_measured(each, model) for each in replies]))
-    if not stream:
-        told = await _while_connected(request, _whole(telling, events))
+    events = cutoff.each(side_by_side([_measured(each, telling.model) for each in replies]))
+    if not wanted.stream:
+        async with aclosing(events):
+            told = await _while_connected(request, telling.whole(events))
         return Response(as_json(told), media_type="application/json", headers=headers)
     # The first event tells whether the request can be served at all, while a status can be sent.
     first = await _while_connected(request, anext(events))
@@ -165,11 +171,6 @@ async def _tell(told: _Queue, index: int, reply: AsyncGenerator[Event, None]) ->
         await told.put(error)
     else:
         await told.put(None)
-
-
-async def _whole(telling: Telling, events: AsyncGenerator[Told, None]) -> Shape:
-    async with aclosing(events):
-        return await telling.whole(events)
 
 
 async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:

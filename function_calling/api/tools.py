@@ -8,10 +8,13 @@ leaving a name out, so it is dropped.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from function_calling.errors import RequestError, shown, wrong
 from function_calling.model.words import Tool, ToolChoice
+
+PlacedTool: TypeAlias = tuple[str, Mapping[str, Any]]
+"""A tool as it came, behind the place where it stands in the request."""
 
 MOST_TOOLS = 1024
 """Tools of a request at most."""
@@ -29,13 +32,16 @@ def other_kind(tool: Mapping[str, Any]) -> str:
     return ": ".join(str(tool[key]) for key in ("type", "name", "server_label") if tool.get(key))
 
 
-def offered(
-    tools: Sequence[Mapping[str, Any] | None], param: str, schema: str = "parameters"
-) -> list[Tool]:
+def placed(tools: Sequence[Mapping[str, Any]], param: str) -> list[PlacedTool]:
+    """Each tool with its place, such as "tools[3]"."""
+    return [(f"{param}[{index}]", tool) for index, tool in enumerate(tools)]
+
+
+def offered(tools: Sequence[PlacedTool], param: str, schema: str = "parameters") -> list[Tool]:
     """The tools that the model is told of.
 
     Args:
-        tools: As they came; None stands for one that is left out.
+        tools: As they came, without those that are left out.
         param: The parameter in which they came.
         schema: The field that holds a tool's JSON Schema.
 
@@ -45,26 +51,21 @@ def offered(
     if len(tools) > MOST_TOOLS:
         raise RequestError(f"{param} holds {len(tools)}; wanted {MOST_TOOLS} at most.", param=param)
     result: dict[str, Tool] = {}
-    for index, told in enumerate(tools):
-        if told is not None:
-            place = f"{param}[{index}]"
-            tool = _tool(told, place, param, schema)
-            if tool.name in result:
-                raise RequestError(f"{place}: {tool.name!r} is offered twice.", param=param)
-            result[tool.name] = tool
+    for place, told in tools:
+        tool = _tool(told, place, schema)
+        if tool.name in result:
+            raise RequestError(f"{place}: {tool.name!r} is offered twice.", param=param)
+        result[tool.name] = tool
     return list(result.values())
 
 
-def _tool(tool: Mapping[str, Any], place: str, param: str, schema: str) -> Tool:
+def _tool(tool: Mapping[str, Any], place: str, schema: str) -> Tool:
     wrapped = "function" in tool
     function = tool["function"] if wrapped else tool
     known = tool.get("type", "function") == "function" and ("name" in tool or wrapped)
     if not known or not isinstance(function, dict):
-        raise RequestError(
-            f'{place}: {shown(tool)}: wanted {{"type": "function", "function": {{…}}}}, '
-            "or name and parameters beside the type.",
-            param=param,
-        )
+        wanted = '{"type": "function", "function": {…}}, or name and parameters beside the type'
+        raise wrong(place, tool, wanted)
     place = f"{place}.function" if wrapped else place
     name, strict = function.get("name"), function.get("strict")
     if not isinstance(name, str) or not name or json.dumps(name, ensure_ascii=False) != f'"{name}"':
@@ -148,9 +149,7 @@ def function_choice(choice: Any, functions: Sequence[Tool]) -> ToolChoice:
     if choice not in (None, "none", "auto"):
         wanted = """'none', 'auto' or a function's name as {"name": …}"""
         raise wrong("function_call", choice, wanted)
-    if choice == "none" or not names:
-        return ToolChoice()
-    return ToolChoice("auto", names, parallel=False)
+    return tool_choice(choice, False, functions)
 
 
 def _check_offered(name: Any, names: Sequence[str], param: str, offer: str) -> None:

@@ -9,19 +9,18 @@ import json
 import logging
 import os
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 from llguidance import LLMatcher, LLTokenizer
 from pydantic_core import from_json
 
-from function_calling.api.messages import conversation
 from function_calling.api.request import ChatRequest
 from function_calling.cli.template_file import template_file
-from function_calling.engines import LoadedModel
+from function_calling.engines import Engine, LoadedModel
 from function_calling.engines.grammar import grammar
 from function_calling.errors import RequestError, SettingsError, shown
-from function_calling.formats import Format, choose_format, find_format
+from function_calling.formats import Format, choose_format
 from function_calling.formats.detection import CallDetector
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.chat_model import ChatModel
@@ -119,33 +118,23 @@ class Bench:
     """
 
     def __init__(self, body: bytes, form: Format, template: ChatTemplate) -> None:
-        chat = ChatRequest.parse(body)
-        self._form = find_format(chat.tool_format) if chat.tool_format else form
-        self._template = template
-        messages, self._tools = conversation(chat.messages), chat.offered_tools()
-        self._choice = chat.choice(self._tools)
-        sampling, self._content = chat.samplings()[0], chat.content()
-        self._asked = (messages, self._tools, self._choice, sampling)
-        self._options = chat.template_options()
-        offered = self._form.with_answer_tool(self._tools)
-        self._callable = [
-            it.name for it in offered if it.name in self._choice.names or it not in self._tools
-        ]
-
-    def _turn(self, engine: "Recording", *, thinks: bool = False) -> Turn:
         length = Settings.from_env(os.environ).context_length
-        ends = self._template.tokens["bos_token"], self._template.tokens["eos_token"]
-        model = ChatModel(LoadedModel("", engine, self._template.source, *ends, length), self._form)
-        model.reasoning = model.reasoning if thinks else None
-        return model.turn(*self._asked, content=self._content, template_options=self._options)
+        ends = template.tokens["bos_token"], template.tokens["eos_token"]
+        silent = Recording("", form, ())
+        self._model = ChatModel(LoadedModel("", silent, template.source, *ends, length), form)
+        self._chat = ChatRequest.parse(body)
+
+    def _turn(self) -> Turn:
+        return self._model.turn(**self._chat.prompt(), sampling=self._chat.samplings()[0])
 
     def play(self, text: str, *, thinks: bool = False) -> tuple[list[Event], "Recording"]:
         """The reply of `/v1` where the model writes this text, and the engine that played it.
 
         `thinks` says whether the text may begin with reasoning, which `/v1` has written apart.
         """
-        engine = Recording(text, self._form, self._callable)
-        turn = self._turn(engine, thinks=thinks)
+        turn = self._turn()
+        turn.reasoning = turn.reasoning if thinks else None
+        turn.engine = engine = Recording(text, turn.form, tuple(turn.schemas))
 
         async def events() -> list[Event]:
             return [event async for event in turn.events()]
@@ -158,26 +147,27 @@ class Bench:
         Raises:
             RequestError: `/v1` would refuse the request.
         """
-        _, played = self.play("")
-        prompt, sampling = played.given[0]
-        yield f"prompt: {self._form.name}, {len(prompt)} characters", prompt
+        turn = self._turn()
+        form, mode = turn.form, turn.choice.mode
+        prompt, sampling = self.play("")[1].given[0]
+        yield f"prompt: {form.name}, {len(prompt)} characters", prompt
         if sampling.constraint:
-            what = "a call" if self._choice.mode == "required" else "the content, or a call"
+            what = "a call" if mode == "required" else "the content, or a call"
             yield f"constraint behind the prompt: {what}", grammar(sampling.constraint)
         begun: dict[str, str] = {}
-        for name in self._callable if self._choice.mode == "auto" else ():
-            for written, how in self.play(self._form.calls([(name, "{}")]))[1].given[1:]:
+        for name in turn.schemas if mode == "auto" else ():
+            for written, how in self.play(form.calls([(name, "{}")]))[1].given[1:]:
                 if how.constraint:
                     behind = json.dumps(written.removeprefix(prompt), ensure_ascii=False)
                     begun[behind] = grammar(how.constraint)
         for behind, rules in begun.items():
             yield f"constraint once a call begins, behind {behind}", rules
-        if unenforced := self._turn(played).unenforced:
-            yield "not enforced", "\n".join(unenforced)
+        if turn.unenforced:
+            yield "not enforced", "\n".join(turn.unenforced)
 
 
-class Recording:
-    """An `Engine` that plays what a model wrote in the format `form`, calling tools of `names`.
+class Recording(Engine):
+    """Plays what a model wrote in the format `form`, calling tools of `names`.
 
     It writes the text from where the prompt ends in it, since `/v1` has reasoning written apart.
     Once a call has begun, `/v1` has the engine go on under a grammar; then it writes what the text
@@ -190,8 +180,8 @@ class Recording:
         left: What the text has where it leaves the grammar.
     """
 
-    def __init__(self, text: str, form: Format, names: Sequence[str]) -> None:
-        self._text, self._form, self._names = text, form, tuple(names)
+    def __init__(self, text: str, form: Format, names: tuple[str, ...]) -> None:
+        self._text, self._form, self._names = text, form, names
         self.given: list[tuple[str, Sampling]] = []
         self.whole = False
         self.left = ""
@@ -210,17 +200,6 @@ class Recording:
     async def count(self, prompt: str) -> int:
         """None: there is no tokenizer here."""
         return 0
-
-    async def busy(self) -> int:
-        """See `Engine.busy`."""
-        return 0
-
-    async def waiting(self) -> int:
-        """See `Engine.waiting`."""
-        return 0
-
-    def close(self) -> None:
-        """See `Engine.close`."""
 
     def _obeying(self, rules: str) -> str:
         matcher = LLMatcher(_BYTES, rules, log_level=0)
@@ -254,20 +233,17 @@ class Recording:
 
     def _behind_start(self) -> str:
         """The text behind the literal that `/v1` writes in place of the call's start."""
-        detector = CallDetector(self._form, self._names)
-        _, start = detector.feed(self._text)
+        _, start = CallDetector(self._form, self._names).feed(self._text)
         assert start is not None
-        behind = detector.from_start()[len(start.text) :]
         if start.name:
-            return behind
+            return start.behind
         # A tag told no name: the object in it is spelled as a call is without the tag.
-        detector = CallDetector(self._form, self._names)
-        content, start = detector.feed(behind)
-        if content.strip() or start is None or not start.name:
-            self.left = behind
+        content, inner = CallDetector(self._form, self._names).feed(start.behind)
+        if content.strip() or inner is None or not inner.name:
+            self.left = start.behind
             return ""
-        name = start.name + self._form.before_arguments if len(self._names) > 1 else ""
-        return name + detector.from_start()[len(start.text) :]
+        name = inner.name + self._form.before_arguments if len(self._names) > 1 else ""
+        return name + inner.behind
 
 
 def _allows(matcher: LLMatcher, text: bytes) -> bool:

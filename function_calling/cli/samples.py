@@ -20,7 +20,7 @@ from typing import Any
 from function_calling.api.messages import conversation
 from function_calling.api.request import ChatRequest
 from function_calling.cli.debug import chosen, read_input
-from function_calling.errors import RequestError, naming, shown
+from function_calling.errors import RequestError, naming, shown, wrong
 from function_calling.formats import Format, find_format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.rendering import render, split_turns
@@ -78,9 +78,7 @@ def samples(line: bytes, form: Format, template: ChatTemplate) -> list[Sample]:
         place, weight = f"messages[{index}]", told.get("weight")
         message["weight"] = 1 if weight is None else weight
         if message["weight"] not in (0, 1):
-            raise RequestError(
-                f"{place}.weight={shown(message['weight'])}: wanted 0 or 1.", param="messages"
-            )
+            raise wrong(f"{place}.weight", message["weight"], "0 or 1")
         for number, call in enumerate(message.get("tool_calls", ()) if message["weight"] else ()):
             _check_call(form, schemas, call["function"], f"{place}.tool_calls[{number}].function")
     turns = split_turns(form, messages)
@@ -104,10 +102,8 @@ def _check_call(
     """A model must not learn calls that can't be made, or that `/v1` reads otherwise."""
     name, arguments = call["name"], call["arguments"]
     if name not in schemas:
-        wanted = ", ".join(schemas) or "none are given"
-        raise RequestError(
-            f"{place}.name={shown(name)}: wanted one of the tools: {wanted}.", param="messages"
-        )
+        offered = ", ".join(schemas) or "none are given"
+        raise wrong(f"{place}.name", name, f"one of the tools: {offered}")
     recorded, written, read = _json(arguments), form.calls([(name, arguments)]), []
     if isinstance(recorded, dict):
         reader = CallList(form, (name,), (name,), schemas, most=1)
@@ -115,11 +111,9 @@ def _check_call(
         calls = (each for each in reader.feed(behind) if isinstance(each, ToolCall))
         read = [json.loads(call.arguments) for call in calls]
     if json.dumps(read) != json.dumps([recorded]):
-        raise RequestError(
-            f"{place}.arguments={shown(arguments)}: wanted an object as JSON that {form.name} can "
-            f"spell under the tool's schema; {shown(written)} is read as {shown(read)}.",
-            param="messages",
-        )
+        wanted = f"an object as JSON that {form.name} can spell under the tool's schema"
+        told = f"{wanted}; {shown(written)} is read as {shown(read)}"
+        raise wrong(f"{place}.arguments", arguments, told)
 
 
 def _json(text: str) -> Any:

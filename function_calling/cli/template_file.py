@@ -4,13 +4,13 @@ A template stands in a model's GGUF file, of which the head is read, in its `tok
 or alone as Jinja.
 """
 
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydantic_core import from_json
 
+from function_calling.engines.gguf import MAGIC, read_head
 from function_calling.errors import FunctionCallingError, SettingsError
 from function_calling.formats.template import ChatTemplate
 
@@ -31,10 +31,6 @@ CHATGLM3 = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 """The turns of ChatGLM3, whose calls stand right behind the role; see `formats/chatglm3.py`."""
-
-_GGUF = b"GGUF"
-_NUMBERS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
-_STRING, _ARRAY = 8, 9
 
 
 def template_file(path: str, form: str) -> ChatTemplate:
@@ -60,11 +56,8 @@ def template_file(path: str, form: str) -> ChatTemplate:
 def _read(path: Path) -> tuple[str, str, str]:
     """The template with the texts of the first and the last token, "" for what isn't told."""
     with path.open("rb") as file:
-        if file.read(len(_GGUF)) == _GGUF:
-            try:
-                return _in_gguf(file)
-            except (struct.error, LookupError, TypeError, OverflowError, MemoryError) as error:
-                raise ValueError(f"its head ends or breaks off: {error}") from error
+        if file.read(len(MAGIC)) == MAGIC:
+            return _in_gguf(read_head(file))
     content = path.read_text(encoding="utf-8-sig")
     try:
         config = from_json(content)
@@ -89,34 +82,11 @@ def _in_configuration(config: Mapping[str, Any]) -> tuple[str, str, str]:
     return source, bos_token, eos_token
 
 
-def _in_gguf(file: BinaryIO) -> tuple[str, str, str]:
-    """What the head of a GGUF file says behind its magic.
-
-    https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3: the version, how
-    many tensors and entries there are, and then the entries, each a key, a kind and a value.
-    """
-
-    def number(code: str) -> Any:
-        return struct.unpack(f"<{code}", file.read(struct.calcsize(f"<{code}")))[0]
-
-    def text() -> str:
-        told: bytes = number(f"{number('Q')}s")
-        return told.decode(errors="replace")
-
-    def value(kind: int) -> Any:
-        if kind == _STRING:
-            return text()
-        if kind != _ARRAY:
-            return number(_NUMBERS[kind])
-        kind, count = number("I"), number("Q")
-        return [value(kind) for _ in range(count)]
-
-    version = number("I")
-    if version not in (2, 3):
-        raise ValueError(f"its version is {version}, wanted 2 or 3")
-    number("Q")
-    entries = {text(): value(number("I")) for _ in range(number("Q"))}
-    texts = entries.get("tokenizer.ggml.tokens", ())
-    ids = (entries.get(f"tokenizer.ggml.{it}_token_id") for it in ("bos", "eos"))
-    bos_token, eos_token = ("" if it is None else texts[it] for it in ids)
-    return entries.get("tokenizer.chat_template", ""), bos_token, eos_token
+def _in_gguf(head: Mapping[str, Any]) -> tuple[str, str, str]:
+    texts = head.get("tokenizer.ggml.tokens", ())
+    ids = (head.get(f"tokenizer.ggml.{it}_token_id") for it in ("bos", "eos"))
+    try:
+        bos_token, eos_token = ("" if it is None else texts[it] for it in ids)
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"it has no token of that number: {error}") from error
+    return head.get("tokenizer.chat_template", ""), bos_token, eos_token

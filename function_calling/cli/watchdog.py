@@ -14,11 +14,9 @@ MOST_MISSED = 3
 
 
 class Watchdog:
-    """Looks after one server; a worker that has not answered yet is loading, and has all its time.
+    """Looks after the workers of one server, whose supervisor is `process`.
 
-    Args:
-        url: The server's.
-        process: BentoML's supervisor of it.
+    One that has not answered yet is loading, and has all its time.
     """
 
     def __init__(self, url: str, process: psutil.Popen) -> None:

@@ -7,22 +7,18 @@ leads here (DNS rebinding). So `Origin` must be the host that is asked, and wher
 
 import hmac
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from function_calling.asking import is_address, is_loopback
-from function_calling.errors import ApiError, RequestError, shown
+from function_calling.door.guard import Guard, Refuse, in_openais_shape
+from function_calling.errors import RequestError, shown
 from function_calling.settings import Settings
-from function_calling.telemetry import metrics
-
-Refuse: TypeAlias = Callable[[Request, ApiError, int, Mapping[str, str]], Response]
 
 KEY = "function_calling.key"
 """Where a scope has the digest of the key that was right."""
@@ -33,22 +29,12 @@ _FORMS = ("text/", "multipart/", "application/x-www-form-urlencoded")
 """The types that a page may send anywhere without asking (https://fetch.spec.whatwg.org/#cors)."""
 
 
-def in_openais_shape(
-    _: Request, error: ApiError, status: int, headers: Mapping[str, str]
-) -> Response:
-    """The error as a response of the assistant, counted."""
-    metrics.failed(error)
-    return JSONResponse(error.body(), status, headers)
-
-
-class Access:
-    """ASGI middleware that answers those who may not ask with an error; probes pass.
+class Access(Guard):
+    """Refuses those who may not ask, before anything runs; probes pass.
 
     Args:
-        app: What the others are given to.
         settings: `API_KEYS=none`, `ALLOWED_HOSTS`, `CORS_ORIGINS` and `METRICS_ACCESS` are read.
         keys: The keys, if a caller needs one.
-        refuse: Makes the response of an error.
     """
 
     def __init__(
@@ -58,54 +44,33 @@ class Access:
         keys: Sequence[str],
         refuse: Refuse = in_openais_shape,
     ) -> None:
-        self._app = app
-        self._digests = [_digest(key) for key in keys]
+        super().__init__(app, refuse)
+        self._is_keyed = bool(keys)
         self._guarded = settings.api_keys == "none"
         self._free = {*_PROBES, *(["/metrics"] if settings.metrics_access == "open" else [])}
         self._hosts = {"localhost", *_names(settings.allowed_hosts)}
         self._origins = _names(settings.cors_origins)
-        self._refuse = refuse
         # Inside of what refuses foreign pages, outside of what wants a key: a preflight has none.
         self._cors = CORSMiddleware(
-            self._with_key,
+            _Right(app, keys, refuse),
             allow_origins=self._origins,
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
             expose_headers=("*",),
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it before anything runs."""
-        if scope["type"] == "websocket":  # nothing here speaks it
-            return await send({"type": "websocket.close", "code": 1008})
-        if scope["type"] != "http" or scope["path"] in self._free:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See `Guard.answer`."""
+        if scope["path"] in self._free:
             return await self._app(scope, receive, send)
-        await self._checked(self._check_source, self._cors, scope, receive, send)
-
-    async def _with_key(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._checked(self._check_right, self._app, scope, receive, send)
-
-    async def _checked(
-        self,
-        check: Callable[[Request], None],
-        app: ASGIApp,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        request = Request(scope)
-        try:
-            check(request)
-        except ApiError as error:
-            wanted = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-            app = self._refuse(request, error, error.status, wanted)
-        await app(scope, receive, send)
+        self._check_source(Request(scope))
+        await self._cors(scope, receive, send)
 
     def _check_source(self, request: Request) -> None:
         """Whether the request comes from where one may come from."""
         # Over a Unix socket, by which BentoML's services ask each other, there is no port.
         by_socket = (request.scope.get("server") or ("", 0))[1] is None
-        if not self._digests and not by_socket:
+        if not self._is_keyed and not by_socket:
             self._check_reach(request)
         headers = request.headers
         origin, host = headers.get("origin"), headers.get("host", "").lower()
@@ -142,17 +107,25 @@ class Access:
                 status=421,
             )
 
-    def _check_right(self, request: Request) -> None:
-        """Whether the request has a key, where one is wanted, and no form as its body."""
-        if self._digests and request.scope["path"] not in _PAGES:
+
+class _Right(Guard):
+    """Refuses a request without a key, where one is wanted, or with a form as its body."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str], refuse: Refuse) -> None:
+        super().__init__(app, refuse)
+        self._digests = [_digest(key) for key in keys]
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if self._digests and scope["path"] not in _PAGES:
             self._check_key(request)
-        if request.method != "POST":
-            return
         said = request.headers.get("content-type", "")
         kind = said.partition(";")[0].strip().lower()
-        if kind.startswith(_FORMS) or ("origin" in request.headers and kind != "application/json"):
+        from_page = "origin" in request.headers and kind != "application/json"
+        if request.method == "POST" and (kind.startswith(_FORMS) or from_page):
             told = f"The header Content-Type is {shown(said)}; wanted application/json."
             raise RequestError(told, status=415)
+        await self._app(scope, receive, send)
 
     def _check_key(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

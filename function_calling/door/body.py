@@ -9,43 +9,37 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from function_calling.door.bounds import again
+from function_calling.door.guard import Guard
 from function_calling.errors import RequestError, shown
-from function_calling.telemetry import metrics
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 _WANTED: Mapping[type, str] = {str: "text", list: "a list of messages", dict: "an object"}
 
 
-class BodyCheck:
-    """ASGI middleware that answers a wrong body with an error in OpenAI's shape.
+class BodyCheck(Guard):
+    """Refuses a wrong body with an error in OpenAI's shape.
 
     Args:
-        app: What a right body is given to.
         fields: For each path, the fields of its body and their types; all but the first may be
             left out, or null.
     """
 
     def __init__(self, app: ASGIApp, fields: Mapping[str, Mapping[str, type]]) -> None:
-        self._app = app
+        super().__init__(app)
         self._fields = fields
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request's body, where the path has one, and pass it on as plain JSON."""
-        fields = self._fields.get(scope.get("path", "")) if scope["type"] == "http" else None
-        if fields is None or scope["method"] != "POST":
-            return await self._app(scope, receive, send)
-        try:
+        fields = self._fields.get(scope["path"])
+        if fields and scope["method"] == "POST":
             body = _checked(await Request(scope, receive).body(), fields)
-        except RequestError as error:
-            metrics.failed(error)
-            return await JSONResponse(error.body(), error.status)(scope, receive, send)
-        scope = {**scope, "headers": _of_json(scope["headers"], body)}
-        return await self._app(scope, again(body, receive), send)
+            scope = {**scope, "headers": _of_json(scope["headers"], body)}
+            receive = again(body, receive)
+        await self._app(scope, receive, send)
 
 
 def _of_json(headers: Headers, body: bytes) -> Headers:

@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import Iterator
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from function_calling.asking import CLIENT, ON_BEHALF_OF, Client, digest, fits
-from function_calling.door.access import KEY, Refuse, in_openais_shape
-from function_calling.errors import ApiError, EngineError, RequestError
+from function_calling.door.access import KEY
+from function_calling.door.guard import Guard, Refuse, in_openais_shape
+from function_calling.errors import EngineError, RequestError
 
 BODY_SECONDS = 60
 """How long a request's body may take to come."""
@@ -21,14 +22,12 @@ RETRY_SECONDS = 5
 """When one that was turned away may come again."""
 
 
-class Bounds:
-    """ASGI middleware that says who asks, and refuses what is too much.
+class Bounds(Guard):
+    """Says who asks, and refuses what is too much.
 
     Args:
-        app: What the rest is given to.
         most_bytes: Bytes of a body at most.
         most_requests: POST requests worked on at once; for how many of a client, `fits` says.
-        refuse: Makes the response of an error.
     """
 
     def __init__(
@@ -39,33 +38,24 @@ class Bounds:
         most_requests: int,
         refuse: Refuse = in_openais_shape,
     ) -> None:
-        self._app = app
+        super().__init__(app, refuse)
         self._most_bytes = most_bytes
         self._most_requests = most_requests
-        self._refuse = refuse
         self._posts: list[Client] = []
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Have a request answered within the bounds."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
         client = _client(scope)
         CLIENT.set(client)
+        if scope["method"] != "POST":
+            return await self._app(scope, receive, send)
+        self._check_fits(client)
+        self._posts.append(client)
         try:
-            if scope["method"] != "POST":
-                return await self._app(scope, receive, send)
-            self._check_fits(client)
-            self._posts.append(client)
-            try:
-                body = await _body(scope, receive, self._most_bytes)
-                await self._app(scope, again(body, receive), send)
-            finally:
-                self._posts.remove(client)
-        except ClientDisconnect:
-            return  # there is nobody to be answered
-        except ApiError as error:
-            refusal = self._refuse(Request(scope), error, error.status, error.headers)
-            await refusal(scope, receive, send)
+            body = await _body(scope, receive, self._most_bytes)
+            await self._app(scope, again(body, receive), send)
+        finally:
+            self._posts.remove(client)
 
     def _check_fits(self, client: Client) -> None:
         if not fits(client, self._posts, self._most_requests):
@@ -85,7 +75,6 @@ class AnswerTimeout:
     until that time is over, however soon the request was answered.
 
     Args:
-        app: What requests are given to.
         timeout: Seconds until an answer must begin.
     """
 

@@ -5,27 +5,23 @@ import secrets
 from contextlib import nullcontext
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from function_calling.door.guard import Guard
 from function_calling.telemetry import tracing
 from function_calling.telemetry.logs import REQUEST_ID_HEADER, request_id
 
 _USABLE = re.compile(r"[!-~]{1,128}")
 
 
-class RequestId:
-    """ASGI middleware that takes a request's id, or makes one, and has the response tell it.
+class RequestId(Guard):
+    """Takes a request's id, or makes one, and has the response tell it.
 
     An id that is too long, or has other than printable ASCII characters, is replaced.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its id set, and the response back with its header."""
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
         given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         own = given if _USABLE.fullmatch(given) else secrets.token_hex(16)
 

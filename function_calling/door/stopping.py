@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from function_calling.cutoff import Cutoff
-from function_calling.door.access import Refuse, in_openais_shape
+from function_calling.door.guard import Guard, Refuse, in_openais_shape
 from function_calling.errors import EngineError
 
 RETRY_SECONDS = 5
@@ -76,25 +75,21 @@ class Stopping:
         server.should_exit = True
 
 
-class StoppingDoor:
+class StoppingDoor(Guard):
     """Counts the requests under way, and refuses new ones once `stopping` has begun."""
 
     def __init__(self, app: ASGIApp, stopping: Stopping, refuse: Refuse = in_openais_shape) -> None:
-        self._app = app
+        super().__init__(app, refuse)
         self._stopping = stopping
-        self._refuse = refuse
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http" or scope["path"] in _ALWAYS_ANSWERED:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See `Guard.answer`."""
+        if scope["path"] in _ALWAYS_ANSWERED:
+            return await self._app(scope, receive, send)
+        if self._stopping.begun:
+            raise _stopped("The server is being stopped.")
+        with self._stopping.request():
             await self._app(scope, receive, send)
-        elif self._stopping.begun:
-            error = _stopped("The server is being stopped.")
-            refusal = self._refuse(Request(scope), error, error.status, error.headers)
-            await refusal(scope, receive, send)
-        else:
-            with self._stopping.request():
-                await self._app(scope, receive, send)
 
 
 def _stopped(what: str) -> EngineError:

@@ -17,7 +17,8 @@ class Engine(Protocol):
     def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """The continuation of `prompt`, piece by piece; the last piece has a finish reason.
 
-        Closing the iterator aborts the generation and frees what it holds.
+        What is quoted in the prompt is text, whatever tokens it spells (`quoting`). Closing the
+        iterator aborts the generation and frees what it holds.
 
         Raises:
             RequestError: The prompt is too long, or the constraint can't be enforced.
@@ -35,15 +36,15 @@ class Engine(Protocol):
 
     async def busy(self) -> int:
         """How many generations are running now."""
-        ...
+        return 0
 
     async def waiting(self) -> int:
         """How many generations are waiting for their turn now."""
-        ...
+        return 0
 
     def close(self) -> None:
         """Free the model. No generation may be running."""
-        ...
+        return
 
 
 def nothing(schema: Mapping[str, Any]) -> Set[str]:
@@ -63,6 +64,7 @@ class LoadedModel:
         eos_token: Text of the token that ends a turn.
         context_length: Tokens of prompt and reply together, for each request.
         unenforced: What of a JSON Schema this engine can't enforce, though others can.
+        controls: The texts of tokens that mean something to the model, such as the end of a turn.
     """
 
     name: str
@@ -72,6 +74,7 @@ class LoadedModel:
     eos_token: str
     context_length: int
     unenforced: Unenforced = nothing
+    controls: frozenset[str] = frozenset()
 
 
 def prompt_too_long(tokens: int, context_length: int) -> RequestError:

@@ -24,7 +24,7 @@ from pathlib import Path
 from llguidance import LLMatcher
 
 from function_calling.engines.json_rules import json_rule
-from function_calling.errors import SCHEMA_REFUSED, RequestError, naming
+from function_calling.errors import RequestError, naming, schema_refused
 from function_calling.model.words import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
 MOST_CHARACTERS = 1_000_000
@@ -128,7 +128,7 @@ class _Writer:
     def _counted(self, text: str) -> str:
         self._length += len(text)
         if self._length > MOST_CHARACTERS:
-            raise refused(f"they come to more than {MOST_CHARACTERS} characters of grammar")
+            raise schema_refused(f"they come to more than {MOST_CHARACTERS} characters of grammar")
         return text
 
 
@@ -166,20 +166,13 @@ def _check(text: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise refused(f"to compile them takes longer than {LONGEST_CHECK:g} seconds") from None
+        raise schema_refused(
+            f"to compile them takes longer than {LONGEST_CHECK:g} seconds"
+        ) from None
     if compiler.returncode:
-        raise refused("the compiler fails on them")
+        raise schema_refused("the compiler fails on them")
     if problem := _one_line(compiler.stdout.decode()):
-        raise refused(problem)
-
-
-def refused(reason: str) -> RequestError:
-    """What the caller is told of a schema that can't be used."""
-    return RequestError(
-        f"The JSON Schema can't be enforced: {reason}",
-        param="tools",
-        code=SCHEMA_REFUSED,
-    )
+        raise schema_refused(problem)
 
 
 def _one_line(problem: str) -> str:

@@ -33,16 +33,16 @@ _MOST_MORE = 16
 """Undeclared properties, where the schema sets no `maxProperties`."""
 _MOST_ITEMS = 1000
 """Items that LLGuidance counts well; with 100,000 it breaks."""
-MAPS = ("properties", "patternProperties", "$defs", "definitions")
+MAPS = ("properties", "patternProperties", "$defs")
 LISTS = ("anyOf", "prefixItems")
 SINGLE = ("items", "additionalProperties")
 """The keywords with schemas in them: by name, in a list, and one."""
 
-_OF_NUMBERS = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"}
+LOWER = ("minimum", "exclusiveMinimum")
+UPPER = ("maximum", "exclusiveMaximum")
+_OF_NUMBERS = {*LOWER, *UPPER, "multipleOf"}
 _NUMBERS = {"number", "integer"}
-_LOWER = ("minimum", "exclusiveMinimum")
-_UPPER = ("maximum", "exclusiveMaximum")
-_OPPOSITES = dict(zip((*_LOWER, *_UPPER), (*_UPPER, *_LOWER), strict=True))
+_OPPOSITES = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
 
 
 class Rules(Protocol):
@@ -96,7 +96,7 @@ class _Values:
         """What is left to LLGuidance."""
         told = {**schema, "x-guidance": _SPACING}
         if not self._whole and any("$ref" in each for each in _all(schema)):
-            told |= {key: self._root[key] for key in ("$defs", "definitions") if key in self._root}
+            told["$defs"] = self._root["$defs"]
         return self._rules.rule("json", f": %json {json.dumps(told, ensure_ascii=False)}")
 
     def _number(self, schema: Schema) -> str:
@@ -110,9 +110,8 @@ class _Values:
     def _definition(self, reference: str) -> str:
         if reference not in self._definitions:
             self._definitions[reference] = name = self._rules.open_rule("definition")
-            _, kind, key = reference.split("/")
-            target = self._root[kind][unquote(key).replace("~1", "/").replace("~0", "~")]
-            self._rules.close_rule(name, ": " + self.value(target))
+            key = unquote(reference.removeprefix("#/$defs/")).replace("~1", "/").replace("~0", "~")
+            self._rules.close_rule(name, ": " + self.value(self._root["$defs"][key]))
         return self._definitions[reference]
 
     def _object(self, schema: Schema) -> str:
@@ -193,8 +192,8 @@ class _Values:
 
 def free_number(schema: Schema) -> bool:
     """Whether a number may have an exponent: nothing bounds it, but that it is not below zero."""
-    lower = [schema[key] for key in _LOWER if key in schema]
-    bounded = schema.keys() & {*_UPPER, "multipleOf"} or any(lower)
+    lower = [schema[key] for key in LOWER if key in schema]
+    bounded = schema.keys() & {*UPPER, "multipleOf"} or any(lower)
     return not bounded and "number" in (kinds := _kinds(schema)) and "integer" not in kinds
 
 
@@ -203,7 +202,7 @@ def number_pattern(schema: Schema) -> str:
     digits, zero = "[1-9][0-9]{0,15}", r"0(\.[0-9]{1,16})?"
     if "exclusiveMinimum" in schema:
         zero = r"0\.0{0,15}[1-9][0-9]{0,15}"
-    sign = "" if schema.keys() & set(_LOWER) else "-?"
+    sign = "" if schema.keys() & set(LOWER) else "-?"
     return rf"{sign}({digits}(\.[0-9]{{1,16}})?|{zero})([eE][+-]?[0-9]{{1,2}})?"
 
 
@@ -257,7 +256,7 @@ def _of_kind(schema: Schema, kind: str) -> Schema:
 
 def _below_zero(schema: Schema) -> bool:
     """Whether it allows multiples of something, and some of them below zero."""
-    bounded = any(schema[key] >= 0 for key in _LOWER if key in schema)
+    bounded = any(schema[key] >= 0 for key in LOWER if key in schema)
     return "multipleOf" in schema and not bounded and not _NUMBERS.isdisjoint(_kinds(schema))
 
 
@@ -265,15 +264,15 @@ def _from_zero(schema: Schema) -> Schema | None:
     """The numbers from zero on; None if there are none."""
     if schema.get("maximum", 0) < 0 or schema.get("exclusiveMaximum", 1) <= 0:
         return None
-    return {key: value for key, value in schema.items() if key not in _LOWER} | {"minimum": 0}
+    return {key: value for key, value in schema.items() if key not in LOWER} | {"minimum": 0}
 
 
 def _opposites(schema: Schema) -> Schema:
     """Those below zero, each without its sign."""
     rest = {key: value for key, value in schema.items() if key not in _OPPOSITES}
     bounds = {_OPPOSITES[key]: -schema[key] for key in _OPPOSITES if key in schema}
-    upper = {key: bound for key, bound in bounds.items() if key in _UPPER}
-    lower = {key: bound for key, bound in bounds.items() if key in _LOWER and bound >= 0}
+    upper = {key: bound for key, bound in bounds.items() if key in UPPER}
+    lower = {key: bound for key, bound in bounds.items() if key in LOWER and bound >= 0}
     return {**rest, **upper, **(lower or {"minimum": 0})}
 
 

@@ -24,9 +24,6 @@ class KeptPrompts:
         folder: Where they lie; it is made if need be.
         model: The model's file.
         version: Of llama.cpp's package: another version may read files differently.
-
-    Attributes:
-        folder: Where they lie.
     """
 
     def __init__(self, folder: Path, model: Path, version: str) -> None:

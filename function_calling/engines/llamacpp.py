@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -29,8 +29,10 @@ import xllamacpp
 from platformdirs import user_cache_path
 
 from function_calling.engines.engine import LoadedModel, prompt_too_long
+from function_calling.engines.gguf import control_texts
 from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.engines.kept_prompts import KeptPrompts
+from function_calling.engines.quoting import parts
 from function_calling.engines.slots import Slots
 from function_calling.engines.token_logprobs import TokenLogprobs
 from function_calling.errors import EngineError, RequestError, WeightsError
@@ -116,6 +118,7 @@ class LlamaCpp:
         self._http: dict[str, Any] = {"base_url": "http://llamacpp", "headers": headers}
         self.socket, self.key = socket, key
         self._slots = Slots(parallel_slots, queue_length)
+        self._spelled: dict[str, list[int]] = {}  # the tokens of what has been quoted
         self.properties = self._request("GET", "/props")
         # llama.cpp adds the token itself; a template that writes it too would double it.
         begins = self._request("POST", "/tokenize", {"content": "", "add_special": True})
@@ -149,7 +152,7 @@ class LlamaCpp:
         logprobs = TokenLogprobs(sampling.logprobs)
         # A large schema takes a while to compile, and other requests go on meanwhile.
         guard = await asyncio.to_thread(GrammarGuard, sampling)
-        body = completion_request(prompt.removeprefix(self._bos), sampling)
+        body = completion_request(await self._read(prompt), sampling)
         body |= guard.request() | logprobs.request()
         # Only where nothing else runs: it would have to wait for its slot.
         kept = self._kept if sampling.kept and not self._slots.running else None
@@ -193,10 +196,26 @@ class LlamaCpp:
 
     async def count(self, prompt: str) -> int:
         """See `Engine.count`; llama.cpp also answers in the middle of a batch."""
-        body = {"content": prompt.removeprefix(self._bos), "add_special": True}
+        body = {"content": await self._read(prompt), "add_special": True}
+        return len(await self._tokens(body))
+
+    async def _read(self, prompt: str) -> str | list[str | int]:
+        """The prompt as llama.cpp takes it: what is quoted stands in it as tokens."""
+        split = parts(prompt.removeprefix(self._bos))
+        if not any(quoted for _, quoted in split):
+            return "".join(text for text, _ in split)
+        told: list[str | int] = []
+        for text, quoted in split:
+            if quoted and text not in self._spelled:
+                body = {"content": text, "add_special": False, "parse_special": False}
+                self._spelled[text] = await self._tokens(body)
+            told += self._spelled[text] if quoted else [text]
+        return told
+
+    async def _tokens(self, body: Mapping[str, Any]) -> list[int]:
         try:
             async with self._response("POST", "/tokenize", body) as response:
-                return len(json.loads(await response.aread())["tokens"])
+                return list(json.loads(await response.aread())["tokens"])
         except (httpx2.HTTPError, LookupError, ValueError) as error:
             raise EngineError(f"The engine can't count tokens: {error}") from error
 
@@ -224,7 +243,7 @@ def _share_one_heap() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-def completion_request(prompt: str, sampling: Sampling) -> dict[str, Any]:
+def completion_request(prompt: str | list[str | int], sampling: Sampling) -> dict[str, Any]:
     """How to go on from the prompt; samplers that nobody asked for are switched off."""
     return {
         "prompt": prompt,
@@ -311,4 +330,5 @@ def load(settings: Settings) -> LoadedModel:
         bos_token=engine.properties["bos_token"],
         eos_token=engine.properties["eos_token"],
         context_length=settings.context_length,
+        controls=control_texts(path),
     )

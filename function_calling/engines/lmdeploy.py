@@ -21,12 +21,19 @@ from lmdeploy.serve.core import AsyncEngine
 from lmdeploy.serve.core.exceptions import RequestError as LMDeployError
 
 from function_calling.engines.engine import LoadedModel, prompt_too_long
-from function_calling.engines.grammar import grammar, refused
+from function_calling.engines.grammar import grammar
+from function_calling.engines.quoting import parts
 from function_calling.engines.schema_grammar import unenforced
 from function_calling.engines.slots import Slots
 from function_calling.engines.structural_tag import structural_tag
 from function_calling.engines.token_text import TokenText, Vocabulary
-from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
+from function_calling.errors import (
+    EngineError,
+    RequestError,
+    SettingsError,
+    WeightsError,
+    schema_refused,
+)
 from function_calling.model.words import Alternative, Piece, Sampling
 from function_calling.settings import Settings
 
@@ -81,9 +88,11 @@ class LMDeploy:
         begins = self.tokenizer.encode("")[:1]
         self._prefix = begins if begins == [self.tokenizer.bos_token_id] else []
         added = self.tokenizer.added_tokens_decoder
+        special = {id: token.content for id, token in added.items() if token.special}
+        self.controls = frozenset(special.values())
         self._vocabulary = Vocabulary(
             xgrammar.TokenizerInfo.from_huggingface(self.tokenizer).decoded_vocab,
-            frozenset(id for id, token in added.items() if token.special),
+            frozenset(special),
         )
         self._tags: dict[str, dict[str, Any]] = {}
         self._compiler = _grammar_compiler(self._engine, self._vocabulary, backend)
@@ -120,9 +129,12 @@ class LMDeploy:
 
     def _ids(self, prompt: str) -> list[int]:
         """The prompt's tokens; the first one once, also where the template writes it too."""
-        text = prompt.removeprefix(self._bos)
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return self._prefix + ids
+        ids = list(self._prefix)
+        for text, quoted in parts(prompt.removeprefix(self._bos)):
+            ids += self.tokenizer.encode(
+                text, add_special_tokens=False, split_special_tokens=quoted
+            )
+        return ids
 
     async def _outputs(self, ids: list[int], config: GenerationConfig) -> AsyncGenerator[Any, None]:
         """LMDeploy's outputs; closing them aborts the generation and frees its session."""
@@ -159,7 +171,7 @@ class LMDeploy:
             if self._compiler is not None:
                 compile_response_format(self._compiler, tag)
         except Exception as error:
-            raise refused(" ".join(str(error).split())) from error
+            raise schema_refused(" ".join(str(error).split())) from error
         while len(self._tags) >= _MOST_TAGS:
             self._tags.pop(next(iter(self._tags)), None)
         self._tags[written] = tag
@@ -305,4 +317,5 @@ def load(settings: Settings) -> LoadedModel:
         eos_token=engine.tokenizer.eos_token or "",
         context_length=settings.gpu_context_length,
         unenforced=unenforced,
+        controls=engine.controls,
     )

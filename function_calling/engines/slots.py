@@ -25,7 +25,6 @@ class Slots:
 
     Attributes:
         running: Generations that run now.
-        waiting: Generations that wait for a slot now.
     """
 
     def __init__(self, count: int, queue_length: int) -> None:

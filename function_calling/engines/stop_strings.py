@@ -6,9 +6,6 @@ from collections.abc import Sequence
 class StopStrings:
     """Holds text back while it may become a stop string, and ends it before the first.
 
-    Args:
-        stops: The stop strings, of any length.
-
     Attributes:
         found: The one that has come; the text behind it is dropped.
     """

@@ -33,12 +33,7 @@ class Vocabulary:
 
 
 class TokenText:
-    """One generation's text.
-
-    Args:
-        vocabulary: The model's tokens.
-        sampling: Names the stop strings, the special tokens to tell and how many likeliest tokens.
-    """
+    """One generation's text; `sampling` says what of it is told, and where it stops."""
 
     def __init__(self, vocabulary: Vocabulary, sampling: Sampling) -> None:
         self._vocabulary = vocabulary

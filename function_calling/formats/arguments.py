@@ -8,7 +8,7 @@ import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from function_calling.errors import SCHEMA_REFUSED, RequestError
 from function_calling.formats.growing_text import (
@@ -24,23 +24,27 @@ from function_calling.model.words import Alternative, JsonSlot, OneOf, TextSlot
 Schema: TypeAlias = Mapping[str, Any]
 
 
-class Spelling(Protocol):
-    """One way to write arguments."""
+class JsonArguments:
+    """One way to write arguments: an object of JSON, as most families do."""
 
-    def slots(self, schema: Schema) -> Alternative:
-        """What a model writes, literals and slots; `schema` is one that engines can enforce.
+    def slots(self, schema: Schema, thing: str = "") -> Alternative:
+        """What a model writes, literals and slots.
+
+        Args:
+            schema: One that engines can enforce.
+            thing: Whose it is, as an error names it.
 
         Raises:
             RequestError: The schema allows nothing that can be written in this way.
         """
-        ...
+        return (JsonSlot(dict(schema), thing),)
 
     def write(self, arguments: str) -> str:
         """Arguments, told as JSON, as this spelling has them.
 
         A history may hold some that are no object; the model is then shown their text.
         """
-        ...
+        return arguments
 
     def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
         """The arguments as an object of JSON, taken from a text that `slots(schema)` led to.
@@ -48,22 +52,6 @@ class Spelling(Protocol):
         Raises:
             ValueError: The text is not of such arguments.
         """
-        ...
-
-
-class JsonArguments:
-    """An object of JSON, as most families write it: `{"city": "Oslo", "days": 2}`."""
-
-    def slots(self, schema: Schema) -> Alternative:
-        """See `Spelling.slots`."""
-        return (JsonSlot(dict(schema)),)
-
-    def write(self, arguments: str) -> str:
-        """See `Spelling.write`."""
-        return arguments
-
-    def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
-        """See `Spelling.read`."""
         yield from json_value(text)
 
 
@@ -72,7 +60,7 @@ _Argument: TypeAlias = tuple[str, Alternative]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamedArguments:
+class NamedArguments(JsonArguments):
     """Each argument with its name, as in a call in Python: `city="Oslo", days=2`.
 
     Attributes:
@@ -87,13 +75,13 @@ class NamedArguments:
     close: str = ""
     separator: str = ""
 
-    def slots(self, schema: Schema) -> Alternative:
-        """See `Spelling.slots`: required arguments first, each other one or not.
+    def slots(self, schema: Schema, thing: str = "") -> Alternative:
+        """See `JsonArguments.slots`: required arguments first, each other one or not.
 
         A schema with branches becomes one alternative for each; properties that aren't declared
         are left out.
         """
-        definitions = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+        definitions = {"$defs": schema["$defs"]} if "$defs" in schema else {}
         texts = self._texts(schema)
         written = []
         for branch in _branches(schema):
@@ -101,14 +89,14 @@ class NamedArguments:
             required: list[_Argument] = []
             optional: list[_Argument] = []
             for name, value in _properties(branch).items():
-                whole = {**value, **definitions} if '"$ref"' in _to_json(value) else value
-                argument = self._head(name), self._value(whole, name in texts)
+                whole = {**value, **(definitions if '"$ref"' in _to_json(value) else {})}
+                argument = self._head(name), self._value(JsonSlot(whole, thing), name in texts)
                 (required if name in wanted else optional).append(argument)
             written.append(self._in_order(required, optional, branch.get("minProperties", 0)))
         return written[0] if len(written) == 1 else (OneOf(tuple(written)),)
 
     def write(self, arguments: str) -> str:
-        """See `Spelling.write`."""
+        """See `JsonArguments.write`."""
         values = _object(arguments)
         if values is None:
             return arguments
@@ -121,7 +109,7 @@ class NamedArguments:
         return self.separator.join(spelled)
 
     def read(self, text: GrowingText, schema: Schema) -> Reader[None]:
-        """See `Spelling.read`."""
+        """See `JsonArguments.read`."""
         texts, before = self._texts(schema), ""
         spelled = {name: self._head(name) for name in _declared(schema)}
         yield "{"
@@ -139,13 +127,13 @@ class NamedArguments:
     def _head(self, name: str) -> str:
         return self.before_name + name + self.before_value
 
-    def _value(self, schema: Schema, is_text: bool) -> Alternative:
+    def _value(self, slot: JsonSlot, is_text: bool) -> Alternative:
         if not is_text:
-            slot = JsonSlot(dict(schema))
             return (slot, self.close) if self.close else (slot,)
-        if choices := _choices(schema):
+        if choices := _choices(slot.schema):
             return (OneOf(tuple((text + self.close,) for text in choices)),)
-        return (TextSlot(self.close, schema.get("minLength", 0), schema["maxLength"]),)
+        least, most = slot.schema.get("minLength", 0), slot.schema["maxLength"]
+        return (TextSlot(self.close, least, most),)
 
     def _in_order(
         self, required: Sequence[_Argument], optional: Sequence[_Argument], least: int

@@ -20,8 +20,6 @@ _START = r"(?P<name>\L<names>)[ \t]*\r?\n\s*```(?:python)?\s*tool_call\("
 CHATGLM3 = Format(
     name="chatglm3",
     template_marks=("[gMASK]sop",),
-    # ChatGLM3's template writes plain turns alone.
-    template_faults=("[gMASK]sop",),
     tools_prompt=(
         "Answer the following questions as best as you can. You have access to the following "
         "tools:\n[\n{tools}\n]"

@@ -5,7 +5,7 @@ the beginning of a call any more, and not before.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import regex
 
@@ -36,11 +36,13 @@ class CallStart:
         name: The tool, if the spelling has told it already.
         text: The spelling.
         space: What stands between the content and the spelling, and is neither.
+        behind: What has come behind the spelling.
     """
 
     name: str | None
     text: str
     space: str
+    behind: str = field(compare=False)
 
 
 class CallDetector:
@@ -86,8 +88,8 @@ class CallDetector:
             return content, None
         if self._steps:
             content += self._steps.rest()
-        self._held = self._held[len(match["space"]) :]
-        return content, CallStart(match.groupdict().get("name"), match["start"], match["space"])
+        name, behind = match.groupdict().get("name"), self._held.removeprefix(match[0])
+        return content, CallStart(name, match["start"], match["space"], behind)
 
     def _may_say_none(self) -> bool:
         """Whether the text so far may be all that says that no tool fits."""
@@ -118,11 +120,6 @@ class CallDetector:
             return ""
         if self._steps:
             return self._steps.feed(held) + ("" if self.over else self._steps.rest())
-        return held
-
-    def from_start(self) -> str:
-        """The text from the call's start on, once that was told."""
-        held, self._held = self._held, ""
         return held
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from function_calling.formats.arguments import JsonArguments, Schema, Spelling
-from function_calling.model.words import Alternative, Tool, with_thing
+from function_calling.formats.arguments import JsonArguments, Schema
+from function_calling.formats.template import EXAMPLE_CALL, EXAMPLE_TEXTS, ChatTemplate
+from function_calling.model.words import Alternative, Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ class Format:
     call_open: str = ""
     before_name: str = ""
     before_arguments: str
-    arguments: Spelling = field(default_factory=JsonArguments)
+    arguments: JsonArguments = field(default_factory=JsonArguments)
     call_close: str
     call_separator: str = "\n"
     calls_close: str = ""
@@ -104,8 +105,7 @@ class Format:
         Raises:
             RequestError: The schema allows nothing that this format can spell.
         """
-        slots = with_thing(self.arguments.slots(schema), f"Tool {name}")
-        rest = (*slots, self.call_close)
+        rest = (*self.arguments.slots(schema, f"Tool {name}"), self.call_close)
         return rest if len(names) == 1 else (name + self.before_arguments, *rest)
 
     def with_answer_tool(self, tools: Sequence[Tool]) -> list[Tool]:
@@ -118,11 +118,24 @@ class Format:
         """What a call of `answer_tool` says; one that gives up says why."""
         return str(arguments.get("final_answer") or thought or arguments.get("return_type", ""))
 
-    def native(self, template: str) -> bool:
-        """Whether the chat template itself writes tools and calls in this format, rightly."""
-        return self.speaks(template) and not any(
-            fault in template for fault in self.template_faults
+    def native(self, template: ChatTemplate) -> bool:
+        """Whether the template itself writes tools, calls and results in this format, rightly.
+
+        White space and the order of JSON's keys are its own, and it may tell the call's id.
+        """
+        if not self.speaks(template.source):
+            return False
+        if any(fault in template.source for fault in self.template_faults):
+            return False
+        name, arguments = EXAMPLE_CALL
+        parts = (
+            self.calls_open + self.call_open,
+            self.before_name.removeprefix("{") + name,
+            self.before_arguments.lstrip('",') + self.arguments.write(arguments),
+            *EXAMPLE_TEXTS,
         )
+        written = "".join(template.example.split())
+        return all("".join(part.split()) in written for part in parts)
 
     def speaks(self, template: str) -> bool:
         """Whether the chat template is of a model of this family."""

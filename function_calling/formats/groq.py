@@ -26,7 +26,6 @@ GROQ = replace(
     HERMES,
     name="groq",
     template_marks=(),
-    template_faults=(),
     tools_prompt=(
         "You are a function calling AI model. The function signatures within <tools></tools> XML "
         "tags are yours to call for the user's query. Don't make assumptions about what values to "

@@ -21,7 +21,6 @@ QWEN3CODER = replace(
     HERMES,
     name="qwen3coder",
     template_marks=("<function=",),
-    template_faults=(),
     tools_prompt=(
         "# Tools\n\n"
         "You have access to the following functions:\n\n"

@@ -9,12 +9,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from textwrap import indent
 from typing import Any
 
 from pydantic_core import from_json
 
+from function_calling.errors import RequestError
 from function_calling.formats.format import Format
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool
@@ -48,17 +50,19 @@ def render(
         RequestError: The template refuses the messages.
     """
     tools = form.with_answer_tool(tools)
-    turns = split_turns(form, messages)
-    if form.native(template.source):
+    turns = split_turns(form, [_attributed(template, message) for message in messages])
+    if form.native(template):
         told = [_native(form, turn) for turn in (*turns, *([reply] if reply else ()))]
         shown = [_openai_tool(tool) for tool in tools]
-        return template.render(told, shown, closed=bool(reply), options=options)
+        # What it refuses, such as arguments that are no object, is told in plain turns.
+        with suppress(RequestError):
+            return template.render(fold(template, told), shown, closed=bool(reply), options=options)
     plain, written = _plain_turns(form, template, turns, tools, reminded=reminded)
     if reply is None:
-        return template.render(plain, options=options) + written
+        return template.render(fold(template, plain), options=options) + written
     said = written + _turn_text(form, reply, turns[-1]["role"] if turns else "")
-    turn = {"role": "assistant", "content": said, **_reasoning_of(reply)}
-    return template.render([*plain, turn], closed=True, options=options)
+    turn = {"role": "assistant", "content": said, **_beside_content(reply)}
+    return template.render(fold(template, [*plain, turn]), closed=True, options=options)
 
 
 def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
@@ -97,6 +101,49 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
 
 def _without(key: str, message: Message) -> Message:
     return {each: value for each, value in message.items() if each != key}
+
+
+def _attributed(template: ChatTemplate, message: Message) -> Message:
+    """The message with who speaks before its text, where the template doesn't write that itself."""
+    role, name = message["role"], message.get("name")
+    if not name or role == "tool" or template.shows(role, "user", key="name"):
+        return message
+    content = f"{' '.join(name.split())}: {message['content']}"
+    return {**_without("name", message), "content": content}
+
+
+def fold(template: ChatTemplate, turns: Sequence[Message]) -> list[Message]:
+    """The same turns, but for those that the template would refuse or leave out.
+
+    The text of such a system turn stands in the user's turn behind it, neighbours of one role are
+    one turn, and an assistant's that nothing precedes gets an empty one of the user's before it.
+    """
+    asked = ["user"] if any(turn["role"] == "user" for turn in turns) else []
+    first = template.shows("system", *asked)
+    later = template.shows("system", "system", "user", "assistant", "system", "user")
+    beside = template.shows("user", "user", "assistant", "assistant", "user")
+    folded: list[Message] = []
+    joins = False
+    for turn in turns:
+        before = folded[-1] if folded else {"role": ""}
+        is_system = turn["role"] == "system"
+        if is_system and before["role"] != "system" and not (later if folded else first):
+            turn = {**turn, "role": "user"}
+        if joins and before["role"] == turn["role"] and _is_text(before) and _is_text(turn):
+            content = "\n\n".join(filter(None, (before["content"], turn["content"])))
+            folded[-1] = {**turn, **before, "content": content}
+        else:
+            folded.append(turn)
+        joins = not beside or (is_system and not later)
+    place = len(list(takewhile(lambda it: it["role"] == "system", folded)))
+    opening = [turn["role"] for turn in folded[max(place - 1, 0) : place + 1]]
+    if opening[-1:] == ["assistant"] and not template.shows(*opening, "user"):
+        folded.insert(place, {"role": "user", "content": ""})
+    return folded
+
+
+def _is_text(turn: Message) -> bool:
+    return turn["role"] != "tool" and not turn.get("tool_calls")
 
 
 # Where the template knows the format
@@ -163,8 +210,11 @@ def _plain_turns(
     Where the template doesn't know the role whose turn carries results, the user's does.
     """
     own = form.result_role == "assistant"
-    known = form.result_role in template.source or form.speaks(template.source)
-    result_role = form.result_role if known and not own else "user"
+    result_role = "user" if own else form.result_role
+    known = result_role in template.source or form.speaks(template.source)
+    called = ("user", "assistant", result_role)
+    if not known or not template.shows(*called, *called, "assistant", result_role):
+        result_role = "user"
     turns: list[Message] = []
     previous = ""
     for message in _with_tools(form, messages, tools) if tools else messages:
@@ -180,7 +230,7 @@ def _plain_turns(
             turns[-1]["content"] = before + ("" if before.endswith("\n") else "\n") + content
         else:
             turn = {"role": result_role if role == "tool" else role, "content": content}
-            turns.append(turn | _reasoning_of(message))
+            turns.append(turn | _beside_content(message))
         previous = role
     if reminded:
         turns[-1]["content"] += form.after_results
@@ -202,7 +252,7 @@ def _with_tools(form: Format, messages: Sequence[Message], tools: Sequence[Tool]
     place = places[-1 if form.tools_turn == "last user" else 0]
     content = messages[place]["content"]
     parts = [content, told] if role == "system" else [told, content]
-    changed = {"role": role, "content": "\n\n".join(filter(None, parts))}
+    changed = {**messages[place], "content": "\n\n".join(filter(None, parts))}
     return [*messages[:place], changed, *messages[place + 1 :]]
 
 
@@ -230,6 +280,7 @@ def _turn_text(form: Format, message: Message, previous: str) -> str:
     return content
 
 
-def _reasoning_of(message: Message) -> Message:
-    """What was thought before the message, for templates that show it."""
-    return {key: message[key] for key in ("reasoning_content",) if key in message}
+def _beside_content(message: Message) -> Message:
+    """What was thought before the message and who speaks, for templates that show it."""
+    keys = ("reasoning_content", "name") if message["role"] != "tool" else ()
+    return {key: message[key] for key in keys if key in message}

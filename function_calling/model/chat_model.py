@@ -9,17 +9,18 @@ model, in any mode.
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from function_calling.engines import LoadedModel, load_engine
-from function_calling.errors import RequestError, naming, one_line
+from function_calling.engines.quoting import quoter, unmarked
+from function_calling.errors import RequestError, naming, one_line, schema_refused
 from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.reasoning import reasoning_marks
-from function_calling.model.schema import Budget, Schema, enforceable, enforceable_value, refused
+from function_calling.model.schema import Budget, Schema, enforceable, enforceable_value
 from function_calling.model.turn import Turn
 from function_calling.model.words import (
     ContentFormat,
@@ -68,6 +69,7 @@ class ChatModel:
         self._longest_string = self.context_length
         self._longest_prompt = self.context_length * CHARACTERS_OF_A_TOKEN
         self._unenforced = model.unenforced
+        self._quoted = quoter(model.controls)
         self.reasoning = reasoning_marks(model.chat_template)
 
     def constraint(
@@ -79,22 +81,19 @@ class ChatModel:
         """
         if isinstance(asked, Tool):
             name, thing, param = asked.name, f"Tool {asked.name}", "tools"
+            rewrite = partial(enforceable, asked.parameters, budget=budget)
         else:
             name = thing = param = asked.param
+            rewrite = partial(enforceable_value, asked.schema)
         with naming(thing, param):
-            schema, ignored = self._enforceable(asked, budget)
+            schema, ignored = rewrite(
+                longest_string=self._longest_string, unenforced=self._unenforced
+            )
             if ignored and asked.strict:
-                raise refused(f"it is strict, and holds {', '.join(ignored)}")
+                raise schema_refused(f"it is strict, and holds {', '.join(ignored)}")
         if ignored:
             _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
         return schema, [f"{name}: {place}" for place in ignored]
-
-    def _enforceable(
-        self, asked: Tool | ContentFormat, budget: Budget | None
-    ) -> tuple[Schema, list[str]]:
-        if isinstance(asked, Tool):
-            return enforceable(asked.parameters, self._longest_string, budget, self._unenforced)
-        return enforceable_value(asked.schema, self._longest_string, self._unenforced)
 
     def turn(
         self,
@@ -136,8 +135,9 @@ class ChatModel:
             unenforced += ignored
         reminded = choice.mode == "auto" and messages[-1]["role"] == "tool"
         options = template_options
-        written = partial(render, form, self.template, messages, reminded=reminded, options=options)
-        prompt = written(tools)
+        told = self._quoted(list(messages))
+        written = partial(render, form, self.template, told, reminded=reminded, options=options)
+        prompt = written([Tool(**self._quoted(asdict(tool))) for tool in tools])
         self._check_length(prompt, "messages")
         may_say_none = form.no_calls and choice.mode == "auto" and not content
         return Turn(
@@ -155,6 +155,7 @@ class ChatModel:
             RequestError: The prompt is too long.
             EngineError: The engine failed.
         """
+        prompt = unmarked(prompt)
         self._check_length(prompt, "prompt")
         async with aclosing(self.engine.generate(prompt, sampling)) as pieces:
             async for piece in pieces:

@@ -50,9 +50,7 @@ def reasoning_marks(template: str) -> ReasoningMarks | None:
 class ReasoningReader:
     """Reads a thought, fed piece by piece, without its marks and the white space around it.
 
-    Args:
-        marks: Where it begins and ends.
-        opened: Whether the prompt has begun it.
+    `opened` says whether the prompt has begun it.
 
     Attributes:
         begun: Whether there is a thought.

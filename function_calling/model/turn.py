@@ -179,7 +179,8 @@ class Turn:
                     behind_thought = not content
                 if start is not None:
                     content = self._begin_calls(start, content)
-                    self._written += generated.removesuffix(start.space + detector.from_start())
+                    started = start.space + start.text + start.behind
+                    self._written += generated.removesuffix(started)
                 if content:
                     yield TextDelta(content, self._logprobs(content))
                 if start is not None or detector.over:

@@ -98,25 +98,6 @@ Alternative: TypeAlias = tuple[Part, ...]
 """Literals and slots in the order in which they must be generated."""
 
 
-def with_thing(parts: Alternative, thing: str) -> Alternative:
-    """The same parts, with `thing` in every slot of JSON; what stands in many places stays one."""
-    done: dict[int, Part] = {}
-
-    def told(part: Part) -> Part:
-        if id(part) not in done:
-            match part:
-                case JsonSlot():
-                    done[id(part)] = replace(part, thing=thing)
-                case OneOf():
-                    each = (tuple(map(told, parts)) for parts in part.alternatives)
-                    done[id(part)] = OneOf(tuple(each))
-                case _:
-                    done[id(part)] = part
-        return done[id(part)]
-
-    return tuple(map(told, parts))
-
-
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How to generate.

@@ -7,20 +7,33 @@ the first paragraph and the entries of `Args:`.
 
 import inspect
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal
+from enum import Enum
 from numbers import Number
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, PydanticUserError, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PydanticUserError,
+    ValidationError,
+    create_model,
+)
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails, core_schema
+from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
 
 from function_calling.errors import ToolError
 from function_calling.toolbox.json_text import LARGEST_EXPONENT, json_text
+
+_log = logging.getLogger(__name__)
 
 # What OpenAI allows (https://platform.openai.com/docs/api-reference/chat/create).
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
@@ -39,6 +52,11 @@ _TIMES = (
     (timedelta, "time_delta_", "a duration like PT1H30M"),
     (time, "time_", "a time like 18:30"),
 )
+
+_MARK = "x-said"
+
+# What pydantic takes for seconds since 1970, also in quotes.
+_COUNTED = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
 _SECTION = re.compile(r"^(?P<title>[A-Z]\w*( \w+)?):\s*$")
 _ENTRY = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \([^)]*\))?:\s*(?P<text>.*)$")
@@ -63,6 +81,12 @@ class Said:
     by: Literal["anyone", "tool"] = "anyone"
     numbers: bool = False
 
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The same schema with a mark, which tells where in a type it stands."""
+        return {**handler(schema), _MARK: True}
+
 
 class FunctionSchema:
     """What a model must know to call `function`, and the check of what it sends.
@@ -83,7 +107,7 @@ class FunctionSchema:
         if not self.description:
             raise TypeError(f"{self.name} has no docstring: a model needs to read what it does.")
         signature = inspect.signature(function).parameters
-        self._defaults = {name: each.default for name, each in signature.items()}
+        self._defaults = {name: _default(each) for name, each in signature.items()}
         try:
             hints = get_type_hints(function, include_extras=True)
             members = {
@@ -92,6 +116,11 @@ class FunctionSchema:
             }
             self._model = create_model(self.name, __config__=_RULES, **members)
             self.parameters = _parameters(self._model)
+            for name, schema in self.parameters["properties"].items():
+                schema.pop(_MARK, None)
+                if f'"{_MARK}"' in json_text(schema):
+                    wanted = "Annotated[the whole type, Said()]"
+                    raise TypeError(f"{self.name}({name}) is Said in part: wanted {wanted}.")
         except (NameError, PydanticUserError) as error:
             raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
         if strangers := meanings.keys() - signature.keys():
@@ -135,15 +164,24 @@ class FunctionSchema:
             checked = self._model.model_validate(members)
         except ValidationError as error:
             return {}, [_told(each, self.parameters) for each in error.errors(include_url=False)]
+        except ToolError:
+            raise
+        except Exception as error:  # a validator is its developer's code
+            _log.error("A validator of tool %s failed", self.name, exc_info=error)
+            return {}, [f"their check failed with {type(error).__name__}: {error}"]
         read = {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}
         return read, list(_slips(members, read))
 
-    def chosen(self, arguments: Mapping[str, Any]) -> dict[str, tuple[Said, Any]]:
-        """The marked arguments that are not their defaults, each with its mark."""
+    def chosen(self, arguments: Mapping[str, Any], text: str) -> dict[str, tuple[Said, Any]]:
+        """The marked arguments that are not their defaults, each with its mark.
+
+        Whatever is no number is as the model wrote it: nobody says `Size.SMALL`.
+        """
+        written = _members(text)
         return {
-            name: (mark, arguments[name])
+            name: (mark, read if _is_number(read) else written[name])
             for name, mark in self.said.items()
-            if arguments[name] != self._defaults[name]
+            if (read := arguments[name]) is not None and read != self._defaults[name]
         }
 
     def _wrong(self, advice: str) -> ToolError:
@@ -189,8 +227,18 @@ def _member(
     if name not in hints:
         raise TypeError(f"{tool}({name}): wanted a type hint.")
     told: dict[str, Any] = {"description": meanings[name]} if name in meanings else {}
-    default = ... if parameter.default is parameter.empty else parameter.default
-    return hints[name], Field(default=default, alias=name, **told)
+    hint = hints[name]
+    if isinstance(parameter.default, FieldInfo):
+        hint = Annotated[hint, parameter.default]
+    return hint, Field(default=_default(parameter), alias=name, **told)
+
+
+def _default(parameter: inspect.Parameter) -> Any:
+    """The default, also of pydantic's `Field(…)`; PydanticUndefined where there is none."""
+    default = parameter.default
+    if isinstance(default, FieldInfo):
+        return default.get_default(call_default_factory=True)
+    return PydanticUndefined if default is parameter.empty else default
 
 
 def _members(text: str) -> dict[str, Any]:
@@ -276,7 +324,7 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
         known = "" if nested else f", the arguments are: {names}"
         return f"{where}={_shown(error['input'])} is no argument{known}"
     problem = error["msg"].removeprefix("Value error, ")
-    problem = f"{problem[0].lower()}{problem[1:]}"
+    problem = f"{problem[:1].lower()}{problem[1:]}"
     times = (f"wanted {example}" for _, kind, example in _TIMES if error["type"].startswith(kind))
     return f"{where}={_shown(error['input'])} is wrong: {next(times, problem)}"
 
@@ -296,10 +344,14 @@ def _slips(written: Any, read: Any, where: str = "") -> Iterator[str]:
             yield from _slips(*pair, f"{where}.{index}")
     elif isinstance(written, bool) and isinstance(read, Number) and not isinstance(read, bool):
         wanted = "a number"
-    elif isinstance(written, int | Decimal):
+    elif isinstance(written, int | Decimal) or _COUNTED.fullmatch(str(written)):
         wanted = next((text for kind, _, text in _TIMES if isinstance(read, kind)), "")
     if wanted:
         yield f"{where}={_shown(written)} is wrong: wanted {wanted}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Number) and not isinstance(value, bool | Enum)
 
 
 def _shown(value: Any) -> str:

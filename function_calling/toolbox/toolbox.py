@@ -42,14 +42,19 @@ _tasks: set[asyncio.Task[Any]] = set()
 
 def changes_something(function: _Function) -> _Function:
     """Mark a tool after which others may return something else for the same arguments."""
-    function.changes_something = True  # type: ignore[attr-defined]
+    _plain(function).changes_something = True
     return function
 
 
 def needs_approval(function: _Function) -> _Function:
     """Mark a tool that changes something, and that a person must say yes to before it runs."""
-    function.needs_approval = True  # type: ignore[attr-defined]
+    _plain(function).needs_approval = True
     return changes_something(function)
+
+
+def _plain(function: Any) -> Any:
+    """The function that a call reaches; a static or class method holds it."""
+    return getattr(function, "__func__", function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +148,7 @@ class Toolbox:
         """The arguments of a call that are marked as `Said`; none where the call is wrong."""
         try:
             tool = self._tools[name]
-            return tool.chosen(tool.arguments(arguments_json))
+            return tool.chosen(tool.arguments(arguments_json), arguments_json)
         except (KeyError, ToolError):
             return {}
 
@@ -219,7 +224,7 @@ class Toolbox:
         derived = self.derives(name)
         try:
             arguments = tool.arguments(arguments_json)
-            assumed = trace(name, tool.chosen(arguments)) if trace else ""
+            assumed = trace(name, tool.chosen(arguments, arguments_json)) if trace else ""
         except ToolError as error:
             failure = self._failure(str(error), summary=error.problem)
             return replace(failure, derived=derived)
@@ -269,7 +274,9 @@ class Toolbox:
     def _returned(self, name: str, value: Any) -> ToolResult:
         """What a tool returned, for the model to read."""
         if isinstance(value, FinalAnswer):
-            return ToolResult(self._cut(value.text), True, final=True)
+            text = self._cut(value.text)
+            # What was done must be told beside whatever else was found.
+            return ToolResult(text, True, text if self.changes(name) else None, final=True)
         try:
             content = result_text(value, self._byte_limit)
         except Exception as error:

@@ -1,6 +1,6 @@
 """JSON Schema as a constraint: an end for every value, and the places that can't be enforced."""
 
 from function_calling.model.schema.enforcement import enforceable, enforceable_value
-from function_calling.model.schema.keywords import Budget, Schema, refused
+from function_calling.model.schema.keywords import Budget, Schema
 
-__all__ = ["Budget", "Schema", "enforceable", "enforceable_value", "refused"]
+__all__ = ["Budget", "Schema", "enforceable", "enforceable_value"]

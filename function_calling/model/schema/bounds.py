@@ -1,10 +1,11 @@
 """Bounds for values whose schema sets none: a small model writes them without end."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from function_calling.model.schema.keywords import Schema, kind_of, refused
+from function_calling.engines.json_rules import LOWER, UPPER
+from function_calling.model.schema.keywords import Schema, kind_of
 
 LARGEST_NUMBER = 10**15
 FARTHEST_NUMBER = 10**18
@@ -45,23 +46,19 @@ def bound_number(result: Schema) -> None:
     """Set the bounds that a bounded number lacks; narrow those that no engine can count up to."""
     if "number" in result["type"]:
         result.setdefault("multipleOf", SMALLEST_STEP)
-        _include(result, *_LOWER, math.inf)
-        _include(result, *_UPPER, -math.inf)
-    least, most = -_reach(result, _UPPER), _reach(result, _LOWER)
-    for key in _LOWER:
+        _include(result, *LOWER, math.inf)
+        _include(result, *UPPER, -math.inf)
+    least, most = -_reach(result, UPPER), _reach(result, LOWER)
+    for key in LOWER:
         if result.get(key, least) < least:
             del result[key]
-    for key in _UPPER:
+    for key in UPPER:
         if result.get(key, most) > most:
             del result[key]
-    if not result.keys() & set(_LOWER):
+    if not result.keys() & set(LOWER):
         result["minimum"] = least
-    if not result.keys() & set(_UPPER):
+    if not result.keys() & set(UPPER):
         result["maximum"] = most
-
-
-_LOWER = ("minimum", "exclusiveMinimum")
-_UPPER = ("maximum", "exclusiveMaximum")
 
 
 def _reach(result: Schema, ends: tuple[str, ...]) -> int:
@@ -81,15 +78,17 @@ def _include(result: Schema, key: str, excluded: str, inward: float) -> None:
 
 
 def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Schema]) -> None:
-    """Allow only declared properties, where any are; else a few of whatever is allowed.
+    """Allow only declared properties, where any may be; else a few of whatever is allowed.
 
     Args:
         result: The object's schema as far as it is rewritten.
         schema: The same as it was given.
         anything: Makes the schema of a property that may hold anything.
     """
-    open_ended = isinstance(schema.get("additionalProperties"), Mapping)
-    if open_ended or not result.keys() & {"properties", "patternProperties"}:
+    declared = [result[key] for key in ("properties", "patternProperties") if key in result]
+    told = schema.get("additionalProperties")
+    open_ended = isinstance(told, Mapping) or (told is True and not any(declared))
+    if open_ended or not declared:
         result.setdefault("additionalProperties", anything())
     else:
         result["additionalProperties"] = False
@@ -133,23 +132,3 @@ def of_type(values: list[Any], kinds: str | list[str]) -> list[Any]:
 
 def _whole(value: Any) -> bool:
     return kind_of(value) == "number" and value == int(value)
-
-
-def only_objects(result: Schema) -> Schema:
-    """The schema without what is no object: arguments are nothing else.
-
-    Raises:
-        RequestError: Nothing is left of it.
-    """
-    branches = list(_objects(result.get("anyOf", [result])))
-    if not branches:
-        raise refused("they allow no object")
-    return {**result, "anyOf": branches} if "anyOf" in result else branches[0]
-
-
-def _objects(branches: list[Schema]) -> Iterator[Schema]:
-    for branch in branches:
-        if "anyOf" in branch:
-            yield from _objects(branch["anyOf"])
-        elif "object" in branch.get("type", ()) and branch.get("enum") != []:
-            yield {**branch, "type": "object"}

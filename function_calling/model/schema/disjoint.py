@@ -7,7 +7,7 @@ too, but it follows no reference, as the branches of pydantic's tagged unions ar
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import permutations
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from function_calling.errors import RequestError
 from function_calling.model.schema.intersection import intersection
 from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, kind_of, shaped
-from function_calling.model.schema.references import local
+from function_calling.model.schema.references import References
 
 MOST_COMPARISONS = 50_000
 """Keywords, values and names to look at; what takes more is not seen."""
@@ -35,11 +35,8 @@ _ENDS = {
 }
 """The keywords between whose values there must be room."""
 
-Target = Callable[[str], Any]
-"""The schema that a reference names."""
 
-
-def disjoint(branches: Sequence[Any], target: Target, budget: Budget) -> bool:
+def disjoint(branches: Sequence[Any], references: References, place: str, budget: Budget) -> bool:
     """Whether no value that is written for one of the branches matches another.
 
     False also where that is not seen, or not soon enough.
@@ -47,7 +44,7 @@ def disjoint(branches: Sequence[Any], target: Target, budget: Budget) -> bool:
     Raises:
         RequestError: The budget of the whole schema ends.
     """
-    search = _Search(target)
+    search = _Search(references, place)
     try:
         written = [search.closed(each, MOST_LEVELS) for each in branches]
         pairs = permutations(range(len(branches)), 2)
@@ -62,8 +59,9 @@ def disjoint(branches: Sequence[Any], target: Target, budget: Budget) -> bool:
 class _Search:
     """Looks for what keeps all values from a schema; what isn't looked into keeps none."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, references: References, place: str) -> None:
+        self._references = references
+        self._place = place
         self.budget = Budget(MOST_COMPARISONS)
 
     def closed(self, schema: Any, levels: int) -> Any:
@@ -71,13 +69,14 @@ class _Search:
         if not isinstance(schema, Mapping) or not levels:
             return schema
         match {key: value for key, value in schema.items() if key not in ANNOTATIONS}:
-            case {"$ref": reference, **beside} if local("$ref", reference) and not beside:
+            case {"$ref": reference, **beside} if not beside:
                 return self.closed(self._target(reference), levels - 1)
             case {"anyOf": list(each), **beside} | {"oneOf": list(each), **beside} if not beside:
                 return {"anyOf": [self.closed(branch, levels - 1) for branch in each]}
             case {"properties": Mapping() as declared, **beside}:
                 others = beside.get("additionalProperties")
-                if not isinstance(others, Mapping) and not beside.keys() & _OPEN:
+                free = isinstance(others, Mapping) or (others is True and not declared)
+                if not free and not beside.keys() & _OPEN:
                     # What is required is written, also where it is not declared.
                     required = shaped("required", beside.get("required", []), "")
                     written = {**dict.fromkeys(required, True), **declared}
@@ -106,18 +105,18 @@ class _Search:
     def _choices(self, key: str, value: Any, beside: Schema) -> Iterable[Any]:
         """The schemas of which a value must obey one."""
         if key == "$ref":
-            return [self._both(beside, self._target(value) if local(key, value) else True)]
+            return [self._both(beside, self._target(value))]
         if key == "allOf":
             return [reduce(self._both, value, beside)]
         return (self._both(beside, each) for each in value)
 
-    def _both(self, one: Any, other: Any) -> Any:
-        if one is False or other is False:
-            return False
-        if not isinstance(one, Mapping) or not one:
-            return other
-        if not isinstance(other, Mapping):
-            return one
+    def _target(self, reference: Any) -> Any:
+        """What is referred to; anything, where that is not in this schema."""
+        if not self._references.local("$ref", reference):
+            return True
+        return self._references.target(reference, self._place)
+
+    def _both(self, one: Any, other: Any) -> Schema:
         return intersection(_nullable(one), _nullable(other), "", self.budget)[0]
 
     def _any_of_kind(self, kind: str, schema: Schema, levels: int) -> bool:
@@ -134,7 +133,9 @@ class _Search:
         return room and all(self.any_value(each, levels) for each in needed)
 
 
-def _nullable(schema: Mapping[str, Any]) -> Schema:
+def _nullable(schema: Any) -> Any:
     """The schema with `nullable` as a choice, which an intersection keeps."""
+    if not isinstance(schema, Mapping) or schema.get("nullable") is not True:
+        return schema
     told = {key: value for key, value in schema.items() if key != "nullable"}
-    return {"anyOf": [told, {"type": "null"}]} if schema.get("nullable") is True else told
+    return {"anyOf": [told, {"type": "null"}]}

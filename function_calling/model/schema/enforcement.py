@@ -8,12 +8,13 @@ compile, and bounds numbers, strings, arrays and open objects.
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from function_calling.engines.engine import Unenforced, nothing
 from function_calling.engines.grammar import pattern_compiles
 from function_calling.engines.json_rules import free_number, possible
+from function_calling.errors import schema_refused
 from function_calling.model.schema.bounds import (
     MOST_ITEMS,
     SCALARS,
@@ -23,13 +24,11 @@ from function_calling.model.schema.bounds import (
     bound_number,
     close,
     of_type,
-    only_objects,
 )
 from function_calling.model.schema.disjoint import disjoint
 from function_calling.model.schema.intersection import intersection
 from function_calling.model.schema.keywords import (
     ANNOTATIONS,
-    DEFINITIONS,
     KEPT,
     KEPT_FORMATS,
     TYPES,
@@ -37,7 +36,7 @@ from function_calling.model.schema.keywords import (
     Schema,
     shaped,
 )
-from function_calling.model.schema.references import References, local
+from function_calling.model.schema.references import References
 
 CHARACTERS_OF_A_SCHEMA = 20
 """To look at so many characters of a pattern takes about as long as to rewrite a schema."""
@@ -67,9 +66,13 @@ def enforceable(
     Raises:
         RequestError: A keyword's value can't be used, or the schema is too large.
     """
-    root = {"properties": {}, **schema, "type": "object"}
+    root = {"properties": {}, **schema, "type": "object", "nullable": False}
+    if root.get("additionalProperties") is True:
+        del root["additionalProperties"]  # a model would make arguments up
     result, ignored = _remembered(root, "arguments", longest_string, budget or Budget(), unenforced)
-    return only_objects(result), ignored
+    if _is_empty(result):
+        raise schema_refused("they allow no object")
+    return result, ignored
 
 
 def enforceable_value(
@@ -113,6 +116,8 @@ class _Rewriter:
         self._any = anything(longest_string)
         self._references = References(root)
         self._ignored: list[str] = []
+        self._unfinished: set[str] = set()
+        self._looping: dict[str, str] = {}
         self.budget = Budget()
 
     def root(self, place: str) -> tuple[Schema, list[str]]:
@@ -122,12 +127,9 @@ class _Rewriter:
         written: Schema = {}
         while left := named.keys() - written.keys():  # what is written may refer to more
             for name in sorted(left):
-                target = named[name]
-                if isinstance(target, Mapping):
-                    target = _without(target, *DEFINITIONS)
-                written[name] = self.schema(target, name[:LONGEST_PLACE])
+                written[name] = self.schema(named[name], name[:LONGEST_PLACE])
         if written:
-            result[DEFINITIONS[0]] = {**result.get(DEFINITIONS[0], {}), **written}
+            result["$defs"] = written
         return result, list(dict.fromkeys(self._ignored))
 
     def schema(self, schema: Any, place: str) -> Schema:
@@ -143,10 +145,10 @@ class _Rewriter:
         if schema.get("nullable") is True:
             return {"anyOf": [self.schema(_without(schema, "nullable"), place), {"type": "null"}]}
         if branching := self._branching(schema, place):
-            return self._branches(*branching, schema, place)
+            return self._unlooped(branching, schema, place)
         result: Schema = {}
-        for key, value in self._possible(schema, place).items():
-            self._keyword(result, key, value, place)
+        for key, value in schema.items():
+            self._keyword(result, key, shaped(key, value, place), place)
         if result.keys() >= {"enum", "type"}:
             result["enum"] = of_type(result["enum"], result["type"])
         self._bound(result, schema, place)
@@ -157,8 +159,8 @@ class _Rewriter:
 
     def _branching(self, schema: Mapping[str, Any], place: str) -> tuple[str, list[Any]] | None:
         """The keyword whose schemas take in what stands beside it, and these schemas."""
-        beside = schema.keys() - ANNOTATIONS - {"$ref", *DEFINITIONS}
-        if beside and local("$ref", schema.get("$ref")):
+        beside = schema.keys() - ANNOTATIONS - {"$ref"}
+        if beside and self._references.local("$ref", schema.get("$ref")):
             return "$ref", [self._references.target(schema["$ref"], place)]
         for key in ("anyOf", "oneOf"):
             if key in schema:
@@ -170,26 +172,34 @@ class _Rewriter:
             return "allOf", [whole]
         return None
 
+    def _unlooped(
+        self, branching: tuple[str, list[Any]], schema: Mapping[str, Any], place: str
+    ) -> Schema:
+        """The branches; or a reference, where they stand inside of themselves."""
+        text = json.dumps(_without(schema, *ANNOTATIONS), sort_keys=True)
+        if text in self._unfinished:
+            name = self._looping.setdefault(text, f"{place} {len(self._looping)}")
+            return {"$ref": self._references.defined(name, schema)}
+        self._unfinished.add(text)
+        result = self._branches(*branching, schema, place)
+        self._unfinished.remove(text)
+        return result
+
     def _branches(
         self, key: str, schemas: list[Any], schema: Mapping[str, Any], place: str
     ) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
-        beside = _without(schema, key, *DEFINITIONS)
+        beside = _without(schema, key)
         whole = [
             self._both(self._tagged(beside, each, place), each, place)
             for each in schemas
             if each is not False
         ]
         branches = [self.schema(each, place) for each in whole]
-        target = partial(self._references.target, place=place)
-        if key == "oneOf" and not disjoint(whole, target, self.budget):
+        if key == "oneOf" and not disjoint(whole, self._references, place, self.budget):
             self._ignore(place, key)
         branches = list(filter(possible, branches)) or branches
-        result: Schema = branches[0] if len(branches) == 1 else {"anyOf": branches}
-        for name in DEFINITIONS:
-            if name in schema:
-                self._keyword(result, name, shaped(name, schema[name], place), place)
-        return result
+        return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
     def _tagged(self, beside: Schema, branch: Any, place: str) -> Schema:
         """What stands beside a branch, with the property that tells it from the others required.
@@ -205,43 +215,53 @@ class _Rewriter:
     def _resolved(self, schema: Any, place: str) -> Any:
         """The schema that a reference alone stands for."""
         alone = isinstance(schema, Mapping) and schema.keys() - ANNOTATIONS == {"$ref"}
-        if alone and local("$ref", schema["$ref"]):
+        if alone and self._references.local("$ref", schema["$ref"]):
             return self._references.target(schema["$ref"], place)
         return schema
 
-    def _both(self, beside: Any, branch: Any, place: str) -> Schema:
+    def _both(self, beside: Schema, branch: Any, place: str) -> Schema:
         """What both allow; of two keywords that can't be held to both, the first holds."""
-        alone = not beside.keys() - ANNOTATIONS
-        if not alone:
+        if beside.keys() - ANNOTATIONS:
             beside, branch = (self._resolved(each, place) for each in (beside, branch))
-        if beside is False or branch is False:
-            return {"enum": []}
-        one, other = (
-            _without(each, *DEFINITIONS) if isinstance(each, Mapping) else {}
-            for each in (beside, branch)
-        )
-        if alone:
-            return {**one, **other}
-        result, lost = intersection(one, other, place, self.budget)
+        result, lost = intersection(beside, branch, place, self.budget)
         for key in lost:
             self._ignore(place, key)
         return result
 
     def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
-        if local(key, value):
+        """Write what a grammar can have of a keyword; where that isn't all, tell of it."""
+        if self._references.local(key, value):
             result[key] = self._references.moved(value, place)
-        elif key in KEPT or (key, value) in KEPT_FORMATS:
+        elif self._is_kept(key, value):
             result[key] = value
-        elif key in {"properties", "patternProperties", *DEFINITIONS}:
-            result[key] = {
-                name: self.schema(each, name[:LONGEST_PLACE]) for name, each in value.items()
-            }
+        elif key in {"properties", "patternProperties"}:
+            result[key] = self._named(key, value, place)
         elif key == "prefixItems" or (key == "items" and isinstance(value, list)):
             result["prefixItems"] = [self.schema(each, place) for each in value]
         elif key in {"items", "additionalProperties"}:
             result[key] = value if value is False else self.schema(value, place)
+        elif key == "propertyNames" and _allows_any_name(value):
+            pass
         elif key not in ANNOTATIONS and not key.startswith("x-"):
             self._ignore(place, key)
+
+    def _is_kept(self, key: str, value: Any) -> bool:
+        if key == "pattern":
+            return self._compiles(value)
+        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
+            return False
+        return key in KEPT or (key, value) in KEPT_FORMATS
+
+    def _named(self, key: str, value: Mapping[str, Any], place: str) -> Schema:
+        patterns = value if key == "patternProperties" else ()
+        if beyond := [each for each in patterns if not self._compiles(each)]:
+            self._ignore(place, key)
+            value = _without(value, *beyond)
+        return {name: self.schema(each, name[:LONGEST_PLACE]) for name, each in value.items()}
+
+    def _compiles(self, pattern: str) -> bool:
+        self.budget.spend(len(pattern) // CHARACTERS_OF_A_SCHEMA)
+        return pattern_compiles(pattern)
 
     def _bound(self, result: Schema, schema: Mapping[str, Any], place: str) -> None:
         if "$ref" in result or "enum" in result or "const" in result:
@@ -262,29 +282,6 @@ class _Rewriter:
             for key in bound_count(result):
                 self._ignore(place, key)
 
-    def _possible(self, schema: Mapping[str, Any], place: str) -> Schema:
-        """The schema's keywords, checked, without what no grammar can have of them."""
-        result: Schema = {}
-        for key, value in schema.items():
-            value = shaped(key, value, place)
-            beyond = self._beyond(key, value)
-            if beyond:
-                self._ignore(place, key)
-            if key == "patternProperties":
-                result[key] = _without(value, *beyond)
-            elif not beyond:
-                result[key] = value
-        return result
-
-    def _beyond(self, key: str, value: Any) -> list[Any]:
-        """The parts of a keyword that no grammar can have."""
-        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
-            return [value]
-        patterns = {"pattern": [value], "patternProperties": value}.get(key, ())
-        for each in patterns:
-            self.budget.spend(len(each) // CHARACTERS_OF_A_SCHEMA)
-        return [each for each in patterns if not pattern_compiles(each)]
-
     def _ignore(self, place: str, key: str) -> None:
         self.budget.spend(1)
         self._ignored.append(f"{place}: {key}")
@@ -292,6 +289,19 @@ class _Rewriter:
     def _anything(self) -> Schema:
         self.budget.spend(1)
         return dict(self._any)
+
+
+def _is_empty(schema: Schema) -> bool:
+    """Whether the schema says plainly that it allows no value."""
+    return all(map(_is_empty, schema["anyOf"])) if "anyOf" in schema else schema.get("enum") == []
+
+
+def _allows_any_name(schema: Any) -> bool:
+    """Whether the schema says no more of a name than that it is text."""
+    if not isinstance(schema, Mapping):
+        return schema is True
+    told = _without(schema, *ANNOTATIONS)
+    return not told or told == {"type": "string"}
 
 
 def _without(schema: Mapping[str, Any], *keys: str) -> Schema:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from function_calling.model.schema.keywords import Budget, Schema, shaped
+from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, shaped
 
 KEYWORDS_OF_A_SCHEMA = 8
 """So many that are compared count as one schema of the whole."""
@@ -27,9 +27,7 @@ _ARRAY = {"items", "prefixItems"}
 _OBJECT = {"properties", "patternProperties", "additionalProperties"}
 
 
-def intersection(
-    one: Schema, other: Schema, place: str, budget: Budget
-) -> tuple[Schema, list[str]]:
+def intersection(one: Any, other: Any, place: str, budget: Budget) -> tuple[Schema, list[str]]:
     """A schema of what both allow, and the keywords of which only the one's value holds.
 
     Annotations are the other's, where both have some.
@@ -37,6 +35,11 @@ def intersection(
     Raises:
         RequestError: A keyword's value is of the wrong kind, or there is too much to compare.
     """
+    if one is False or other is False:
+        return {"enum": []}, []
+    one, other = (each if isinstance(each, Mapping) else {} for each in (one, other))
+    if not one.keys() - ANNOTATIONS:
+        return {**one, **other}, []
     budget.spend(1 + (len(one) + len(other)) // KEYWORDS_OF_A_SCHEMA)
     one = {key: shaped(key, value, place) for key, value in one.items()}
     other = {key: shaped(key, value, place) for key, value in other.items()}
@@ -99,8 +102,9 @@ def _common_types(one: Any, other: Any) -> list[Any]:
     """The types that both have; an integer is a number."""
     ones, others = (told if isinstance(told, list) else [told] for told in (one, other))
     common = [each for each in ones if each in others]
-    if "integer" not in common and "integer" in ones + others and "number" in ones + others:
-        common.append("integer")
+    for some, rest in ((ones, others), (others, ones)):
+        if "integer" in some and "number" in rest and "integer" not in common:
+            common.append("integer")
     return common
 
 

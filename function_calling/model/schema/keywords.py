@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from function_calling.errors import SCHEMA_REFUSED, RequestError, shown
+from function_calling.errors import schema_refused, shown
 
 Schema = dict[str, Any]
 
@@ -23,11 +23,11 @@ KEPT = {
 }  # fmt: skip
 """Keywords that are enforced as they stand."""
 ANNOTATIONS = {
-    "$anchor", "$comment", "$id", "$schema", "default", "deprecated", "description",
-    "discriminator", "example", "example_value", "examples", "nullable", "optional", "readOnly",
-    "strict", "title", "writeOnly",
+    "$anchor", "$comment", "$defs", "$id", "$schema", "default", "definitions", "deprecated",
+    "description", "discriminator", "example", "example_value", "examples", "nullable", "optional",
+    "readOnly", "strict", "title", "writeOnly",
 }  # fmt: skip
-"""Keywords that allow and forbid nothing."""
+"""Keywords that allow and forbid nothing where they stand."""
 _FORMATS = ("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid")
 KEPT_FORMATS = [("format", name) for name in _FORMATS]
 TYPES = {
@@ -41,7 +41,7 @@ TYPES = {
 }  # fmt: skip
 """The keywords from which a missing `type` is told."""
 _SHAPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("properties", "patternProperties", "$defs", "definitions"), (Mapping,)),
+    **dict.fromkeys(("properties", "patternProperties"), (Mapping,)),
     **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems", "required", "enum"), (list,)),
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), (int,)),
     **dict.fromkeys(("minProperties", "maxProperties"), (int,)),
@@ -49,7 +49,6 @@ _SHAPES: Mapping[str, tuple[type, ...]] = {
     "pattern": (str,),
 }
 _KINDS = ("array", "boolean", "integer", "null", "number", "object", "string")
-DEFINITIONS = ("$defs", "definitions")
 LARGEST_EXACT = 2**53
 """Of larger constants the engines write another number, or crash."""
 
@@ -67,14 +66,14 @@ def shaped(key: str, value: Any, place: str) -> Any:
         return int(value)
     names = value if key == "required" and isinstance(value, list) else ()
     if not isinstance(value, wanted) or not all(isinstance(name, str) for name in names):
-        raise refused(f"they are no JSON Schema: {place}: {key}={shown(value)}")
+        raise schema_refused(f"they are no JSON Schema: {place}: {key}={shown(value)}")
     if key == "type":
         kinds = value if isinstance(value, list) else [value]
         if not kinds or not all(kind in _KINDS for kind in kinds):
             wrong = f"they are no JSON Schema: {place}: {key}={shown(value)}"
-            raise refused(f"{wrong}; wanted {', '.join(_KINDS)}, or a list of these")
+            raise schema_refused(f"{wrong}; wanted {', '.join(_KINDS)}, or a list of these")
     if key in {"const", "enum"} and not _exact(value):
-        raise refused(
+        raise schema_refused(
             f"{place}: {key}={shown(value)}: engines write no number beyond 2**53 exactly"
         )
     return value
@@ -106,15 +105,6 @@ def kind_of(value: Any) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def refused(reason: str) -> RequestError:
-    """What the caller is told of a schema that can't be used."""
-    return RequestError(
-        f"The JSON Schema can't be enforced: {reason}.",
-        param="tools",
-        code=SCHEMA_REFUSED,
-    )
-
-
 class Budget:
     """What a schema, or all those of a request, may come to.
 
@@ -138,7 +128,7 @@ class Budget:
         """
         self.spent += schemas
         if self.spent > self._most:
-            raise refused(
+            raise schema_refused(
                 f"they are too large or branch too often: they come to over {self._most} schemas"
             )
 
@@ -151,7 +141,7 @@ class Budget:
         """
         self.spend(1)
         if self._level == MOST_LEVELS:
-            raise refused(f"they hold more than {MOST_LEVELS} schemas in each other")
+            raise schema_refused(f"they hold more than {MOST_LEVELS} schemas in each other")
         self._level += 1
         yield
         self._level -= 1

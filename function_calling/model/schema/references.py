@@ -1,7 +1,8 @@
-"""References inside a schema (`$ref` with a JSON Pointer, RFC 6901, or the name of an `$anchor`).
+"""References inside a schema: `$ref` with a JSON Pointer, RFC 6901, or an `$anchor` or `$id`.
 
 Rewriting a schema moves its parts, so a reference such as `#/properties/a/oneOf/0` would name
-nothing in the result. Whatever is referred to therefore becomes a definition of its own there.
+nothing in the result. Whatever is referred to therefore becomes a definition of its own there, and
+so does what contains itself.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,28 +10,25 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote
 
-from function_calling.errors import shown
-from function_calling.model.schema.keywords import DEFINITIONS, refused
-
-
-def local(key: str, value: Any) -> bool:
-    """Whether this is a reference into the schema itself."""
-    return key == "$ref" and isinstance(value, str) and value.startswith("#")
+from function_calling.errors import schema_refused, shown
 
 
 class References:
     """The references of one schema.
 
-    Args:
-        root: The schema as it was given.
-
     Attributes:
-        named: What is referred to and is no definition in `root`, by the name that it gets.
+        named: What is referred to, by the name that it gets.
     """
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self.named: dict[str, Any] = {}
+
+    def local(self, key: str, value: Any) -> bool:
+        """Whether this is a reference into the schema itself."""
+        if key != "$ref" or not isinstance(value, str):
+            return False
+        return value.startswith("#") or value in self._anchors
 
     def target(self, reference: str, place: str) -> Any:
         """The schema that the reference names.
@@ -41,11 +39,13 @@ class References:
         target: Any = self._root
         try:
             if reference != "#" and not reference.startswith("#/"):
-                return self._anchors[unquote(reference[1:])]
+                return self._anchors[unquote(reference.removeprefix("#"))]
             for step in _steps(reference):
                 target = target[int(step) if isinstance(target, list) else step]
         except (LookupError, TypeError, ValueError):
-            raise refused(f"{place}: $ref={shown(reference)} names nothing in them") from None
+            raise schema_refused(
+                f"{place}: $ref={shown(reference)} names nothing in them"
+            ) from None
         return target
 
     @cached_property
@@ -58,13 +58,16 @@ class References:
         Raises:
             RequestError: It names nothing.
         """
-        target = self.target(reference, place)
-        steps = _steps(reference)
-        if len(steps) != 2 or steps[0] not in DEFINITIONS:
-            steps = [DEFINITIONS[0], reference]
-            self.named[reference] = target
-        kind, name = steps
-        return f"#/{kind}/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
+        target, name = self.target(reference, place), reference
+        match _steps(reference):
+            case ["$defs" | "definitions", own] if self.named.get(own, target) is target:
+                name = own
+        return self.defined(name, target)
+
+    def defined(self, name: str, schema: Any) -> str:
+        """The reference to a schema that gets this name."""
+        self.named[name] = schema
+        return f"#/$defs/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
 
 
 def _anchors(schema: Any) -> Iterator[tuple[str, Any]]:
