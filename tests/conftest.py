@@ -88,6 +88,15 @@ def app() -> Iterator[Any]:
         yield app
 
 
+@pytest.fixture(scope="session")
+def default_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The assistant and the default model, as `hosts.both` starts them, for all who ask alike."""
+    from hosts import both
+
+    with both(tmp_path_factory.mktemp("serve")) as servers:
+        yield servers
+
+
 def _peer(own: socket.socket, *arguments: Any) -> Any:
     """The host that a socket is about to reach; None for a Unix socket."""
     return None if own.family == socket.AF_UNIX else arguments[-1][0]

@@ -38,33 +38,10 @@ def cases(times: int = 1) -> settings:
 
 
 ODD_TEXTS = (
-    *(
-        "",
-        " ",
-        "\x00",
-        "\ud800",
-        "\u2028",
-        "a" * 5_000,
-        "NaN",
-        "null",
-        "1e999",
-        "½",
-        "٣٤٥",
-        "3万5000",
-    ),
-    *(
-        '"',
-        "\\",
-        "{{",
-        "{%",
-        "</s>",
-        "<|im_end|>",
-        "<tool_call>",
-        "Action:",
-        "```json",
-        "[TOOL_CALLS]",
-    ),
-    *("user", "tool", "function", "object", "string", "auto", "hermes", "$ref", "#", "#/$defs/a"),
+    *("", " ", "\x00", "\ud800", "\u2028", "a" * 5_000, "NaN", "null", "1e999", "½", "٣٤٥"),
+    *("3万5000", '"', "\\", "{{", "{%", "</s>", "<|im_end|>", "<tool_call>", "[TOOL_CALLS]"),
+    *("Action:", "```json", "user", "tool", "function", "object", "string", "auto", "hermes"),
+    *("$ref", "#", "#/$defs/a"),
 )
 ODD_NUMBERS = (
     *(0, -1, 2**31, 2**63, -(2**63) - 1, 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf")),
@@ -127,65 +104,24 @@ HEADERS = st.dictionaries(
     st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20).map(
         lambda text: text.strip().encode("latin-1")
     )
-    | st.sampled_from(
-        [b"application/json", b"multipart/form-data", b"gzip", b"text/plain", b"*/*"]
-    ),
+    | st.sampled_from([b"application/json", b"multipart/form-data", b"gzip", b"*/*"]),
     max_size=3,
 )
-PATHS = st.lists(
-    st.sampled_from(
-        [
-            *(
-                "v1",
-                "chat",
-                "completions",
-                "responses",
-                "messages",
-                "models",
-                "exchange",
-                "ui",
-                "..",
-            ),
-            *(
-                "about",
-                "mcp",
-                "metrics",
-                "healthz",
-                "livez",
-                "readyz",
-                "docs.json",
-                "schema.json",
-                "",
-            ),
-        ]
-    )
-    | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=8),
-    max_size=4,
-).map(lambda parts: "/" + re.sub("[#?]", "%", "/".join(parts)).lstrip("/"))
+PLACES = (
+    *("v1", "chat", "completions", "responses", "messages", "models", "exchange", "ui", "..", ""),
+    *("about", "mcp", "metrics", "healthz", "livez", "readyz", "docs.json", "schema.json"),
+)
+PLACE = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=8)
+PATHS = st.lists(st.sampled_from(PLACES) | PLACE, max_size=4).map(
+    lambda parts: "/" + re.sub("[#?]", "%", "/".join(parts)).lstrip("/")
+)
 METHODS = st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE"])
 
 SAYS = (
-    *(
-        "It is 131.95.",
-        "",
-        "Yes <tool_call>",
-        '{"name": "convert", "arguments": {',
-        "\n\n",
-        "½ 3万",
-    ),
-    *(
-        "Thought: x\nAction: convert\nAction Input:",
-        "Final Answer: 4",
-        "[convert(",
-        "<think>a</think>b",
-    ),
-    *(
-        "[TOOL_CALLS]",
-        "<function=convert>",
-        "```json\n[",
-        "\ufffd",
-        '<tool_call>\n{"name": "convert"',
-    ),
+    *("It is 131.95.", "", "Yes <tool_call>", '{"name": "convert", "arguments": {', "\n\n"),
+    *("½ 3万", "Final Answer: 4", "[convert(", "<think>a</think>b", "[TOOL_CALLS]", "\ufffd"),
+    *("<function=convert>", "```json\n[", '<tool_call>\n{"name": "convert"'),
+    "Thought: x\nAction: convert\nAction Input:",
 )
 
 

@@ -10,6 +10,21 @@ from function_calling.weights.catalogue import SMOLLM2, fetch
 
 STORY = "<|im_start|>user\nTell me a long story.<|im_end|>\n<|im_start|>assistant\n"
 GREEDY = Sampling(temperature=0.0)
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "amount": {"type": "number", "minimum": 0.5, "maximum": 1000},
+        "to": {"type": "array", "items": {"$ref": "#/$defs/Code"}, "minItems": 1, "maxItems": 2},
+        "note": {"type": ["string", "null"], "maxLength": 12},
+        "kind": {"enum": ["a/b", 7, None, {"x": [1, "é"]}]},
+        "day": {"type": "string", "format": "date"},
+        "code": {"type": "string", "pattern": "^[A-Z]{3}$"},
+    },
+    "required": ["amount", "to"],
+    "additionalProperties": False,
+    "$defs": {"Code": {"enum": ["USD", "EUR"]}},
+}
+"""Of a tool, with a keyword of each kind."""
 
 
 def smollm2() -> Path:

@@ -5,14 +5,19 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import httpx2
 import psutil
+import uvicorn
+from command_line import PYTHON_M
 from conftest import SERVERS_ENVIRONMENT
+from starlette.types import ASGIApp
 
 from function_calling.cli.serve import is_ready
 
@@ -41,10 +46,10 @@ class Host:
 
     def wait_ready(self) -> None:
         """Wait until it answers; show its log if it ends instead, or takes too long."""
-        until = time.monotonic() + START_SECONDS
+        ending = time.monotonic() + START_SECONDS
         while not is_ready(self.url):
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < until, self.log.read_text()
+            assert time.monotonic() < ending, self.log.read_text()
             time.sleep(0.2)
 
     def exchange(self, query: str = QUERY) -> httpx2.Response:
@@ -54,6 +59,14 @@ class Host:
     def kill(self) -> None:
         """End all its processes at once, as when a machine loses its power."""
         kill(self.process)
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    """Wait for it."""
+    ending = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ending
+        time.sleep(0.05)
 
 
 def kill(process: psutil.Popen) -> None:
@@ -74,6 +87,20 @@ def free_port(address: str) -> int:
 
 
 @contextmanager
+def served_by_uvicorn(app: ASGIApp) -> Iterator[int]:
+    """Serve an app in a thread, as BentoML does but for its start and its end; the port."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
 def host(
     folder: Path, service: str, address: str, port: int | None = None, **settings: str
 ) -> Iterator[Host]:
@@ -88,6 +115,17 @@ def host(
     settings["BENTOML_HOME"] = str(folder / f"{service.split(':')[1]}-{address}")
     with listening(folder, command, address, port, **settings) as each:
         yield each
+
+
+@contextmanager
+def both(folder: Path, **settings: str) -> Iterator[tuple[Host, Host]]:
+    """The assistant and the model, as `make serve` starts them."""
+    command, port = [*PYTHON_M, "serve", "--port", "{port}"], free_port("127.0.0.1")
+    with listening(folder, command, "127.0.0.1", port, **settings) as assistant:
+        model = replace(assistant, port=port + 1)
+        model.wait_ready()
+        assistant.wait_ready()
+        yield assistant, model
 
 
 @contextmanager

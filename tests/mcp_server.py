@@ -45,31 +45,19 @@ SLOW = {
     "additionalProperties": False,
 }
 SCHEMAS = {"forecast": CITY, "note": CITY, "slow": SLOW}
-READ_ONLY = (
-    "forecast",
-    "hang",
-    "die",
-    "fail",
-    "long",
-    "data",
-    "picture",
-    "x.y",
-    "x_y",
-    "slow",
-    "more",
-)
+READING = ["forecast", "hang", "die", "fail", "long", "data", "picture", "x.y", "x_y", "slow"]
+CHANGING = ["note", "refuse", "die_noting"]
 
 
 def tools(folder: Path) -> list[Tool]:
     """What is offered now."""
-    names = [*READ_ONLY[:-1], "note", "refuse", "die_noting"]
-    names += ["more"] if (folder / "more").exists() else []
+    names = [*READING, *CHANGING] + ["more"] * (folder / "more").exists()
     known = [
         Tool(
             name=name,
             description=DESCRIBED.get(name, f"Do {name}."),
             input_schema=SCHEMAS.get(name, NOTHING),
-            annotations=ToolAnnotations(read_only_hint=True) if name in READ_ONLY else None,
+            annotations=None if name in CHANGING else ToolAnnotations(read_only_hint=True),
         )
         for name in names
     ]

@@ -311,4 +311,5 @@ def _loaded(engine: ScriptedEngine, template: str) -> LoadedModel:
         bos_token="<|begin_of_text|>",
         eos_token="<|eot_id|>",
         context_length=200,
+        controls=frozenset({"<|im_start|>", "<|im_end|>"}),
     )

@@ -43,6 +43,11 @@ def calls(*wanted: tuple[str, Any], ids: str = "a", finish_reason: str = "tool_c
     return _stream([{"tool_calls": [piece]} for piece in pieces], finish_reason)
 
 
+def streams(*fragments: dict[str, Any]) -> Turn:
+    """The model wants tools, in these fragments of calls."""
+    return _stream([{"tool_calls": [each]} for each in fragments], "tool_calls")
+
+
 def fails(status: int, message: str, code: str | None = None) -> Turn:
     """The server refuses with an error of OpenAI's shape."""
     error = {"message": message, "code": code, "param": None}
@@ -82,7 +87,9 @@ class ScriptedServer(httpx2.AsyncBaseTransport):
     def client(self) -> AsyncOpenAI:
         """A client that reaches this server alone."""
         http_client = httpx2.AsyncClient(transport=self)
-        return AsyncOpenAI(base_url="http://model/v1", api_key="none", http_client=http_client)
+        return AsyncOpenAI(
+            base_url="http://model/v1", api_key="none", max_retries=0, http_client=http_client
+        )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """List the one model, or play the next turn."""

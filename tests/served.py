@@ -54,6 +54,8 @@ def chat(
     assert not [leak for leak in LEAKS if leak in response.text]
     *frames, rest = response.text.split("\n\n")
     assert rest == ""
+    # Whoever reads the stream by eye sees first what an event is.
+    assert all(frame.startswith('data: {"type":') for frame in frames)
     events = [read_event(frame.removeprefix("data: ")) for frame in frames]
     return "".join(each.text for each in events if isinstance(each, TextEvent)), events
 

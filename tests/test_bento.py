@@ -4,18 +4,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import httpx2
 import pytest
 import yaml
+from command_line import PYTHON_M
 from conftest import SERVERS_ENVIRONMENT
-from hosts import Host, free_port, listening
+from hosts import QUERY, ROOT, Host, free_port, listening
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
-ROOT = Path(__file__).resolve().parent.parent
 HERE = "127.0.0.1"
+KEYS = ("first-key-1234", "second-key-5678")
 LARGEST = 2_000_000
 """Bytes that a Bento may have: it is code."""
 
@@ -109,18 +112,6 @@ def pins(file: Path) -> set[str]:
     return set(re.findall(r"^[\w.-]+==[\w.+!-]+", file.read_text(), re.MULTILINE))
 
 
-def test_it_answers_from_an_empty_folder(tag: str, store: Path, tmp_path: Path) -> None:
-    """With the embedded model, and nothing of the checkout in reach."""
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    command = ["bentoml", "serve", tag, "--host", HERE, "--port", "{port}"]
-    with listening(tmp_path, command, HERE, cwd=empty, BENTOML_HOME=str(store)) as host:
-        host.wait_ready()
-        response = host.exchange()
-        assert (response.status_code, "131.95" in response.text) == (200, True)
-    assert not list(empty.iterdir())
-
-
 def arguments(name: str) -> list[str]:
     """What Kubernetes gives the image's entry point for a Deployment."""
     text = (ROOT / f"deploy/kubernetes/{name}.yaml").read_text()
@@ -153,3 +144,46 @@ def test_its_containers_answer_together(built: tuple[str, Path], tmp_path: Path)
         response = assistant.exchange()
         assert (response.status_code, "131.95" in response.text) == (200, True)
     assert sorted(bento.rglob("*")) == before, "the root file system of a container is read-only"
+
+
+@pytest.fixture(scope="module")
+def served(tag: str, store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """Both services, by one command, with keys, and with nothing of the checkout in reach."""
+    empty = tmp_path_factory.mktemp("empty")
+    command = ["bentoml", "serve", tag, "--host", HERE, "--port", "{port}"]
+    # What BentoML told its maker would be in the log.
+    tells = {"BENTOML_DO_NOT_TRACK": "False", "__BENTOML_DEBUG_USAGE": "True"}
+    environ = {"BENTOML_HOME": str(store), "API_KEYS": ",".join(KEYS), **tells}
+    with listening(tmp_path_factory.mktemp("log"), command, HERE, cwd=empty, **environ) as host:
+        host.wait_ready()
+        yield host
+    assert not list(empty.iterdir())
+
+
+def test_it_answers_from_an_empty_folder(served: Host) -> None:
+    """With the embedded model, which is asked over a socket; the first door alone is open."""
+    with httpx2.Client(base_url=served.url, headers={"x-api-key": KEYS[1]}) as http:
+        response = http.post("/exchange", json={"query": QUERY}, timeout=300)
+        assert (response.status_code, "131.95" in response.text) == (200, True)
+        assert http.get("/v1/models").status_code == 404
+
+
+def test_the_services_ask_each_other_with_a_key_that_no_log_holds(served: Host) -> None:
+    """The command line sends one, too. BentoML tells its maker nothing."""
+    assert served.exchange().status_code == 401
+    assert httpx2.get(f"{served.url}/metrics").status_code == 401
+    with httpx2.Client(base_url=served.url, headers={"x-api-key": KEYS[0]}) as http:
+        assert http.get("/metrics").status_code == 200
+        about = http.get("/ui/about").json()
+    assert (about["problem"], bool(about["model"])) == (None, True)
+    asked = subprocess.run(
+        [*PYTHON_M, "ask", "--port", str(served.port), "x" * 3000],
+        cwd=ROOT,
+        env=SERVERS_ENVIRONMENT | {"API_KEYS": KEYS[0]},
+        capture_output=True,
+        text=True,
+    )
+    assert "query has 3000 characters" in asked.stderr
+    logged = served.log.read_text() + asked.stdout + asked.stderr
+    assert "/ui/about" in logged
+    assert not [each for each in (*KEYS, "Tracking Payload") if each in logged]

@@ -29,18 +29,14 @@ def taken(said: Any) -> Any:
 
 
 def test_bentoml_takes_every_key() -> None:
-    """It drops what it does not know, so what it kept is compared to what was said."""
+    """It drops what it does not know, at any depth: what it kept is compared to what was said."""
     assert taken(read()) == read()
-
-
-@pytest.mark.parametrize("depth", [0, 2, 3, 4])
-def test_a_key_that_is_misspelt_is_found(depth: int) -> None:
-    """At any depth; nothing else would tell."""
-    said = place = read()
-    for step in ("services", "Llama", "scaling", "policy")[:depth]:
-        place = place[step]
-    place["max_replica"] = 3
-    assert taken(said) != said
+    for path in ((), ("services", "Llama", "scaling", "policy")):
+        said = place = read()
+        for step in path:
+            place = place[step]
+        place["max_replica"] = 3
+        assert taken(said) != said
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from scripted_engine import Fills, ScriptedEngine, chatml_model, first_calls
+from scripted_engine import Fills, ScriptedEngine, chatml_model, first_calls, llama31_model
 from v1_client import Serve, error_of, events_of, post, serving
 
 from function_calling.engines.grammar import grammar
@@ -51,6 +51,7 @@ def calls_of(choice: dict[str, Any]) -> list[tuple[str, str]]:
     """The names and arguments of its calls, which have an id each."""
     calls = choice["message"].get("tool_calls", [])
     assert len({call["id"] for call in calls}) == len(calls)
+    assert all(call["type"] == "function" for call in calls)
     return [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
 
 
@@ -140,12 +141,13 @@ async def test_with_none_a_call_is_content(serve: Serve, form: str) -> None:
 @each_format
 @pytest.mark.parametrize("mode", ["auto", "required"])
 async def test_allowed_tools_alone_are_called(serve: Serve, form: str, mode: str) -> None:
-    """The model is still told of the others."""
-    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [NEWS]}}
+    """The model is still told of the others; one that is allowed twice is allowed once."""
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [NEWS, NEWS]}}
     begun = [] if mode == "required" else [written(form, ("news", OSLO))]
     engine = serve(*begun, Fills())
     choice = await choice_of(form, tools=TOOLS, tool_choice=allowed)
     assert calls_of(choice) == [("news", OSLO)]
+    assert mode == "auto" or len(first_calls(engine.samplings[0])) == 1
     assert '"name": "weather"' in engine.prompts[0]
 
 
@@ -170,16 +172,6 @@ async def test_a_reply_may_make_several_calls(serve: Serve, form: str) -> None:
     assert calls_of(choice) == [("weather", OSLO), ("news", OSLO)]
     assert len(engine.prompts) == 1
     assert choice["finish_reason"] == "tool_calls"
-
-
-@each_format
-async def test_functions_are_called_as_tools_are(serve: Serve, form: str) -> None:
-    """By name, and told in the older words."""
-    serve(Fills())
-    functions = [tool["function"] for tool in TOOLS]
-    choice = await choice_of(form, functions=functions, function_call={"name": "news"})
-    assert choice["message"]["function_call"] == {"name": "news", "arguments": OSLO}
-    assert choice["finish_reason"] == "function_call"
 
 
 async def test_the_sampling_holds_for_calls_too(serve: Serve) -> None:
@@ -210,23 +202,30 @@ async def test_names_of_letters_and_digits_are_spelled_in_every_format(
 
 @each_format
 async def test_a_call_that_is_cut_is_not_told(serve: Serve, form: str) -> None:
-    """A client would run half of it."""
-    serve(Fills())
+    """A client would run half of it; of a name that is cut a stream tells nothing either."""
+    serve(Fills(), Fills())
     choice = await choice_of(form, **FORCED, max_tokens=1)
     assert "tool_calls" not in choice["message"]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("", "length")
+    assert streamed_calls(await streamed_choices(form, **FORCED, max_tokens=1)) == []
 
 
 @each_format
 async def test_calls_before_the_one_that_is_cut_are_told(serve: Serve, form: str) -> None:
-    """They are whole; the reason says that something is missing."""
+    """They are whole; a stream has the arguments so far, too, and the reason."""
     engine = serve(Fills("weather", "news"))
     await choice_of(form, **FORCED)
-    tokens = len(engine.said[0]) // 3 * 2 // 3
-    serve(Fills("weather", "news"))
+    tokens = engine.said[0].rindex("Oslo") // 3 + 1
+    serve(*[Fills("weather", "news")] * 2)
     choice = await choice_of(form, **FORCED, max_tokens=tokens)
     assert calls_of(choice) == [("weather", OSLO)]
-    assert choice["finish_reason"] == "length"
+    *streamed, last = await streamed_choices(form, **FORCED, max_tokens=tokens)
+    whole, (name, half) = streamed_calls(streamed)
+    assert (whole, name) == (("weather", OSLO), "news")
+    assert OSLO.startswith(half)
+    assert half.startswith('{"city')
+    assert last["delta"] == {}
+    assert choice["finish_reason"] == last["finish_reason"] == "length"
 
 
 @each_format
@@ -261,42 +260,31 @@ async def test_a_streams_calls_are_those_of_the_whole_reply(serve: Serve, form: 
 
 
 @each_format
-async def test_a_stream_that_is_cut_ends_with_the_arguments_so_far(serve: Serve, form: str) -> None:
-    """And with the reason; calls before are whole."""
-    engine = serve(Fills("weather", "news"))
-    await choice_of(form, **FORCED)
-    tokens = engine.said[0].rindex("Oslo") // 3 + 1
-    serve(Fills("weather", "news"))
-    *streamed, last = await streamed_choices(form, **FORCED, max_tokens=tokens)
-    whole, (name, half) = streamed_calls(streamed)
-    assert (whole, name) == (("weather", OSLO), "news")
-    assert OSLO.startswith(half)
-    assert half.startswith('{"city')
-    assert (last["delta"], last["finish_reason"]) == ({}, "length")
-
-
-@each_format
 async def test_a_stream_ends_with_the_error_where_the_engine_leaves_its_grammar(
     serve: Serve, form: str
 ) -> None:
-    """Behind what had left of the call."""
-    serve(FORMATS[form].arguments.write(OSLO).removesuffix("}") + " and so on")
+    """Behind what had left of the call; the rest is not waited for."""
+    engine = serve(FORMATS[form].arguments.write(OSLO).removesuffix("}") + " and so on" * 99)
     *told, last = await events_of(
         {"messages": [USER], "tool_format": form, "tools": TOOLS, "tool_choice": NEWS}
     )
     ((name, half),) = streamed_calls([event["choices"][0] for event in told])
     assert (name, half.startswith('{"city')) == ("news", True)
     assert "broke the constraint" in last["error"]["message"]
+    assert engine.aborted == 1
 
 
-@each_format
-async def test_any_history_is_told_in_every_format(serve: Serve, form: str) -> None:
-    """Several calls in a message, arguments that are no JSON or very deep, results without ids."""
-    deep = ('{"a": ' * depth + "1" + "}" * depth for depth in (300, 950, 5_000))
-    arguments = [OSLO, "{", "[1]", *deep]
+@pytest.mark.parametrize("form", [*FORMATS, None])
+async def test_any_history_is_told_in_every_format(serve: Serve, form: str | None) -> None:
+    """Several calls in a message, arguments that are no JSON or very deep, results without ids.
+
+    A model wrote them, and clients send them again with every request; Llama's own template too.
+    """
+    deep = ('{"a": ' * depth + "1" + "}" * depth for depth in (300, 950, 3_000))
+    arguments = [OSLO, "{", "[1]", "null", "", "}{", '{"a": NaN}', "größe", *deep]
     calls = [{"function": {"name": "weather", "arguments": each}} for each in arguments]
     results = [{"role": "tool", "content": f"result {each}"} for each in range(len(calls))]
-    engine = serve("Cold.")
+    engine = serve("Cold.", make=chatml_model if form else llama31_model)
     history = [USER, {"role": "assistant", "content": None, "tool_calls": calls}, *results]
     response = await post({"messages": history, "tool_format": form, "tools": TOOLS})
     assert response.status_code == 200, response.text

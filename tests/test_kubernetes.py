@@ -1,7 +1,6 @@
 """`deploy/kubernetes`: valid, whole, and speaking of the services as the code knows them."""
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,18 +113,6 @@ def test_a_kustomization_names_every_file_beside_it(stage: Path) -> None:
     assert listed["images"] == KUSTOMIZATIONS[0]["images"]
     (image,) = listed["images"]
     assert {container(name)["image"] for name in PODS} == {image["name"]}
-
-
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
-@pytest.mark.parametrize("stage", STAGES, ids=lambda it: it.name)
-def test_kubectl_renders_it(stage: Path) -> None:
-    """Every object lands in the namespace, with the image of the registry."""
-    command = ["kubectl", "kustomize", str(stage)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    rendered = list(yaml.safe_load_all(done.stdout))
-    assert len(rendered) == len(list(documents(stage)))
-    assert {each["metadata"].get("namespace", NAMESPACE) for each in rendered} == {NAMESPACE}
-    assert "image: exchange-assistant" not in done.stdout
 
 
 def test_selectors_find_the_pods_that_they_mean() -> None:

@@ -19,9 +19,7 @@ GPU = {"ENGINE": "lmdeploy"}
 @pytest.mark.parametrize(
     "environ",
     [
-        {"ENGINE": "llamacpp"},
         {"ENGINE": "llamacpp", "MODEL_ID": "acme/tiny:tiny.gguf"},
-        {"ENGINE": "llamacpp", "MODEL_PATH": "/m"},
         GPU | {"LLAMA_MODEL_DIR": "/models/llama"},
     ],
 )
@@ -49,7 +47,7 @@ def test_lmdeploys_model_is_bentomls_to_fetch(environ: dict[str, str], name: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("environ", [GPU, GPU | {"LLAMA_MODEL_DIR": "/m"}, {"ENGINE": "llamacpp"}])
+@pytest.mark.parametrize("environ", [GPU, {"ENGINE": "llamacpp"}])
 def test_to_import_the_services_asks_nobody(environ: dict[str, str]) -> None:
     """A socket is not even made."""
     code = """
@@ -71,15 +69,11 @@ print(json.dumps([str(each) for each in service.Llama.models]))
     assert json.loads(done.stdout) == named
 
 
-def test_the_image_installs_exactly_the_pins() -> None:
-    """From the file beside the code, wherever it is built; there is nothing left to look up."""
+def test_python_and_packages_are_declared_once() -> None:
+    """For the image, from the file beside the code; BentoML would merge what both places say."""
     assert image.python_version == "3.11"
     assert image.python_requirements == (ROOT / "requirements.txt").read_text()
     assert not image.lock_python_packages
-
-
-def test_python_and_packages_are_declared_once() -> None:
-    """BentoML would merge what both places say."""
     declared = (ROOT / "bentofile.yaml").read_text()
     keys = {line.split(":")[0] for line in declared.splitlines() if line[:1].isalpha()}
     assert keys == {"service", "labels", "include"}

@@ -4,17 +4,16 @@ import json
 import re
 import subprocess
 from dataclasses import fields
-from pathlib import Path
 
+import pytest
 import readme
+from readme import ROOT
 
 from function_calling.cli.serve import EXAMPLE
 from function_calling.exchange.rates import FixedRates
 from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Toolbox
 from tools import CurrencyTools
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_settings_table_is_that_of_the_code() -> None:
@@ -52,19 +51,22 @@ async def test_the_tool_shown_is_a_tool() -> None:
     assert toolbox.changes("pay_invoice")
 
 
-def test_the_python_shown_compiles() -> None:
-    """The clients too, which need a server to run."""
-    for block in readme.blocks("python"):
-        compile(block, "README.md", "exec")
-
-
-def test_every_command_shown_is_a_target_of_make() -> None:
-    """And every file and folder that is named is there."""
-    for target in re.findall(r"^make (\w+)|`make (\w+)", readme.TEXT, re.MULTILINE):
-        command = ["make", "--dry-run", "".join(target)]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    for path in re.findall(r"`([\w/]+\.(?:py|md))`|`(LICENSE)`", readme.TEXT):
-        assert (ROOT / "".join(path)).is_file()
+@pytest.mark.parametrize("page", ["README.md", "docs/deploy.md"])
+def test_what_a_page_shows_can_be_read_and_what_it_names_is_there(page: str) -> None:
+    """Also code that needs a server to run: files, targets of `make` and links within the page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for block in readme.blocks("python", text):
+        compile(block, page, "exec")
+    for block in readme.blocks("bash", text):
+        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+    for target in re.findall(r"(?:^|`)make ([a-z]+)", text, re.MULTILINE):
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+    folders = r"\b(?:deploy|docs|benchmarks)/[\w./-]*\w|`([\w/]+\.(?:py|md))`|`(LICENSE)`"
+    for found in re.finditer(folders, text):
+        assert (ROOT / found[0].strip("`")).exists(), found[0]
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    anchors = {title.lower().replace(" ", "-") for title in headings}
+    assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors
 
 
 def test_the_readme_is_short() -> None:

@@ -15,9 +15,8 @@ from function_calling.errors import ToolError
 from function_calling.exchange.rates import LARGEST_AMOUNT, FixedRates, Rate
 from function_calling.model.schema import enforceable
 from function_calling.model.words import JsonSlot
-from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Toolbox
-from tools import OUT_OF_SCOPE, CurrencyTools, DatedCurrencyTools, currency_tools
+from tools import CurrencyTools, DatedCurrencyTools
 
 
 class Thirds:
@@ -74,7 +73,6 @@ def test_an_amount_is_told_in_all_its_digits(amount: str, told: str) -> None:
         ("1000000000000000.01", "is from 0 to"),
         ("1E+999999", "is from 0 to"),
         ("1E-13", "has at most 12 decimals"),
-        ("1E-999999", "has at most 12 decimals"),
     ],
 )
 def test_an_amount_that_no_money_has_is_refused(amount: str, wanted: str) -> None:
@@ -125,14 +123,3 @@ def test_a_day_is_one_more_argument_where_rates_know_days() -> None:
     }
     assert dated == plain
     assert plain["parameters"]["required"] == ["from_currency", "to_currency", "amount"]
-
-
-async def test_the_set_also_computes_and_turns_away() -> None:
-    """Half of an amount can be traced; what is not about money ends the question."""
-    tools = currency_tools(Settings())
-    assert tools.reply_without_tool
-    toolbox = Toolbox([*tools.functions, tools.reply_without_tool])
-    half = await toolbox.call("calculate", '{"expression": "80 * 15%"}')
-    assert half.content == "12"
-    turned = await toolbox.call("reply_without_tool", "{}")
-    assert (turned.content, turned.final) == (OUT_OF_SCOPE, True)

@@ -37,8 +37,8 @@ def serving() -> Iterator[Serve]:
 
 
 def http() -> httpx2.AsyncClient:
-    """A plain client of the app in this process."""
-    transport = httpx2.ASGITransport(app=openai_api_app, raise_app_exceptions=False)
+    """A plain client of the app in this process; its paths may begin with `/v1`."""
+    transport = httpx2.ASGITransport(openai_api_app, raise_app_exceptions=False, root_path="/v1")
     return httpx2.AsyncClient(transport=transport, base_url="http://llama")
 
 
@@ -100,6 +100,21 @@ async def events_of(body: dict[str, Any], path: str = CHAT) -> list[Any]:
     *events, done, rest = response.text.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
     return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+async def named_events(body: dict[str, Any], path: str) -> list[dict[str, Any]]:
+    """The events of a stream that tells each one's name before it."""
+    response = await post({**body, "stream": True}, path)
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/event-stream")
+    *frames, rest = response.text.split("\n\n")
+    assert rest == ""
+    events = []
+    for frame in frames:
+        name, data = frame.split("\n")
+        events.append(json.loads(data.removeprefix("data: ")))
+        assert name == f"event: {events[-1]['type']}"
+    return events
 
 
 def without_head(events: list[Any]) -> list[Any]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from random import Random
 
 from llguidance import LLMatcher, LLTokenizer
+from scripted_engine import ScriptedEngine
 
 from function_calling.engines import LoadedModel
 from function_calling.engines.grammar import grammar_text
@@ -62,11 +63,8 @@ def _next(matcher: LLMatcher, allowed: list[int], chance: Random, *, hurry: bool
     return bytes([chance.choice(telling if telling and chance.random() < 0.4 else allowed)])
 
 
-class WalkingEngine:
+class WalkingEngine(ScriptedEngine):
     """Writes such texts, in pieces of some length; a token is a byte."""
-
-    def __init__(self, piece_length: int = 10**9) -> None:
-        self._piece_length = piece_length
 
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """See `Engine.generate`."""
@@ -79,26 +77,9 @@ class WalkingEngine:
             yield Piece(piece, len(prompt.split()), tokens)
         yield Piece("", len(prompt.split()), tokens, reason)
 
-    async def count(self, prompt: str) -> int:
-        """Its words."""
-        return len(prompt.split())
-
-    async def busy(self) -> int:
-        """None: a text is written at once."""
-        return 0
-
-    async def waiting(self) -> int:
-        """None: all run at once."""
-        return 0
-
-    def close(self) -> None:
-        """There is nothing to free."""
-
 
 def walking_model(context_length: int = 40, piece_length: int = 10**9) -> ChatModel:
     """A chat model that writes so; strings without a bound get `context_length` characters."""
+    engine = WalkingEngine(piece_length=piece_length)
     template = "{% for message in messages %}{{ message.content }}\n{% endfor %}"
-    return ChatModel(
-        LoadedModel("walking", WalkingEngine(piece_length), template, "", "", context_length),
-        HERMES,
-    )
+    return ChatModel(LoadedModel("walking", engine, template, "", "", context_length), HERMES)

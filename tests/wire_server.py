@@ -3,12 +3,16 @@
 import json
 import socket
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any, BinaryIO, NoReturn
 
-from scripted_server import Turn
+from scripted_server import Turn, fails
 
+MODEL = "scripted-1"
+OVER = fails(500, "the script is over")
 SECONDS = 60
 """After which a connection is given up, whatever the client does."""
 HEAD = (
@@ -29,14 +33,17 @@ class WireServer:
     event before sends none either; one that breaks off ends in the middle of its body.
 
     Attributes:
+        turns: What is still to be played; then a request is a 500.
         requests: The bodies of the requests so far.
+        keys: The keys that came with them.
         let_go: Set once the client has closed a connection that hung.
         lives: What `/livez` says: yes, that there is no such route, or (None) nothing at all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *turns: Turn) -> None:
         self._address = ("127.0.0.1", 0)
-        self._turns: list[Turn] = []
+        self.turns = list(turns)
+        self.keys: list[str] = []
         self.requests: list[dict[str, Any]] = []
         self.let_go = Event()
         self.lives: bool | None = False
@@ -44,7 +51,7 @@ class WireServer:
 
     def play(self, *turns: Turn) -> None:
         """Begin anew with these."""
-        self._turns = list(turns)
+        self.turns = list(turns)
         self.requests.clear()
         self.let_go.clear()
 
@@ -57,7 +64,8 @@ class WireServer:
     def close(self) -> None:
         """Take none any more."""
         # Closing it alone would leave the thread that waits in it.
-        self._listener.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # it may be closed
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     @property
@@ -78,13 +86,16 @@ class WireServer:
         connection.settimeout(SECONDS)
         with connection, connection.makefile("rwb") as stream:
             try:
-                line = stream.readline()
-                body = _body(stream)
+                line, head = stream.readline(), _head(stream)
+                body = stream.read(int(head.get("content-length", 0)))
                 if line.startswith(b"GET /livez"):
                     self._say_that_it_lives(connection)
+                elif line.startswith(b"GET /v1/models"):
+                    connection.sendall(_response(200, {"object": "list", "data": [{"id": MODEL}]}))
                 elif body:
                     self.requests.append(json.loads(body))
-                    self._play(self._turns.pop(0), connection)
+                    self.keys.append(head.get("authorization", ""))
+                    self._play(self.turns.pop(0) if self.turns else OVER, connection)
                 else:
                     self.let_go.set()
             except OSError:
@@ -101,7 +112,7 @@ class WireServer:
         if turn.unreachable:
             return
         if turn.status != 200:
-            connection.sendall(_refusal(turn))
+            connection.sendall(_response(turn.status, turn.body, turn.headers))
             return
         if turn.events or not turn.hangs:
             connection.sendall(HEAD)
@@ -126,21 +137,20 @@ def _drip(connection: socket.socket) -> NoReturn:
         time.sleep(0.05)
 
 
-def _refusal(turn: Turn) -> bytes:
-    body = json.dumps(turn.body)
-    head = f"HTTP/1.1 {turn.status} No\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    head += "".join(f"{name}: {value}\r\n" for name, value in turn.headers.items())
+def _response(status: int, content: Any, headers: Mapping[str, str] | None = None) -> bytes:
+    body = json.dumps(content)
+    head = f"HTTP/1.1 {status} So\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     return f"{head}content-length: {len(body)}\r\n\r\n{body}".encode()
 
 
-def _body(stream: BinaryIO) -> bytes:
-    """The request's body, behind its head."""
-    size = 0
-    while line := stream.readline().strip().lower():
-        name, _, value = line.partition(b":")
-        if name == b"content-length":
-            size = int(value)
-    return stream.read(size)
+def _head(stream: BinaryIO) -> dict[str, str]:
+    """The headers of a request."""
+    head = {}
+    while line := stream.readline().decode().strip():
+        name, _, value = line.partition(":")
+        head[name.lower()] = value.strip()
+    return head
 
 
 def _chunk(data: bytes) -> bytes:

@@ -349,7 +349,6 @@ def test_a_server_that_fails(
 @pytest.mark.parametrize(
     ("listed", "message"),
     [
-        (httpx2.Response(200, json={"data": []}), "lists no model."),
         (httpx2.Response(200, html="<p>Log in!</p>"), "lists no model."),
         (httpx2.Response(401, json={}), "can't be reached: Error code: 401"),
         (None, "can't be reached: it took longer than 0.2 seconds."),

@@ -1,15 +1,32 @@
 """An answer must say what the tools returned, all of it, and no number that nobody gave."""
 
 import json
+from datetime import date
+from decimal import Decimal
+from enum import Enum, IntEnum
+from typing import Any
 
 import pytest
 from bureau import QUERY, user
 
 from function_calling.agent.grounding import Ground
+from function_calling.errors import ToolError
+from function_calling.toolbox.schema import Said
 from function_calling.toolbox.toolbox import ToolResult
 
 SUMMARY = "42 USD is 131.95 CAD."
-TO_CAD, TO_EUR = '{"amount": 42, "to": "CAD"}', '{"amount": 42, "to": "EUR"}'
+
+
+class Size(Enum):
+    """What a person picks."""
+
+    SMALL = "small"
+
+
+class Floor(IntEnum):
+    """What a person goes to."""
+
+    TOP = 7
 
 
 def found(content: object, summary: str | None = None) -> ToolResult:
@@ -18,27 +35,17 @@ def found(content: object, summary: str | None = None) -> ToolResult:
     return ToolResult(text, True, summary=summary)
 
 
-def problems(answer: str, *results: ToolResult, query: str = QUERY, given: str = "{}") -> list[str]:
+def problems(answer: str, *results: ToolResult, query: str = QUERY) -> list[str]:
     """What is wrong with an answer to a query whose calls came to these results."""
     ground = Ground([user(query)])
     for result in results:
-        ground.add(result, given)
+        ground.add(result, "{}")
     return ground.problems(answer)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        SUMMARY,
-        "42,00 $ sont 131,950 dollars canadiens.",
-        "42美元等于１３１．９５加元。",
-        "By ISO 4217: **CAD131.95**",
-        "It comes to 131.95.",
-        "Forty-two US dollars? 131.95.\n1. one\n 2) two",
-    ],
-)
-def test_an_answer_that_states_the_result_is_grounded(answer: str) -> None:
-    """Language, separators, idle zeros, markers of lists and names with digits don't matter."""
+def test_markers_of_a_list_state_nothing() -> None:
+    """Each that is 1, or follows the one before."""
+    answer = "Forty-two US dollars? 131.95.\n1. one\n 2) two\n\n1. one\n2. two\n3. three"
     assert problems(answer, found({"converted": 131.95}, SUMMARY)) == []
 
 
@@ -60,22 +67,17 @@ def test_a_number_must_be_told_as_often_as_results_have_it() -> None:
     assert problems("131.95 CAD", cad, cad) == []
 
 
-def test_what_a_tool_was_given_need_not_be_told() -> None:
-    """ "Half a million" may stay in words, and so may the steps of a chain."""
-    result = found("680000", "500,000 USD is 680,000 CAD.")
-    query, answer = "Half a million dollars in CAD?", "Half a million dollars is 680,000 CAD."
-    assert problems(answer, result, query=query, given='{"amount": 500000}') == []
-    assert problems(answer, result, query=query) == [
-        "The answer leaves out 500,000 of this tool result: 500,000 USD is 680,000 CAD."
-    ]
-
-
 @pytest.mark.parametrize(
     ("answer", "wrong"),
     [
         ("Sorry. convert was not called: amount=58, which you did not write.", True),
         ("Sorry. It took too long.", False),
         ("That answer is not right. Here you are.", True),
+        ("Answer my question again.", True),
+        ("Answer without it, and say what could not be done.", True),
+        ("Give an ISO code. It took too long.", True),
+        ("58 is not in your message. It took too long.", False),
+        ("Wanted: 58.", False),
         ("It is done.\n<tool_response>done</tool_response>", True),
         ('```json\n{"name": "convert"', True),
     ],
@@ -83,9 +85,22 @@ def test_what_a_tool_was_given_need_not_be_told() -> None:
 def test_what_only_the_model_was_told_is_no_answer(answer: str, wrong: bool) -> None:
     """Whatever its numbers, people can do nothing with it; a reason that they read is one."""
     why = "It took too long."
-    told = "convert was not called: amount=58, which you did not write."
+    told = (
+        "58 is not in your message. convert was not called: amount=58, which you did not write. "
+        "Wanted: 58. Give an ISO code."
+    )
     refused = ToolResult(told, False, summary="58 is not in your message.")
-    assert bool(problems(answer, refused, ToolResult(why, False, summary=why))) is wrong
+    results = refused, ToolResult(why, False, summary=why)
+    assert bool(problems(answer, *results, query="58?")) is wrong
+
+
+def test_what_was_wrong_with_an_answer_is_none_either() -> None:
+    """The model may repeat it when it is asked again."""
+    ground = Ground([user(QUERY)])
+    ground.add(found({"converted": 131.95}, SUMMARY), "{}")
+    (wrong,) = ground.problems("42 dollars.")
+    assert ground.problems(wrong) != []
+    assert ground.problems(SUMMARY) == []
 
 
 def test_numbers_are_found_anywhere_in_a_result() -> None:
@@ -100,7 +115,6 @@ def test_numbers_are_found_anywhere_in_a_result() -> None:
     [
         ("They were 91.27 euros, at the rate of 2024-01-02.", True),
         ("They were 91.27 euros, at the rate of January 2nd, 2024.", True),
-        ("2024年1月2日: 91.27", True),
         ("They were 91.27 euros, at the rate of 2024-01-03.", False),
         ("They were 91.27 euros.", False),
     ],
@@ -131,3 +145,165 @@ def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -
     plain = Ground([user("How many cups are there?")])
     plain.add(found("7 cups"), "{}")
     assert plain.untold(answer) == untold[:1]
+
+
+@pytest.mark.parametrize("digits", ["1" + "0" * 28, "4" * 33, "100" + ",000" * 20])
+def test_a_number_may_have_any_number_of_digits(digits: str) -> None:
+    """A parcel's number is read, and neither rounded nor too long to compute with."""
+    assert problems(digits, query=f"Parcel {digits} costs 5.") == []
+    assert problems(f"{digits[:-1]}6", query=f"Parcel {digits} costs 5.") != []
+
+
+@pytest.mark.parametrize(
+    ("returned", "answer", "right"),
+    [
+        ("PT45M", "It takes 45 minutes.", True),
+        ("8 T", "It has 8 terabytes.", True),
+        ("45m", "It took 45 million.", True),
+        ("45 million", "There are 45.", False),
+        (45, "There are 45m.", False),
+        (6.02e23, "There are 6.02e23.", True),
+        (1e-7, "It is 0.0000001 or 1e-7.", True),
+        (42, "It is 42E1.", False),
+    ],
+)
+def test_scales_and_units(returned: object, answer: str, right: bool) -> None:
+    """A tool's letter may be a unit; an answer's multiplies, and so does an exponent."""
+    assert (problems(answer, found(returned, str(returned)), query="") == []) is right
+
+
+@pytest.mark.parametrize(
+    ("value", "query", "occurs"),
+    [
+        ("牛奶", "把牛奶加到清单", True),
+        ("우유", "우유를 목록에 추가해", True),
+        ("นม", "เพิ่มนมในรายการ", True),
+        ("A-2041", "a-2041에 추가, 发票A-2042", True),
+        ("A-2042", "a-2041에 추가, 发票A-2042付款", True),
+        ("A-204", "发票A-2041", False),
+        ("milk", "add milky tea", False),
+        ("milk", "add Ｍｉｌｋ, 牛奶", True),
+        ("Cafe\u0301", "at the Caf\u00e9", True),
+        ("", "", True),
+    ],
+)
+def test_a_text_occurs_where_its_words_do(value: str, query: str, occurs: bool) -> None:
+    """Scripts without spaces show no words; full width and decomposed letters are the same."""
+    assert bool(Ground([user(query)]).lacks({"text": (Said(), value)})) is not occurs
+
+
+@pytest.mark.parametrize(
+    ("value", "occurs"),
+    [
+        *((7, True), (-7.0, True), (Decimal("7.00"), True), ("7", True), (8, False), (1e30, False)),
+        *(
+            (Floor.TOP, True),
+            (float("nan"), False),
+            (float("inf"), False),
+            (Decimal("1e99"), False),
+        ),
+        *((True, False), (False, False), (None, False), ({"n": 7}, False)),
+        *((Size.SMALL, False), (date(2026, 1, 5), False), (b"7", False), ([7, True], False)),
+    ],
+)
+def test_whatever_an_argument_is_it_can_be_looked_for(value: Any, occurs: bool) -> None:
+    """A truth value is no number, and nothing that was marked is too odd."""
+    for by in ("anyone", "tool"):
+        ground = Ground([user("1 or 7 small ones")])
+        ground.add(found([7]), "{}")
+        ground.read()
+        marked = {"it": (Said(by=by), value)}
+        assert (ground.lacks(marked) == []) is occurs
+        if not occurs:
+            with pytest.raises(ToolError, match="Which it do you mean"):
+                ground.trace("tool", marked, changes=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("12. That is how many there are.", "12"),
+        ("99) is the number.", "99"),
+        ("1. one\n3. three", "3"),
+        ("There are:\n12. Yes.\n13. No.", "12, 13"),
+        ("By ISO 900 dollars, or iso-500", "900, 500"),
+    ],
+)
+def test_a_number_is_no_marker_or_name_where_it_stands_like_one(answer: str, told: str) -> None:
+    """A list counts from 1; and there is no name whose digits would not be looked at."""
+    wrong = (f"The answer says {each}, which" for each in told.split(", "))
+    found = problems(answer, query="How many?")
+    assert [each.startswith(it) for each, it in zip(found, wrong, strict=True)] == [True] * len(
+        found
+    )
+
+
+@pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
+def test_a_result_may_be_nested_as_deep_as_a_tool_likes(opened: str, closed: str) -> None:
+    """Its numbers count, and an id in it can be looked for."""
+    deep = found(opened * 900 + "7" + closed * 900)
+    assert problems("7", deep) == []
+    assert problems("9", deep) != []
+    ground = Ground([user("Delete it")])
+    ground.add(deep, "{}")
+    ground.read()
+    assert ground.trace("tool", {"a": (Said(by="tool"), 7)}, changes=True) == ""
+    with pytest.raises(ToolError, match="No list shows 8"):
+        ground.trace("tool", {"a": (Said(by="tool"), 8)}, changes=True)
+
+
+STEP, OTHER = "30 USD is 813.56 EUR.", "40 GBP is 893.14 EUR."
+
+
+@pytest.mark.parametrize(
+    ("expression", "answer", "left_out", "untold"),
+    [
+        ("813.56 + 893.14", "In total 1706.70 euros.", 0, []),
+        ("813.56 + 893.14", "813.56 and 893.14 euros.", 0, ["813.56 + 893.14 = 1706.7."]),
+        ("813.56 + 893.14", "", 2, [STEP, OTHER, "813.56 + 893.14 = 1706.7."]),
+        ("813.56 / 2", "1706.7, and half of it.", 1, [OTHER]),
+        ("30 + 40", "In total 1706.7 euros.", 2, [STEP, OTHER]),
+    ],
+)
+def test_a_step_need_not_be_told_but_what_came_of_it(
+    expression: str, answer: str, left_out: int, untold: list[str]
+) -> None:
+    """Results that a later call has used; what was computed last and used by none is told, too."""
+    ground = Ground([user("30 USD + 40 GBP in total in EUR?")])
+    ground.add(found({"converted": 813.56}, STEP), '{"amount": 30}')
+    ground.add(found({"converted": 893.14}, OTHER), '{"amount": 40}')
+    computed = ToolResult("1706.7", True, derived=True)
+    ground.add(computed, json.dumps({"expression": expression}))
+    assert len(ground.problems(answer)) == left_out
+    assert ground.untold(answer) == untold
+
+
+def test_of_a_chain_the_end_must_be_told() -> None:
+    """It is what was asked for; the fallback has each step that has a sentence."""
+    ground = Ground([user("Half of 30 USD in EUR, and that in CAD?")])
+    ground.add(ToolResult("15", True, derived=True), '{"expression": "30 / 2"}')
+    steps = "15 USD is 406.78 EUR.", "406.78 EUR is 99 CAD."
+    ground.add(found({"converted": 406.78}, steps[0]), '{"amount": 15}')
+    ground.add(found({"converted": 99}, steps[1]), '{"amount": 406.78}')
+    assert ground.problems("99 CAD.") == []
+    assert ground.problems("406.78 EUR.") == [
+        f"The answer leaves out 99 of this tool result: {steps[1]}"
+    ]
+    assert tuple(ground.findings()) == steps
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("829 dollars and 98 cents", True),
+        ("45 dollars are 829 € 98.", True),
+        ("829 dollars and 97 cents", False),
+        ("98 dollars and 829 cents", False),
+        ("829 dollars", False),
+        ("829.98, plus 0x45", False),
+    ],
+)
+def test_units_and_hundredths_are_one_amount(answer: str, right: bool) -> None:
+    """As in a question."""
+    result = found({"converted": 829.98}, "45 USD is 829.98 CAD.")
+    assert (problems(answer, result, query="45 USD in CAD?") == []) is right

@@ -20,13 +20,28 @@ from bureau import (
     told,
     user,
 )
-from scripted_server import COMPLETION_TOKENS, ScriptedServer, Turn, calls, fails, says, unreachable
+from scripted_server import (
+    COMPLETION_TOKENS,
+    ScriptedServer,
+    Turn,
+    calls,
+    fails,
+    says,
+    streams,
+    unreachable,
+)
 
 from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import ToolResultEvent
 from function_calling.agent.grounding import SAME_AGAIN
 from function_calling.settings import Settings
-from function_calling.toolbox.toolbox import Approve, Toolbox, changes_something, needs_approval
+from function_calling.toolbox.toolbox import (
+    Approve,
+    FinalAnswer,
+    Toolbox,
+    changes_something,
+    needs_approval,
+)
 from tools import TOOL_SETS
 
 
@@ -68,8 +83,7 @@ async def test_what_stands_before_a_question_can_be_read_ahead() -> None:
 async def test_reading_ahead_ends_whatever_the_server_does(turn: Turn) -> None:
     """The assistant is not ready before; the model's name is asked for first."""
     server = ScriptedServer(turn)
-    client = server.client().with_options(max_retries=0)
-    await Assistant(Settings(), client, TOOL_SETS).read_ahead()
+    await Assistant(Settings(), server.client(), TOOL_SETS).read_ahead()
     (ahead,) = server.requests
     assert (ahead["model"], ahead["tool_choice"]) == ("scripted", "none")
 
@@ -242,10 +256,7 @@ async def test_a_no_is_asked_for_once_and_forces_nothing() -> None:
     assert choices(server) == ["required", "auto", "auto", "none"]
 
 
-@pytest.mark.parametrize("said", [True, False])
-async def test_thinking_it_over_is_not_the_questions_time(
-    said: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_thinking_it_over_is_not_the_questions_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it takes; the question's time goes on behind it."""
     loop = asyncio.get_running_loop()
     clock, thought = loop.time, [0.0]
@@ -253,7 +264,7 @@ async def test_thinking_it_over_is_not_the_questions_time(
 
     async def think(_name: str, _arguments: Mapping[str, Any]) -> bool:
         thought.append(86_400)
-        return said
+        return True
 
     server = ScriptedServer(calls(("sell", {"n": 2})), says("Well."))
     assert await sold(server, think) == "Well."
@@ -332,3 +343,55 @@ async def test_words_without_numbers_and_tools_need_no_ground() -> None:
     """A question back, or small talk, where the tools let the model answer at once."""
     text, done = await answered(says("Which currency?"), first_choice="auto")
     assert (text, done.grounding) == ("Which currency?", "none")
+
+
+# What a tool has settled, beside others
+
+
+@changes_something
+def order(n: int) -> FinalAnswer:
+    """Order things."""
+    return FinalAnswer(f"Order {n} is placed.")
+
+
+@pytest.mark.parametrize(
+    ("made", "answer"),
+    [
+        ([("order", {"n": 7}), ("order", {"n": 8})], "Order 7 is placed.\n\nOrder 8 is placed."),
+        ([TO_CAD, ("order", {"n": 7})], f"{TOLD_CAD} Order 7 is placed."),
+        (
+            [("order", {"n": 7}), TO_XYZ],
+            "Order 7 is placed. I can't answer that. XYZ is no currency.",
+        ),
+    ],
+    ids=["another", "a result", "a failure"],
+)
+async def test_what_was_done_is_told_beside_all_else(made: Any, answer: str) -> None:
+    """A final answer ends the question, and what was done by it is not lost."""
+    told, _ = await answered(
+        calls(*made), says("Done."), says("Done."), tools=[Bureau().convert, order]
+    )
+    assert told == answer
+
+
+# Calls as other servers number them
+
+
+@pytest.mark.parametrize(
+    ("deltas", "made"),
+    [
+        ([(0, "a", "order", '{"n": 1}'), (0, "b", "order", '{"n": 2}')], [1, 2]),
+        ([(None, "a", "order", '{"n": 1}'), (None, "b", "order", '{"n": 2}')], [1, 2]),
+        ([(0, "a", "order", '{"n"'), (0, "b", None, ": 1}")], [1]),
+        ([(0, "a", "order", '{"n"'), (0, "a", "order", ": 1}")], [1]),
+    ],
+    ids=["all 0", "not at all", "an id for each fragment", "the name again"],
+)
+async def test_calls_are_parted_however_they_are_numbered(deltas: Any, made: list[int]) -> None:
+    """By their ids and names."""
+    fragments = [
+        {"index": index, "id": identity, "function": {"name": name, "arguments": arguments}}
+        for index, identity, name, arguments in deltas
+    ]
+    told, _ = await answered(streams(*fragments), tools=[order])
+    assert told == "\n\n".join(f"Order {n} is placed." for n in made)

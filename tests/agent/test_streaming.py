@@ -32,17 +32,14 @@ from scripted_server import (
     calls,
     hangs,
     says,
-    unreachable,
 )
 
 from function_calling.agent.events import (
     ChatEvent,
     DoneEvent,
-    ErrorEvent,
     TextEvent,
     ToolCallEvent,
     ToolResultEvent,
-    read_event,
 )
 from function_calling.agent.grounding import Ground
 from function_calling.agent.numbers import numbers
@@ -104,8 +101,9 @@ async def test_the_parts_joined_are_the_whole_answer(turns: list[Turn]) -> None:
 
 SENTENCES = [
     *("42 USD is 131.95 CAD. ", "That's 131.95! ", "等于131.95加元。", "Nice. "),
-    *("1. first\n", "By ISO 4217: ", "- 131.95 CAD\n", "(42)\n\n", "So, e.g. 42. "),
+    *("1. first\n", "In short: ", "- 131.95 CAD\n", "(42)\n\n", "So, e.g. 42. "),
     *("It is 1319.5 CAD. ", "131.95 million! ", "131,950 CAD.\n", "7 of 42. ", "131.95万。"),
+    *("So you keep ½ of it. ", "⅔! "),
 ]
 
 
@@ -122,7 +120,7 @@ def test_no_wrong_number_is_ever_told(sentences: list[str], cuts: list[int]) -> 
     for size in [*cuts, len(written)]:
         shown += streaming.hear(written[place : place + size])
         place += size
-    known = frozenset({Decimal(42), Decimal("131.95"), Decimal(1), Decimal(4217)})
+    known = frozenset({Decimal(42), Decimal("131.95"), Decimal(1)})
     assert all(number.within(known) for number in numbers(shown))
     assert written.startswith(shown)
     right = 0
@@ -148,6 +146,10 @@ BEHIND: dict[str, tuple[list[Turn], str, str]] = {
     "what was found was told": (
         [calls(TO_CAD), says(f"{TOLD_CAD} The rate is 3.2."), says("Well.")],
         *(f"{TOLD_CAD} The rate is…", "fell-back"),
+    ),
+    "only the model may read the rest": (
+        [calls(TO_CAD), calls(TO_XYZ), says(f"{TOLD_CAD} Give CAD or EUR.")],
+        *(f"{TOLD_CAD} XYZ is no currency.", "fell-back"),
     ),
     "one of two conversions was told": (
         [calls(TO_CAD, TO_EUR), says(f"{TOLD_CAD} Is that all?")],
@@ -182,15 +184,6 @@ async def test_a_system_message_stands_behind_our_own() -> None:
     system, last = server.requests[0]["messages"]
     assert system == {"role": "system", "content": "Convert money.\n\nSpeak French."}
     assert last == user("Hello")
-
-
-async def test_every_event_comes_back_from_its_json() -> None:
-    """Clients read them as the same values."""
-    events = [*await chatted(calls(TO_CAD), says(TOLD_CAD)), *await chatted(*[unreachable()] * 2)]
-    assert {type(event) for event in events} == {
-        *(ToolCallEvent, ToolResultEvent, TextEvent, DoneEvent, ErrorEvent)
-    }
-    assert [read_event(event.model_dump_json()) for event in events] == events
 
 
 @pytest.mark.parametrize("breaks", [False, True])

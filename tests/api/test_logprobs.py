@@ -92,14 +92,6 @@ def piece(text: str, identity: int, *top: dict[str, Any], logprob: float = -1.0)
     return {"content": text, "completion_probabilities": [entry]}
 
 
-def test_nothing_is_asked_of_llamacpp_unless_it_is_wanted() -> None:
-    """Where no likeliest is wanted one is asked for: none would mean nothing at all."""
-    assert TokenLogprobs(None).request() == {}
-    assert TokenLogprobs(0).request() == {"n_probs": 1}
-    assert TokenLogprobs(5).request() == {"n_probs": 5}
-    assert TokenLogprobs(None).of({"content": "Hello"}) == ()
-
-
 def test_as_many_likeliest_are_told_as_were_wanted() -> None:
     """One that was asked for only to be told anything is left out."""
     chunk = piece("Hi", 1, token(1, b"Hi", -0.5), token(2, b"Ho", -2.0))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import openai
@@ -14,8 +15,8 @@ from scripted_engine import (
     Hangs,
     ScriptedEngine,
     chatml_model,
-    first_calls,
     llama31_model,
+    qwen3_model,
 )
 from v1_client import (
     CHAT,
@@ -49,7 +50,6 @@ NAMED = {"type": "function", "function": {"name": "convert"}}
 ASKED = {"messages": [USER]}
 PROMPT = {"prompt": "Once upon a time"}
 FOREVER = "Money " * 200
-DEEP = '{"a":' * 5_000 + "1" + "}" * 5_000
 BROKE = EngineError("It broke.")
 
 
@@ -81,22 +81,6 @@ async def test_a_reply_in_words_is_a_chat_completion(serve: Serve, text: str) ->
             "total_tokens": prompt_tokens + tokens,
         },
     }
-
-
-async def test_a_reply_of_calls_has_no_content(serve: Serve) -> None:
-    """`content` is null, and each call has an id of its own."""
-    serve(Fills("convert", "today"))
-    reply = await client().chat.completions.create(
-        model="any", messages=[USER], tools=TOOLS, tool_choice="required"
-    )
-    message = reply.choices[0].message
-    assert message.content is None
-    assert reply.choices[0].finish_reason == "tool_calls"
-    assert [(c.type, c.function.name, c.function.arguments) for c in message.tool_calls] == [
-        ("function", "convert", '{"amount": 42}'),
-        ("function", "today", "{}"),
-    ]
-    assert len({call.id for call in message.tool_calls}) == 2
 
 
 # Streams
@@ -197,16 +181,6 @@ async def test_who_spells_tools_as_toolbench_gets_calls_whole(
     body = {**ASKED, "tools": [TODAY["function"]], "tool_choice": "required"}
     choices = await streamed_choices({**body, "whole_tool_calls": said})
     assert bool(choices[-1]["delta"].get("tool_calls")) == whole
-
-
-async def test_usage_is_streamed_when_asked_for(serve: Serve) -> None:
-    """A last chunk without choices; all others have the field as null."""
-    serve("Hello")
-    *chunks, last = await events_of({**ASKED, "stream_options": {"include_usage": True}})
-    assert all(each["usage"] is None for each in chunks)
-    assert last["choices"] == []
-    assert last["usage"]["completion_tokens"] == 2
-    assert last["usage"]["total_tokens"] == last["usage"]["prompt_tokens"] + 2
 
 
 @pytest.mark.parametrize("make", [chatml_model, llama31_model])
@@ -337,7 +311,7 @@ RESULT = "user\n<tool_response>\n3\n</tool_response>"
         ({"role": "user", "content": [{"type": "text", "text": t} for t in "ab"]}, "user\nab"),
         ({"role": "user", "content": ["a", "b"]}, "user\nab"),
         ({"role": "user", "content": {"größe": 1}}, 'user\n{"größe": 1}'),
-        ({"role": "user", "name": "tool_1", "content": "131.95"}, "user\n131.95"),
+        ({"role": "user", "name": "tool_1", "content": "131.95"}, "user\ntool_1: 131.95"),
         ({"role": "assistant", "refusal": "No."}, "assistant\nNo."),
         ({"role": "assistant", "content": [{"type": "refusal", "refusal": "No"}]}, "assistant\nNo"),
         ({"role": "tool", "content": "3"}, RESULT),
@@ -357,6 +331,35 @@ async def test_messages_with_one_sensible_reading_are_read(
 ) -> None:
     """Histories come from many clients."""
     assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "turn", "ignored"),
+    [
+        ({**USER, "name": "Ada"}, "user\nAda: 42 USD?", None),
+        ({**USER, "name": None}, "user\n42 USD?", None),
+        (
+            {"role": "system", "name": "example_user", "content": "Hi"},
+            "system\nexample_user: Hi",
+            None,
+        ),
+        (
+            {"role": "assistant", "name": "Bo", "content": "Hi"},
+            "assistant\nHi",
+            "messages.name",
+        ),
+        ({"role": "tool", "name": "f", "tool_call_id": "a", "content": "3"}, RESULT, None),
+    ],
+    ids=str,
+)
+async def test_who_speaks_is_told_to_the_model_or_said_to_be_ignored(
+    serve: Serve, message: dict[str, Any], turn: str, ignored: str | None
+) -> None:
+    """An assistant's name is not: the model would begin its replies with it."""
+    engine = serve("ok")
+    response = await post({"messages": [message]})
+    assert f"<|im_start|>{turn}<|im_end|>" in engine.prompts[0]
+    assert response.headers.get("X-Ignored-Parameters") == ignored
 
 
 @pytest.mark.parametrize(
@@ -381,45 +384,41 @@ async def test_whatever_a_tool_returned_is_told(serve: Serve, content: Any, told
     assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
 
 
-async def test_results_without_ids_answer_the_calls_in_order(serve: Serve) -> None:
-    """As older clients send them; here in a family that needs to know which answers which."""
-    calls = [
-        {"id": "a", "function": function("convert")},
-        {"function": function("today")},
-        {"id": "c", "function": function("last")},
-    ]
-    results = [{"role": "tool", "tool_call_id": "c", "content": "third"}]
-    results += [{"role": "tool", "content": content} for content in ("first", "second")]
-    history = USER, calling("tool_calls", calls), *results
-    told = await prompt_of(serve, *history, make=llama31_model)
-    assert stand_in_order(told, "convert", '"first"', "today", '"second"', "last", '"third"')
-
-
-async def test_results_without_ids_find_the_call_of_their_name(serve: Serve) -> None:
-    """In any order; one of another name answers the first call that is left."""
-    calls = [{"function": function(name)} for name in ("one", "two", "three")]
-    results = [
-        {"role": "tool", "name": name, "content": content}
-        for name, content in (("two", "second"), ("four", "first"), ("three", "third"))
-    ]
-    history = USER, calling("tool_calls", calls), *results
-    told = await prompt_of(serve, *history, make=llama31_model)
-    assert stand_in_order(told, '"first"', '"second"', '"third"')
-
-
-@pytest.mark.parametrize("make", [chatml_model, llama31_model])
 @pytest.mark.parametrize(
-    "arguments",
-    ["{", "[1]", "null", "", "}{", '{"a": NaN}', "größe", pytest.param(DEEP, id="deep")],
+    "keys",
+    [
+        [{"tool_call_id": "c"}, {}, {}],
+        [{"name": "three"}, {"name": "four"}, {"name": "two"}],
+    ],
+    ids=["by place", "by name"],
 )
-async def test_whatever_arguments_a_history_holds_they_are_shown_to_the_model(
-    serve: Serve, make: Any, arguments: str
+async def test_results_without_ids_answer_the_calls_in_order(
+    serve: Serve, keys: list[dict[str, str]]
 ) -> None:
-    """A model wrote them, and the client sends them again with every request."""
-    call = calling("tool_calls", [{"id": "a", "function": function("f", arguments)}])
-    result = {"role": "tool", "tool_call_id": "a", "content": "no such thing"}
-    told = await prompt_of(serve, USER, call, result, make=make)
-    assert stand_in_order(told, '"f"', "no such thing")
+    """Or the call of their name; here in a family that needs to know which answers which."""
+    calls = [function(name) for name in ("one", "two")] + [{"id": "c", **function("three")}]
+    results = [
+        {"role": "tool", "content": content, **key}
+        for content, key in zip(("third", "first", "second"), keys, strict=True)
+    ]
+    history = USER, calling("tool_calls", calls), *results
+    told = await prompt_of(serve, *history, make=llama31_model)
+    assert stand_in_order(told, "one", '"first"', "two", '"second"', "three", '"third"')
+
+
+async def test_a_result_has_the_name_of_its_call_for_templates_that_want_it(serve: Serve) -> None:
+    """OpenAI's have none, and Hermes 2 Pro's template refuses that."""
+    template = (
+        "{{ tools | tojson }}{% for m in messages %}"
+        "{% if m.role == 'tool' %}{{ m['name'] + '=' }}{% endif %}{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}{% endfor %}"
+        "{% endfor %}"
+    )
+    calls = [{"id": name, "function": function(name)} for name in ("one", "two")]
+    results = [{"role": "tool", "tool_call_id": id, "content": "7"} for id in ("two", "one")]
+    history = USER, calling("tool_calls", calls), *results
+    told = await prompt_of(serve, *history, make=partial(qwen3_model, template=template))
+    assert told.endswith('"arguments": {}}one=7two=7')
 
 
 @pytest.mark.parametrize("make", [chatml_model, llama31_model])
@@ -512,26 +511,25 @@ async def test_what_a_reply_need_not_show_is_ignored_and_named(
         assert response.headers.get("x-ignored-parameters") == told
 
 
+EACH = {
+    **{"temperature": 2.0, "top_p": 0.1, "top_k": 40, "min_p": 0.05, "max_tokens": 5},
+    **{"frequency_penalty": -2.0, "presence_penalty": 2.0, "repetition_penalty": 1.1},
+}
+
+
 @pytest.mark.parametrize(
     ("options", "fields"),
     [
         ({}, {"temperature": 1.0, "top_p": 1.0, "max_tokens": None, "seed": None, "stop": ()}),
         ({}, {"frequency_penalty": 0.0, "presence_penalty": 0.0, "repetition_penalty": 1.0}),
         ({}, {"top_k": 0, "min_p": 0.0, "logprobs": None, "logit_bias": ()}),
-        ({"temperature": 0}, {"temperature": 0.0}),
-        ({"temperature": 2, "top_p": 0.1}, {"temperature": 2.0, "top_p": 0.1}),
-        ({"frequency_penalty": -2}, {"frequency_penalty": -2.0, "presence_penalty": 0.0}),
-        ({"presence_penalty": 2}, {"presence_penalty": 2.0, "frequency_penalty": 0.0}),
-        ({"repetition_penalty": 1.1}, {"repetition_penalty": 1.1}),
-        ({"top_k": 40, "min_p": 0.05}, {"top_k": 40, "min_p": 0.05}),
-        ({"top_k": -1}, {"top_k": 0}),
-        ({"max_tokens": 5}, {"max_tokens": 5}),
+        (EACH, EACH),
+        ({"top_p": 0}, {"top_p": 1e-6}),
+        ({"temperature": 0, "seed": -1}, {"temperature": 0.0, "seed": -1}),
+        ({"top_k": -1, "seed": 0}, {"top_k": 0, "seed": 0}),
         ({"max_tokens": 5, "max_completion_tokens": 6}, {"max_tokens": 6}),
-        ({"seed": 0}, {"seed": 0}),
-        ({"seed": -1}, {"seed": -1}),
         ({"stop": "END"}, {"stop": ("END",)}),
         ({"stop": ["a", "", "b"]}, {"stop": ("a", "b")}),
-        ({"stop": ""}, {"stop": ()}),
         ({"logprobs": True}, {"logprobs": 0}),
         ({"logprobs": True, "top_logprobs": 20}, {"logprobs": 20}),
         ({"logit_bias": {"5": -100, "7": 1.5}}, {"logit_bias": ((5, -100.0), (7, 1.5))}),
@@ -552,24 +550,6 @@ def allowed_tools(mode: Any, tools: Any) -> dict[str, Any]:
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
 
 
-@pytest.mark.parametrize(
-    ("choice", "count"),
-    [
-        ("required", 2),
-        (NAMED, 1),
-        (allowed_tools("required", [NAMED]), 1),
-        (allowed_tools("required", [NAMED, NAMED]), 1),
-    ],
-    ids=str,
-)
-async def test_a_forced_choice_constrains_the_engine(serve: Serve, choice: Any, count: int) -> None:
-    """To the tools that may be called; one that is allowed twice is allowed once."""
-    engine = serve(Fills())
-    told = await choice_of({**ASKED, "tools": TOOLS, "tool_choice": choice})
-    assert told["finish_reason"] == "tool_calls"
-    assert len(first_calls(engine.samplings[0])) == count
-
-
 async def test_allowed_tools_may_leave_the_model_free(serve: Serve) -> None:
     """Mode auto with some of the tools: a call of another is content."""
     text = '{"name": "today", "arguments": {}}'
@@ -577,15 +557,6 @@ async def test_allowed_tools_may_leave_the_model_free(serve: Serve) -> None:
     choice = allowed_tools("auto", [NAMED])
     told = await choice_of({**ASKED, "tools": TOOLS, "tool_choice": choice})
     assert told["message"]["content"] == text
-
-
-@pytest.mark.parametrize("choice", [NAMED, "required"], ids=["named", "required"])
-async def test_a_forced_call_is_a_reason_of_its_own(serve: Serve, choice: Any) -> None:
-    """Agents take "tool_calls" for the sign that there is something to call; a named one too."""
-    serve(Fills("convert"), Fills("convert"))
-    body = {**ASKED, "tools": TOOLS, "tool_choice": choice}
-    assert (await choice_of(body))["finish_reason"] == "tool_calls"
-    assert (await streamed_choices(body))[-1]["finish_reason"] == "tool_calls"
 
 
 # What can't be enforced
@@ -599,20 +570,13 @@ def with_keyword(name: str, keyword: str, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_header_names_what_can_not_be_enforced(serve: Serve, stream: bool) -> None:
-    """A reply may then hold what the schema forbids, which is the caller's to check."""
-    serve("Hello", "Hello")
+    """A reply may then hold what the schema forbids, unless no tool may be called."""
+    serve(*["Hello"] * 3)
     body = {**ASKED, "tools": [with_keyword("number", "not")], "stream": stream}
     assert (await post(body)).headers["x-unenforced-keywords"] == "f: number: not"
-    response = await post({**body, "tools": TOOLS})
-    assert "x-unenforced-keywords" not in response.headers
-
-
-async def test_tools_that_may_not_be_called_are_no_matter(serve: Serve) -> None:
-    """Nothing is enforced there, and nothing promised."""
-    serve("Hello")
-    tools = [with_keyword("number", "not")]
-    response = await post({**ASKED, "tools": tools, "tool_choice": "none"})
-    assert "x-unenforced-keywords" not in response.headers
+    for harmless in ({"tools": TOOLS}, {"tool_choice": "none"}):
+        response = await post({**body, **harmless})
+        assert "x-unenforced-keywords" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -683,73 +647,43 @@ async def test_a_body_that_is_no_request_is_refused(
         ({"messages": [USER] * 4097}, "at most 4096 items after validation, not 4097"),
         ({"messages": "Hi"}, 'messages="Hi": Input should be a valid list'),
         ({"messages": ["Hi"]}, 'messages[0]="Hi": wanted an object.'),
-        ({"temperature": 2.1}, "less than or equal to 2"),
-        ({"temperature": -1}, "temperature=-1"),
-        ({"temperature": "hot"}, 'temperature="hot"'),
-        ({"top_p": 0}, "top_p=0: Input should be greater than 0"),
-        ({"top_p": 1.1}, "top_p=1.1"),
-        ({"frequency_penalty": 2.5}, "=2.5: Input should be less than or"),
-        ({"presence_penalty": -2.5}, "=-2.5: Input should be greater than or"),
-        ({"repetition_penalty": 0}, "=0: Input should be greater than 0"),
-        ({"repetition_penalty": 2.1}, "less than or equal to 2"),
-        ({"top_k": -2}, "top_k=-2: Input should be greater than or equal to -1"),
-        ({"top_k": 2**31}, "less than 2147483648"),
-        ({"min_p": 1.5}, "min_p=1.5: Input should be less than or equal to 1"),
-        ({"min_p": -1}, "greater than or equal to 0"),
-        ({"max_tokens": 0}, "max_tokens=0"),
-        ({"max_completion_tokens": 0}, "=0"),
-        ({"max_tokens": 1.5}, "max_tokens=1.5"),
-        ({"seed": "x"}, 'seed="x"'),
         ({"stop": list("abcde")}, "at most 4 items"),
-        ({"stop": 3}, "stop=3"),
-        ({"stream": "maybe"}, 'stream="maybe"'),
-        ({"stream_options": 1}, "stream_options=1"),
-        ({"parallel_tool_calls": "x"}, '="x"'),
-        ({"n": 0}, "n=0: Input should be greater than or equal to 1"),
-        ({"n": 17}, "n=17: Input should be less than or equal to 16"),
-        ({"logprobs": 3}, "logprobs=3"),
-        ({"top_logprobs": 21, "logprobs": True}, "top_logprobs=21"),
         ({"top_logprobs": 2}, "top_logprobs=2: wanted logprobs=true with it"),
         ({"logit_bias": {"x": 1}}, 'logit_bias="x"'),
         ({"logit_bias": {"-1": 1}}, "greater than or equal to 0"),
         ({"logit_bias": {str(2**31): 1}}, "less than 2147483648"),
         ({"logit_bias": {"1": 101}}, "logit_bias=101"),
         ({"logit_bias": dict.fromkeys(range(301), 1)}, "at most 300 items"),
-        ({"whole_tool_calls": "x"}, '="x"'),
-        ({"tool_format": 1}, "tool_format=1"),
-        ({"tool_format": "smoke"}, "tool_format='smoke': wanted one of"),
+        ({"chat_template_kwargs": "off"}, 'chat_template_kwargs="off": wanted an object.'),
+        ({"chat_template_kwargs": {"tools": [], "bos_token": ""}},
+         "chat_template_kwargs holds tools, bos_token: wanted no variable that the server sets."),
+        ({"tool_format": "smoke"}, 'tool_format="smoke": wanted one of'),
         # Tools
         ({"tools": {}}, "tools={}: Input should be a valid list"),
         ({"tools": [TODAY, "f"]}, 'tools[1]="f": wanted an object.'),
-        ({"tools": [{}]}, "tools[0]: {}: wanted"),
+        ({"tools": [{}]}, "tools[0]={}: wanted"),
         ({"tools": [{"type": "custom", "function": {}}]}, "custom"),
-        ({"tools": [{"type": "custom", "name": "f"}]}, "wanted"),
         ({"tools": [TODAY] * 2}, "tools[1]: 'today' is offered twice."),
         (offering(), "tools[0].function.name=null"),
         (offering(name=""), 'tools[0].function.name=""'),
-        (offering(name='a"b'), "tools[0].function.name="),
-        (offering(name="a\nb"), "wanted a name without quotes and controls"),
+        (offering(name='a"b'), "wanted a name without quotes and controls"),
         (offering(name="f", parameters=[1]), "tools[0].function.parameters=[1]"),
         (offering(name="f", parameters={"type": "array"}), "wanted a JSON Schema of an object"),
         (offering(name="f", parameters={"properties": {"a": {"type": "float"}}}),
          "Tool f: The JSON Schema can't be enforced: they are no JSON Schema: a: type="),
-        (offering(name="f", parameters={"properties": 1}), "arguments: properties=1"),
         (offering(name="f", strict="yes"), 'tools[0].function.strict="yes"'),
         ({"tools": [{"name": 3}]}, "tools[0].name=3: wanted a name"),
-        ({"tools": [{"name": "f", "parameters": [1]}]}, "tools[0].parameters=[1]: wanted"),
         # tool_choice
         ({"tool_choice": "any"}, "tool_choice=\"any\": wanted 'none', 'auto'"),
         ({"tool_choice": 3}, "tool_choice=3"),
         ({"tool_choice": "required", "tools": []}, "='required' needs tools."),
         ({"tool_choice": {}}, "tool_choice={}: wanted"),
-        ({"tool_choice": {"function": {"name": "convert"}}}, "wanted"),
         ({"tool_choice": {"type": "function", "function": "f"}}, "wanted"),
         ({"tool_choice": {"type": "function", "function": {}}}, "wanted"),
         ({"tool_choice": NAMED, "tools": []}, "not among the tools: none are given"),
         ({"tool_choice": NAMED, "tools": [TODAY]}, "not among the tools: today"),
         ({"tool_choice": {"type": "allowed_tools"}}, "wanted"),
         ({"tool_choice": allowed_tools("none", [NAMED])}, "wanted"),
-        ({"tool_choice": allowed_tools([], [NAMED])}, "wanted"),
         ({"tool_choice": allowed_tools("auto", [])}, "wanted"),
         ({"tool_choice": allowed_tools("auto", 1)}, "wanted"),
         ({"tool_choice": allowed_tools("auto", [TODAY]), "tools": [CONVERT]}, 'names "today"'),
@@ -760,12 +694,14 @@ async def test_a_body_that_is_no_request_is_refused(
         (saying(role="user", content=3), "messages[0].content=3"),
         (saying(role="user", content=[{"type": "image_url", "image_url": {}}]),
          "wanted text, or parts of type text"),
+        (saying(role="assistant", reasoning_content=["Hm"]),
+         'messages[0].reasoning_content=["Hm"]: wanted text.'),
         (saying(role="tool", content=[{"type": "image_url"}]),
          'messages[0].content[0]={"type": "image_url"}: wanted text, or parts of type text.'),
+        ({"messages": [{**USER, "name": 7}]}, "messages[0].name=7: wanted text."),
         (saying(**calling("tool_calls", "f")), "wanted a list"),
         (saying(**calling("tool_calls", ["f"])),
          'messages[0].tool_calls[0]="f": wanted a function with a name.'),
-        (saying(**calling("tool_calls", [{"id": "a"}])), "wanted a function with a name"),
         (saying(**calling("tool_calls", [{"function": {"name": 3}}])), "a function with a name"),
         (saying(**calling("tool_call", "f")), '.tool_call="f": wanted a list.'),
         (saying(**calling("function_call", "f")),
@@ -779,6 +715,39 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
     """A 400 that names the parameter, the first of these, its value and what was wanted."""
     serve()
     await is_refused({"messages": [USER], "tools": TOOLS, **wrong}, next(iter(wrong)), told)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "temperature": [-1, 2.1, "hot"],
+        "top_p": [-0.1, 1.1],
+        "frequency_penalty": [-2.5, 2.5],
+        "presence_penalty": [-2.5, 2.5],
+        "repetition_penalty": [0, 2.1],
+        "top_k": [-2, 2**31],
+        "min_p": [-1, 1.5],
+        "max_tokens": [0, 1.5],
+        "max_completion_tokens": [0],
+        "seed": ["x"],
+        "stop": [3],
+        "stream": ["maybe"],
+        "stream_options": [1],
+        "parallel_tool_calls": ["x"],
+        "n": [0, 17],
+        "logprobs": [3],
+        "top_logprobs": [-1, 21],
+        "whole_tool_calls": ["x"],
+        "tool_format": [1],
+    }.items(),
+)
+async def test_a_value_out_of_its_range_is_refused(
+    serve: Serve, name: str, values: list[Any]
+) -> None:
+    """By its parameter and what may stand there."""
+    serve()
+    for value in values:
+        await is_refused({**ASKED, name: value}, name, f"{name}={json.dumps(value)}: Input should")
 
 
 @pytest.mark.parametrize(
@@ -882,14 +851,6 @@ async def test_an_engine_that_fails_in_mid_stream_ends_it_with_the_error(
     choices = [event["choices"][0] for event in told]
     texts = [choice.get("text") or choice["delta"]["content"] for choice in choices]
     assert "".join(texts) == "Hello"
-
-
-async def test_openais_client_raises_such_an_error(serve: Serve) -> None:
-    """Where the program reads the stream."""
-    serve(Fails(BROKE, "Hello"))
-    stream = await client().chat.completions.create(model="x", messages=[USER], stream=True)
-    with pytest.raises(openai.APIError, match=r"It broke\."):
-        [each async for each in stream]
 
 
 @pytest.mark.parametrize("text", ["", "Hello"])
@@ -1001,13 +962,14 @@ async def test_a_client_that_leaves_while_it_waits_stops_the_engine(
 async def test_a_client_that_leaves_in_mid_stream_stops_the_engine(
     serve: Serve, turns: list[Any]
 ) -> None:
-    """What was sent was sent."""
+    """What was sent was sent: the text, also where a call has begun behind it."""
     engine = serve(*turns)
     sent = await left(engine, {"tools": TOOLS, "stream": True})
     assert engine.aborted == len(turns)
-    told = b"".join(message.get("body", b"") for message in sent)
-    assert b'"content":"Hel"' in told
-    assert b"[DONE]" not in told
+    *told, rest = b"".join(message.get("body", b"") for message in sent).split(b"\n\n")
+    chunks = [json.loads(each.removeprefix(b"data: ")) for each in told]
+    assert "".join(each["choices"][0]["delta"].get("content") or "" for each in chunks) == "Hello"
+    assert rest == b""
 
 
 @pytest.mark.parametrize("stream", [False, True])

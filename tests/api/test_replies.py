@@ -6,12 +6,12 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from scripted_engine import Fails, Fills, Hangs
+from scripted_engine import Fails, Fills, Hangs, ScriptedEngine, chatml_model
 from v1_client import TODAY, USER, Serve, error_of, events_of, post, serving, streamed_choices
 
 from function_calling.api.stream import side_by_side
 from function_calling.errors import EngineError
-from function_calling.model.words import Event, Finished, TextDelta, Usage
+from function_calling.model.words import Event, Sampling, ToolChoice
 
 serve = pytest.fixture(serving)
 ASKED = {"messages": [USER]}
@@ -59,26 +59,18 @@ async def test_streamed_replies_come_side_by_side_and_each_whole(serve: Serve) -
         assert [choice["finish_reason"] for choice in own[-2:]] == [None, "stop"]
 
 
-@pytest.mark.parametrize("legacy", [False, True])
-async def test_every_reply_may_call(serve: Serve, legacy: bool) -> None:
+async def test_every_reply_may_call(serve: Serve) -> None:
     """Each call has an id of its own; in a stream, each reply counts its calls from 0."""
     serve(*[Fills()] * 4)
-    if legacy:
-        functions = {"functions": [TODAY["function"]], "function_call": {"name": "today"}}
-        choices = await choices_of({"n": 2, **functions})
-        called = [choice["message"]["function_call"]["name"] for choice in choices]
-        assert called == ["today", "today"]
-    else:
-        choices = await choices_of({"n": 2, **FORCED})
-        assert len({choice["message"]["tool_calls"][0]["id"] for choice in choices}) == 2
-        places = {
-            (choice["index"], call["index"])
-            for choice in await streamed_choices({**ASKED, "n": 2, **FORCED})
-            for call in choice["delta"].get("tool_calls", [])
-        }
-        assert places == {(0, 0), (1, 0)}
-    reason = "function_call" if legacy else "tool_calls"
-    assert [choice["finish_reason"] for choice in choices] == [reason] * 2
+    choices = await choices_of({"n": 2, **FORCED})
+    assert len({choice["message"]["tool_calls"][0]["id"] for choice in choices}) == 2
+    assert [choice["finish_reason"] for choice in choices] == ["tool_calls"] * 2
+    places = {
+        (choice["index"], call["index"])
+        for choice in await streamed_choices({**ASKED, "n": 2, **FORCED})
+        for call in choice["delta"].get("tool_calls", [])
+    }
+    assert places == {(0, 0), (1, 0)}
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -118,52 +110,26 @@ async def test_the_first_error_ends_all_replies(serve: Serve) -> None:
     assert (await engine.busy(), engine.aborted) == (0, 2)
 
 
-class Replying:
-    """Replies of a test's own, which know whether they were closed."""
-
-    def __init__(self) -> None:
-        self.closed = 0
-        self.told = 0
-
-    async def reply(self, *texts: str, forever: bool = False) -> AsyncGenerator[Event, None]:
-        """The texts, and then the end or nothing any more."""
-        try:
-            for text in texts:
-                self.told += 1
-                yield TextDelta(text)
-            if forever:
-                await asyncio.Event().wait()
-            yield Finished("stop", Usage(1, len(texts)))
-        finally:
-            await asyncio.sleep(0)  # as with a real engine, closing takes a while
-            self.closed += 1
+def replies_of(engine: ScriptedEngine, count: int) -> list[AsyncGenerator[Event, None]]:
+    """So many replies by the model itself, none of which has begun."""
+    turns = [chatml_model(engine).turn([USER], (), ToolChoice(), Sampling()) for _ in range(count)]
+    return [turn.events() for turn in turns]
 
 
 async def test_closing_closes_every_reply() -> None:
     """The one that waits, the one that could go on, and the one that is over."""
-    replying = Replying()
-    replies = [
-        replying.reply(forever=True),
-        replying.reply(*["more"] * 100),
-        replying.reply(),
-    ]
-    async with aclosing(side_by_side(replies)) as events:
+    engine = ScriptedEngine(Hangs(), "more" * 100, "")
+    async with aclosing(side_by_side(replies_of(engine, 3))) as events:
         await anext(events)
-    assert replying.closed == 3
-
-
-async def test_what_never_began_needs_no_closing() -> None:
-    """A request that is refused at once has generated nothing."""
-    replying = Replying()
-    await side_by_side([replying.reply("Hello")]).aclose()
-    assert (replying.told, replying.closed) == (0, 0)
+        await engine.hanging.wait()
+    assert (engine.aborted, await engine.busy()) == (2, 0)
 
 
 async def test_a_reply_does_not_run_away_from_its_reader() -> None:
     """A client that reads slowly holds up the generation."""
-    replying = Replying()
-    async with aclosing(side_by_side([replying.reply(*"abcdefghij")])) as events:
+    engine = ScriptedEngine("abcdefghij", piece_length=1)
+    async with aclosing(side_by_side(replies_of(engine, 1))) as events:
         await anext(events)
         for _ in range(100):
             await asyncio.sleep(0)
-        assert replying.told <= 3
+        assert len(engine.said[0]) <= 3

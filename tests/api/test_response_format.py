@@ -7,14 +7,12 @@ import json
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 from scripted_engine import Fills
 from v1_client import (
     TODAY,
     USER,
     Serve,
     choice_of,
-    client,
     is_refused,
     post,
     serving,
@@ -84,21 +82,6 @@ async def test_a_forced_call_leaves_no_content_to_shape(serve: Serve) -> None:
     serve(Fills())
     choice = await choice_of(asking(json_schema(TEAM), tools=[TODAY], tool_choice="required"))
     assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["today"]
-
-
-class Team(BaseModel):
-    """What the SDK makes a strict schema of."""
-
-    model_config = ConfigDict(extra="forbid")
-    name: str
-    goals: int
-
-
-async def test_the_sdk_parses_content_into_its_model(serve: Serve) -> None:
-    """`parse` sends the model's schema as a strict one and reads the content by it."""
-    serve(Fills())
-    reply = await client().chat.completions.parse(model="x", messages=[USER], response_format=Team)
-    assert reply.choices[0].message.parsed == Team(name="", goals=0)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """`POST /v1/responses` is OpenAI's to OpenAI's own client: its items, its events, its refusals."""
 
-import json
 from typing import Any
 
 import openai
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from scripted_engine import Fails, Fills, chatml_model, first_calls, qwen3_model
-from v1_client import AMOUNT, Serve, client, error_of, is_refused, post, serving
+from v1_client import AMOUNT, Serve, client, error_of, is_refused, named_events, post, serving
 
 from function_calling.errors import EngineError, RequestError
 
@@ -20,6 +19,7 @@ TOOLS = [CONVERT, TODAY]
 ASKED = {"input": "42 USD?"}
 NAMED = {"type": "function", "name": "convert"}
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+CALLED = {"type": "function_call", "name": "convert", "arguments": '{"amount": 42}'}
 OTHER = {**CALL, "call_id": "c2", "name": "g"}
 BROKE = EngineError("It broke.")
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
@@ -38,19 +38,10 @@ async def response_of(body: dict[str, Any]) -> dict[str, Any]:
 
 async def events_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     """The events of a stream: named, numbered, and valid by the SDK's own types."""
-    response = await post({**ASKED, **body, "stream": True}, PATH)
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"].startswith("text/event-stream")
-    *frames, rest = response.text.split("\n\n")
-    assert rest == ""
-    events = []
-    for number, frame in enumerate(frames):
-        name, data = frame.split("\n")
-        event = json.loads(data.removeprefix("data: "))
-        assert name == f"event: {event['type']}"
+    events = await named_events({**ASKED, **body}, PATH)
+    for number, event in enumerate(events):
         assert event["sequence_number"] == number
         EVENT.validate_python(event)
-        events.append(event)
     return events
 
 
@@ -82,52 +73,31 @@ CALL_EVENTS = [
     *("output_item.added", "function_call_arguments.delta", "function_call_arguments.done"),
     "output_item.done",
 ]
-REPLIES = [
-    pytest.param(chatml_model, ["It is 131.95 CAD."], {}, TEXT_EVENTS, id="text"),
-    pytest.param(chatml_model, [""], {}, SILENT_EVENTS, id="nothing"),
-    pytest.param(
-        qwen3_model,
-        ["<think>Hm.</think>", "Yes."],
-        {},
-        [*THOUGHT_EVENTS, *TEXT_EVENTS],
-        id="thoughts",
-    ),
-    pytest.param(
-        chatml_model, [Fills()], {"tools": TOOLS, "tool_choice": NAMED}, CALL_EVENTS, id="call"
-    ),
-    pytest.param(
-        chatml_model,
-        [Fills("convert", "today")],
-        {"tools": TOOLS, "tool_choice": "required"},
-        CALL_EVENTS * 2,
-        id="calls",
-    ),
-    pytest.param(
-        chatml_model,
-        ["So. <tool_call>", Fills("today")],
-        {"tools": TOOLS},
-        [*TEXT_EVENTS, *CALL_EVENTS],
-        id="text and call",
-    ),
-    pytest.param(
-        chatml_model, ["Money " * 9], {"max_output_tokens": 7}, TEXT_EVENTS, id="cut text"
-    ),
-    pytest.param(
-        chatml_model,
-        [Fills()],
-        {"tools": TOOLS, "tool_choice": NAMED, "max_output_tokens": 2},
-        CALL_EVENTS[:2],
-        id="cut call",
-    ),
-]
+FORCED = {"tools": TOOLS, "tool_choice": "required"}
+THINKS = ["<think>Hm.</think>", "Yes."]
 
 
-@pytest.mark.parametrize(("make", "turns", "body", "told"), REPLIES)
+@pytest.mark.parametrize(
+    ("turns", "body", "told"),
+    [
+        (["It is 131.95 CAD."], {}, TEXT_EVENTS),
+        ([""], {}, SILENT_EVENTS),
+        (THINKS, {}, [*THOUGHT_EVENTS, *TEXT_EVENTS]),
+        ([Fills("convert", "today")], FORCED, CALL_EVENTS * 2),
+        (["So. <tool_call>", Fills("today")], {"tools": TOOLS}, [*TEXT_EVENTS, *CALL_EVENTS]),
+        (["Money " * 9], {"max_output_tokens": 7}, TEXT_EVENTS),
+        ([Fills()], {**FORCED, "max_output_tokens": 9}, CALL_EVENTS[:2]),
+    ],
+    ids=["text", "nothing", "thoughts", "calls", "text and call", "cut text", "cut call"],
+)
 async def test_a_stream_ends_with_the_whole_response(
-    serve: Serve, make: Any, turns: list[Any], body: dict[str, Any], told: list[str]
+    serve: Serve, turns: list[Any], body: dict[str, Any], told: list[str]
 ) -> None:
-    """Behind OpenAI's events, in OpenAI's order; a call that was cut is never done."""
-    serve(*turns, *turns, make=make)
+    """Behind OpenAI's events, in OpenAI's order; a call that was cut is never done.
+
+    OpenAI's client puts them together to the same; deltas are text, thoughts and arguments.
+    """
+    serve(*turns, *turns, *turns, make=qwen3_model if turns is THINKS else chatml_model)
     whole = await response_of(body)
     events = await events_of(body)
     assert without_new(events[-1]["response"]) == without_new(whole)
@@ -137,26 +107,14 @@ async def test_a_stream_ends_with_the_whole_response(
     assert done == events[-1]["response"]["output"]
     ids = [item["id"] for item in (*done, *whole["output"], whole)]
     assert len(set(ids)) == len(ids)
-
-
-@pytest.mark.parametrize(("make", "turns", "body", "told"), REPLIES)
-async def test_openais_client_puts_a_stream_together(
-    serve: Serve, make: Any, turns: list[Any], body: dict[str, Any], told: list[str]
-) -> None:
-    """To the same response; its deltas are the text, the thoughts and the arguments."""
-    serve(*turns, make=make)
+    for item in done:
+        own = [each for each in events if each.get("item_id") == item["id"]]
+        text = item["arguments"] if "arguments" in item else item["content"][0]["text"]
+        assert "".join(each["delta"] for each in own if each["type"].endswith(".delta")) == text
     async with client().responses.stream(model="any", **ASKED, **body) as stream:
-        events = [event async for event in stream]
-    last: Any = events[-1]
-    assert last.type == f"response.{last.response.status}"
-    for item in last.response.output:
-        own = [
-            event.delta
-            for event in events
-            if getattr(event, "item_id", "") == item.id and event.type.endswith(".delta")
-        ]
-        text = item.arguments if item.type == "function_call" else item.content[0].text
-        assert "".join(own) == text
+        last: Any = [event async for event in stream][-1]
+    assert last.type == f"response.{whole['status']}"
+    assert [item.type for item in last.response.output] == [item["type"] for item in done]
 
 
 async def test_the_counted_tokens_are_those_of_the_response(serve: Serve) -> None:
@@ -201,17 +159,13 @@ async def test_a_response_says_what_openais_does(serve: Serve) -> None:
 async def test_a_call_has_ids_and_the_tools_are_repeated(serve: Serve) -> None:
     """The id of the item is not that of the call, which its result names."""
     serve(Fills())
-    told = await response_of(
-        {"tools": [TODAY], "tool_choice": {"type": "function", "name": "today"}}
-    )
+    told = await response_of({"tools": [CONVERT], "tool_choice": NAMED})
     (call,) = told["output"]
     assert call.pop("id").startswith("fc_")
     assert call.pop("call_id").startswith("call_")
-    assert call == {
-        "type": "function_call", "name": "today", "arguments": "{}", "status": "completed"
-    }  # fmt: skip
-    assert told["tool_choice"] == {"type": "function", "name": "today"}
-    assert [tool["name"] for tool in told["tools"]] == ["today"]
+    assert call == {**CALLED, "status": "completed"}
+    assert told["tool_choice"] == NAMED
+    assert [tool["name"] for tool in told["tools"]] == ["convert"]
 
 
 @pytest.mark.parametrize(
@@ -277,19 +231,17 @@ def said(kind: str, text: str) -> dict[str, str]:
     ("told", "prompt"),
     [
         ("Hi", turn("user", "Hi")),
-        ([{"role": "user", "content": "Hi"}], turn("user", "Hi")),
-        (
-            [{"type": "message", "role": "developer", "content": [said("input_text", "A"), "B"]}],
-            turn("system", "AB"),
-        ),
         (
             [
                 {"role": "system", "content": "S"},
-                {"role": "user", "content": [said("input_text", "Hi")]},
+                {"type": "message", "role": "developer", "content": [said("input_text", "A"), "B"]},
                 {"role": "assistant", "content": [said("output_text", "No"), said("refusal", "!")]},
                 {"role": "user", "content": None},
             ],
-            turn("system", "S") + turn("user", "Hi") + turn("assistant", "No!") + turn("user", ""),
+            turn("system", "S")
+            + turn("system", "AB")
+            + turn("assistant", "No!")
+            + turn("user", ""),
         ),
     ],
 )
@@ -356,11 +308,7 @@ async def test_what_was_said_goes_on_with_what_was_told(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     ("choice", "count"),
-    [
-        ("required", 2),
-        (NAMED, 1),
-        ({"type": "allowed_tools", "mode": "required", "tools": [NAMED]}, 1),
-    ],
+    [("required", 2), ({"type": "allowed_tools", "mode": "required", "tools": [NAMED]}, 1)],
 )
 async def test_a_choice_constrains_the_engine(serve: Serve, choice: Any, count: int) -> None:
     """And is repeated as it came."""
@@ -370,30 +318,14 @@ async def test_a_choice_constrains_the_engine(serve: Serve, choice: Any, count: 
     assert len(first_calls(engine.samplings[0])) == count
 
 
-async def test_no_call_is_made_where_none_is_wanted(serve: Serve) -> None:
-    """What looks like one is text."""
-    text = '{"name": "today", "arguments": {}}'
-    serve(text)
-    told = await response_of({"tools": TOOLS, "tool_choice": "none"})
-    assert told["output"][0]["content"][0]["text"] == text
-
-
-class Team(BaseModel):
-    """A team."""
-
-    name: str
-    goals: int
-
-
-async def test_a_text_format_is_kept_and_parsed(serve: Serve) -> None:
-    """By the SDK's `parse`, which sends a strict schema."""
-    serve(Fills())
-    reply = await client().responses.parse(model="any", text_format=Team, **ASKED)
-    assert reply.output_parsed == Team(name="", goals=0)
-    serve(Fills())
-    told = await response_of({"text": {"format": {"type": "json_object"}}})
-    assert told["output"][0]["content"][0]["text"] == "{}"
-    assert told["text"] == {"format": {"type": "json_object"}}
+async def test_a_text_format_is_kept(serve: Serve) -> None:
+    """And repeated as it came, with a schema or without."""
+    strict = {"type": "json_schema", "name": "x", "strict": True, "schema": AMOUNT}
+    for told, text in ((strict, '{"amount": 42}'), ({"type": "json_object"}, "{}")):
+        serve(Fills())
+        response = await response_of({"text": {"format": told}})
+        assert response["output"][0]["content"][0]["text"] == text
+        assert response["text"] == {"format": told}
 
 
 @pytest.mark.parametrize(("effort", "thinks"), [("none", False), ("high", True), (None, True)])
@@ -468,6 +400,7 @@ async def test_keywords_that_can_not_be_enforced_are_named(serve: Serve) -> None
 # What is refused
 
 
+UNSTORED = ("previous_response_id", "conversation", "background", "prompt", "moderation", "n")
 STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": {}}}
 
 
@@ -478,28 +411,24 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"input": []}, "input=[]: List should have at least 1 item"),
         ({"input": 3}, "input=3: Input should be a valid list"),
         ({"input": ["Hi"]}, 'input[0]="Hi": wanted an object.'),
-        ({"input": [{"role": "robot"}]}, 'input[0].role="robot": wanted one of system,'),
-        ({"input": [{"content": "Hi"}]}, "input[0].role=null: wanted"),
-        ({"input": [CALL, {"role": "user", "content": 3}]}, "input[1].content=3: wanted text"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
          'input[0].content[0]={"type": "input_image"}: wanted text'),
-        ({"input": [{"role": "user", "content": [said("input_text", "A"), 3]}]},
-         "input[0].content[1]=3"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]},
          'input[0].type="item_reference": wanted one of message, reasoning,'),
-        ({"input": [{"type": "web_search_call"}]}, 'input[0].type="web_search_call"'),
+        ({"input": [CALL, {"role": "robot"}]}, 'input[1].role="robot": wanted one of system,'),
         ({"input": [{"type": ["message"]}]}, 'input[0].type=["message"]'),
         ({"input": [{"type": "function_call"}]}, "input[0].name=null: wanted a function's name"),
         ({"input": [{"type": "reasoning", "summary": [3]}]}, "input[0].summary[0]=3"),
         ({"input": [{"type": "function_call_output", "output": [{"type": "input_file"}]}]},
          "input[0].output[0]="),
-        ({"input": "x" * 200 * 257}, "The prompt has"),
         ({"instructions": 3}, "instructions=3"),
         ({"tools": [{"type": "web_search"}, TODAY, TODAY]}, "tools[2]: 'today' is offered twice."),
-        ({"tools": [{"type": "web_search"}, {"type": "function"}]}, "tools[1]: "),
-        ({"tools": [{"type": 3}]}, 'tools[0]: {"type": 3}: wanted'),
+        ({"tools": [{"type": "namespace", "tools": []}]}, "tools[0].name=null: wanted the name"),
+        ({"tools": [{"type": "namespace", "name": "n", "tools": [3]}]}, "tools[0].tools=[3]"),
+        ({"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "function"}]}]},
+         "tools[0].tools[0]"),
+        ({"tools": [{"type": 3}]}, 'tools[0]={"type": 3}: wanted'),
         ({"tool_choice": {"type": "web_search"}}, 'tool_choice={"type": "web_search"}: wanted'),
-        ({"tool_choice": {"type": "custom", "name": "today"}}, '"custom"'),
         ({"tool_choice": {"type": "function", "name": "f"}}, 'names "f", which is not among'),
         ({"tool_choice": {"type": "function"}}, "tool_choice="),
         ({"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "mcp"}]}},
@@ -513,12 +442,7 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"top_logprobs": 21}, "top_logprobs=21"),
         ({"metadata": {"a": 1}}, "metadata=1"),
         ({"include": "x"}, 'include="x"'),
-        ({"n": 2}, "n=2: this parameter is not supported."),
-        ({"previous_response_id": "resp_1"}, 'previous_response_id="resp_1": this parameter is'),
-        ({"conversation": "conv_1"}, 'conversation="conv_1": this'),
-        ({"background": True}, "background=true: this"),
-        ({"prompt": {"id": "p"}}, 'prompt={"id": "p"}: this'),
-        ({"moderation": {"model": "m"}}, "moderation="),
+        *(({name: 2}, f"{name}=2: this parameter is not supported.") for name in UNSTORED),
     ],
     ids=str,
 )  # fmt: skip
@@ -538,3 +462,36 @@ async def test_nothing_is_stored(serve: Serve) -> None:
     told = await client().responses.create(model="any", store=True, **ASKED)
     with pytest.raises(openai.NotFoundError):
         await client().responses.retrieve(told.id)
+
+
+# Namespaces, as Codex sends the tools of MCP servers
+
+PATCH = {"type": "custom", "name": "patch"}
+DOCS = {"type": "namespace", "name": "docs", "description": "Docs.", "tools": [CONVERT, PATCH]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_functions_of_namespaces_are_called_by_both_names(serve: Serve, stream: bool) -> None:
+    """One name may stand in several; what is no function is left out there, too."""
+    tools = [CONVERT, DOCS, {**DOCS, "name": "other"}]
+    body = {"tools": tools, "tool_choice": "required"}
+    serve(*[Fills("other__convert", "convert")] * 2)
+    if stream:
+        *_, last = await events_of(body)
+        told = last["response"]
+    else:
+        told = await response_of(body)
+    calls = [(call.get("namespace"), call["name"]) for call in told["output"]]
+    assert calls == [("other", "convert"), (None, "convert")]
+    assert [each["name"] for each in told["tools"]] == ["convert", "docs", "other"]
+    response = await post({**ASKED, **body}, PATH)
+    assert response.headers["x-ignored-tools"] == "custom: patch, custom: patch"
+
+
+async def test_a_call_of_a_namespace_is_shown_as_it_was_made(serve: Serve) -> None:
+    """By the name that the model knows."""
+    engine = serve("Done.")
+    call = {**CALL, "namespace": "docs", "name": "convert"}
+    result = {"type": "function_call_output", "call_id": "c1", "output": "R"}
+    await response_of({"tools": [DOCS], "input": [{"role": "user", "content": "?"}, call, result]})
+    assert engine.prompts[0].count('"docs__convert"') == 2

@@ -1,10 +1,9 @@
 """Published examples of function calling run against `/v1` as their authors wrote them.
 
-The requests are theirs, word by word; so is what their programs read of the replies.
+The requests are theirs, but for what tools are described with; so is what their programs read.
 """
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,30 +23,22 @@ def react_model(engine: ScriptedEngine) -> ChatModel:
 
 # ToolBench's flat tools and the ReAct scheme
 
-TOOLBENCH_TOOLS: list[Any] = [
-    {
-        "name": "url_for_newapi",
-        "description": 'This is the subfunction for tool "newapi", you can use this tool.'
-        'The description of this function is: "url_for_newapi"',
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "url": {
-                    "type": "string",
-                    "description": "",
-                    "example_value": "https://www.instagram.com/reels/CtB6vWMMHFD/",
-                }
-            },
-            "required": ["url"],
-            "optional": ["url"],
-        },
+URL_PARAMETER = {"type": "string", "description": "", "example_value": "https://a.b/reels/"}
+TOOLBENCH_TOOL = {
+    "name": "url_for_newapi",
+    "description": 'This is the subfunction for tool "newapi", you can use this tool.',
+    "parameters": {
+        "type": "object",
+        "properties": {"url": URL_PARAMETER},
+        "required": ["url"],
+        "optional": ["url"],
     },
-]
+}
 BOSTON: Any = {"role": "user", "content": "What's the weather like in Boston today?"}
 TOOLBENCH: dict[str, Any] = {
     "model": "llama3-8b-instruct",
     "messages": [BOSTON],
-    "tools": TOOLBENCH_TOOLS,
+    "tools": [TOOLBENCH_TOOL],
     "seed": 42,
 }
 THOUGHT = "Thought: I need to find the weather information for Boston today.\n"
@@ -74,22 +65,15 @@ def test_toolbenchs_flat_tools_by_the_sdk(serve: Serve) -> None:
         assert json.loads(call.function.arguments) == json.loads(URL)
 
 
+LOCATION = {"type": "string", "description": "The city and state, e.g. San Francisco, CA"}
+UNIT = {"type": "string", "enum": ["celsius", "fahrenheit"]}
 WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_current_weather",
-        "description": "Get the current weather in a given location",
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "location": {
-                    "type": "string",
-                    "description": "The city and state, e.g. San Francisco, CA",
-                },
-                "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
-            },
-            "required": ["location"],
-        },
+    "name": "get_current_weather",
+    "description": "Get the current weather in a given location",
+    "parameters": {
+        "type": "object",
+        "properties": {"location": LOCATION, "unit": UNIT},
+        "required": ["location"],
     },
 }
 STOP = ["Observation:", "Observation:\n"]
@@ -106,7 +90,12 @@ async def test_the_weather_by_react_with_stop_words(serve: Serve) -> None:
         make=react_model,
     )
     choice = await choice_of(
-        {"model": "llama3-8b-instruct", "messages": [BOSTON], "tools": [WEATHER], "stop": STOP}
+        {
+            "model": "llama3-8b-instruct",
+            "messages": [BOSTON],
+            "tools": [{"type": "function", "function": WEATHER}],
+            "stop": STOP,
+        }
     )
     (call,) = choice["message"]["tool_calls"]
     assert call["function"]["name"] == "get_current_weather"
@@ -117,17 +106,10 @@ async def test_the_weather_by_react_with_stop_words(serve: Serve) -> None:
     assert "should be one of [get_current_weather]" in engine.prompts[0]
 
 
-@pytest.mark.parametrize("make", [react_model, chatml_model])
-async def test_the_weathers_second_turn_with_the_models_own_text(
-    serve: Serve, make: Callable[..., ChatModel]
-) -> None:
+async def test_the_weathers_second_turn_with_the_models_own_text(serve: Serve) -> None:
     """The call is text that ends in "Observation:", and its result has no id; no tools come."""
-    engine = serve("Final Answer: The weather in Boston today is 32°F.", make=make)
-    written = (
-        "Question: What's the weather like in Boston today?\n\n"
-        "Thought: I need to get the current weather in Boston.\n\n"
-        f"Action: get_current_weather\n\nAction Input: {ARGUMENTS}\n\nObservation:"
-    )
+    engine = serve("Final Answer: The weather in Boston today is 32°F.", make=react_model)
+    written = f"{THOUGHT}\nAction: get_current_weather\n\nAction Input: {ARGUMENTS}\n\nObservation:"
     told = '{"result": "The weather in Boston today is 32°F (0°C), with clear skies"}\\n\\n'
     history = [
         BOSTON,
@@ -140,26 +122,18 @@ async def test_the_weathers_second_turn_with_the_models_own_text(
     assert "tool_calls" not in message
     prompt = engine.prompts[0]
     assert prompt.index("Action Input:") < prompt.index("with clear skies")
-    if make is react_model:
-        assert prompt.count("Observation:") == 1
-        assert prompt.rstrip().endswith('clear skies"}\\n\\n')
+    assert prompt.count("Observation:") == 1
+    assert prompt.rstrip().endswith(told)
 
 
 # A to-do list that streams
 
-TODO_TOOLS: list[Any] = [
-    {
-        "type": "function",
-        "function": {
-            "name": "create_task",
-            "description": "Create a task",
-            "parameters": {
-                "type": "object",
-                "properties": {"task": {"type": "string", "description": "Task's content"}},
-            },
-        },
-    }
-]
+TASK = {"type": "string", "description": "Task's content"}
+CREATE_TASK = {
+    "name": "create_task",
+    "description": "Create a task",
+    "parameters": {"type": "object", "properties": {"task": TASK}},
+}
 
 
 class TodoProgram:
@@ -188,7 +162,7 @@ class TodoProgram:
         stream = sync_client().chat.completions.create(
             model="llama-3-groq-8b",
             messages=self.messages,
-            tools=TODO_TOOLS,
+            tools=[{"type": "function", "function": CREATE_TASK}],
             stream=True,
             extra_body={"whole_tool_calls": True},
         )
@@ -231,9 +205,8 @@ def test_an_exchange_with_results_in_a_users_turn(serve: Serve) -> None:
     answer = "The converted amount of 42 US dollars to Canadian dollars is 131.95."
     arguments = '{"from_currency": "USD", "to_currency": "CAD", "amount": 42}'
     engine = serve("<tool_call>", f" {arguments}}}\n</tool_call>", answer)
-    currency = {"type": "string", "description": "The source currency to convert from, e.g. USD"}
-    amount = {"type": "number", "description": "The amount to be converted"}
-    properties = {"from_currency": currency, "to_currency": currency, "amount": amount}
+    properties = {"from_currency": {"type": "string"}, "to_currency": {"type": "string"}}
+    properties["amount"] = {"type": "number", "description": "The amount to be converted"}
     function = {
         "name": "convert_currency",
         "description": "Convert from one currency to another.",

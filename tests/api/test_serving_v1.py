@@ -18,29 +18,18 @@ from function_calling.weights.catalogue import SMOLLM2, fetch
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 
 CURRENCY = {"type": "string", "enum": ["USD", "CAD", "EUR", "JPY"]}
+CONVERT = {"source": CURRENCY, "target": CURRENCY, "amount": {"type": "number"}}
+REMIND = {
+    "text": {"type": "string", "maxLength": 30},
+    "hour": {"type": "integer", "minimum": 0, "maximum": 23},
+}
 PARAMETERS = {
-    "convert": {
-        "type": "object",
-        "properties": {"source": CURRENCY, "target": CURRENCY, "amount": {"type": "number"}},
-        "required": ["source", "target", "amount"],
-        "additionalProperties": False,
-    },
-    "remind": {
-        "type": "object",
-        "properties": {
-            "text": {"type": "string", "maxLength": 30},
-            "hour": {"type": "integer", "minimum": 0, "maximum": 23},
-            "loud": {"type": "boolean"},
-        },
-        "required": ["text", "hour"],
-        "additionalProperties": False,
-    },
+    name: {"type": "object", "properties": arguments, "required": list(arguments)}
+    for name, arguments in (("convert", CONVERT), ("remind", REMIND))
 }
 TOOLS: list[Any] = [
-    {"type": "function", "function": {"name": name, "description": what, "parameters": schema}}
-    for (name, schema), what in zip(
-        PARAMETERS.items(), ("Convert money.", "Set a reminder."), strict=True
-    )
+    {"type": "function", "function": {"name": name, "parameters": schema}}
+    for name, schema in PARAMETERS.items()
 ]
 ASKED = ("What are 42 US dollars in Canadian dollars?", "Remind me of the milk at 6 pm.")
 

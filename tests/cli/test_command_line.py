@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from command_line import Command, Done, commands
 
-from benchmarks.run_eval import free_port
+from benchmarks.servers import free_port
 from function_calling.cli import serve
 from function_calling.formats import FORMATS
 

@@ -187,36 +187,74 @@ def test_every_turn_is_learned_behind_the_prompt_that_serving_gives(
 # What single formats write
 
 
-def test_chatglm3_learns_to_go_on_to_call_and_to_stop() -> None:
-    """The mark of the next turn is what this model stops with; text and call are turns of two."""
-    (sample,) = made(TALK, "chatglm3")
-    tools = json.dumps(
-        [{"name": it.name, "description": "", "parameters": it.parameters} for it in OFFERED],
-        indent=4,
-    )
-    assert sample.text == (
-        "[gMASK]sop<|system|>\n Be brief.\n\nAnswer the following questions as best as you can. "
-        f"You have access to the following tools:\n{tools}"
-        "<|user|>\n 今天北京的天气怎么样?<|assistant|>\n 好的,让我们来查看今天的天气"
-        '<|assistant|>weather\n```python\ntool_call(city="北京")\n```<|observation|>\n '
-        '{"temperature": 22}<|assistant|>\n 22 度。<|user|>'
-    )
-    assert learned(sample) == [
-        "\n 好的,让我们来查看今天的天气<|assistant|>",
-        'weather\n```python\ntool_call(city="北京")\n```<|observation|>',
-        "\n 22 度。<|user|>",
-    ]
+LINES = ChatTemplate(
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+LEARNED = {
+    "text and call are turns of two": (
+        TALK,
+        "chatglm3",
+        None,
+        [
+            "\n 好的,让我们来查看今天的天气<|assistant|>",
+            'weather\n```python\ntool_call(city="北京")\n```<|observation|>',
+            "\n 22 度。<|user|>",
+        ],
+    ),
+    "a step ends before the observation": (
+        TALK,
+        "react_zh",
+        None,
+        [
+            "Thought: 好的,让我们来查看今天的天气\n"
+            'Action: weather\nAction Input: {"city": "北京"}\nObservation:',
+            "Final Answer: 22 度。<|im_end|>",
+        ],
+    ),
+    "several calls are one turn, without the line break behind it": (
+        [user("?"), said(None, WEATHER, ("b", "news", {"city": "北京"}))],
+        "hermes",
+        None,
+        [
+            '<tool_call>\n{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\n'
+            '<tool_call>\n{"name": "news", "arguments": {"city": "北京"}}\n</tool_call><|im_end|>'
+        ],
+    ),
+    "text in a turn before its call has no end, where a model would stop": (
+        TALK,
+        "llama3",
+        OWN_TEMPLATES["llama3"],
+        [
+            "好的,让我们来查看今天的天气",
+            '{"name": "weather", "parameters": {"city": "北京"}}<|eot_id|>',
+            "22 度。<|eot_id|>",
+        ],
+    ),
+    "without any mark, what the template writes ends it": (
+        [user("Hi"), said("Hello")],
+        "hermes",
+        LINES,
+        ["Hello\n"],
+    ),
+    "a greeting that nobody asked for is not learned": (
+        [said("Welcome!"), user("Hi"), said("Hello"), user("Thanks")],
+        "hermes",
+        None,
+        ["Hello<|im_end|>"],
+    ),
+}
 
 
-def test_a_react_step_is_learned_up_to_the_observation() -> None:
-    """There the model stops, and the result, which isn't its own, stands behind."""
-    (sample,) = made(TALK, "react_zh")
-    assert learned(sample) == [
-        "Thought: 好的,让我们来查看今天的天气\n"
-        'Action: weather\nAction Input: {"city": "北京"}\nObservation:',
-        "Final Answer: 22 度。<|im_end|>",
-    ]
-    assert 'Observation: {"temperature": 22}\nFinal Answer: 22 度。<|im_end|>' in sample.text
+@pytest.mark.parametrize(("talk", "name", "template", "texts"), LEARNED.values(), ids=LEARNED)
+def test_each_turn_is_learned_up_to_where_the_model_stops(
+    talk: list[Message], name: str, template: ChatTemplate | None, texts: list[str]
+) -> None:
+    """The rest is shown: results, too, where they stand in the assistant's own turn."""
+    (sample,) = made(talk, name, template)
+    assert learned(sample) == texts
+    told = " ".join(str(message["content"]) for message in talk[:-1])
+    assert all(word in sample.text for word in re.findall(r"\w+", told))
 
 
 @pytest.mark.parametrize("form", ["react_en", "chatglm3"])
@@ -229,26 +267,6 @@ def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
     assert cut.spans[-1][1] == len(cut.text)
 
 
-def test_several_calls_of_a_turn_are_learned_together() -> None:
-    """And end with the mark of the turn's end, without the line break behind it."""
-    calls = [WEATHER, ("b", "news", {"city": "北京"})]
-    (sample,) = made([user("?"), said(None, *calls)])
-    assert learned(sample) == [
-        '<tool_call>\n{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\n'
-        '<tool_call>\n{"name": "news", "arguments": {"city": "北京"}}\n</tool_call><|im_end|>'
-    ]
-
-
-def test_text_in_a_turn_of_its_own_before_a_call_is_learned_without_its_end() -> None:
-    """A model that stopped there would never call."""
-    (sample,) = made(TALK, "llama3", OWN_TEMPLATES["llama3"])
-    assert learned(sample) == [
-        "好的,让我们来查看今天的天气",
-        '{"name": "weather", "parameters": {"city": "北京"}}<|eot_id|>',
-        "22 度。<|eot_id|>",
-    ]
-
-
 def test_turns_that_a_later_prompt_tells_otherwise_get_samples_of_their_own() -> None:
     """Mistral's tools move to the last question, Qwen3's empty thoughts go."""
     talk = [*TALK, user("明天?"), said("Rain.")]
@@ -258,16 +276,6 @@ def test_turns_that_a_later_prompt_tells_otherwise_get_samples_of_their_own() ->
         assert not second.text.startswith(first.text)
         assert second.text.endswith(learned(second)[0])
     assert learned(first)[1] == "<think>\n\n</think>\n\n22 度。<|im_end|>"
-
-
-def test_a_template_without_any_mark_ends_turns_with_what_it_writes() -> None:
-    """Here a line break."""
-    lines = ChatTemplate(
-        "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '\\n' }}{% endfor %}"
-        "{% if add_generation_prompt %}assistant: {% endif %}"
-    )
-    (sample,) = made([user("Hi"), said("Hello")], template=lines)
-    assert learned(sample) == ["Hello\n"]
 
 
 def test_what_a_template_writes_otherwise_than_it_begins_is_refused() -> None:
@@ -292,37 +300,19 @@ def test_a_message_of_weight_0_is_shown_and_not_learned() -> None:
         assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
 
 
-def test_what_nobody_asks_a_model_for_is_not_learned() -> None:
-    """A greeting before any message is shown; what follows the last reply is left out."""
-    (sample,) = made([said("Welcome!"), user("Hi"), said("Hello")])
-    assert learned(sample) == ["Hello<|im_end|>"]
-    assert "Welcome!" in sample.text
-    assert made([*TALK, user("Thanks")]) == made(TALK)
+def test_a_format_of_the_lines_own_is_used() -> None:
+    """`tool_format`, as in a request."""
+    assert made(TALK, "hermes", tool_format="react_en") == made(TALK, "react_en")
 
 
-def test_older_files_and_a_format_of_the_lines_own_are_read() -> None:
-    """`functions` and `function_call`, flat tools, and `tool_format`."""
-    call = {"name": "weather", "arguments": '{"city": "北京"}'}
-    talk = [TALK[1], {"role": "assistant", "content": None, "function_call": call}]
-    functions = [tool["function"] for tool in TOOLS]
-    expected = made([TALK[1], said(None, WEATHER)], "react_en")
-    assert made(talk, tools=functions, tool_format="react_en") == expected
-    assert made(talk, tools=None, functions=functions, tool_format="react_en") == expected
-
-
-def called(arguments: str) -> Message:
-    """A call with these arguments, as older clients tell it."""
-    return {"role": "assistant", "function_call": {"name": "news", "arguments": arguments}}
+DEEP = {"name": "news", "arguments": "[" * 9000}
 
 
 @pytest.mark.parametrize(
     ("messages", "told"),
     [
-        ([], "messages=[]"),
         ([user("Hi")], "messages holds nothing to learn: wanted an assistant's message"),
-        ([user("Hi"), said("x", weight=0)], "messages holds nothing to learn"),
         ([user("Hi"), said("x", weight=0.5)], "messages[1].weight=0.5: wanted 0 or 1"),
-        ([user("Hi"), {"role": "robot"}], 'messages[1].role="robot": wanted one of system'),
         (
             [user("Hi"), said("", ("a", "wether", {}))],
             'messages[1].tool_calls[0].function.name="wether": wanted one of the tools: weather',
@@ -331,8 +321,10 @@ def called(arguments: str) -> Message:
             [user("Hi"), said("", ("a", "weather", [1]))],
             'messages[1].tool_calls[0].function.arguments="[1]": wanted an object as JSON',
         ),
-        ([user("Hi"), called("x")], 'function.arguments="x": wanted an object as JSON'),
-        ([user("Hi"), called("[" * 9000)], 'function.arguments="[[[[[[[[['),
+        (
+            [user("Hi"), {"role": "assistant", "function_call": DEEP}],
+            'function.arguments="[[[[[[[[[',
+        ),
         (
             [user("Hi"), said("", ("a", "weather", {"the city": "Oslo"}))],
             "wanted an object as JSON that pythonic can spell under the tool's schema; ",
@@ -346,10 +338,8 @@ def test_what_is_wrong_is_named(messages: Any, told: str) -> None:
 
 
 def test_tools_that_v1_would_refuse_are_refused() -> None:
-    """By name; an empty list of properties, which PHP writes, is none."""
+    """By name."""
     talk = [user("Hi"), said(None, ("a", "f", {}))]
-    for name in FORMATS:
-        assert len(made(talk, name, tools=[{"name": "f", "parameters": {"properties": []}}])) == 1
     with pytest.raises(RequestError, match=r'Tool f: .*properties="x"'):
         made(talk, tools=[{"name": "f", "parameters": {"properties": "x"}}])
 
@@ -382,19 +372,6 @@ def test_good_lines_come_out_and_wrong_ones_are_told_with_their_numbers(
     assert done.err.count("\n") == 3
 
 
-def test_standard_input_and_a_tokenizers_configuration_will_do(
-    command: Command, tmp_path: Path
-) -> None:
-    """The template tells the format."""
-    path = tmp_path / "tokenizer_config.json"
-    path.write_text(json.dumps({"chat_template": MISTRAL_NATIVE, "eos_token": {"content": "</s>"}}))
-    lines = as_lines({"messages": TALK[1:3], "tools": TOOLS})
-    done = command("samples", "--template", path, given=lines)
-    assert json.loads(done.out)["text"].endswith(
-        '[TOOL_CALLS] [{"name": "weather", "arguments": {"city": "北京"}}]</s>'
-    )
-
-
 def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
     """As with `… | head -1`, of more text than a pipe holds."""
     path = tmp_path / "conversations.jsonl"
@@ -408,12 +385,3 @@ def test_a_reader_that_leaves_ends_it_quietly(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=30) == 1
-
-
-def test_the_prompt_of_the_render_command_is_what_stands_before_a_span(command: Command) -> None:
-    """Both commands speak of the same text."""
-    (sample,) = made(TALK, "chatglm3")
-    done = command("render", "--format", "chatglm3", given={"messages": TALK[:4], "tools": TOOLS})
-    prompt = sample.text[: sample.spans[-1][0]]
-    heading = f"===== prompt: chatglm3, {len(prompt)} characters =====\n"
-    assert done.out.startswith(f"{heading}{prompt}\n=====")

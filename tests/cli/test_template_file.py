@@ -87,7 +87,7 @@ def test_a_template_comes_with_its_special_tokens(content: bytes, written: str, 
     ("content", "told"),
     [
         (gguf(without("chat_template")), "it holds no chat template"),
-        (gguf(without("tokens")), "its head ends or breaks off"),
+        (gguf(without("tokens")), "it has no token of that number"),
         (gguf([("x.bos_token_id", 77, b"")]), "its head ends or breaks off"),
         (gguf(ENTRIES)[:300], "its head ends or breaks off"),
         (gguf(ENTRIES, version=1), "its version is 1, wanted 2 or 3"),

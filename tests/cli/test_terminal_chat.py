@@ -9,11 +9,13 @@ import pexpect
 import pytest
 from command_line import Done
 from pseudo_terminal import CHAT, CTRL_C, READY, ROOT, at_terminal, environment, tasks
-from scripted_http import MODEL, ScriptedHttp, scripted_http
+from scripted_http import scripted_http
 from scripted_server import calls, fails, hangs, says
+from wire_server import MODEL, WireServer
 
-from benchmarks.run_eval import free_port
+from benchmarks.servers import free_port
 from function_calling.cli.chat import LEAVE, SHORTENED
+from function_calling.todo.store import TodoStore
 
 pytestmark = pytest.mark.slow
 
@@ -24,13 +26,13 @@ DELETED = (LISTED, calls(("delete_task", {"id": 1})))
 TOO_LONG = fails(400, "The prompt has 5000 tokens.", "context_length_exceeded")
 
 
-def said(server: ScriptedHttp, request: int = -1) -> list[tuple[str, str | None]]:
+def said(server: WireServer, request: int = -1) -> list[tuple[str, str | None]]:
     """Role and content of the messages of a request, but for the first, the system's."""
     messages = server.requests[request]["messages"][1:]
     return [(each["role"], each.get("content")) for each in messages]
 
 
-def chat(server: ScriptedHttp, state: Path, **settings: str):
+def chat(server: WireServer, state: Path, **settings: str):
     """A chat over this server that keeps its list in `state`."""
     own = {"OPENAI_BASE_URL": server.url, "TODO_DB": str(state / "todo.db")}
     return at_terminal(state, "--tools", "todo", **own | settings)
@@ -41,7 +43,7 @@ def test_a_task_is_written_down_shown_and_deleted_with_a_yes(tmp_path: Path) -> 
     added, kept = (NOTED, says("I noted it.")), (*DELETED, says("Then I leave it."))
     script = (*added, *kept, *DELETED, says("Gone."))
     with scripted_http(*script) as server, chat(server, tmp_path) as person:
-        assert f"{MODEL} at {server.url}" in person.seen
+        assert f"{MODEL} at {server.url}/v1" in person.seen
         noted = person.asks("Help me to write down it I'm going to fix a bug")
         assert 'create_task(title="fix a bug")\x1b[0m\n' in noted
         assert '→ Added "fix a bug" to the to-do list.\x1b[0m\n' in noted
@@ -107,11 +109,11 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
     with scripted_http(*script) as server, chat(server, tmp_path) as person:
         person.types("note it\r")
         person.reads("\x1b[2KThe")
-        assert not server.left.is_set()
+        assert not server.let_go.is_set()
         person.types(CTRL_C)
         person.reads("Stopped.")
         person.reads(READY)
-        assert server.left.wait(60)
+        assert server.let_go.wait(60)
 
         person.types("delete it\r")
         person.reads("[y/N]")
@@ -158,10 +160,17 @@ def test_nothing_that_a_model_writes_commands_the_terminal(tmp_path: Path) -> No
 
 
 def test_the_oldest_turn_is_left_out_of_what_is_too_long(tmp_path: Path) -> None:
-    """As many as must be, by OpenAI's code or another server's words; then it is told."""
+    """As many as must be, by OpenAI's code or another server's words; then it is told.
+
+    A change is not made again: its turn ends with what was done.
+    """
     in_words = fails(400, "maximum context length is 4096 tokens")
     script = (LISTED, says("One."), LISTED, says("Two."), TOO_LONG, in_words, LISTED, says("Yes."))
-    with scripted_http(*script, *[TOO_LONG] * 2) as server, chat(server, tmp_path) as person:
+    changing = (LISTED, says("Five."), NOTED, TOO_LONG)
+    with (
+        scripted_http(*script, TOO_LONG, TOO_LONG, *changing) as server,
+        chat(server, tmp_path) as person,
+    ):
         person.asks("first")
         person.asks("second")
         assert person.asks("third").count(SHORTENED) == 2
@@ -170,13 +179,7 @@ def test_the_oldest_turn_is_left_out_of_what_is_too_long(tmp_path: Path) -> None
         assert left.count(SHORTENED) == 1
         assert "The prompt has 5000 tokens." in left
         assert said(server) == [("user", "fourth")]
-
-
-def test_a_change_is_not_made_again_where_the_conversation_became_too_long(tmp_path: Path) -> None:
-    """The turn ends with what was done."""
-    script = (LISTED, says("One."), NOTED, TOO_LONG)
-    with scripted_http(*script) as server, chat(server, tmp_path) as person:
-        person.asks("first")
+        person.asks("fifth")
         told = person.asks("note it")
     assert 'Added "fix a bug" to the to-do list.' in told
     assert SHORTENED not in told
@@ -189,15 +192,14 @@ def test_a_server_that_is_away_or_fails_is_told_and_the_chat_goes_on(tmp_path: P
         with chat(server, tmp_path) as person:
             assert "The model server failed: out of memory" in person.asks("what is to do?")
             assert person.asks("and now?").endswith("Nothing.\n")
-        server.shutdown()
-        server.server_close()
+        server.close()
         with chat(server, tmp_path) as person:
-            assert f"The model at {server.url}/ can't be reached" in person.seen
+            assert f"The model at {server.url}/v1/ can't be reached" in person.seen
             assert person.leaves() == 0
 
 
 def one_shot(
-    server: ScriptedHttp, state: Path, question: bytes, *arguments: str, **settings: str
+    server: WireServer, state: Path, question: bytes, *arguments: str, **settings: str
 ) -> Done:
     """The chat with a pipe before and behind it."""
     own = {"OPENAI_BASE_URL": server.url, "TODO_DB": str(state / "todo.db")} | settings
@@ -255,21 +257,19 @@ PATIENCE = 600
 def test_a_list_is_kept_by_talking(tmp_path: Path) -> None:
     """Added, listed, ticked and deleted: after each step the file holds just what it should."""
     path = tmp_path / "todo.db"
+    store = TodoStore(str(path))
+    store.create("buy milk")
+    store.close()
     port = ("--port", str(free_port()))
     settings = {"TOOLS": "todo", "TODO_DB": str(path), "QUERY_TIMEOUT": str(PATIENCE)}
     with at_terminal(tmp_path, *port, timeout=PATIENCE, **settings) as person:
-        person.asks("Add buy milk to my list")
-        ((first, milk, open_),) = tasks(path)
-        assert (first, milk.lower(), open_) == (1, "buy milk", 0)
-
         person.asks("Help me to write down it I'm going to fix a bug")
         kept, (second, title, open_) = tasks(path)
-        assert kept == (1, milk, 0)
-        assert (second, open_) == (2, 0)
+        assert (kept, second, open_) == ((1, "buy milk", 0), 2, 0)
         assert "bug" in title.lower()
 
         listed = person.asks("What is on my list?")
-        assert f'→ To do: "{milk}", "{title}".' in listed
+        assert f'→ To do: "buy milk", "{title}".' in listed
         assert tasks(path) == [kept, (2, title, 0)]
 
         person.asks("I fixed the bug, mark it as done")

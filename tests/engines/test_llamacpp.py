@@ -5,7 +5,6 @@ SmolLM2 chooses arguments badly, so nothing here judges its skill.
 
 import asyncio
 import json
-import math
 import platform
 import stat
 import sys
@@ -16,12 +15,13 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
-from generations import GREEDY, STORY, pieces_of, smollm2, text_of
+from generations import GREEDY, SCHEMA, STORY, pieces_of, smollm2, text_of
 from jsonschema import Draft202012Validator
 
 from function_calling.engines import LoadedModel
 from function_calling.engines.grammar_guard import GrammarGuard
 from function_calling.engines.llamacpp import LlamaCpp, load
+from function_calling.engines.quoting import quoter
 from function_calling.errors import EngineError, WeightsError
 from function_calling.formats import HERMES, LLAMA3, Format
 from function_calling.model.chat_model import ChatModel
@@ -42,39 +42,9 @@ from function_calling.settings import Settings
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 SLOTS = 4
-CONVERT = Tool(
-    "convert_currency",
-    "Convert an amount of money.",
-    {
-        "type": "object",
-        "properties": {
-            "amount": {"type": "number", "exclusiveMinimum": 0},
-            "to": {
-                "type": "array",
-                "items": {"$ref": "#/$defs/Code"},
-                "minItems": 1,
-                "maxItems": 3,
-            },
-            "note": {"anyOf": [{"type": "string", "maxLength": 20}, {"type": "null"}]},
-        },
-        "required": ["amount", "to"],
-        "additionalProperties": False,
-        "$defs": {"Code": {"type": "string", "pattern": "^[A-Z]{3}$"}},
-    },
-)
-REMIND = Tool(
-    "remind",
-    "Remind the user of something.",
-    {
-        "type": "object",
-        "properties": {
-            "day": {"type": "string", "format": "date"},
-            "hour": {"type": "integer", "minimum": 0, "maximum": 23},
-            "how": {"enum": ["mail", "call", None]},
-        },
-        "required": ["day", "how"],
-    },
-)
+CONVERT = Tool("convert_currency", "Convert an amount of money.", SCHEMA)
+HOUR = {"type": "integer", "minimum": 0, "maximum": 10**6}
+REMIND = Tool("remind", "Remind the user.", {"properties": {"hour": HOUR}, "required": ["hour"]})
 TOOLS = (CONVERT, REMIND)
 NAMES = tuple(tool.name for tool in TOOLS)
 VALID = {tool.name: Draft202012Validator(tool.parameters).is_valid for tool in TOOLS}
@@ -168,21 +138,6 @@ async def test_tokens_are_counted_as_the_model_counts_them(engine: LlamaCpp) -> 
         assert (last.prompt_tokens, last.completion_tokens) == (14, 3)
 
 
-async def test_stop_strings_of_any_length_end_the_text_before_them(engine: LlamaCpp) -> None:
-    """Also those that are longer than any token, up to a whole sentence."""
-    whole = await text_of(engine, GREEDY.but(max_tokens=24))
-    for stop in (whole[20:50], whole[20:80]):
-        text = await text_of(engine, GREEDY.but(max_tokens=24, stop=(stop,)))
-        assert text == whole[: whole.index(stop)]
-
-
-@pytest.mark.parametrize("seed", [-1, 2**32 - 1])
-async def test_a_seed_makes_a_text_come_again(engine: LlamaCpp, seed: int) -> None:
-    """Also one that means "random" to llama.cpp."""
-    sampling = Sampling(max_tokens=12, seed=seed)
-    assert await text_of(engine, sampling) == await text_of(engine, sampling)
-
-
 # Probabilities
 
 
@@ -191,9 +146,9 @@ async def test_tokens_are_told_with_their_probabilities(engine: LlamaCpp) -> Non
     pieces = await pieces_of(engine, GREEDY.but(max_tokens=12, logprobs=3))
     tokens = [token for piece in pieces for token in piece.logprobs]
     assert len(tokens) == pieces[-1].completion_tokens == 12
-    for token in tokens:
-        assert token.top[0] == TokenLogprob(token.token, token.logprob)
-        assert sum(math.exp(each.logprob) for each in token.top) <= 1.001
+    assert [token.top[0] for token in tokens] == [
+        TokenLogprob(token.token, token.logprob) for token in tokens
+    ]
 
 
 async def test_the_tokens_of_a_stop_string_are_not_told(engine: LlamaCpp) -> None:
@@ -249,7 +204,6 @@ async def test_closing_a_generation_frees_its_slot_within_a_second(engine: Llama
 @pytest.mark.parametrize(
     "schema",
     [
-        {"type": "number", "maximum": -1},
         {"type": "number", "minimum": -0.827, "maximum": -0.824},
         {"type": "integer", "minimum": -50, "maximum": -10, "multipleOf": 5},
         {"type": "array", "items": {"type": "number", "maximum": -0.5}, "maxItems": 3},
@@ -299,7 +253,7 @@ async def test_every_forced_call_is_valid(loaded: LoadedModel, form: Format, tim
 
 async def test_a_call_that_the_model_begins_itself_is_valid_too(loaded: LoadedModel) -> None:
     """Its history shows calls, so it makes more of them, well or badly."""
-    arguments = ('{"amount": 5, "to": ["EUR"]}', '{"amount": 7, "to": ["JPY"]}')
+    arguments = ('{"amount": 5, "to": ["EUR"]}', '{"amount": 7, "to": ["USD"]}')
     history: list[Message] = []
     for number, each in enumerate(arguments):
         call = {"id": str(number), "function": {"name": "convert_currency", "arguments": each}}
@@ -398,3 +352,17 @@ async def test_a_kept_prompt_outlives_the_process(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:1000])
     LlamaCpp(smollm2(), **SMALL, kept=kept).close()
     assert not list(kept.iterdir())
+
+
+async def test_what_is_quoted_is_text(engine: LlamaCpp) -> None:
+    """It is read letter by letter, and is no control token."""
+    loaded = load(Settings(model_path=str(smollm2()), context_length=256, parallel_slots=1))
+    loaded.engine.close()
+    quote = quoter(loaded.controls)
+    plain, quoted = "<|im_start|>user\nHi.<|im_end|>", "<|im_start|>user\n" + quote("Hi.<|im_end|>")
+    ordinary = plain.removesuffix("<|im_end|>")
+    ended = await engine.count(plain) - await engine.count(ordinary)
+    spelled = await engine.count(quoted) - await engine.count(ordinary)
+    assert ended == 1 < spelled
+    *_, last = await pieces_of(engine, Sampling(max_tokens=1), quoted)
+    assert last.prompt_tokens == await engine.count(quoted)

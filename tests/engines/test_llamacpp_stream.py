@@ -10,7 +10,6 @@ import pytest
 
 from function_calling.engines.llamacpp import LlamaCpp, completion_request
 from function_calling.engines.slots import Slots
-from function_calling.line_reader import LineReader
 from function_calling.model.words import Sampling
 
 
@@ -57,17 +56,6 @@ async def test_how_many_run_is_known_without_asking() -> None:
     assert (await engine.busy(), engine.asked) == (1, ["/completion"])
     await generation.aclose()
     assert await engine.busy() == 0
-
-
-def test_a_line_that_is_not_complete_is_kept() -> None:
-    """Until its end comes."""
-    lines = LineReader()
-    assert [lines.feed(piece) for piece in (b"a", b"b\r", b"\nc\n\n", b"d")] == [
-        [],
-        [],
-        ["ab", "c", ""],
-        [],
-    ]
 
 
 def test_sampling_is_said_in_llamacpps_words() -> None:

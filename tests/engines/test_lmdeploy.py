@@ -24,6 +24,7 @@ from lmdeploy_engine import lmdeploy_engine, native
 from function_calling.engines import grammar
 from function_calling.engines import lmdeploy as adapter
 from function_calling.engines.lmdeploy import LMDeploy, load
+from function_calling.engines.quoting import quoter
 from function_calling.errors import EngineError, RequestError, SettingsError, WeightsError
 from function_calling.formats import LLAMA3, choose_format
 from function_calling.model.chat_model import ChatModel
@@ -85,6 +86,15 @@ async def test_the_first_token_stands_once(engine: LMDeploy) -> None:
         pieces = await pieces_of(engine, Sampling(max_tokens=1), prompt)
         counts.add(pieces[-1].prompt_tokens)
     assert counts == {2 + len(engine._prefix)}
+
+
+async def test_what_is_quoted_is_text(engine: LMDeploy) -> None:
+    """It is read letter by letter, and is no control token."""
+    (control, *_) = sorted(engine.controls)
+    assert await engine.count(f"Hi{control}") == await engine.count("Hi") + 1
+    assert (
+        await engine.count(quoter(engine.controls)(f"Hi{control}")) > await engine.count("Hi") + 1
+    )
 
 
 @pytest.mark.parametrize(

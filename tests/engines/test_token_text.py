@@ -68,16 +68,6 @@ def test_a_character_of_several_tokens_counts_as_its_last_one() -> None:
 # Stop strings in any text
 
 
-def test_nothing_leaves_that_may_be_the_beginning_of_one() -> None:
-    """It leaves as soon as it is known to be none."""
-    held = StopStrings(("</end>", "STOP"))
-    assert [held.feed(bit) for bit in ("a<", "/", "e!", "ST", "ST", "OPS")] == [
-        *("a", "", "</e!", "", "ST", ""),
-    ]
-    assert held.found
-    assert held.feed("more") == held.rest() == ""
-
-
 @given(
     st.lists(st.text("ab", max_size=3)),
     st.lists(st.text("ab", min_size=1, max_size=4), max_size=3),

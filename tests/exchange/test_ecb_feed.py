@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
@@ -93,46 +93,26 @@ def test_a_kept_file_that_is_broken_is_fetched_again(
     assert (rates.history.last, len(bank.requests)) == (date(2024, 1, 3), 1)
 
 
-def down(bank: FileServer, how: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Break the bank; its address."""
-    if how == "refuses":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            return f"http://127.0.0.1:{free.getsockname()[1]}/"
-    if how == "hangs":
-        bank.gate.clear()
-        monkeypatch.setattr(ecb, "QUIET_SECONDS", 0.1)
-    if how == "drips":
-        monkeypatch.setattr(ecb, "DOWNLOAD_SECONDS", -1.0)
-    if how == "is too large":
-        monkeypatch.setattr(ecb, "LARGEST_DOWNLOAD", 10)
-    if how == "breaks off":
-        bank.length = len(FRESH) + 1
-    bank.status = 500 if how == "says 500" else 200
-    bank.content = {
-        "sends garbage": b"<html>Sorry</html>",
-        "sends a truncated zip": FRESH[:-30],
-        "sends no rates": packed("Sorry"),
-        "sends words for rates": packed(HEAD, "2024-01-03,many,N/A,", OLD),
-        "sends no numbers": packed(HEAD, "2024-01-03,NaN,N/A,", OLD),
-        "sends rates of 0": packed(HEAD, "2024-01-03,0,N/A,", OLD),
-        "sends older rates": packed(HEAD, "2023-12-29,1.1050,N/A,"),
-        "sends a part": packed(HEAD, NEW),
-    }.get(how, FRESH)
-    return bank.url
+FAULTS: dict[str, dict[str, Any]] = {
+    "refuses": {"url": "http://127.0.0.1:1/"},
+    "hangs": {"QUIET_SECONDS": 0.1},
+    "drips": {"DOWNLOAD_SECONDS": -1.0},
+    "is too large": {"LARGEST_DOWNLOAD": 10},
+    "breaks off": {"length": len(FRESH) + 1},
+    "says 500": {"status": 500},
+    "sends a truncated zip": {"content": FRESH[:-30]},
+    "sends no rates": {"content": packed("Sorry")},
+    "sends rates of 0": {"content": packed(HEAD, "2024-01-03,0,N/A,", OLD)},
+    "sends older rates": {"content": packed(HEAD, "2023-12-29,1.1050,N/A,")},
+    "sends a part": {"content": packed(HEAD, NEW)},
+}
+"""What is otherwise about the bank, or which bound of ours is narrower."""
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        *("refuses", "hangs", "drips", "is too large", "breaks off", "says 500"),
-        *("sends garbage", "sends a truncated zip", "sends no rates", "sends words for rates"),
-        *("sends no numbers", "sends rates of 0", "sends older rates", "sends a part"),
-    ],
-)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_source_that_is_down_leaves_the_last_good_rates(
     bank: FileServer,
-    how: str,
+    fault: dict[str, Any],
     kept: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -140,12 +120,15 @@ def test_a_source_that_is_down_leaves_the_last_good_rates(
     """They stay in use and on disk; the log says so, and a stale rate says it too."""
     EcbRates().refresh(bank.url)
     age(kept, 2 * ecb.REFRESH_SECONDS)
-    url = down(bank, how, monkeypatch)
+    for name, value in fault.items():
+        monkeypatch.setattr(ecb if name.isupper() else bank, name, value)
+    if "QUIET_SECONDS" in fault:
+        bank.gate.clear()
     rates = EcbRates(lambda: date(2024, 2, 1))
-    rates.refresh(url)
+    rates.refresh(bank.url)
     assert kept.read_bytes() == FRESH
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert f"Exchange rates stay those of 2024-01-03: {url} gave no newer ones" in caplog.text
+    assert f"Exchange rates stay those of 2024-01-03: {bank.url} gave no newer ones" in caplog.text
     told = rates.rate("USD", "EUR").told
     assert told.endswith("of 2024-01-03, which is out of date: newer ones are not known here")
 

@@ -101,11 +101,6 @@ def test_the_day_of_a_rate_is_told(bank: Bank, on: str, today: str, told: str) -
             "Bank's are from 2000-07-19 to 2025-12-31.",
         ),
         (
-            "1 FRF EUR 2024-05-05",
-            "The French franc (FRF) was not money on 2024-05-05. Give the ISO 4217 code of one "
-            "that is.",
-        ),
-        (
             "1 EUR ISK 2012-05-04",
             "The European Central Bank published no rate in the week before 2012-05-04.",
         ),

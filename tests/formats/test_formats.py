@@ -5,6 +5,7 @@ import json
 import pytest
 from scripted_engine import CHATML, LLAMA31
 
+from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, HERMES, JSON_LIST, LLAMA3, Format, choose_format
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
@@ -35,7 +36,8 @@ HERMES_NATIVE = """\
 {%- for message in messages %}
     {{- '[' + message.role + ']' + message.content }}
     {%- for call in message.tool_calls or [] %}
-        {{- '<tool_call>' + call.function.name + call.function.arguments | tojson }}
+        {{- '<tool_call>{"name": "' + call.function.name + '", "arguments": ' }}
+        {{- call.function.arguments | tojson + '}</tool_call>' }}
     {%- endfor %}
 {%- endfor %}
 {{- '[assistant]' }}
@@ -289,6 +291,143 @@ def test_a_thought_stays_with_the_first_of_several_actions() -> None:
     )
 
 
+# Turns that a template can't write
+
+FRAMED = "{% for m in messages %}%s[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+REFUSES = "{% if {} %}{{ raise_exception('No') }}{% endif %}"
+LEAVES_OUT = "{% if {} %}{% continue %}{% endif %}"
+ALTERNATING = (
+    "{% set system = messages[0].content ~ '/' if messages[0].role == 'system' else '' %}"
+    "{% for m in (messages[1:] if system else messages) %}"
+    + REFUSES.replace("{}", "(m.role == 'user') != (loop.index0 % 2 == 0)")
+    + "[{{ m.role }}]{{ system if loop.first }}{{ m.content }}{% endfor %}[assistant]"
+)
+
+
+def unless(written: str, condition: str) -> str:
+    """A template of plain turns that refuses those of a condition, or leaves them out."""
+    return FRAMED.replace("%s", written.replace("{}", condition))
+
+
+def spoken(texts: str) -> list[Message]:
+    """Turns of system, user and assistant, each told by its first letter: "s1 u1 a1 u2"."""
+    roles = {"s": "system", "u": "user", "a": "assistant"}
+    return [{"role": roles[text[0]], "content": text} for text in texts.split()]
+
+
+@pytest.mark.parametrize(
+    ("source", "told", "written"),
+    [
+        pytest.param(
+            unless("", ""),
+            "s1 s2 a1 u1 u2 a2 a3 s3 u3",
+            "[system]s1[system]s2[assistant]a1[user]u1[user]u2[assistant]a2[assistant]a3[system]s3"
+            "[user]u3",
+            id="all are written",
+        ),
+        *(
+            pytest.param(
+                unless(how, "m.role == 'system'"),
+                told,
+                written,
+                id=f"no system turns: {told}",
+            )
+            for how in (REFUSES, LEAVES_OUT)
+            for told, written in (
+                ("s1 u1", "[user]s1\n\nu1"),
+                ("s1 s2 u1 u2", "[user]s1\n\ns2\n\nu1[user]u2"),
+                ("u1 a1 s1 a2", "[user]u1[assistant]a1[user]s1[assistant]a2"),
+                ("u1 s1", "[user]u1[user]s1"),
+            )
+        ),
+        *(
+            pytest.param(
+                unless(how, "m.role == 'system' and not loop.first"),
+                "s1 s2 u1 a1 s3 u2",
+                "[system]s1\n\ns2[user]u1[assistant]a1[user]s3\n\nu2",
+                id="a system turn first or not at all",
+            )
+            for how in (REFUSES, LEAVES_OUT)
+        ),
+        *(
+            pytest.param(ALTERNATING, told, written, id=f"in turns: {told}")
+            for told, written in (
+                ("s1 u1 a1 u2", "[user]s1/u1[assistant]a1[user]u2"),
+                ("s1 s2 u1 u2", "[user]s1\n\ns2/u1\n\nu2"),
+                ("u1 a1 a2 u2 s1", "[user]u1[assistant]a1\n\na2[user]u2\n\ns1"),
+                ("s1 a1 u1", "[user]s1/[assistant]a1[user]u1"),
+                ("a1 u1", "[user][assistant]a1[user]u1"),
+                ("s1", "[user]s1"),
+            )
+        ),
+        pytest.param(
+            "{% for m in messages %}[{{ m.role }}]{% for part in m.content %}{{ part.text }}"
+            "{% endfor %}{% endfor %}[assistant]",
+            "s1 u1 a1",
+            "[system]s1[user]u1[assistant]a1",
+            id="texts are parts",
+        ),
+        pytest.param(
+            "{% for tool in tools %}{{ tool }}{% endfor %}" + unless("", ""),
+            "u1",
+            "[user]u1",
+            id="no tools are an empty list",
+        ),
+        pytest.param("{{ nothing.at_all }}", "u1", None, id="nothing can be written"),
+    ],
+)
+def test_what_a_template_would_refuse_or_leave_out_stands_in_a_turn_that_it_writes(
+    source: str, told: str, written: str | None
+) -> None:
+    """Only that: all other turns stand as they are, and a template that writes none says so."""
+    if written is None:
+        with pytest.raises(RequestError, match="nothing"):
+            prompt(JSON_LIST, source, spoken(told))
+    else:
+        assert prompt(JSON_LIST, source, spoken(told)) == f"{written}[assistant]"
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize(
+    "source",
+    [
+        ALTERNATING,
+        unless(REFUSES, "m.role not in ('user', 'assistant')"),
+        unless(LEAVES_OUT, "m.role not in ('user', 'assistant')"),
+        unless(
+            "{# tool ipython observation #}" + LEAVES_OUT, "m.role not in ('user', 'assistant')"
+        ),
+    ],
+    ids=["in turns", "refuses", "leaves out", "leaves out what it names"],
+)
+def test_tools_calls_and_results_are_told_by_every_template(form: Format, source: str) -> None:
+    """In every format, with a question right behind the results."""
+    history = [SYSTEM, USER, called(("a", "convert", '{"a": 42}')), result("a", "131.95"), USER]
+    text = prompt(form, source, history, TODAY)
+    places = [text.rindex(told) for told in ("Be brief.", "convert", "131.95", "42 USD?")]
+    assert places == sorted(places)
+    assert "today" in text
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("[{{ m.role }}]", "[user]Ada L.: 42 USD?"),
+        ("[{{ m.role }} {{ m.name }}]", "[user Ada\n L.]42 USD?"),
+        ("[{{ m.role }} {{ m.name if m.role == 'system' }}]", "[user ]Ada L.: 42 USD?"),
+    ],
+)
+def test_the_model_is_told_who_speaks(form: Format, head: str, told: str) -> None:
+    """By the template, or before the text; a call's name is no speaker's."""
+    ada = {**USER, "name": "Ada\n L."}
+    history = [ada, CALL_TODAY, {**MONDAY, "name": "today"}, {**USER, "name": "Bo"}]
+    text = prompt(form, unless("", "").replace("[{{ m.role }}]", head), history)
+    assert text.startswith(told)
+    assert text.count("Bo") == 1
+    assert "today: " not in text
+
+
 # Native: the template knows the format
 
 
@@ -299,7 +438,7 @@ def test_a_native_template_is_given_tools_and_calls_as_openai_has_them() -> None
         f"TOOLS\n{CONVERT_JSON}\n"
         '<tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>\n'
         "[user]42 USD?"
-        '[assistant]<tool_call>convert{"a": 42, "to": "¥"}'
+        '[assistant]<tool_call>{"name": "convert", "arguments": {"a": 42, "to": "¥"}}</tool_call>'
         "[tool]131.95"
         "[assistant]"
     )
@@ -311,8 +450,79 @@ def test_malformed_arguments_in_a_history_are_shown_as_they_were(arguments: str)
     history = [USER, called(("a", "convert", arguments))]
     assert f'"arguments": {arguments}}}\n</tool_call>' in prompt(HERMES, CHATML, history)
     text = prompt(HERMES, HERMES_NATIVE, history)
-    assert f"<tool_call>convert{json.dumps(arguments)}" in text
+    assert f'<tool_call>{{"name": "convert", "arguments": {json.dumps(arguments)}}}' in text
     assert text.encode()
+
+
+def writing(call: str, marks: str = "") -> str:
+    """A template that writes tools, results and calls, those of `f` so, and holds some marks."""
+    frame = (
+        "{# marks #}{{ tools | tojson }}{% for m in messages %}[{{ m.role }}]{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}{% set f = c.function %}CALL{% endfor %}{% endfor %}"
+    )
+    return frame.replace("CALL", call).replace("marks", marks)
+
+
+NAME, ARGUMENTS = '"name": "{{ f.name }}"', "{{ f.arguments | tojson }}"
+HERMES_CALL = f'<tool_call>\n{{{NAME}, "arguments": {ARGUMENTS}}}'
+TAGS = (
+    "<tool_call>\n<function={{ f.name }}>\n{% for name, value in f.arguments | items %}"
+    "<parameter={{ name }}>\n{{ value }}\n</parameter>\n{% endfor %}</function>\n</tool_call>"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "form", "native"),
+    [
+        (writing(HERMES_CALL), "hermes", True),
+        (writing(HERMES_CALL.replace(" ", "").replace("\n", "")), "hermes", True),
+        (writing(TAGS), "qwen3coder", True),
+        (writing(HERMES_CALL, "<function="), "hermes", True),
+        (writing(f'<tool_call>{{"arguments": {ARGUMENTS}, {NAME}}}'), "hermes", True),
+        (writing(f'[TOOL_CALLS] [{{"id": "1", {NAME}, "arguments": {ARGUMENTS}'), "mistral", True),
+        (writing("[TOOL_CALLS]{{ f.name }}[CALL_ID]x[ARGS]" + ARGUMENTS), "mistral_v11", True),
+        (writing(f'{{{NAME}, "parameters": {ARGUMENTS}}}', "<|python_tag|>"), "llama3", True),
+        (
+            writing(f'{{{NAME}, "parameters": {ARGUMENTS}}}', "<|python_start|> <|python_tag|>"),
+            "llama3",
+            True,
+        ),
+        (writing("<tool_call>{{ f.name }}<arg>{{ f.arguments }}"), "hermes", False),
+        (writing(HERMES_CALL.replace("| tojson", "")), "hermes", False),
+        (writing(HERMES_CALL + "{{ raise_exception('No') }}"), "hermes", False),
+        (writing(HERMES_CALL).replace("tools |", "7 |"), "hermes", False),
+        (
+            writing(HERMES_CALL).replace("{{ m.content", "{{ m.tool_call_id or m.content"),
+            "hermes",
+            False,
+        ),
+    ],
+)
+def test_a_format_is_native_where_the_template_writes_a_call_in_it(
+    source: str, form: str, native: bool
+) -> None:
+    """A mark alone may be another family's; tools and results have to be there, too.
+
+    Keys may come in any order, and a call's id anywhere.
+    """
+    chosen = choose_format("auto", source)
+    assert chosen.name == form
+    assert chosen.native(ChatTemplate(source)) is native
+    told = prompt(chosen, source, [USER, CALL_TODAY, MONDAY], TODAY)
+    assert told.count("Monday") == told.count(TODAY_JSON) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"city": "Os', "[1]", '"Oslo"', "7", "", '{"city": "Oslo"}']
+)
+def test_a_call_that_its_template_can_not_write_is_told_in_plain_turns(arguments: str) -> None:
+    """Such as one that was cut, where the template writes arguments one by one."""
+    call = called(("a", "today", arguments))
+    text = prompt(FORMATS["qwen3coder"], writing(TAGS), [USER, call, MONDAY, USER], TODAY)
+    written = "<parameter=city>\nOslo\n</parameter>\n" if 'Oslo"}' in arguments else arguments
+    assert f"<tool_call>\n<function=today>\n{written}</function>\n</tool_call>" in text
+    assert text.count("Monday") == text.count(TODAY_JSON) == 1
+    assert text.endswith("42 USD?")
 
 
 # One call a turn

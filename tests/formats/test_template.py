@@ -12,60 +12,60 @@ HELLO = [{"role": "user", "content": "Hello"}]
 TOOL = {"type": "function", "function": {"name": "geld", "description": "Größe <b> & 'mehr'"}}
 
 
-def test_a_template_writes_the_messages_and_ends_where_the_assistant_begins() -> None:
-    """Messages, the special tokens and `add_generation_prompt` are what it is given."""
+@pytest.mark.parametrize(
+    ("source", "written"),
+    [
+        pytest.param(
+            "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}"
+            "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
+            "<s>user: Hello</s>user: Hello</s>assistant: ",
+            id="what it is given",
+        ),
+        pytest.param(
+            "{% for m in messages %}\n    {% if m.content %}\nx\n{% endif %}{% endfor %}",
+            "x\nx\n",
+            id="neither a block's line break nor its indentation",
+        ),
+        pytest.param(
+            "{% for m in messages %}{{ m.content }}{% break %}{% endfor %}",
+            "Hello",
+            id="a loop that is left",
+        ),
+        # Templates ask `tools is not none` as often as `tools`.
+        pytest.param("{{ tools is not none }}", "False", id="no tools"),
+        pytest.param("{{ strftime_now('%Y') }}", str(datetime.now().year), id="the date"),
+    ],
+)
+def test_a_template_writes_as_in_transformers(source: str, written: str) -> None:
+    """All that its documentation promises to a template is there."""
+    assert ChatTemplate(source, "<s>", "</s>").render(HELLO * 2, []) == written
+
+
+def test_what_is_marked_for_training_is_written_as_it_stands() -> None:
+    """`generation` and `endgeneration`, with the signs that trim white space, too."""
     template = ChatTemplate(
-        "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}"
-        "{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}",
-        "<s>",
-        "</s>",
+        "{% for m in messages %}"
+        "{% generation %}{% if m.content %}<{{ m.content }}{% endif %}{% endgeneration %}"
+        "{%- generation -%} >  {%- endgeneration -%} "
+        "{% endfor %}"
     )
-    assert template.render(HELLO) == "<s>user: Hello</s>assistant: "
-
-
-def test_blocks_leave_neither_their_line_break_nor_their_indentation() -> None:
-    """`trim_blocks` and `lstrip_blocks` are on, so a template may be laid out."""
-    template = ChatTemplate(
-        "{% for m in messages %}\n    {% if m.content %}\nx\n{% endif %}{% endfor %}"
-    )
-    assert template.render(HELLO) == "x\n"
-
-
-def test_a_loop_may_be_left() -> None:
-    """`break` and `continue` are there."""
-    template = ChatTemplate("{% for m in messages %}{{ m.content }}{% break %}{% endfor %}")
-    assert template.render(HELLO * 3) == "Hello"
+    assert template.render(HELLO * 2) == "<Hello><Hello>"
 
 
 @pytest.mark.parametrize(
     ("call", "written"),
     [
-        pytest.param("tojson", '"description": "Größe <b> & \'mehr\'"', id="unicode, no HTML"),
-        pytest.param("tojson(indent=4)", '\n    "type": "function"', id="indented"),
-        pytest.param("tojson(ensure_ascii=False)", "Größe", id="asked for unicode"),
-        pytest.param("tojson(ensure_ascii=True)", r"Gr\u00f6\u00dfe", id="asked for ASCII"),
-        pytest.param("tojson(separators=(',', ':'))", '{"type":"function"', id="dense"),
-        pytest.param("tojson(sort_keys=True)", '{"function": {"description"', id="sorted"),
+        ("tojson", '"description": "Größe <b> & \'mehr\'"'),
+        ("tojson(indent=4)", '\n    "type": "function"'),
+        ("tojson(ensure_ascii=True)", r"Gr\u00f6\u00dfe"),
+        ("tojson(separators=(',', ':'))", '{"type":"function"'),
+        ("tojson(sort_keys=True)", '{"function": {"description"'),
     ],
 )
 def test_tojson_writes_what_models_were_trained_on(call: str, written: str) -> None:
-    """The filter takes all the options of `transformers`, and escapes no HTML."""
+    """The filter takes all the options of `transformers`, keeps Unicode, and escapes no HTML."""
     template = ChatTemplate("{{ tools[0] | " + call + " }}")
     assert written in template.render(HELLO, [TOOL])
-
-
-@pytest.mark.parametrize("tools", [None, []])
-def test_no_tools_are_none_to_the_template(tools: list[dict[str, object]] | None) -> None:
-    """Templates ask `tools is not none` as often as `tools`, so an empty list would mislead."""
-    template = ChatTemplate("{{ 'tools' if tools is not none else 'none' }}")
-    assert template.render(HELLO, tools) == "none"
-
-
-def test_a_template_may_write_the_date() -> None:
-    """`strftime_now` is there."""
-    year = ChatTemplate("{{ strftime_now('%Y') }}").render(HELLO)
-    assert re.fullmatch(r"\d{4}", year)
-    assert abs(int(year) - datetime.now().year) <= 1
 
 
 @pytest.mark.parametrize(

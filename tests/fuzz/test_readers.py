@@ -1,30 +1,24 @@
 """Whatever is read, a reader ends with a value or with its own error."""
 
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fuzzing import ANY, ODD_TEXTS, SAYS, TEXT, bodies, cases, values
+from detecting import read
+from fuzzing import ODD_TEXTS, SAYS, TEXT, bodies, cases
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from test_doors import CHATS, RIGHTS, TURNS
 
 from function_calling.agent.events import read_event
-from function_calling.agent.messages import read_messages
 from function_calling.agent.numbers import numbers, said, spelled_plainly
-from function_calling.api.anthropic_request import CountRequest
-from function_calling.api.request import ChatRequest
-from function_calling.api.responses_request import ResponsesRequest
-from function_calling.errors import RequestError, SettingsError, ToolError
+from function_calling.errors import SettingsError, ToolError
 from function_calling.exchange.arithmetic import calculate
 from function_calling.exchange.currencies import find_currency
 from function_calling.formats import FORMATS
 from function_calling.formats.call_list import CallList
-from function_calling.formats.detection import CallDetector
 from function_calling.line_reader import LineReader
 from function_calling.mcp_tools.servers_file import read_servers
 
@@ -64,18 +58,13 @@ SERVERS: list[Any] = [
 @cases(10)
 @given(pieces=MODELS_TEXT)
 def test_a_call_is_detected_in_any_text(name: str, pieces: list[str]) -> None:
-    """And no character is lost before it."""
-    detector = CallDetector(FORMATS[name], NAMES)
-    content, start = "", None
-    for piece in pieces:
-        told, start = detector.feed(piece)
-        content += told
-        if start or detector.over:
-            break
-    else:
-        content += detector.rest()
-    whole = "".join(pieces)
-    assert FORMATS[name].steps or (content + (start.space if start else "")) in whole
+    """As in single characters, and none is lost before it."""
+    whole, form = "".join(pieces), FORMATS[name]
+    content, start = read(form, NAMES, pieces)
+    assert (content, start) == read(form, NAMES, whole)
+    if not form.steps:
+        assert whole.startswith(content + start.space + start.text if start else whole)
+        assert start or content == whole
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -87,33 +76,6 @@ def test_a_list_of_calls_is_read_from_any_text(name: str, pieces: list[str]) -> 
     for piece in pieces:
         for event in calls.feed(piece):
             assert event.name is None or event.name in NAMES
-
-
-@pytest.mark.parametrize("path", RIGHTS)
-@cases(10)
-@given(data=st.data())
-def test_a_request_is_read_or_refused(path: str, data: st.DataObject) -> None:
-    """Each part of it, and nothing but a RequestError."""
-    wanted, rights = RIGHTS[path]
-    with suppress(RequestError):
-        read = wanted.parse(data.draw(bodies(rights, wanted.model_fields)))
-        assert all(map(str.isascii, read.headers.values()))
-        if isinstance(read, ChatRequest | CountRequest | ResponsesRequest):
-            read.prompt()
-            read.samplings()
-        if isinstance(read, ResponsesRequest):
-            json.dumps(read.echo())
-
-
-@cases(40)
-@given(
-    messages=values([each["messages"] for each in TURNS + CHATS]),
-    approvals=st.none() | st.dictionaries(st.just("a") | TEXT, ANY, max_size=2),
-)
-def test_a_conversation_is_read_or_refused(messages: Any, approvals: Any) -> None:
-    """By a RequestError alone."""
-    with suppress(RequestError):
-        read_messages(messages, most_asked=200, most_in_all=5_000, approvals=approvals)
 
 
 @cases(10)

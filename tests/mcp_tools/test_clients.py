@@ -25,7 +25,7 @@ from served import Served, chat
 
 import function_calling.mcp_tools.clients as clients
 import function_calling.mcp_tools.schemas as schemas
-from benchmarks.run_eval import free_port
+from benchmarks.servers import free_port
 from function_calling.agent.events import ToolResultEvent
 from function_calling.errors import SettingsError
 from function_calling.mcp_tools.servers_file import read_servers
@@ -66,18 +66,21 @@ class Desk:
         settings["mcp_servers"] = write(self.folder, servers)
         self._app.use(self._patch, self.model.client(), sets, **settings)
 
-    def asks(self, *turns: Turn, query: str = "How will it be in Oslo?") -> str:
-        """Have a question answered by these turns of the model."""
+    def plays(self, *turns: Turn) -> None:
+        """Have a model that takes these turns."""
         self.model = ScriptedServer(*turns)
         self._patch.setattr(self._app.assistant, "client", self.model.client())
+
+    def asks(self, *turns: Turn, query: str = "How will it be in Oslo?") -> str:
+        """Have a question answered by these turns of the model."""
+        self.plays(*turns)
         response = self._app.http.post("/exchange", json={"query": query})
         assert response.status_code == 200, response.text
         return response.text
 
     def chats(self, *turns: Turn) -> tuple[str, list[ToolResultEvent]]:
         """The same as a chat: what is told, and what came of calls."""
-        self.model = ScriptedServer(*turns)
-        self._patch.setattr(self._app.assistant, "client", self.model.client())
+        self.plays(*turns)
         told, events = chat(self._app.http, [{"role": "user", "content": "Oslo?"}])
         return told, [each for each in events if isinstance(each, ToolResultEvent)]
 
@@ -110,7 +113,8 @@ class Desk:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, ToolSet]]:
     """The folder of a server by stdio, and the tools of it."""
     folder = tmp_path_factory.mktemp("weather")
-    entry = {"command": sys.executable, "args": [str(SERVER), str(folder)]}
+    env = {"KEY": "${A_KEY:-secret}"}
+    entry = {"command": sys.executable, "args": [str(SERVER), str(folder)], "env": env}
     tools = mcp_tools(Settings(mcp_servers=write(folder, {"weather": entry})))
     yield folder, replace(tools, close=lambda: None)
     tools.close()
@@ -120,7 +124,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Too
 def desk(
     app: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shared: tuple[Path, ToolSet]
 ) -> Iterator[Desk]:
-    """The assistant with servers."""
+    """The assistant with servers, which are tried again soon."""
+    monkeypatch.setattr(clients, "LONGEST_PAUSE", 0.1)
     desk = Desk(app, monkeypatch, tmp_path, shared)
     yield desk
     desk.close()
@@ -149,27 +154,34 @@ def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
 
 
 def test_beside_servers_tools_no_call_is_forced(desk: Desk) -> None:
-    """A model that must call would call them for whatever it is asked."""
+    """A model that must call would call them for whatever it is asked; they may be all there is."""
     desk.connect()
     assert desk.asks(says("La la la."), query="Sing!") == "La la la."
     assert desk.model.requests[0]["tool_choice"] == "auto"
     assert {"convert_currency", "weather_note"} < set(desk.offered)
     assert "reply_without_tool" not in desk.offered
+    desk.connect(tools="mcp")
+    assert desk.asks(says("La la la."), query="Sing!") == "La la la."
+    assert not [each for each in desk.offered if not each.startswith("weather_")]
 
 
-def test_without_its_server_the_assistant_is_as_ever(desk: Desk) -> None:
-    """It starts and answers, also where a command is none and nobody listens at a URL."""
+def test_without_its_servers_the_assistant_is_as_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a command is none, nobody listens at a URL, or one that was started says nothing.
+
+    The first questions wait for a bounded time, and closing does not hang either.
+    """
+    monkeypatch.setattr(clients, "START_SECONDS", 0.2)
     nobody = f"http://127.0.0.1:{free_port()}/mcp"
-    desk.connect({"none": {"command": "no-such-command"}, "nobody": {"url": nobody}})
+    silent = {"command": sys.executable, "args": ["-c", "import time; time.sleep(600)"]}
+    servers = {"none": {"command": "no-such-command"}, "nobody": {"url": nobody}, "silent": silent}
+    desk.connect(servers)
+    begun = time.monotonic()
     assert desk.asks(calls(("reply_without_tool", {}))).startswith("I can only convert money")
     assert desk.offered == ["convert_currency", "reply_without_tool"]
-
-
-def test_servers_may_be_all_that_it_has(desk: Desk) -> None:
-    """Then the model may answer in words."""
-    desk.connect(tools="mcp")
-    assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
-    assert not [each for each in desk.offered if not each.startswith("weather_")]
+    desk.close()
+    assert time.monotonic() - begun < 15
 
 
 def test_wrong_arguments_come_back_before_they_leave(desk: Desk) -> None:
@@ -182,21 +194,25 @@ def test_wrong_arguments_come_back_before_they_leave(desk: Desk) -> None:
     assert "'day' was unexpected" in told
 
 
-def test_a_servers_error_is_for_the_model_to_read(desk: Desk) -> None:
-    """A person reads that the tool failed, and nothing of a stranger's words."""
-    desk.connect()
-    told, (result,) = desk.chats(calls(("weather_fail", {})), says(""))
-    assert results(desk.model) == ["Tool weather_fail failed. The station is closed."]
-    assert (result.ok, result.content) == (False, "Tool weather_fail failed.")
-    assert told == "I can't answer that. Tool weather_fail failed."
+@pytest.mark.parametrize(
+    ("tool", "read", "told"),
+    [
+        ("fail", "The station is closed.", "I can't answer that. Tool weather_fail failed."),
+        ("refuse", "There is no such city.", ANSWER),
+    ],
+)
+def test_a_servers_error_is_for_the_model_to_read(
+    desk: Desk, tool: str, read: str, told: str
+) -> None:
+    """A person reads that the tool failed, and nothing of a stranger's words.
 
-
-def test_what_a_server_refuses_by_the_protocol_is_not_in_doubt(desk: Desk) -> None:
-    """Wrong arguments by its own word: the model may try again, and the answer stands alone."""
+    What is refused by the protocol is not in doubt: the model may try again.
+    """
     desk.connect()
-    told, _ = desk.chats(calls(("weather_refuse", {})), calls(RIGHT), says(ANSWER))
-    assert results(desk.model)[0] == "Tool weather_refuse failed. There is no such city."
-    assert told == ANSWER
+    again = [calls(RIGHT), says(ANSWER)] if tool == "refuse" else [says("")]
+    text, (result, *_) = desk.chats(calls((f"weather_{tool}", {})), *again)
+    assert results(desk.model)[0] == f"Tool weather_{tool} failed. {read}"
+    assert (result.ok, result.content, text) == (False, f"Tool weather_{tool} failed.", told)
 
 
 @pytest.mark.parametrize("members", [{"text": "a" * 40 + "b"}, {"a" * 40 + "b": 1}])
@@ -245,12 +261,9 @@ def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk
         ("long", "sun " * 25 + "\n[Cut: these are the first 100 of 20000 bytes.]"),
     ],
 )
-def test_a_result_is_text_within_its_bound(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, tool: str, read: str
-) -> None:
+def test_a_result_is_text_within_its_bound(desk: Desk, tool: str, read: str) -> None:
     """Or data as JSON; what can't be read is named."""
-    monkeypatch.setenv("A_KEY", "secret")
-    desk.connect({"weather": desk.stdio(env={"KEY": "${A_KEY}"})}, tool_result_bytes=100)
+    desk.connect(tool_result_bytes=100)
     desk.asks(calls((f"weather_{tool}", {})), says("Done."))
     assert results(desk.model) == [read]
 
@@ -296,21 +309,6 @@ def test_a_server_that_dies_between_questions_is_started_anew(
         assert len([each for each in caplog.messages if "weather is away" in each]) == died
 
 
-def test_a_server_that_can_not_start_again_takes_its_tools_along(desk: Desk) -> None:
-    """They are not offered while it is away, and a call of one within a question is told so."""
-    command = desk.folder / "server"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    command.chmod(0o755)
-    desk.connect({"weather": desk.stdio(command=str(command))})
-    desk.offers("weather_forecast")
-    command.rename(desk.folder / "elsewhere")
-    told = desk.asks(calls(("weather_die", {})), calls(RIGHT), says(""))
-    assert told.startswith("I can't answer that. Tool weather_die failed.")
-    desk.offers("weather_forecast", there=False)
-    (desk.folder / "elsewhere").rename(command)
-    desk.offers("weather_forecast")
-
-
 def test_a_tool_that_hangs_ends_in_its_time(desk: Desk) -> None:
     """And its server goes on."""
     desk.connect(tool_timeout=0.2)
@@ -320,20 +318,6 @@ def test_a_tool_that_hangs_ends_in_its_time(desk: Desk) -> None:
     assert result.content.endswith(f"longer than 0.2 seconds and was given up; {UNKNOWN}")
     assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
     assert desk.process == server
-
-
-def test_nobody_waits_for_a_server_that_does_not_answer(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first questions wait for a bounded time, and closing does not hang either."""
-    monkeypatch.setattr(clients, "START_SECONDS", 0.2)
-    silent = {"command": sys.executable, "args": ["-c", "import time; time.sleep(600)"]}
-    desk.connect({"silent": silent})
-    begun = time.monotonic()
-    desk.asks(calls(("reply_without_tool", {})))
-    assert desk.offered == ["convert_currency", "reply_without_tool"]
-    desk.close()
-    assert time.monotonic() - begun < 15
 
 
 def test_a_list_that_changes_is_followed(desk: Desk) -> None:
@@ -346,24 +330,23 @@ def test_a_list_that_changes_is_followed(desk: Desk) -> None:
     assert results(desk.model) == ["more was called."]
 
 
-def test_names_are_openais_and_each_is_one_tools(desk: Desk) -> None:
-    """Whatever a server calls its tools; those without a schema that holds are left out."""
-    desk.connect({"my weather": desk.stdio(tools=["x.y", "x_y", "broken"]), "my": desk.stdio()})
+def test_names_are_openais_and_each_is_one_tools(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever servers call themselves and their tools; ours keep theirs.
+
+    A tool without a schema that holds is left out, which is logged once.
+    """
+    entry = desk.stdio(tools=["x.y", "x_y", "broken"])
+    desk.connect({"my weather": entry, "convert_currency": entry, "reply_without_tool": entry})
     for name, read in (("x_y", "x.y"), ("x_y_2", "x_y")):
         desk.asks(calls((f"my_weather_{name}", {})), says("Done."))
         assert results(desk.model) == [f"{read} was called."]
-    assert [each for each in desk.offered if each.startswith("my_weather")] == [
-        *("my_weather_x_y", "my_weather_x_y_2")
-    ]
-    assert not [each for each in desk.offered if "broken" in each]
-
-
-def test_our_own_names_are_kept(desk: Desk) -> None:
-    """A server can't take the place of a tool of ours."""
-    entry = desk.stdio(tools=["x_y"])
-    desk.connect({"reply_without_tool": entry, "convert_currency": entry, "": entry})
-    desk.offers("convert_currency_x_y")
-    assert desk.offered.count("convert_currency") == 1
+    named = ("my_weather", "convert_currency", "reply_without_tool")
+    foreign = [f"{name}_{tool}" for name in named for tool in ("x_y", "x_y_2")]
+    assert desk.offered == ["convert_currency", *foreign]
+    left_out = "MCP server my_weather: tools left out: broken"
+    assert caplog.messages.count(left_out) == 1
 
 
 def test_bounds_hold_for_what_a_server_lists(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,18 +369,11 @@ def test_a_list_without_end_is_read_in_part(desk: Desk) -> None:
     desk.offers("weather_forecast_2")
 
 
-def test_what_is_left_out_is_logged(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    """Also where nothing else is there; once."""
-    desk.connect({"weather": desk.stdio(tools=["broken"])})
-    for _ in range(2):
-        desk.asks(calls(("reply_without_tool", {})))
-    assert [each for each in caplog.messages if "left out" in each] == [
-        "MCP server weather: tools left out: broken"
-    ]
-
-
 def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
-    """Nothing is started for it; when it comes back, so do its tools."""
+    """Nothing is started for it; while it is away, so are its tools.
+
+    A call of one within a question is told so.
+    """
     port = free_port()
     command = [sys.executable, str(SERVER), str(desk.folder), str(port)]
 
@@ -409,8 +385,9 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
         desk.connect({"weather": {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}})
         desk.offers("weather_forecast")
         assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
-        _, (result,) = desk.chats(calls(("weather_die_noting", {})), says(""))
-        assert result.content == f"Tool weather_die_noting failed; {UNKNOWN}"
+        _, (died, away) = desk.chats(calls(("weather_die_noting", {})), calls(RIGHT), says(""))
+        assert died.content == f"Tool weather_die_noting failed; {UNKNOWN}"
+        assert not away.ok
         desk.offers("weather_forecast", there=False)
         running.wait()
         running = serve()
@@ -421,63 +398,49 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
         running.wait()
 
 
-@pytest.mark.parametrize(
-    ("entry", "wrong"),
-    [
-        ({}, "weather: wanted either command or url."),
-        ([], "weather: input should be a valid dictionary or instance of ServerEntry."),
-        ({"command": "x", "url": "http://x"}, "weather: wanted either command or url."),
-        ({"url": "ftp://x"}, 'weather: url="ftp://x": wanted an address of http or https.'),
-        ({"command": "x", "args": [1]}, "weather.args.0: input should be a valid string."),
-        ({"command": "x", "env": {"A": 1}}, "weather.env.A: input should be a valid string."),
-        (
-            {"url": "http://x", "headers": {"Authorization": "Bearer ${NO_SUCH_KEY}"}},
-            "weather.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
-        ),
-        (
-            {"url": "http://x", "headers": {"Authorization": "Bearer secret\n"}},
-            "weather.headers.Authorization: wanted printable ASCII, on one line.",
-        ),
-        ({"url": "http://x", "type": "sse"}, "weather.type: input should be 'stdio', 'http'"),
-        ({"command": "x", "tools": "forecast"}, "weather.tools: input should be a valid list."),
-    ],
-)
-def test_a_wrong_file_ends_the_start_by_server_and_key(
-    tmp_path: Path, entry: Any, wrong: str
-) -> None:
-    """In one line."""
-    path = write(tmp_path, {"weather": entry})
-    with pytest.raises(SettingsError) as caught:
-        mcp_tools(Settings(mcp_servers=path))
-    assert str(caught.value).startswith(f"MCP_SERVERS={path!r}: {wrong}"[:-1])
-    assert "\n" not in str(caught.value)
+HEADERS = {"Authorization": "Bearer secret\n"}, {"Authorization": "Bearer ${NO_SUCH_KEY}"}
+NO_OBJECT = 'wanted an object {"mcpServers": {NAME: {…}}}.'
 
 
 @pytest.mark.parametrize(
-    ("text", "wrong"),
+    ("servers", "wrong"),
     [
-        (None, "it can't be read as JSON: [Errno 2] No such file or directory"),
+        ({"a": {}}, "a: wanted either command or url."),
+        ({"a": []}, "a: input should be a valid dictionary or instance of ServerEntry."),
+        ({"a": {"command": "x", "url": "http://x"}}, "a: wanted either command or url."),
+        ({"a": {"url": "ftp://x"}}, 'a: url="ftp://x": wanted an address of http or https.'),
+        ({"a": {"command": "x", "env": {"A": 1}}}, "a.env.A: input should be a valid string."),
+        (
+            {"a": {"url": "http://x", "headers": HEADERS[0]}},
+            "a.headers.Authorization: wanted printable ASCII, on one line.",
+        ),
+        (
+            {"a": {"url": "http://x", "headers": HEADERS[1]}},
+            "a.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
+        ),
+        ({"a": {"url": "http://x", "type": "sse"}}, "a.type: input should be 'stdio', 'http'"),
+        (
+            {"a.b": {"url": "http://x"}, "a b": {"url": "http://y"}},
+            "several servers would be called a_b.",
+        ),
+        ([], NO_OBJECT),
+        ("[]", NO_OBJECT),
         ("{", "it can't be read as JSON: Expecting property name"),
-        ("[]", 'wanted an object {"mcpServers": {NAME: {…}}}.'),
-        ('{"mcpServers": []}', 'wanted an object {"mcpServers": {NAME: {…}}}.'),
+        (None, "it can't be read as JSON: [Errno 2] No such file or directory"),
     ],
 )
-def test_a_file_that_is_none_ends_the_start(tmp_path: Path, text: str | None, wrong: str) -> None:
-    """It is named, and what was wanted."""
+def test_a_wrong_file_ends_the_start(tmp_path: Path, servers: Any, wrong: str) -> None:
+    """In one line, with the server, the key and what was wanted."""
     path = tmp_path / "mcp.json"
-    if text is not None:
-        path.write_text(text)
+    if isinstance(servers, str):
+        path.write_text(servers)
+    elif servers is not None:
+        write(tmp_path, servers)
     with pytest.raises(SettingsError) as caught:
         mcp_tools(Settings(mcp_servers=str(path)))
-    assert str(caught.value).startswith(f"MCP_SERVERS={str(path)!r}: ")
-    assert wrong in str(caught.value)
-
-
-def test_servers_are_told_apart_by_what_a_tools_name_can_hold(tmp_path: Path) -> None:
-    """Two that would be called the same end the start."""
-    path = write(tmp_path, {"a.b": {"url": "http://x"}, "a b": {"url": "http://y"}})
-    with pytest.raises(SettingsError, match="several servers would be called a_b"):
-        mcp_tools(Settings(mcp_servers=path))
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("MCP_SERVERS")
+    assert wrong.rstrip(".") in line
 
 
 def test_variables_stand_in_a_file_as_other_clients_read_them(
@@ -508,21 +471,18 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_person_at_the_terminal_says_yes_or_no(tmp_path: Path) -> None:
+def test_a_person_at_the_terminal_says_yes(tmp_path: Path) -> None:
     """Before a server's tool runs that may change something; `/tools` lists it."""
     entry = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)], "tools": ["note"]}
     noted = calls(("weather_note", {"city": "Oslo"}))
     settings = {"MCP_SERVERS": write(tmp_path, {"weather": entry})}
-    with scripted_http(noted, says("As you like."), noted, says("Noted.")) as server:
+    with scripted_http(noted, says("Noted.")) as server:
         settings["OPENAI_BASE_URL"] = server.url
         with at_terminal(tmp_path, **settings) as person:
             assert "weather_note: Write down a note about a city.\n" in person.asks("/tools")
             person.types("note Oslo\r")
             assert 'weather_note(city="Oslo")' in person.reads("[y/N]")
-            assert "the user said no" in person.asks("n")
             assert not (tmp_path / "notes").exists()
-            person.types("note it now\r")
-            person.reads("[y/N]")
             assert person.asks("y").endswith("Noted.\n")
             assert "Ready to serve." not in person.seen
             assert person.leaves() == 0

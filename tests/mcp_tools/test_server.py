@@ -144,58 +144,36 @@ async def test_the_chosen_tools_are_listed_as_a_model_gets_them(mode: str) -> No
     assert caught.value.message.startswith('There is no tool "reply_without_tool". The tools are: ')
 
 
-@MODES
-@pytest.mark.parametrize(
-    ("name", "arguments", "text", "value"),
-    [
-        ("add", {"total": "131.90"}, "132.90", None),
-        ("add", {"total": 0.1}, "1.1", None),
-        (
-            *("order", {"total": 2}, '{"total": 2, "paid": 131.90}'),
-            {"total": 2, "paid": 131.9},
-        ),
-        ("say", {"what": "hello"}, "hello", None),
-        ("say", {"what": '{"half": "\\ud83d"}'}, '{"half": "\\ud83d"}', None),
-        ("say", {"what": '{"none": NaN}'}, '{"none": NaN}', None),
-        ("say", {"what": "nothing"}, "Done.", None),
-        ("opening_hours", {}, "From 9 to 17.", None),
-    ],
-)
-async def test_a_result_is_text_and_an_object_is_one_too(
-    mode: str, name: str, arguments: Any, text: str, value: Any
-) -> None:
-    """No digit is lost, and nothing is looked for in a conversation."""
-    async with client(SHOP, mode) as connected:
-        assert await read(connected, name, **arguments) == (False, text, value)
+WRONG_ARGUMENTS = "add was not called: its arguments are wrong."
+CUT = f"{'é' * 50}\n[Cut: these are the first 100 of 800 bytes.]"
 
 
 @MODES
 @pytest.mark.parametrize(
-    ("name", "arguments", "text"),
+    ("name", "arguments", "wrong", "text"),
     [
-        ("add", {"total": "much"}, 'add was not called: its arguments are wrong. total="much" is '),
-        ("add", {}, "add was not called: its arguments are wrong. total is missing, wanted "),
-        ("add", {"total": 1, "by": 2}, "add was not called: its arguments are wrong. by=2 is no "),
-        ("say", {"what": "secret"}, "It is a secret. Ask for the weather."),
-        ("fail", {}, "Tool fail failed: OSError: the disk is on fire"),
-        ("hang", {}, "Tool hang took longer than 0.05 seconds and was given up; whether it did "),
+        ("add", {"total": "131.90"}, False, "132.90"),
+        ("order", {"total": 2}, False, '{"total": 2, "paid": 131.90}'),
+        ("say", {"what": '{"half": "\\ud83d"}'}, False, '{"half": "\\ud83d"}'),
+        ("say", {"what": '{"none": NaN}'}, False, '{"none": NaN}'),
+        ("say", {"what": "nothing"}, False, "Done."),
+        ("say", {"what": "much"}, False, CUT),
+        ("opening_hours", {}, False, "From 9 to 17."),
+        ("add", {"total": 1, "by": 2}, True, f"{WRONG_ARGUMENTS} by=2 is no argument, the "),
+        ("say", {"what": "secret"}, True, "It is a secret. Ask for the weather."),
+        ("fail", {}, True, "Tool fail failed: OSError: the disk is on fire"),
+        ("hang", {}, True, "Tool hang took longer than 0.05 seconds and was given up; whether it "),
     ],
 )
-async def test_what_goes_wrong_is_a_result_that_a_model_reads(
-    mode: str, name: str, arguments: Any, text: str
+async def test_a_result_is_text_within_its_bound_and_an_object_is_one_too(
+    mode: str, name: str, arguments: Any, wrong: bool, text: str
 ) -> None:
-    """The toolbox's own text, also where a tool hangs."""
-    async with client(SHOP, mode, tool_timeout=0.05) as connected:
-        wrong, told, value = await read(connected, name, **arguments)
-    assert (wrong, told[: len(text)], value) == (True, text, None)
-
-
-@MODES
-async def test_a_result_has_its_bound(mode: str) -> None:
-    """What is left of a long one says so."""
-    async with client(SHOP, mode, tool_result_bytes=100) as connected:
-        _, told, _ = await read(connected, "say", what="much")
-    assert told == "é" * 50 + "\n[Cut: these are the first 100 of 800 bytes.]"
+    """The toolbox's own, also of what goes wrong; nothing is looked for in a conversation."""
+    bounds = {"tool_result_bytes": 100} | ({"tool_timeout": 0.05} if name == "hang" else {})
+    async with client(SHOP, mode, **bounds) as connected:
+        is_error, told, value = await read(connected, name, **arguments)
+    assert (is_error, told[: len(text)] if wrong else told) == (wrong, text)
+    assert value == ({"total": 2, "paid": 131.9} if name == "order" else None)
 
 
 @MODES
@@ -284,30 +262,18 @@ def test_no_connection_is_kept_open(method: str, served: Served) -> None:
     assert served.http.request(method, "/mcp").status_code == 405
 
 
-MISSING = "The package mcp is not installed here: `make mcp` installs it."
-
-
-@pytest.fixture
-def without_mcp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without the package."""
+def test_without_the_package_each_door_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, served: Served, command: Command
+) -> None:
+    """In OpenAI's shape, or in one line; the rest of the assistant is there."""
     monkeypatch.setitem(sys.modules, "mcp_types", None)
     monkeypatch.delitem(sys.modules, "function_calling.mcp_tools.server")
-
-
-@pytest.mark.usefixtures("without_mcp")
-def test_without_the_package_http_says_what_to_do(served: Served) -> None:
-    """In OpenAI's shape; the rest of the assistant is there."""
-    settings = served.assistant.settings
-    service.mcp_endpoint.offer(served.assistant.tools, settings)
+    missing = "The package mcp is not installed here: `make mcp` installs it."
+    service.mcp_endpoint.offer(served.assistant.tools, served.assistant.settings)
     response = served.http.post("/mcp", json={})
-    assert (response.status_code, response.json()["error"]["message"]) == (501, MISSING)
-
-
-@pytest.mark.usefixtures("without_mcp")
-def test_without_the_package_the_command_says_what_to_do(command: Command) -> None:
-    """In one line."""
+    assert (response.status_code, response.json()["error"]["message"]) == (501, missing)
     done = command("mcp")
-    assert (done.status, done.out, done.err) == (1, "", f"{MISSING}\n")
+    assert (done.status, done.out, done.err) == (1, "", f"{missing}\n")
 
 
 @pytest.mark.slow

@@ -6,13 +6,13 @@ model could do. The benchmark `forced_calls.py` does the same with a real one.
 
 import asyncio
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from generations import smollm2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -23,9 +23,7 @@ from walking_engine import walking_model
 from benchmarks.forced_calls import main
 from benchmarks.forced_requests import requests
 from benchmarks.random_schemas import MOST_ARGUMENTS, longest_text, offered, offers
-from function_calling.engines import LoadedModel
-from function_calling.engines.llamacpp import LlamaCpp
-from function_calling.errors import RequestError
+from function_calling.engines.llamacpp import load
 from function_calling.formats import FORMATS, HERMES
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.words import (
@@ -37,7 +35,6 @@ from function_calling.model.words import (
     ToolChoice,
 )
 from function_calling.settings import Settings
-from function_calling.weights.catalogue import SMOLLM2, fetch
 from openai_endpoints import openai_api_app
 
 each_format = pytest.mark.parametrize("form", FORMATS)
@@ -194,14 +191,6 @@ def test_what_is_particular_in_a_schema_makes_no_call_invalid(
         assert len(forced_by_walk(form, tools, only("get"), seed)) == 1
 
 
-def test_what_a_format_cannot_spell_is_refused() -> None:
-    """Keywords and tags name what is declared; any number of other names can't be asked for."""
-    tools = [Tool("get", "", {"type": "object", "additionalProperties": {}, "minProperties": 3})]
-    for form in ("pythonic", "qwen3coder", "chatglm3"):
-        with pytest.raises(RequestError, match="can't be written in this tool format"):
-            forced_by_walk(form, tools, only("get"), 0)
-
-
 @pytest.mark.parametrize("form", ["pythonic", "mistral_v11"])
 def test_tools_whose_names_hold_the_spelling_are_told_apart(form: str) -> None:
     """A name may hold whatever stands between it and the arguments."""
@@ -342,7 +331,7 @@ def test_a_wrong_option_asks_for_nothing(wrong: list[str]) -> None:
 
 
 def test_each_tool_of_an_offer_is_called_or_may_be() -> None:
-    """A named choice leaves one tool that may be called."""
+    """A named choice leaves one tool that may be called; each is asked for again if wanted."""
     asked = requests(["hermes"], calls=10, seed=5)
     may_be_called = [list(request.schemas) for request in asked]
     for every, *named in may_be_called[:4], may_be_called[4:8]:
@@ -350,55 +339,30 @@ def test_each_tool_of_an_offer_is_called_or_may_be() -> None:
     assert [len(names) for names in may_be_called[8:]] == [4, 1]
     tools = [request.body["tools"] for request in asked]
     assert tools[0] == tools[3] != tools[4] == tools[7] != tools[8] == tools[9]
-
-
-def test_a_tool_may_be_called_several_times() -> None:
-    """Each time it is sampled anew; so its prompt is read once for all of them."""
-    asked = requests(["hermes"], calls=9, seed=5, each=2)
-    once = requests(["hermes"], calls=8, seed=5)
-    tools = [request.body["tools"] for request in asked]
-    assert tools == [once[0].body["tools"]] * 8 + [once[4].body["tools"]]
-    choices = [request.body["tool_choice"] for request in asked]
-    assert choices[0] == choices[8] == "required"
-    assert choices[1:4] == choices[5:8]
-    assert choices[4]["function"]["name"] == once[0].body["tools"][0]["function"]["name"]
-    assert len({request.body["seed"] for request in asked}) == 9
+    again = requests(["hermes"], calls=9, seed=5, each=2)
+    assert [request.body["tools"] for request in again] == [tools[0]] * 8 + [tools[4]]
+    assert len({request.body["seed"] for request in again}) == 9
 
 
 # A real, small model
 
 
 @pytest.fixture(scope="module")
-def smollm2() -> Iterator[ChatModel]:
-    """A chat model that chooses badly, in the embedded engine."""
-    folder = Settings.from_env(os.environ).models_dir
-    path = fetch(SMOLLM2, Path(folder) if folder else None)
-    engine = LlamaCpp(path, context_length=2048, parallel_slots=2, threads=1)
-    told = engine.properties
-    yield ChatModel(
-        LoadedModel(
-            name="smollm2",
-            engine=engine,
-            chat_template=told["chat_template"],
-            bos_token=told["bos_token"],
-            eos_token=told["eos_token"],
-            context_length=2048,
-        ),
-        HERMES,
-    )
-    engine.close()
+def model() -> Iterator[ChatModel]:
+    """One that chooses badly, in the embedded engine."""
+    sizes = {"context_length": 2048, "parallel_slots": 2, "threads": 1}
+    loaded = load(Settings(model_path=str(smollm2()), **sizes))
+    yield ChatModel(loaded, HERMES)
+    loaded.engine.close()
 
 
 @pytest.mark.model
 @pytest.mark.asyncio(loop_scope="module")
 @each_format
-async def test_a_model_at_its_wildest_makes_valid_calls(smollm2: ChatModel, form: str) -> None:
+async def test_a_model_at_its_wildest_makes_valid_calls(model: ChatModel, form: str) -> None:
     """What the benchmark does, in small."""
     for request in requests([form], calls=3, seed=sum(form.encode())):
         tools = tools_of(request.body["tools"])
-        sampling = Sampling(
-            max_tokens=request.body["max_tokens"],
-            temperature=request.body["temperature"],
-            seed=request.body["seed"],
-        )
-        assert len(await forced(smollm2, form, tools, only(*request.schemas), sampling)) == 1
+        options = {key: request.body[key] for key in ("max_tokens", "temperature", "seed")}
+        calls = await forced(model, form, tools, only(*request.schemas), Sampling(**options))
+        assert len(calls) == 1

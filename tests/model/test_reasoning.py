@@ -1,21 +1,18 @@
 """What a model thinks is told apart from its reply, in every mode, streamed and whole."""
 
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scripted_engine import OPENING, QWEN3, Fills, chatml_model, qwen3_model
-from v1_client import Serve, client, error_of, events_of, post, serving
+from v1_client import Serve, client, events_of, post, serving
 
-from function_calling.model.reasoning import REASONING_MARKS, ReasoningReader, reasoning_marks
+from function_calling.model.reasoning import REASONING_MARKS, reasoning_marks
 
 serve = pytest.fixture(serving)
 USER = {"role": "user", "content": "How cold is it?"}
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("weather", "news")]
-THOUGHT = "Cold? <tool_call>\n\nI  guess."
+THOUGHT = "Cold? <tool_call>\n\nI </thi  guess <."
 WRITTEN = f"<think>\n{THOUGHT}\n</think>"
 CALL = '\n\n<tool_call>\n{"name": "news", "arguments":'
 FORMAT = {"type": "json_object", "schema": {"properties": {}, "additionalProperties": False}}
@@ -51,7 +48,7 @@ async def joined(**options: Any) -> dict[str, Any]:
 
 
 @both_templates
-@pytest.mark.parametrize("piece_length", [1, 1000])
+@pytest.mark.parametrize("piece_length", [1, 7, 1000])
 @pytest.mark.parametrize(
     ("options", "behind", "content", "calls"),
     [
@@ -110,12 +107,12 @@ async def test_tokens_that_run_out_in_reasoning_are_length(
 
 
 async def test_a_thought_that_the_model_leaves_open_is_closed(serve: Serve) -> None:
-    """A forced call is made all the same."""
-    engine = serve("<think>\nHm", Fills(), make=qwen3_model)
+    """A forced call is made all the same; what looked like the mark is told."""
+    engine = serve("<think>\nHm </thi", Fills(), make=qwen3_model)
     choice = await reply(tools=TOOLS, tool_choice="required")
-    assert choice["message"]["reasoning_content"] == "Hm"
+    assert choice["message"]["reasoning_content"] == "Hm </thi"
     assert choice["message"]["tool_calls"][0]["function"]["name"] == "weather"
-    assert '<think>\nHm</think>\n<tool_call>\n{"name": "' in engine.prompts[1]
+    assert '<think>\nHm </thi</think>\n<tool_call>\n{"name": "' in engine.prompts[1]
 
 
 @pytest.mark.parametrize("written", ["Hello", "<th", "<thinking>", "", "Say <think>x</think>!"])
@@ -163,47 +160,32 @@ async def test_thinking_is_turned_off_where_the_template_can(
 @pytest.mark.parametrize(
     ("make", "shown"), [(qwen3_model, True), (chatml_model, False)], ids=["wanted", "unknown"]
 )
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning_content": "Look it up."},
+        {"reasoning": "Look it up."},
+        {"reasoning_content": None, "reasoning": "Look it up."},
+        {"reasoning_content": "Look it up.", "reasoning": "Old."},
+    ],
+    ids=lambda thought: " and ".join(thought),
+)
 async def test_reasoning_in_a_history_is_shown_where_the_template_wants_it(
-    serve: Serve, make: Any, shown: bool
+    serve: Serve, make: Any, shown: bool, thought: dict[str, str]
 ) -> None:
-    """Of the replies to the last question, in Qwen3's."""
+    """Of the replies to the last question, in Qwen3's; under each name that servers have for it."""
     call = {"id": "1", "function": {"name": "news", "arguments": "{}"}}
     history = [
         USER,
         {"role": "assistant", "content": "", "reasoning_content": "Old."},
         USER,
-        {"role": "assistant", "tool_calls": [call], "reasoning_content": "Look it up."},
+        {"role": "assistant", "tool_calls": [call], **thought},
         {"role": "tool", "tool_call_id": "1", "content": "Cold."},
     ]
     engine = serve(WRITTEN, "Cold.", make=make)
     await reply(messages=history)
     assert "Old." not in engine.prompts[0]
     assert ("<think>\nLook it up.\n</think>" in engine.prompts[0]) is shown
-
-
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        (
-            {"messages": [USER, {"role": "assistant", "reasoning_content": ["Hm"]}]},
-            'messages[1].reasoning_content=["Hm"]: wanted text.',
-        ),
-        (
-            {"chat_template_kwargs": {"tools": [], "bos_token": ""}},
-            "chat_template_kwargs holds tools, bos_token: wanted no variable that the server sets.",
-        ),
-        ({"chat_template_kwargs": "off"}, 'chat_template_kwargs="off": wanted an object.'),
-    ],
-    ids=str,
-)
-async def test_what_can_not_be_asked_for_is_refused(
-    serve: Serve, body: dict[str, Any], told: str
-) -> None:
-    """A 400 that names it."""
-    serve(make=qwen3_model)
-    status, error = await error_of({"messages": [USER], **body})
-    assert (status, [error["param"]]) == (400, [*body])
-    assert told in error["message"]
 
 
 async def test_openais_client_reads_reasoning(serve: Serve) -> None:
@@ -224,23 +206,3 @@ def test_the_template_tells_the_marks(marks: Any) -> None:
     assert reasoning_marks(f"{{{{ content.split('{marks.end}')[-1] }}}}") is marks
     assert reasoning_marks(QWEN3) is REASONING_MARKS[0]
     assert reasoning_marks("{{ messages }}") is None
-
-
-@given(
-    st.lists(st.sampled_from(["<think>", "</think>", "</thi", "<", " ", "\n", "a"]), max_size=9),
-    st.sets(st.integers(0, 60)),
-    st.booleans(),
-)
-def test_a_thought_is_the_same_however_its_text_is_cut(
-    parts: list[str], cuts: set[int], opened: bool
-) -> None:
-    """The text between the marks, without the space around it."""
-    text, marks = "".join(parts), REASONING_MARKS[0]
-    places = [0, *sorted(cuts), len(text)]
-    reader = ReasoningReader(marks, opened=opened)
-    told = "".join(reader.feed(text[a:b]) for a, b in pairwise(places))
-    told += "" if reader.over else reader.rest()
-    begun = text if opened else text.lstrip()
-    assert reader.begun is (opened or begun.startswith(marks.start))
-    inner = begun if opened else begun.removeprefix(marks.start)
-    assert told == (inner.partition(marks.end)[0].strip() if reader.begun else "")

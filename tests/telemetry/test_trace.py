@@ -1,13 +1,12 @@
 """A query is one trace, from the assistant's door to the model's replies, without its words."""
 
 import os
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from collector import collecting, depth, picture
-from hosts import QUERY, host
+from hosts import QUERY, host, until
 
 from function_calling.errors import SettingsError
 from function_calling.telemetry.tracing import export
@@ -40,11 +39,10 @@ def test_a_query_is_one_trace_over_both_services(tmp_path: Path) -> None:
         for each in (llama, assistant):
             each.wait_ready()
         assert assistant.exchange().status_code == 200
-        until = time.monotonic() + 20
-        while not [each for each in collector.spans if each.name == NESTED[0][2]]:
-            assert time.monotonic() < until, "no trace came"
-            time.sleep(0.2)
-        time.sleep(1)  # the other service exports on its own
+        # Each service exports on its own.
+        names = {name for *_, name in NESTED}
+        until(lambda: names <= {each.name for each in collector.spans}, 20)
+        until(lambda: len(collector.traced(NESTED[1][2])) >= len(NESTED), 20)
     trace = collector.traced(NESTED[1][2])
     if file := os.environ.get("TRACE_SVG"):
         Path(file).write_text(picture(trace), encoding="utf-8")

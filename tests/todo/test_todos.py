@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,9 @@ def test_the_list_can_be_narrowed(
 
 def test_a_long_list_is_told_in_part(todo: TodoTools) -> None:
     """A small model's context holds no more; it reads how many are missing."""
-    for n in range(MOST_LISTED):
-        assert todo.create_task(f" task\n{n} ") == {
-            "id": n + 3,
-            "title": f"task {n}",
-            "done": False,
-            "summary": f'Added "task {n}" to the to-do list.',
-        }
+    created = [todo.create_task(f" task\n{n} ") for n in range(MOST_LISTED)]
+    summary = 'Added "task 0" to the to-do list.'
+    assert created[0] == {"id": 3, "title": "task 0", "done": False, "summary": summary}
     result = todo.list_tasks()
     assert len(result["tasks"]) == MOST_LISTED
     assert result["summary"].endswith(". 2 more are not listed.")
@@ -135,40 +132,6 @@ def test_a_file_is_shared_with_others(tmp_path: Path, caplog: pytest.LogCaptureF
     store.close()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "why"),
-    [
-        ("folder/todo.db", None, "unable to open database file"),
-        ("notes.txt", b"Buy milk\n" * 999, "file is not a database"),
-        ("\0", None, "embedded null"),
-    ],
-)
-def test_a_file_that_can_not_be_the_list_ends_the_start(
-    tmp_path: Path, name: str, content: bytes | None, why: str
-) -> None:
-    """The operator reads variable, value, reason and what is wanted; the file stays as it was."""
-    path = tmp_path / name
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(SettingsError) as caught:
-        TodoStore(str(path))
-    assert f"TODO_DB={str(path)!r}: this can't be the to-do list ({why}" in str(caught.value)
-    assert "wanted an SQLite file" in str(caught.value)
-    if content:
-        assert path.read_bytes() == content
-
-
-def test_a_strangers_table_is_no_list(tmp_path: Path) -> None:
-    """What another program keeps under the same name is left alone."""
-    path = tmp_path / "other.db"
-    other = sqlite3.connect(path)
-    other.execute("CREATE TABLE tasks (number INTEGER)")
-    with pytest.raises(SettingsError, match="no such column: id"):
-        TodoStore(str(path))
-    assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    other.close()
-
-
 async def test_calls_side_by_side_lose_and_double_nothing(path: str) -> None:
     """As assistants make them: plain functions in threads, and servers that share a file."""
     stores = [TodoStore(path, patience=60) for _ in range(2 if path else 1)]
@@ -194,45 +157,52 @@ async def test_calls_side_by_side_lose_and_double_nothing(path: str) -> None:
         store.close()
 
 
+def occupied(folder: Path, name: str) -> Path:
+    """A path that holds something else, or can hold nothing."""
+    path = folder / name
+    if name == "notes.txt":
+        path.write_bytes(b"Buy milk\n" * 999)
+    if name == "other.db":
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TABLE tasks (number INTEGER)")
+    return path
+
+
 @pytest.mark.parametrize(
-    ("fault", "why"),
+    ("name", "why"),
     [
-        ("PRAGMA max_page_count = 1", "database or disk is full"),
-        ("PRAGMA query_only = ON", "attempt to write a readonly database"),
+        ("folder/todo.db", "unable to open database file"),
+        ("notes.txt", "file is not a database"),
+        ("other.db", "no such column: id"),
+        ("\0", "embedded null"),
     ],
 )
-def test_a_database_that_can_not_be_written_is_told_and_goes_on(
-    tmp_path: Path, fault: str, why: str
+def test_a_file_that_can_not_be_the_list_ends_the_start(
+    tmp_path: Path, name: str, why: str
 ) -> None:
-    """By SQLite's own errors: what is there is still read, and nothing is written by half."""
-    store = TodoStore(str(tmp_path / "todo.db"))
-    store.create("Buy milk")
-    store._connection.execute(fault)
-    with pytest.raises(ToolError, match=why):
-        fill(store)
-    there = titles(store)
-    assert there[0] == "Buy milk"
-    with pytest.raises(ToolError, match=why):
-        fill(store)
-    store.close()
+    """The operator reads variable, value, reason and what is wanted; the file stays as it was."""
+    path = occupied(tmp_path, name)
+    before = [each.read_bytes() for each in tmp_path.iterdir()]
+    with pytest.raises(SettingsError) as caught:
+        TodoStore(str(path))
+    assert f"TODO_DB={str(path)!r}: this can't be the to-do list ({why}" in str(caught.value)
+    assert "wanted an SQLite file" in str(caught.value)
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == before
 
 
-def fill(store: TodoStore, tasks: int = 1000) -> None:
-    """Write down far more than one page of the database holds."""
-    for number in range(tasks):
-        store.create(f"{number} " + "word " * 30)
-
-
-def test_a_database_that_is_damaged_is_told(tmp_path: Path) -> None:
-    """When it is used: a start reads no more than its head."""
+def test_a_full_disk_and_a_damaged_file_are_told(tmp_path: Path) -> None:
+    """By SQLite's own errors, when it is used; what is there is read, and nothing is half there."""
     path = tmp_path / "todo.db"
     store = TodoStore(str(path))
-    fill(store, 200)
+    store.create("Buy milk")
+    store._connection.execute("PRAGMA max_page_count = 1")
+    for _ in range(2):
+        with pytest.raises(ToolError, match="database or disk is full"):
+            [store.create("word " * 30) for _ in range(200)]
+        assert titles(store)[0] == "Buy milk"
     store.close()
     store = TodoStore(str(path))
-    damaged = bytearray(path.read_bytes())
-    damaged[4096:] = b"\xff" * (len(damaged) - 4096)
-    path.write_bytes(damaged)
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
     with pytest.raises(ToolError, match="malformed"):
         store.tasks()
     store.close()

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr, computed_field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    computed_field,
+)
 
 from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import FunctionSchema, Said
@@ -34,7 +41,6 @@ class Leg(BaseModel):
     """A part of a way."""
 
     km: Decimal
-    done: bool = False
     when: date | None = None
     next: "Leg | None" = None
 
@@ -87,6 +93,11 @@ def test_a_function_is_offered_by_its_name_docstring_and_types() -> None:
         "additionalProperties": False,
     }
 
+    def now() -> None:
+        """Do it now."""
+
+    assert FunctionSchema(now).parameters == {"type": "object", "properties": {}}
+
 
 POINT = {
     "type": "object",
@@ -101,10 +112,8 @@ POINT = {
     ("hint", "shown"),
     [
         (Color, {"enum": ["red", "blue"], "type": "string", "description": "A color."}),
-        (Literal["a", "b"], {"enum": ["a", "b"], "type": "string"}),
         (datetime | None, {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
         (Annotated[int, Said()], {"type": "integer"}),
-        (dict[str, Decimal], {"additionalProperties": {"type": "number"}, "type": "object"}),
         (list[Point], {"items": POINT, "type": "array"}),
     ],
 )
@@ -136,6 +145,16 @@ def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, value:
     assert type(given["v"]) is type(value)
 
 
+def fails(value: Any) -> Any:
+    """A validator with a fault of its own."""
+    raise KeyError(value)
+
+
+def fails_silently(_value: Any) -> Any:
+    """A validator that does not say what is wrong."""
+    raise ValueError
+
+
 @pytest.mark.parametrize(
     ("hint", "written", "problem"),
     [
@@ -146,10 +165,13 @@ def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, value:
         (date | None, "0", "v=0 is wrong: wanted a date like 2026-01-31"),
         (datetime, "1700000000", "wanted a date and time like 2026-01-31T18:30:00"),
         (time, '"3pm"', 'v="3pm" is wrong: wanted a time like 18:30'),
+        (date, '"20260131"', 'v="20260131" is wrong: wanted a date like 2026-01-31'),
         (timedelta, "60", "v=60 is wrong: wanted a duration like PT1H30M"),
         (Point, '{"x": 1, "z": 2}', "v.z=2 is no argument"),
         (Leg, '{"km": 1, "next": {"km": 2, "when": 0}}', "v.next.when=0 is wrong: wanted a date"),
         (Point, "{}", "v.x is missing"),
+        (Annotated[str, BeforeValidator(fails)], "5", "their check failed with KeyError: 5"),
+        (Annotated[str, AfterValidator(fails_silently)], '"a"', 'v="a" is wrong: '),
         (int, f'"{"x" * 500}"', f'v="{"x" * 79}… is wrong: input should be a valid integer'),
     ],
 )
@@ -162,6 +184,12 @@ async def test_what_is_of_another_type_is_told_with_what_was_wanted(
     assert problem in result.content
 
 
+class Marked(BaseModel):
+    """A member that is marked, which nobody would heed."""
+
+    number: Annotated[int, Said()]
+
+
 def counting(n: int) -> Any:
     """Count."""
     yield n
@@ -169,10 +197,6 @@ def counting(n: int) -> Any:
 
 def untyped(thing) -> None:  # type: ignore[no-untyped-def]
     """Lack a type."""
-
-
-def undocumented(thing: int) -> None:  # noqa: D103 - that is the point
-    pass
 
 
 def misdocumented(thing: int) -> None:
@@ -187,9 +211,14 @@ def misdocumented(thing: int) -> None:
     ("function", "problem"),
     [
         (untyped, "untyped(thing): wanted a type hint"),
-        (undocumented, "undocumented has no docstring"),
         (misdocumented, "documents ['think']"),
         (counting, "counting yields: wanted a function that returns its whole result"),
+        (
+            tool(Annotated[int, Said()] | None, None),
+            "give(v) is Said in part: wanted Annotated[the",
+        ),
+        (tool(list[Annotated[int, Said()]]), "give(v) is Said in part"),
+        (tool(Marked), "give(v) is Said in part"),
         (tool(Callable), "give: Cannot generate a JsonSchema"),
         (tool("Nowhere"), "give: name 'Nowhere' is not defined"),
         (type("Nameless", (), {"__call__": lambda self: None})(), "wanted a function with a name"),
@@ -200,6 +229,25 @@ def test_what_cannot_be_a_tool_is_named(function: Any, problem: str) -> None:
     with pytest.raises(TypeError) as caught:
         Toolbox([function])
     assert problem in str(caught.value)
+
+
+def bounded(n: int = Field(ge=1, description="How many."), m: int = Field(2, le=3)) -> None:
+    """Spell bounds as FastAPI does."""
+
+
+def test_a_field_of_pydantics_may_stand_as_the_default() -> None:
+    """With its bounds, and its own default or none."""
+    given = FunctionSchema(bounded)
+    assert given.parameters == {
+        "type": "object",
+        "properties": {
+            "n": {"type": "integer", "minimum": 1, "description": "How many."},
+            "m": {"type": "integer", "maximum": 3, "default": 2},
+        },
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+    assert given.arguments('{"n": 1}') == {"n": 1, "m": 2}
 
 
 class Account(BaseModel):

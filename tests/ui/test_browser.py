@@ -3,19 +3,14 @@
 import json
 import re
 import shlex
-import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
-import uvicorn
-from conftest import SERVERS_ENVIRONMENT
-from hosts import listening
+from hosts import Host, served_by_uvicorn
 from pseudo_terminal import tasks
 from scripted_server import ScriptedServer, Turn, breaks_off, calls, fails, hangs, says
 from served import Served
@@ -51,16 +46,9 @@ Visit = Callable[..., Page]
 
 @contextmanager
 def running(app: ASGIApp) -> Iterator[str]:
-    """Serve an app that runs already on a port of its own; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    """Serve an app that runs already; its URL."""
+    with served_by_uvicorn(app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -271,35 +259,31 @@ def test_what_models_and_tools_write_is_text(scripted: Scripted, visit: Visit) -
     assert page.title() == "Assistant"
 
 
-@pytest.mark.parametrize(
-    ("reply", "told"),
-    [
-        ({"abort": True}, "The server can't be reached."),
-        ({"body": events({"type": "text", "text": "42"})}, "The connection was cut"),
-        ({"status": 502, "body": "<html>"}, "The server refused with status 502."),
-        (
-            {
-                "status": 503,
-                "headers": {"retry-after": "7"},
-                "json": {"error": {"message": "The model is busy."}},
-            },
-            "The model is busy. Try again in 7 seconds.",
-        ),
-    ],
-)
-def test_a_failure_is_told_and_the_conversation_goes_on(
-    scripted: Scripted, visit: Visit, reply: dict[str, Any], told: str
-) -> None:
+def test_a_failure_is_told_and_the_conversation_goes_on(scripted: Scripted, visit: Visit) -> None:
     """Whatever answers in the service's place, or nothing."""
     scripted(CONVERTS, says(ANSWER))
+    busy = {"error": {"message": "The model is busy."}}
+    failures: dict[str, Any] = {
+        "The server can't be reached.": None,
+        "The connection was cut": {"body": events({"type": "text", "text": "42"})},
+        "The server refused with status 502.": {"status": 502, "body": "<html>"},
+        "The model is busy. Try again in 7 seconds.": {
+            "status": 503,
+            "headers": {"retry-after": "7"},
+            "json": busy,
+        },
+    }
+    replies = list(failures.values())
+
+    def answer(route: Route) -> None:
+        reply = replies.pop(0)
+        route.fulfill(**reply) if reply else route.abort()
+
     page = visit()
-    page.route(
-        "**/chat",
-        lambda route: route.abort() if "abort" in reply else route.fulfill(**reply),
-        times=1,
-    )
-    ask(page, EXAMPLE)
-    expect(page.get_by_role("alert").filter(has_text=told)).to_be_visible()
+    page.route("**/chat", answer, times=len(replies))
+    for told in failures:
+        ask(page, EXAMPLE)
+        expect(page.get_by_role("alert").filter(has_text=told)).to_be_visible()
     ask(page, EXAMPLE)
     expect(page.locator(".answer").last).to_have_text(ANSWER)
 
@@ -391,8 +375,7 @@ def test_model_and_tools_are_shown_as_they_are_now(
     app.assistant.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESKTOP, "dark")])
 def test_nothing_is_wider_than_the_screen(visit: Visit, size: dict[str, int], scheme: Any) -> None:
     """Neither long words nor long arguments; and the footer hides no question."""
     long = "x" * 500
@@ -416,43 +399,20 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, size: dict[str, int], sc
     assert dark == (scheme == "dark")
 
 
-def test_the_default_model_does_all_of_it_on_the_page(visit: Visit, tmp_path: Path) -> None:
-    """A question, a list, a deletion refused and allowed, a stop; as `make serve` serves it."""
-    path = tmp_path / "todo.db"
-    store = TodoStore(str(path))
-    store.create(MARKUP)
-    store.create("Call Bob")
-    environ = {**SERVERS_ENVIRONMENT, "TOOLS": "currency,todo", "TODO_DB": str(path)}
-    command = [sys.executable, "-m", "function_calling", "serve", "--port", "{port}"]
-    with listening(tmp_path, command, "127.0.0.1", **environ) as host:
-        host.wait_ready()
-        page = visit(host.url)
-        page.set_default_timeout(240_000)
-        last = page.locator(".turn").last
-        page.get_by_role("button", name=EXAMPLE).click()
-        expect(last.locator(".answer")).to_contain_text("131.95", timeout=240_000)
-        expect(last.locator(".step")).to_contain_text("convert_currency")
-        expect(last.get_by_text("numbers checked")).to_be_visible()
-        afresh = page.get_by_role("button", name="New conversation")
-        afresh.click()
-        ask(page, "What is on my list?")
-        expect(last.locator(".step")).to_contain_text(MARKUP.splitlines()[0], timeout=240_000)
-        expect(last.get_by_text(" tokens")).to_be_visible(timeout=240_000)
-        assert page.locator("img").count() == 0
-        assert page.title() == "Assistant"
-        for button, left in (("Refuse", 2), ("Allow", 1)):
-            afresh.click()
-            ask(page, "Delete task 2")
-            question = page.get_by_role("group", name="May delete_task run?")
-            expect(question).to_be_focused(timeout=240_000)
-            assert len(tasks(path)) == 2
-            question.get_by_role("button", name=button).click()
-            expect(last.get_by_text(" tokens")).to_be_visible(timeout=240_000)
-            assert len(tasks(path)) == left
-        ask(page, "Convert 1, 2, 3, 4, 5, 6, 7, 8, 9 and 10 dollars to euros")
-        page.get_by_role("button", name="Stop").click()
-        expect(last.get_by_text("Stopped.")).to_be_visible()
-    store.close()
+def test_the_default_model_answers_on_the_page(
+    visit: Visit, default_servers: tuple[Host, Host]
+) -> None:
+    """A question with its call and its numbers, and one that is stopped."""
+    page = visit(default_servers[0].url)
+    page.set_default_timeout(240_000)
+    last = page.locator(".turn").last
+    page.get_by_role("button", name=EXAMPLE).click()
+    expect(last.locator(".answer")).to_contain_text("131.95", timeout=240_000)
+    expect(last.locator(".step")).to_contain_text("convert_currency")
+    expect(last.get_by_text("numbers checked")).to_be_visible()
+    ask(page, "Convert 1, 2, 3, 4, 5, 6, 7, 8, 9 and 10 dollars to euros")
+    page.get_by_role("button", name="Stop").click()
+    expect(last.get_by_text("Stopped.")).to_be_visible()
 
 
 ATTACK = """async ({url, key}) => {
