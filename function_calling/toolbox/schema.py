@@ -9,11 +9,11 @@ import inspect
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal
 from enum import Enum
+from functools import partial
 from numbers import Number
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -28,7 +28,14 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
+from pydantic_core import (
+    ErrorDetails,
+    PydanticCustomError,
+    SchemaError,
+    SchemaValidator,
+    core_schema,
+    to_jsonable_python,
+)
 
 from function_calling.errors import ToolError
 from function_calling.toolbox.json_text import LARGEST_EXPONENT, json_text
@@ -45,13 +52,18 @@ MOST_LEVELS = 100
 _FIELD = "argument_{}"
 _RULES = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-# A type, how pydantic's errors about it begin, and what is wanted; the first that fits counts.
-_TIMES = (
-    (datetime, "datetime_", "a date and time like 2026-01-31T18:30:00"),
-    (date, "date_", "a date like 2026-01-31"),
-    (timedelta, "time_delta_", "a duration like PT1H30M"),
-    (time, "time_", "a time like 18:30"),
-)
+# How pydantic's errors about a type begin, and what is wanted; the first that fits counts.
+_TIMES = {
+    "datetime_": "a date and time like 2026-01-31T18:30:00",
+    "date_": "a date like 2026-01-31",
+    "time_delta_": "a duration like PT1H30M",
+    "time_": "a time like 18:30",
+}
+_WANTED = {kind.replace("_", ""): wanted for kind, wanted in _TIMES.items()}
+_WANTED |= dict.fromkeys(("int", "float", "decimal"), "a number")
+
+# Of pydantic's own schemas, what holds no others.
+_VALUES = ("config", "default", "expected", "members", "metadata", "serialization")
 
 _MARK = "x-said"
 
@@ -107,7 +119,6 @@ class FunctionSchema:
         if not self.description:
             raise TypeError(f"{self.name} has no docstring: a model needs to read what it does.")
         signature = inspect.signature(function).parameters
-        self._defaults = {name: _default(each) for name, each in signature.items()}
         try:
             hints = get_type_hints(function, include_extras=True)
             members = {
@@ -115,22 +126,27 @@ class FunctionSchema:
                 for name, each in signature.items()
             }
             self._model = create_model(self.name, __config__=_RULES, **members)
+            fields = {name: self._model.model_fields[_FIELD.format(name)] for name in signature}
+            self._defaults = {name: each.get_default() for name, each in fields.items()}
+            self.said = {
+                name: mark
+                for name, each in fields.items()
+                for mark in each.metadata
+                if isinstance(mark, Said)
+            }
             self.parameters = _parameters(self._model)
             for name, schema in self.parameters["properties"].items():
-                schema.pop(_MARK, None)
-                if f'"{_MARK}"' in json_text(schema):
+                marked = schema.pop(_MARK, False)
+                if f'"{_MARK}"' in json_text(schema) or (marked and name not in self.said):
                     wanted = "Annotated[the whole type, Said()]"
                     raise TypeError(f"{self.name}({name}) is Said in part: wanted {wanted}.")
-        except (NameError, PydanticUserError) as error:
-            raise TypeError(f"{self.name}: {str(error).splitlines()[0]}") from error
+            heedful = _heedful(self._model.__pydantic_core_schema__)
+            self._validator = SchemaValidator(heedful, _use_prebuilt=False)
+        except (NameError, SyntaxError, PydanticUserError, SchemaError) as error:
+            told = " ".join(str(error).partition("\n\n")[0].split())
+            raise TypeError(f"{self.name}: {told}") from error
         if strangers := meanings.keys() - signature.keys():
             raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
-        self.said = {
-            name: mark
-            for name in signature
-            for mark in getattr(hints[name], "__metadata__", ())
-            if isinstance(mark, Said)
-        }
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -161,7 +177,7 @@ class FunctionSchema:
     def _checked(self, members: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """The arguments as the function takes them, and what is wrong with them."""
         try:
-            checked = self._model.model_validate(members)
+            checked = self._validator.validate_python(members)
         except ValidationError as error:
             return {}, [_told(each, self.parameters) for each in error.errors(include_url=False)]
         except ToolError:
@@ -169,8 +185,7 @@ class FunctionSchema:
         except Exception as error:  # a validator is its developer's code
             _log.error("A validator of tool %s failed", self.name, exc_info=error)
             return {}, [f"their check failed with {type(error).__name__}: {error}"]
-        read = {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}
-        return read, list(_slips(members, read))
+        return {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}, []
 
     def chosen(self, arguments: Mapping[str, Any], text: str) -> dict[str, tuple[Said, Any]]:
         """The marked arguments that are not their defaults, each with its mark.
@@ -181,7 +196,9 @@ class FunctionSchema:
         return {
             name: (mark, read if _is_number(read) else written[name])
             for name, mark in self.said.items()
-            if (read := arguments[name]) is not None and read != self._defaults[name]
+            if name in written
+            and (read := arguments[name]) is not None
+            and read != self._defaults[name]
         }
 
     def _wrong(self, advice: str) -> ToolError:
@@ -227,18 +244,12 @@ def _member(
     if name not in hints:
         raise TypeError(f"{tool}({name}): wanted a type hint.")
     told: dict[str, Any] = {"description": meanings[name]} if name in meanings else {}
-    hint = hints[name]
-    if isinstance(parameter.default, FieldInfo):
-        hint = Annotated[hint, parameter.default]
-    return hint, Field(default=_default(parameter), alias=name, **told)
-
-
-def _default(parameter: inspect.Parameter) -> Any:
-    """The default, also of pydantic's `Field(…)`; PydanticUndefined where there is none."""
-    default = parameter.default
+    hint, default = hints[name], parameter.default
     if isinstance(default, FieldInfo):
-        return default.get_default(call_default_factory=True)
-    return PydanticUndefined if default is parameter.empty else default
+        hint = Annotated[hint, default]
+    elif default is not parameter.empty:
+        told["default"] = default
+    return hint, Field(alias=name, **told)
 
 
 def _members(text: str) -> dict[str, Any]:
@@ -314,8 +325,9 @@ def _plain(node: Any, definitions: dict[str, Any], inside: tuple[str, ...]) -> A
 
 def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
     """One of pydantic's errors as argument, value and what was wanted."""
-    where = ".".join(str(step) for step in error["loc"])
-    nested = len(error["loc"]) > 1
+    # The name of a check is none of the model's.
+    steps = [step for each in error["loc"] if not (step := str(each)).startswith("function-")]
+    where, nested = ".".join(steps), len(steps) > 1
     if error["type"] == "missing":
         wanted = "" if nested else f", wanted {json_text(parameters['properties'][where])}"
         return f"{where} is missing{wanted}"
@@ -325,29 +337,49 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
         return f"{where}={_shown(error['input'])} is no argument{known}"
     problem = error["msg"].removeprefix("Value error, ")
     problem = f"{problem[:1].lower()}{problem[1:]}"
-    times = (f"wanted {example}" for _, kind, example in _TIMES if error["type"].startswith(kind))
+    times = (f"wanted {it}" for kind, it in _TIMES.items() if error["type"].startswith(kind))
     return f"{where}={_shown(error['input'])} is wrong: {next(times, problem)}"
 
 
-def _slips(written: Any, read: Any, where: str = "") -> Iterator[str]:
-    """What pydantic takes and no model can have meant: true for 1, and 3 for three past midnight.
+def _heedful(node: Any) -> Any:
+    """pydantic's schema of a check, without what it takes and no model can have meant.
 
-    `read` is what pydantic made of what the model has `written`.
+    That is true for 1, and 3 for three past midnight. A member of an enum is what a model was told
+    to write for it, and what is iterated over is checked as a list is.
     """
-    wanted = ""
-    if isinstance(written, dict):
-        for key, each in written.items():
-            made = read.get(key) if isinstance(read, dict) else getattr(read, key, None)
-            yield from _slips(each, made, f"{where}.{key}".lstrip("."))
-    elif isinstance(written, list) and isinstance(read, list | tuple):
-        for index, pair in enumerate(zip(written, read, strict=False)):
-            yield from _slips(*pair, f"{where}.{index}")
-    elif isinstance(written, bool) and isinstance(read, Number) and not isinstance(read, bool):
-        wanted = "a number"
-    elif isinstance(written, int | Decimal) or _COUNTED.fullmatch(str(written)):
-        wanted = next((text for kind, _, text in _TIMES if isinstance(read, kind)), "")
-    if wanted:
-        yield f"{where}={_shown(written)} is wrong: wanted {wanted}"
+    if isinstance(node, list | tuple):
+        return type(node)(map(_heedful, node))
+    if not isinstance(node, dict):
+        return node
+    kind = node.get("type")
+    if not isinstance(kind, str):  # schemas by the names of fields
+        return {name: _heedful(each) for name, each in node.items()}
+    made = {key: each if key in _VALUES else _heedful(each) for key, each in node.items()}
+    if kind == "generator":
+        return made | {"type": "list"}
+    if kind in _WANTED:
+        check = partial(_meant, _WANTED[kind])
+    elif kind in ("enum", "literal"):
+        members = made["members" if kind == "enum" else "expected"]
+        check = partial(_member_of, {json_text(to_jsonable_python(each)): each for each in members})
+    else:
+        return made
+    ref = made.pop("ref", None)
+    return core_schema.no_info_before_validator_function(check, made, ref=ref)
+
+
+def _meant(wanted: str, value: Any) -> Any:
+    """The value, unless it is a truth value for a number, or a number for a time."""
+    counted = isinstance(value, int | Decimal) or _COUNTED.fullmatch(str(value))
+    if isinstance(value, bool) or (counted and wanted != "a number"):
+        raise PydanticCustomError("meant", f"wanted {wanted}")
+    return value
+
+
+def _member_of(members: Mapping[str, Any], value: Any) -> Any:
+    """The member that is written so, or else the value; a truth value would be 1 or 0."""
+    text = json_text(value)
+    return members.get(text, text if isinstance(value, bool) else value)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,11 +1,11 @@
 """A function's types as a schema for the model, and what a model writes as values of the types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import (
@@ -13,9 +13,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    RootModel,
     SecretStr,
     computed_field,
 )
+from typing_extensions import TypeAliasType
 
 from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import FunctionSchema, Said
@@ -27,6 +29,17 @@ class Color(Enum):
 
     RED = "red"
     BLUE = "blue"
+
+
+class Moment(Enum):
+    """Values that JSON has no kind of its own for."""
+
+    DAY = date(2026, 1, 31)
+    PART = Decimal("0.5")
+    PLACE = (1, 2)
+
+
+Number = TypeAliasType("Number", Annotated[int, Said()])
 
 
 @dataclass
@@ -136,10 +149,15 @@ def test_types_are_written_out_without_titles_or_references(hint: Any, shown: An
         (tuple[int, str], '[1, "a"]', (1, "a")),
         (Leg | Point, '{"x": 1}', Point(1)),
         (Annotated[int, Said()], '"5"', 5),
+        (Moment, '"2026-01-31"', Moment.DAY),
+        (Moment, '"0.5"', Moment.PART),
+        (Moment, "[1, 2]", Moment.PLACE),
+        (Literal[Color.RED], '"red"', Color.RED),
+        (Iterable[int], "[1]", [1]),
     ],
 )
 def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, value: Any) -> None:
-    """Numbers in quotes are numbers, and no digit is lost."""
+    """Numbers in quotes are numbers, no digit is lost, and what the schema offers is taken."""
     given = FunctionSchema(tool(hint)).arguments(f'{{"v": {written}}}')
     assert given == {"v": value}
     assert type(given["v"]) is type(value)
@@ -161,6 +179,12 @@ def fails_silently(_value: Any) -> Any:
         (int | None, "true", "v=true is wrong: wanted a number"),
         (tuple[int, bool], "[true, true]", "v.0=true is wrong: wanted a number"),
         (Point | None, '{"x": true}', "v.x=true is wrong: wanted a number"),
+        (set[int], "[true]", "v.0=true is wrong: wanted a number"),
+        (dict[int, Decimal], '{"1": true}', "v.1=true is wrong: wanted a number"),
+        (RootModel[list[date]], "[0]", "v.0=0 is wrong: wanted a date like 2026-01-31"),
+        (Literal[1], "true", "is wrong: input should be 1"),
+        (Iterable[int], '["x"]', 'v.0="x" is wrong: input should be a valid integer'),
+        (int | str, "5.5", "v=5.5 is wrong: input should be a valid integer"),
         (Color, '"RED"', "v=\"RED\" is wrong: input should be 'red' or 'blue'"),
         (date | None, "0", "v=0 is wrong: wanted a date like 2026-01-31"),
         (datetime, "1700000000", "wanted a date and time like 2026-01-31T18:30:00"),
@@ -219,6 +243,9 @@ def misdocumented(thing: int) -> None:
         ),
         (tool(list[Annotated[int, Said()]]), "give(v) is Said in part"),
         (tool(Marked), "give(v) is Said in part"),
+        (tool(Number), "give(v) is Said in part"),
+        (tool(Annotated[str, Field(pattern="(")]), "give: Error building"),
+        (tool("list["), "give: Forward reference must be an expression"),
         (tool(Callable), "give: Cannot generate a JsonSchema"),
         (tool("Nowhere"), "give: name 'Nowhere' is not defined"),
         (type("Nameless", (), {"__call__": lambda self: None})(), "wanted a function with a name"),
@@ -231,7 +258,14 @@ def test_what_cannot_be_a_tool_is_named(function: Any, problem: str) -> None:
     assert problem in str(caught.value)
 
 
-def bounded(n: int = Field(ge=1, description="How many."), m: int = Field(2, le=3)) -> None:
+FRESH: Any = Field(default_factory=list)
+
+
+def bounded(
+    n: int = Field(ge=1, description="How many."),
+    m: int = Field(2, le=3),
+    to: list[int] = FRESH,
+) -> None:
     """Spell bounds as FastAPI does."""
 
 
@@ -243,11 +277,12 @@ def test_a_field_of_pydantics_may_stand_as_the_default() -> None:
         "properties": {
             "n": {"type": "integer", "minimum": 1, "description": "How many."},
             "m": {"type": "integer", "maximum": 3, "default": 2},
+            "to": {"type": "array", "items": {"type": "integer"}},
         },
         "required": ["n"],
         "additionalProperties": False,
     }
-    assert given.arguments('{"n": 1}') == {"n": 1, "m": 2}
+    assert given.arguments('{"n": 1}') == {"n": 1, "m": 2, "to": []}
 
 
 class Account(BaseModel):

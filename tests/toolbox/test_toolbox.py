@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 import pytest
+from pydantic import Field
 
 from function_calling.toolbox.schema import Said
 from function_calling.toolbox.toolbox import FinalAnswer, Toolbox, ToolResult, needs_approval
@@ -181,15 +182,16 @@ class Size(Enum):
 
 
 async def test_what_is_no_number_is_traced_as_the_model_wrote_it() -> None:
-    """As a person says it; a null says nothing."""
+    """As a person says it; a null says nothing, and a default nothing that is looked for."""
 
     def pick(
         size: Annotated[Size, Said()],
         day: Annotated[date, Said()],
         count: Annotated[int | None, Said()] = 1,
+        place: Annotated[str, Said()] = Field(default_factory=str),
     ) -> str:
         """Pick."""
-        return f"{size} {day} {count}"
+        return f"{size} {day} {count} {place}"
 
     written = '{"size": "small", "day": "2026-01-31", "count": null}'
     marked = Toolbox([pick]).marked("pick", written)
