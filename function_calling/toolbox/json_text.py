@@ -5,7 +5,7 @@ float and never a string, since small models stumble over numbers in quotes.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -21,8 +21,8 @@ LARGEST_EXPONENT = 400
 def json_text(value: Any) -> str:
     """`value` as JSON on one line.
 
-    Dataclasses and pydantic models become objects, sets and tuples become arrays, enums their
-    values, dates their ISO 8601 text.
+    Dataclasses and pydantic models become objects, whatever is a sequence or a set an array, enums
+    their values, dates their ISO 8601 text.
 
     Raises:
         TypeError: A value inside is an iterator, which may have no end.
@@ -31,13 +31,15 @@ def json_text(value: Any) -> str:
     value = _members(value)
     if isinstance(value, Decimal) and value.is_finite():
         return format(value, "f") if abs(value.adjusted()) <= LARGEST_EXPONENT else str(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         members = (f"{_key_text(key)}: {json_text(each)}" for key, each in value.items())
         return "{" + ", ".join(members) + "}"
-    if isinstance(value, list | tuple | set | frozenset):
-        return "[" + ", ".join(json_text(item) for item in value) + "]"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Sequence | Set | ValuesView) and not isinstance(
+        value, bytes | bytearray | memoryview
+    ):
+        return "[" + ", ".join(json_text(item) for item in value) + "]"
     if isinstance(value, Iterator):
         raise TypeError("an iterator can't be told; wanted a list")
     return to_json(value, inf_nan_mode="strings").decode()

@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Literal
 
-from function_calling.errors import SettingsError
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from function_calling.errors import SettingsError, one_line
 from function_calling.toolbox.schema import FunctionSchema
 from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
 
@@ -23,7 +25,7 @@ CLOSING = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True))
 class ToolSet:
     """Tools that belong together.
 
@@ -47,7 +49,7 @@ class ToolSet:
     system_prompt: str = ""
     topic: str = ""
     examples: Sequence[str] = ()
-    first_choice: str = "required"
+    first_choice: Literal["required", "auto"] = "required"
     reply_without_tool: Callable[[], FinalAnswer] | None = None
     close: Callable[[], None] = lambda: None
     guests: Callable[[Collection[str]], Awaitable["ToolSet"]] | None = None
@@ -71,8 +73,8 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
     for name in (each for each in names if each not in known):
         try:
             imported[name] = _imported(name)
-        except Exception as error:  # whatever somebody's own module does
-            why = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # whatever somebody's own module does
+            why = one_line(f"{type(error).__name__}: {error}")
             raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error
     with ExitStack() as opened:
         sets = []
@@ -83,7 +85,7 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
             joined = join(sets)
             Toolbox(joined.functions)
         except Exception as error:  # whatever somebody's own type hints do
-            raise SettingsError(f"TOOLS={chosen!r}: {error}") from error
+            raise SettingsError(f"TOOLS={chosen!r}: {one_line(str(error))}") from error
         opened.pop_all()
     return joined
 
@@ -144,7 +146,8 @@ def _imported(name: str) -> ToolSet:
     if inspect.isroutine(value):
         return ToolSet(functions=[value])
     kind = type(value)
-    names = [] if inspect.isclass(value) else [each for each in dir(kind) if each[0] != "_"]
+    plain = inspect.isclass(value) or kind.__module__ == "builtins"
+    names = [] if plain else [each for each in dir(kind) if each[0] != "_"]
     methods = [getattr(value, each) for each in names if inspect.isroutine(getattr(kind, each))]
     if not methods:
         raise TypeError("neither a function, nor an object with public methods, nor a ToolSet")

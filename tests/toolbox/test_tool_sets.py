@@ -46,6 +46,7 @@ class Clock:
 
 
 clock = Clock()
+listed = [weather]
 forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
 '''
 
@@ -122,12 +123,18 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
         ("{my}:Clock", "neither a function, nor an object with public methods, nor a ToolSet"),
         ("{my}:undocumented", "undocumented has no docstring"),
         ("todo,{my}_broken:x", "(ZeroDivisionError: division by zero)"),
+        ("todo,{my}_ends:x", "(SystemExit: set KEY\\nfirst)"),
+        ("{my}_wrong:x", "first_choice\\n  Input should be 'required' or 'auto'"),
+        ("{my}:listed", "neither a function, nor an object with public methods, nor a ToolSet"),
         ("todo,todo", "TOOLS='todo,todo': Two tools are called list_tasks"),
     ],
 )
 def test_a_wrong_choice_ends_the_start(my_tools: str, chosen: str, wrong: str) -> None:
-    """The operator reads which name is wrong; no list is opened for nothing, or stays open."""
+    """The operator reads which name is wrong, in a line; no list is opened for nothing."""
     Path(f"{my_tools}_broken.py").write_text("1 / 0")
+    Path(f"{my_tools}_ends.py").write_text("raise SystemExit('set KEY\\nfirst')")
+    wrong_set = f"{MODULE}x = ToolSet(functions=[weather], first_choice='Required')"
+    Path(f"{my_tools}_wrong.py").write_text(wrong_set)
     ours = OURS | {"todo": lambda: todo_tools(TodoStore("todo.db"))}
     with pytest.raises(SettingsError) as caught:
         load_tool_sets(chosen.format(my=my_tools), ours)

@@ -1,5 +1,6 @@
 """A function's types as a schema for the model, and what a model writes as values of the types."""
 
+from collections import ChainMap, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -309,6 +310,7 @@ class Account(BaseModel):
         (float("inf"), '"Infinity"'),
         (datetime(2026, 1, 31, 18, 30, tzinfo=UTC), '"2026-01-31T18:30:00Z"'),
         ((Color.RED, Point(1)), '["red", {"x": 1, "y": 0.5}]'),
+        (deque([ChainMap({"a": Decimal("1.10")}).values()]), "[[1.10]]"),
         ({date(2026, 5, 1): "加元", 1: True}, '{"2026-05-01": "加元", "1": true}'),
         (
             Account(owner="Ann", parts=[Decimal("1.10")]),

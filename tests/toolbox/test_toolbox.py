@@ -106,6 +106,10 @@ class Unprintable(Exception):
         (TimeoutError("no reply"), "TimeoutError: no reply"),
         (SystemExit("bye"), "SystemExit: bye"),
         (GeneratorExit(), "GeneratorExit"),
+        (
+            ExceptionGroup("", [ExceptionGroup("", [TimeoutError("no reply")])]),
+            "TimeoutError: no reply",
+        ),
         (Unprintable(), "test_toolbox.Unprintable: <exception str() failed>"),
     ],
 )
