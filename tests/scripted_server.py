@@ -48,9 +48,9 @@ def streams(*fragments: dict[str, Any]) -> Turn:
     return _stream([{"tool_calls": [each]} for each in fragments], "tool_calls")
 
 
-def fails(status: int, message: str, code: str | None = None) -> Turn:
+def fails(status: int, message: str, code: str | None = None, param: Any = None) -> Turn:
     """The server refuses with an error of OpenAI's shape."""
-    error = {"message": message, "code": code, "param": None}
+    error = {"message": message, "code": code, "param": param}
     return Turn(status=status, body={"error": error})
 
 

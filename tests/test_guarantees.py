@@ -445,6 +445,7 @@ async def test_a_schema_that_does_not_compile_is_refused_where_it_is_needed(
     body = compiling(serve, *([] if choice == "required" else ["So. <tool_call>"]))
     status, error = await error_of({**body, "tool_choice": choice})
     assert (status, error["code"]) == (400, "invalid_function_parameters")
+    assert error["param"] == "tools[1].function.parameters"
     assert error["message"].startswith("Tool f: The JSON Schema can't be enforced: ")
 
 

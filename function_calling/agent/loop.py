@@ -8,7 +8,6 @@ more; then the tools speak for themselves.
 """
 
 import logging
-import re
 from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -218,15 +217,17 @@ class _Turn:
     async def _completed(self, choice: str) -> AsyncGenerator[str | Restarted | Reply, None]:
         """What `complete` gives, without guests whose schemas the model's server refuses."""
         while True:
+            request = self.request(choice)
             try:
-                async with aclosing(complete(self._agent.client, self.request(choice))) as parts:
+                async with aclosing(complete(self._agent.client, request)) as parts:
                     async for part in parts:
                         yield part
                 return
             except ApiError as error:
-                words = set(re.findall(r"[\w-]+", error.message))
-                refused = words.intersection(self._agent.guests) - self._left_out
-                if error.code != SCHEMA_REFUSED or not refused:
+                place = str(error.param).partition(".")[0]  # of "tools[3].function.parameters"
+                tools = (each["function"]["name"] for each in request.get("tools", ()))
+                refused = {name for at, name in enumerate(tools) if place == f"tools[{at}]"}
+                if error.code != SCHEMA_REFUSED or not refused.intersection(self._agent.guests):
                     raise
                 _log.warning("Tools left out: %s", one_line(error.message))
                 self._left_out |= refused

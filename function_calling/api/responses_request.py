@@ -7,7 +7,6 @@ Codex sends those of MCP servers; the model calls them by one name, and the clie
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -20,6 +19,7 @@ from function_calling.model.words import Message, Sampling, Tool
 
 _LOGPROBS = "message.output_text.logprobs"
 _ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+_OF_A_TOOL = ("name", "description", "parameters", "strict")
 _ROLES = ("system", "developer", "user", "assistant")
 _NAMESPACE = "namespace"
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
@@ -128,10 +128,17 @@ class ResponsesRequest(ApiRequest):
             "reasoning": {"effort": "none" if effort == "none" else None, "summary": None},
             "text": {"format": self.text.get("format") or {"type": "text"}},
             "tool_choice": self.tool_choice,
-            "tools": [*({"type": "function", **asdict(tool)} for tool in functions), *spaces],
+            "tools": [
+                *({"type": "function", **_parts(each, _OF_A_TOOL)} for each in functions),
+                *spaces,
+            ],
             "top_logprobs": self.top_logprobs,
-            **{name: getattr(sampling, name) for name in _ECHOED},
+            **_parts(sampling, _ECHOED),
         }
+
+
+def _parts(whole: Any, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(whole, name) for name in names}
 
 
 def _unpacked(tools: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any], str]]:

@@ -72,8 +72,9 @@ def _tool(tool: Mapping[str, Any], place: str, schema: str) -> Tool:
         raise wrong(f"{place}.name", name, "a name without quotes and controls")
     if not isinstance(strict, bool | None):
         raise wrong(f"{place}.strict", strict, "true or false")
-    parameters = _parameters(function.get(schema), f"{place}.{schema}")
-    return Tool(name, str(function.get("description") or ""), parameters, bool(strict))
+    place = f"{place}.{schema}"
+    parameters = _parameters(function.get(schema), place)
+    return Tool(name, str(function.get("description") or ""), parameters, bool(strict), place)
 
 
 def _parameters(parameters: Any, place: str) -> dict[str, Any]:

@@ -149,8 +149,7 @@ def _check_each(slots: Iterable[JsonSlot]) -> None:
         if time.monotonic() > ends:
             return
         if slot.thing:
-            param = "tools" if slot.thing.startswith("Tool ") else slot.thing
-            with naming(slot.thing, param):
+            with naming(slot.thing, slot.thing):
                 _check(grammar_text([(slot,)]))
 
 

@@ -80,12 +80,12 @@ class ChatModel:
         Each of those is told by its place ("weather: unit: not"), and logged.
         """
         if isinstance(asked, Tool):
-            name, thing, param = asked.name, f"Tool {asked.name}", "tools"
+            name, thing = asked.name, f"Tool {asked.name}"
             rewrite = partial(enforceable, asked.parameters, budget=budget)
         else:
-            name = thing = param = asked.param
+            name = thing = asked.param
             rewrite = partial(enforceable_value, asked.schema)
-        with naming(thing, param):
+        with naming(thing, asked.param):
             schema, ignored = rewrite(
                 longest_string=self._longest_string, unenforced=self._unenforced
             )
@@ -145,6 +145,7 @@ class ChatModel:
             content=held,
             reasoning=self.reasoning,
             unenforced=unenforced,
+            params={f"Tool {tool.name}": tool.param for tool in tools},
             without_tools=partial(written, ()) if may_say_none else None,
         )
 

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from function_calling.engines import Engine
-from function_calling.errors import EngineError
+from function_calling.errors import EngineError, RequestError
 from function_calling.formats import Format
 from function_calling.formats.call_list import CallList
 from function_calling.formats.detection import CallDetector, CallStart
@@ -56,6 +56,7 @@ class Turn:
         content: What its text is held to, if it is to be JSON.
         reasoning: Where what it thinks before it replies begins and ends, if it thinks at all.
         unenforced: The keywords of schemas to which nothing is held, each by its place.
+        params: Where the schemas of tools stand in the request, by the names in errors.
         without_tools: Makes the prompt as it is without tools, for when the model says that none
             fits; None where it has no word for that.
     """
@@ -69,6 +70,7 @@ class Turn:
     content: JsonSlot | None = None
     reasoning: ReasoningMarks | None = None
     unenforced: Sequence[str] = ()
+    params: Mapping[str, str] = field(default_factory=dict)
     without_tools: Callable[[], str] | None = None
     _written: str = ""
     _begun: tuple[str, ...] = ()
@@ -90,10 +92,14 @@ class Turn:
             RequestError: The prompt is too long, or a schema can't be enforced.
             EngineError: The engine failed.
         """
-        for part in self._parts():
-            async with aclosing(part) as events:
-                async for event in events:
-                    yield event
+        try:
+            for part in self._parts():
+                async with aclosing(part) as events:
+                    async for event in events:
+                        yield event
+        except RequestError as error:
+            error.param = self.params.get(str(error.param), error.param)
+            raise
         yield Finished(self._reason, self._usage, self._stop)
 
     async def count(self) -> int:

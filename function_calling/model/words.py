@@ -18,13 +18,15 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls"]
 class Tool:
     """A function that the model may call; `parameters` is a JSON Schema of type object.
 
-    `strict` refuses a schema of which a keyword can't be enforced.
+    `strict` refuses a schema of which a keyword can't be enforced. `param` is where that stands in
+    the request, as errors name it.
     """
 
     name: str
     description: str
     parameters: dict[str, Any]
     strict: bool = False
+    param: str = field(default="tools", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -599,10 +599,14 @@ async def test_that_header_is_plain_text_whatever_a_name_holds(
 
 
 async def test_a_strict_tool_that_can_not_be_enforced_is_refused(serve: Serve) -> None:
-    """`strict` asks for a promise."""
+    """`strict` asks for a promise; what is no schema can't be enforced either."""
     serve()
     tools = [with_keyword("number", "not", strict=True)]
-    await is_refused({**ASKED, "tools": tools}, "tools", "number: not")
+    place = "tools[0].function.parameters"
+    await is_refused({**ASKED, "tools": tools}, place, "number: not")
+    tools = offering(name="f", parameters={"properties": {"a": {"type": "float"}}})["tools"]
+    told = "Tool f: The JSON Schema can't be enforced: they are no JSON Schema: a: type="
+    await is_refused({**ASKED, "tools": tools}, place, told)
 
 
 # What is refused
@@ -669,8 +673,6 @@ async def test_a_body_that_is_no_request_is_refused(
         (offering(name='a"b'), "wanted a name without quotes and controls"),
         (offering(name="f", parameters=[1]), "tools[0].function.parameters=[1]"),
         (offering(name="f", parameters={"type": "array"}), "wanted a JSON Schema of an object"),
-        (offering(name="f", parameters={"properties": {"a": {"type": "float"}}}),
-         "Tool f: The JSON Schema can't be enforced: they are no JSON Schema: a: type="),
         (offering(name="f", strict="yes"), 'tools[0].function.strict="yes"'),
         ({"tools": [{"name": 3}]}, "tools[0].name=3: wanted a name"),
         # tool_choice

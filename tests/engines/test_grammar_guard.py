@@ -81,10 +81,10 @@ def test_a_text_without_a_constraint_may_be_any() -> None:
 
 @pytest.mark.parametrize(
     ("thing", "param"),
-    [("", "tools"), ("Tool text.format", "tools"), ("text.format", "text.format")],
+    [("", "tools"), ("Tool text.format", "Tool text.format"), ("text.format", "text.format")],
 )
 def test_a_constraint_that_does_not_compile_is_refused(thing: str, param: str) -> None:
-    """Before anything is generated, by whose schema it is and where that came from."""
+    """Before anything is generated, by whose schema it is."""
     nothing = JsonSlot({"type": "integer", "minimum": 2, "maximum": 1}, thing)
     with pytest.raises(RequestError, match=f"^{thing}.*can't be enforced") as caught:
         GrammarGuard(CALL.but(constraint=((nothing,),)))

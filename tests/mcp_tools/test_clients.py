@@ -244,11 +244,12 @@ def test_half_a_surrogate_pair_does_not_end_the_connection(desk: Desk) -> None:
 
 
 def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk) -> None:
-    """Not the question, nor the server's other tools."""
+    """Not the question, nor the server's other tools; the error's `param` is the tool's place."""
     desk.connect()
-    refused = "Tool weather_note: The JSON Schema can't be enforced: they hold too much."
-    told = desk.asks(fails(400, refused, "invalid_function_parameters"), calls(RIGHT), says(ANSWER))
-    assert told == ANSWER
+    desk.offers("weather_note")
+    place = f"tools[{desk.offered.index('weather_note')}].function.parameters"
+    refused = fails(400, "As weather_forecast?", "invalid_function_parameters", place)
+    assert desk.asks(refused, calls(RIGHT), says(ANSWER)) == ANSWER
     assert "weather_forecast" in desk.offered
     assert "weather_note" not in desk.offered
 
