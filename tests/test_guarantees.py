@@ -489,7 +489,9 @@ async def test_open_parameters_are_refused_where_they_cannot_be_spelled(
     refused = form in {"pythonic", "qwen3coder", "chatglm3"}
     assert response.status_code == (400 if refused else 200)
     if refused:
-        assert response.json()["error"]["code"] == "invalid_function_parameters"
+        error = response.json()["error"]
+        assert error["code"] == "invalid_function_parameters"
+        assert (error["param"], error["message"][:7]) == ("tools[0].function.parameters", "Tool f:")
 
 
 # What is not there

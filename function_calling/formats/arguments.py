@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from function_calling.errors import SCHEMA_REFUSED, RequestError
+from function_calling.errors import schema_refused
 from function_calling.formats.growing_text import (
     GrowingText,
     Reader,
@@ -226,12 +226,7 @@ def _branches(schema: Schema) -> list[Schema]:
     least, most = schema.get("minProperties", 0), schema.get("maxProperties", count)
     # Where a property is optional, `minProperties` is 1 if it is there at all.
     if whole or not least <= max(count, min(len(declared), 1)) <= max(most, 1):
-        raise RequestError(
-            "A tool's parameters can't be written in this tool format: wanted an object with "
-            "declared properties.",
-            param="tools",
-            code=SCHEMA_REFUSED,
-        )
+        raise schema_refused("this tool format wants an object with declared properties")
     return [schema]
 
 

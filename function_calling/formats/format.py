@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from function_calling.errors import naming
 from function_calling.formats.arguments import JsonArguments, Schema
 from function_calling.formats.template import EXAMPLE_CALL, EXAMPLE_TEXTS, ChatTemplate
 from function_calling.model.words import Alternative, Tool
@@ -105,7 +106,9 @@ class Format:
         Raises:
             RequestError: The schema allows nothing that this format can spell.
         """
-        rest = (*self.arguments.slots(schema, f"Tool {name}"), self.call_close)
+        thing = f"Tool {name}"
+        with naming(thing, thing):
+            rest = (*self.arguments.slots(schema, thing), self.call_close)
         return rest if len(names) == 1 else (name + self.before_arguments, *rest)
 
     def with_answer_tool(self, tools: Sequence[Tool]) -> list[Tool]:
