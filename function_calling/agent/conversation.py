@@ -98,9 +98,9 @@ class Conversation:
         calls: dict[str, Call] = {}
         for message in messages:
             if message["role"] == "tool":
-                call, content = calls.pop(message["tool_call_id"]), message["content"]
+                call = calls.pop(message["tool_call_id"])
                 derived = self._toolbox.derives(call.name)
-                result = self.ground.recall(content, call.arguments, derived=derived)
+                result = self.ground.recall(message, call.arguments, derived=derived)
                 if self._toolbox.changes(call.name):
                     self._results[call.key] = result
             else:
@@ -169,12 +169,12 @@ class Conversation:
 
     def _write_down(self, calls: Sequence[Call], results: Sequence[ToolResult]) -> None:
         """Add calls and results to the messages; ask again where what was put off can be done."""
+        told = list(zip(calls, results, strict=True))
         if self.resumed or self.asking:  # the client keeps these, too
             new = [] if self.resumed else [calls_message(self.reply.text, self.reply.calls)]
-            self.messages += new + results_messages(calls, [each.content for each in results])
+            self.messages += new + results_messages(told)
             self.resumed = False
             return
-        told = list(zip(calls, results, strict=True))
         undone = self.ground.untraced
         put_off = [(call, each) for call, each in told if not each.ok and call.name in undone]
         found = {call.name for call, each in told if each.ok and not each.final} - undone.keys()
@@ -186,7 +186,7 @@ class Conversation:
             self._put_off = []
         written = [
             calls_message(self.reply.text, [call for call, _ in told]),
-            *results_messages([call for call, _ in told], [each.content for _, each in told]),
+            *results_messages(told),
         ]
         self.messages += written
         if self._resting:

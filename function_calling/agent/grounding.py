@@ -106,15 +106,16 @@ class Ground:
         self._doubted: set[tuple[str, str, str]] = set()
         self._private = [ASK_AGAIN, SAME_AGAIN, WITHOUT_IT]  # texts that only the model reads
 
-    def recall(self, content: str, arguments: str, *, derived: bool) -> ToolResult:
+    def recall(self, message: Mapping[str, Any], arguments: str, *, derived: bool) -> ToolResult:
         """Take in what a call came to in an earlier request of the same turn.
 
-        No message says whether it succeeded; a result that is JSON did, as a failure is words.
+        Of a message that doesn't say whether it succeeded, JSON did, as a failure is words.
         """
+        content = message["content"].removeprefix(SAME_AGAIN)
         value = _parsed(content)
         summary = value.get("summary") if isinstance(value, dict) else None
         told = summary if isinstance(summary, str) else None
-        result = ToolResult(content, value is not content, told, derived=derived)
+        result = ToolResult(content, message.get("ok", value is not content), told, derived=derived)
         if result.ok:
             self.add(result, arguments)
         else:

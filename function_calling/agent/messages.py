@@ -13,6 +13,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 from function_calling.errors import RequestError, shown
+from function_calling.toolbox.toolbox import ToolResult
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MOST_MESSAGES = 200
@@ -65,16 +66,22 @@ def calls_of(message: Mapping[str, Any]) -> list[Call]:
 
 def as_servers_take(messages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The history, with `{}` for arguments that are no JSON object, which many servers refuse."""
-    for each in messages:
+    for message in messages:
+        each = {key: value for key, value in message.items() if key != "ok"}
         calls = (replace(it, arguments=_object_text(it.arguments)) for it in calls_of(each))
         yield calls_message(each["content"], calls) if "tool_calls" in each else each
 
 
-def results_messages(calls: Iterable[Call], results: Iterable[str]) -> list[dict[str, Any]]:
-    """What came of the calls as messages of the history."""
+def results_messages(told: Iterable[tuple[Call, ToolResult]]) -> list[dict[str, Any]]:
+    """What came of the calls as messages of the history; `ok` says whether one found something."""
     return [
-        {"role": "tool", "tool_call_id": call.id, "content": result}
-        for call, result in zip(calls, results, strict=True)
+        {
+            "role": "tool",
+            "tool_call_id": call.id,
+            "content": result.content,
+            "ok": result.ok and not result.final,
+        }
+        for call, result in told
     ]
 
 
@@ -178,7 +185,8 @@ def _result(message: dict[str, Any], at: str, waiting: set[str]) -> dict[str, An
     if not isinstance(answered, str) or answered not in waiting:
         raise _wrong(f"{at}.tool_call_id", answered, "the id of a call before it")
     waiting.discard(answered)
-    return {"role": "tool", "tool_call_id": answered, "content": _text(message, at)}
+    result = {"role": "tool", "tool_call_id": answered, "content": _text(message, at)}
+    return result | ({"ok": message["ok"]} if isinstance(message.get("ok"), bool) else {})
 
 
 def _text(message: dict[str, Any], at: str) -> str:

@@ -40,6 +40,12 @@ class Shop:
         self.sold_out = False
         self.begun, self.open = asyncio.Event(), asyncio.Event()
 
+    def look(self, n: int) -> str:
+        """Look at a thing."""
+        if n > 1:
+            raise ToolError("There is 1 shelf.", advice="Give 1.")
+        return "There are 7 apples."
+
     @needs_approval
     async def sell(self, n: int = 1) -> str:
         """Sell things."""
@@ -65,7 +71,7 @@ class Client:
     def plays(self, *turns: Turn, **settings: Any) -> "Client":
         """The model, and what the server goes by."""
         self.server = ScriptedServer(*turns)
-        shop = ToolSet(functions=[self.shop.sell], topic="things")
+        shop = ToolSet(functions=[self.shop.sell, self.shop.look], topic="things")
         own = {"todo": lambda _: todo_tools(self.store), "shop": lambda _: shop}
         chosen = {"tools": "todo", **settings}
         self.http = self._app.use(self._patch, self.server.client(), TOOL_SETS | own, **chosen)
@@ -169,6 +175,24 @@ def test_an_answer_must_tell_what_was_found_before_the_question(client: Client) 
     assert getattr(text, "text", "") == "I took 42 as the amount."
     *_, text, _ = client.says(True, question)
     assert "131.95" in getattr(text, "text", "")
+
+
+@pytest.mark.parametrize(
+    ("n", "told"),
+    [
+        (1, "There are 7 apples. sell was not called: the user said no."),
+        (2, "I can't answer that. sell was not called: the user said no."),
+    ],
+)
+def test_what_was_found_before_the_question_is_known_from_what_failed(
+    client: Client, n: int, told: str
+) -> None:
+    """Both may be words; that of one which failed is in part for the model alone."""
+    client.plays(calls(("look", {"n": n})), calls(("sell", {})), says(""), tools="shop")
+    question = client.post(approvals={})[-1]
+    *_, text, _ = client.says(False, question)
+    assert getattr(text, "text", "") == told
+    assert not [each for each in client.server.requests[-1]["messages"] if "ok" in each]
 
 
 def test_the_same_decision_is_carried_out_once(client: Client) -> None:
