@@ -353,10 +353,6 @@ class _Clock:
         """The turn's, which ends now, with a last text or without."""
         if text:
             self.note_text()
-        first = self._first_text
-        return Timings(
-            first_text=None if first is None else round(first, 3),
-            model=round(self._seconds["model"], 3),
-            tools=round(self._seconds["tools"], 3),
-            total=round(monotonic() - self._begun, 3),
-        )
+        first, total = self._first_text, monotonic() - self._begun
+        seconds: dict[str, Any] = {"first_text": first, **self._seconds, "total": total}
+        return Timings(**{name: each and round(each, 3) for name, each in seconds.items()})

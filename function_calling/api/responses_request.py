@@ -19,7 +19,7 @@ from function_calling.model.words import Message, Sampling, Tool
 
 _LOGPROBS = "message.output_text.logprobs"
 _ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
-_OF_A_TOOL = ("name", "description", "parameters", "strict")
+_TOOL = ("name", "description", "parameters", "strict")
 _ROLES = ("system", "developer", "user", "assistant")
 _NAMESPACE = "namespace"
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
@@ -128,10 +128,7 @@ class ResponsesRequest(ApiRequest):
             "reasoning": {"effort": "none" if effort == "none" else None, "summary": None},
             "text": {"format": self.text.get("format") or {"type": "text"}},
             "tool_choice": self.tool_choice,
-            "tools": [
-                *({"type": "function", **_parts(each, _OF_A_TOOL)} for each in functions),
-                *spaces,
-            ],
+            "tools": [*({"type": "function", **_parts(it, _TOOL)} for it in functions), *spaces],
             "top_logprobs": self.top_logprobs,
             **_parts(sampling, _ECHOED),
         }

@@ -126,7 +126,7 @@ class FunctionSchema:
                 for name, each in signature.items()
             }
             self._model = create_model(self.name, __config__=_RULES, **members)
-            fields = {name: self._model.model_fields[_FIELD.format(name)] for name in signature}
+            fields = dict(zip(signature, self._model.model_fields.values(), strict=True))
             self._defaults = {name: each.get_default() for name, each in fields.items()}
             self.said = {
                 name: mark

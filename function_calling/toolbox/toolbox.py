@@ -206,32 +206,20 @@ class Toolbox:
             offered = ", ".join(self._tools) or "none"
             problem = f'There is no tool "{name}".'
             return self._failure(f"{problem} The tools are: {offered}.", summary=problem)
-        run = partial(self._run, self._tools[name], call_id, time_limit)
-        result = await self._checked(self._tools[name], arguments_json, trace, approve, run)
-        metrics.tool_called(name, result.outcome)
-        return result
-
-    async def _checked(
-        self,
-        tool: FunctionSchema,
-        arguments_json: str,
-        trace: Trace | None,
-        approve: Approve | None,
-        run: Callable[[dict[str, Any]], Awaitable[ToolResult]],
-    ) -> ToolResult:
-        """What comes of a call of this tool, which is run if its arguments are right."""
-        name = tool.name
-        derived = self.derives(name)
+        tool = self._tools[name]
         try:
             arguments = tool.arguments(arguments_json)
             assumed = trace(name, tool.chosen(arguments, arguments_json)) if trace else ""
         except ToolError as error:
-            failure = self._failure(str(error), summary=error.problem)
-            return replace(failure, derived=derived)
-        if self.wants_approval(name) and (no := await self._refused(approve, name, arguments)):
-            return replace(self._failure(f"{name} was not called: {no}."), refused=True)
-        result = await run(arguments)
-        return replace(result, assumed=assumed if result.ok else "", derived=derived)
+            result = self._failure(str(error), summary=error.problem)
+        else:
+            if no := await self._refused(approve, name, arguments):
+                result = replace(self._failure(f"{name} was not called: {no}."), refused=True)
+            else:
+                result = await self._run(tool, call_id, time_limit, arguments)
+                result = replace(result, assumed=assumed if result.ok else "")
+        metrics.tool_called(name, result.outcome)
+        return replace(result, derived=self.derives(name))
 
     async def _run(
         self, tool: FunctionSchema, call_id: str, time_limit: float, arguments: dict[str, Any]
@@ -254,6 +242,8 @@ class Toolbox:
         self, approve: Approve | None, name: str, arguments: Mapping[str, Any]
     ) -> str:
         """Why a tool does not get the yes that it needs; "" where it does."""
+        if not self.wants_approval(name):
+            return ""
         if approve is None:
             return "nobody can say the yes it needs" if self._approval == "refused" else ""
         return "" if await approve(name, arguments) else "the user said no"
