@@ -137,7 +137,10 @@ class Settings:
         "MAX_BODY_BYTES", 8 * 1024 * 1024, "bytes of a request's body at most", least=1024
     )
     llama_url: str = _setting(
-        "LLAMA_URL", "", "an OpenAI-compatible server to use in place of the local `Llama`"
+        "LLAMA_URL",
+        "",
+        "an OpenAI-compatible server to use in place of the local `Llama`",
+        shape=(r"https?://[^\s/]\S*|file://\S+", "an address like http://localhost:3001"),
     )
     llama_api_key: str = _setting(
         "LLAMA_API_KEY", "", "the key for `LLAMA_URL`, where it wants one"

@@ -87,6 +87,7 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("MAX_CHAT_LENGTH", "0", "1 or more"),
         ("EXCHANGE_RATES", "ECB", "one of fixed, ecb"),
         ("LOG_FORMAT", "yaml", "one of text, json"),
+        ("LLAMA_URL", "llama:3001", "an address like http://localhost:3001"),
         ("RATES_URL", "ftp://rates.example", "`off` or the http(s) address of a zip file"),
     ],
 )
