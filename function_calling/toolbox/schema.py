@@ -62,7 +62,8 @@ _TIMES = {
 _WANTED = {kind.replace("_", ""): wanted for kind, wanted in _TIMES.items()}
 _WANTED |= dict.fromkeys(("int", "float", "decimal"), "a number")
 
-# Of pydantic's own schemas, what holds no others.
+# Of pydantic's own schemas, those of JSON's kinds; and what holds no schemas.
+_OF_JSON = ("str", "int", "float", "bool")
 _VALUES = ("config", "default", "expected", "members", "metadata", "serialization")
 
 _MARK = "x-said"
@@ -337,7 +338,8 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
         return f"{where}={_shown(error['input'])} is no argument{known}"
     problem = error["msg"].removeprefix("Value error, ")
     problem = f"{problem[:1].lower()}{problem[1:]}"
-    times = (f"wanted {it}" for kind, it in _TIMES.items() if error["type"].startswith(kind))
+    kind = error["type"].replace("_past", "").replace("_future", "")
+    times = (f"wanted {wanted}" for begins, wanted in _TIMES.items() if kind.startswith(begins))
     return f"{where}={_shown(error['input'])} is wrong: {next(times, problem)}"
 
 
@@ -345,7 +347,8 @@ def _heedful(node: Any) -> Any:
     """pydantic's schema of a check, without what it takes and no model can have meant.
 
     That is true for 1, and 3 for three past midnight. A member of an enum is what a model was told
-    to write for it, and what is iterated over is checked as a list is.
+    to write for it, and what is iterated over is checked as a list is. Strict is as JSON can be: no
+    day is one there, and no set.
     """
     if isinstance(node, list | tuple):
         return type(node)(map(_heedful, node))
@@ -355,6 +358,8 @@ def _heedful(node: Any) -> Any:
     if not isinstance(kind, str):  # schemas by the names of fields
         return {name: _heedful(each) for name, each in node.items()}
     made = {key: each if key in _VALUES else _heedful(each) for key, each in node.items()}
+    if kind not in _OF_JSON:
+        made["strict"] = False
     if kind == "generator":
         return made | {"type": "list"}
     if kind in _WANTED:

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
+    PastDate,
     RootModel,
     SecretStr,
     computed_field,
@@ -38,6 +39,17 @@ class Moment(Enum):
     DAY = date(2026, 1, 31)
     PART = Decimal("0.5")
     PLACE = (1, 2)
+
+
+JANUARY, HALF = date(2026, 1, 31), Decimal("0.5")
+
+
+class Strict(BaseModel, strict=True):
+    """What its author wants read as it is."""
+
+    day: date
+    parts: set[Decimal] = set()
+    count: int = 0
 
 
 Number = TypeAliasType("Number", Annotated[int, Said()])
@@ -155,6 +167,7 @@ def test_types_are_written_out_without_titles_or_references(hint: Any, shown: An
         (Moment, "[1, 2]", Moment.PLACE),
         (Literal[Color.RED], '"red"', Color.RED),
         (Iterable[int], "[1]", [1]),
+        (Strict, '{"day": "2026-01-31", "parts": [0.5]}', Strict(day=JANUARY, parts={HALF})),
     ],
 )
 def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, value: Any) -> None:
@@ -189,6 +202,8 @@ def fails_silently(_value: Any) -> Any:
         (Color, '"RED"', "v=\"RED\" is wrong: input should be 'red' or 'blue'"),
         (date | None, "0", "v=0 is wrong: wanted a date like 2026-01-31"),
         (datetime, "1700000000", "wanted a date and time like 2026-01-31T18:30:00"),
+        (PastDate, '"2999-01-31"', 'v="2999-01-31" is wrong: date should be in the past'),
+        (Strict, '{"day": "2026-01-31", "count": "1"}', 'v.count="1" is wrong: input should be'),
         (time, '"3pm"', 'v="3pm" is wrong: wanted a time like 18:30'),
         (date, '"20260131"', 'v="20260131" is wrong: wanted a date like 2026-01-31'),
         (timedelta, "60", "v=60 is wrong: wanted a duration like PT1H30M"),
