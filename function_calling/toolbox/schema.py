@@ -72,7 +72,7 @@ _MARK = "x-said"
 _COUNTED = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
 _SECTION = re.compile(r"^(?P<title>[A-Z]\w*( \w+)?):\s*$")
-_ENTRY = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \([^)]*\))?:\s*(?P<text>.*)$")
+_ENTRY = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \(.*?\))?:\s*(?P<text>.*)$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def test_a_function_is_offered_by_its_name_docstring_and_types() -> None:
 
         Args:
             As in school.
-            amount (Decimal): How much: it
+            amount (list(Decimal)): How much: it
                 is in dollars.
 
         Note:
