@@ -126,8 +126,8 @@ class FunctionSchema:
                 _FIELD.format(name): _member(each, self.name, hints, meanings)
                 for name, each in signature.items()
             }
-            self._model = create_model(self.name, __config__=_RULES, **members)
-            fields = dict(zip(signature, self._model.model_fields.values(), strict=True))
+            model = create_model(self.name, __config__=_RULES, **members)
+            fields = dict(zip(signature, model.model_fields.values(), strict=True))
             self._defaults = {name: each.get_default() for name, each in fields.items()}
             self.said = {
                 name: mark
@@ -135,13 +135,14 @@ class FunctionSchema:
                 for mark in each.metadata
                 if isinstance(mark, Said)
             }
-            self.parameters = _parameters(self._model)
+            self.parameters = _parameters(model)
             for name, schema in self.parameters["properties"].items():
                 marked = schema.pop(_MARK, False)
                 if f'"{_MARK}"' in json_text(schema) or (marked and name not in self.said):
                     wanted = "Annotated[the whole type, Said()]"
                     raise TypeError(f"{self.name}({name}) is Said in part: wanted {wanted}.")
-            heedful = _heedful(self._model.__pydantic_core_schema__)
+            heedful = _heedful(model.__pydantic_core_schema__)
+            # A model in it that is built already would bring its own check.
             self._validator = SchemaValidator(heedful, _use_prebuilt=False)
         except (NameError, SyntaxError, PydanticUserError, SchemaError) as error:
             told = " ".join(str(error).partition("\n\n")[0].split())
