@@ -184,10 +184,7 @@ class Conversation:
             left_out = {id(each) for each in self._put_off}
             self.messages = [each for each in self.messages if id(each) not in left_out]
             self._put_off = []
-        written = [
-            calls_message(self.reply.text, [call for call, _ in told]),
-            *results_messages(told),
-        ]
+        written = [calls_message(self.reply.text, [it for it, _ in told]), *results_messages(told)]
         self.messages += written
         if self._resting:
             self._put_off = [dict(self._question)]

@@ -198,9 +198,7 @@ class FunctionSchema:
         return {
             name: (mark, read if _is_number(read) else written[name])
             for name, mark in self.said.items()
-            if name in written
-            and (read := arguments[name]) is not None
-            and read != self._defaults[name]
+            if name in written and (read := arguments[name]) not in (None, self._defaults[name])
         }
 
     def _wrong(self, advice: str) -> ToolError:
