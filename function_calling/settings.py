@@ -4,6 +4,7 @@ Every variable, its default and its meaning is a field of `Settings`; the table 
 `docs/settings.md` is checked against them.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -28,6 +29,11 @@ def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
     )
 
 
+def _path(variable: str, meaning: str) -> Any:
+    """A field for a file or a folder, kept as the whole path: it holds in any working directory."""
+    return _setting(variable, "", meaning, is_path=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What an operator may change, with sound defaults for the machine found."""
@@ -38,8 +44,8 @@ class Settings:
         "the keys that callers need, parted by commas; without one only this machine may ask; "
         "`none`: whoever reaches the port may (`docs/deploy.md`)",
     )
-    api_keys_file: str = _setting(
-        "API_KEYS_FILE", "", "a file of more keys, one a line; a line that begins with `#` is none"
+    api_keys_file: str = _path(
+        "API_KEYS_FILE", "a file of more keys, one a line; a line that begins with `#` is none"
     )
     allowed_hosts: str = _setting(
         "ALLOWED_HOSTS",
@@ -72,14 +78,14 @@ class Settings:
         "",
         "a hub model instead of the profile's own; embedded: `owner/repo:file.gguf`",
     )
-    model_path: str = _setting(
-        "MODEL_PATH", "", "embedded: a GGUF file on this machine; nothing is fetched"
+    model_path: str = _path(
+        "MODEL_PATH", "embedded: a GGUF file on this machine; nothing is fetched"
     )
-    llama_model_dir: str = _setting(
-        "LLAMA_MODEL_DIR", "", "LMDeploy: a folder with the model's files; nothing is fetched"
+    llama_model_dir: str = _path(
+        "LLAMA_MODEL_DIR", "LMDeploy: a folder with the model's files; nothing is fetched"
     )
-    models_dir: str = _setting(
-        "MODELS_DIR", "", "embedded: where fetched weights are kept (default: a per-user cache)"
+    models_dir: str = _path(
+        "MODELS_DIR", "embedded: where fetched weights are kept (default: a per-user cache)"
     )
     model_name: str = _setting(
         "MODEL_NAME",
@@ -154,13 +160,11 @@ class Settings:
         "what the assistant can do: `currency`, `todo`, your own `module:attribute`, or several: "
         "`currency,todo`",
     )
-    mcp_servers: str = _setting(
-        "MCP_SERVERS",
-        "",
-        "an `mcp.json` of servers whose tools the assistant gets too (`docs/mcp.md`)",
+    mcp_servers: str = _path(
+        "MCP_SERVERS", "an `mcp.json` of servers whose tools the assistant gets too (`docs/mcp.md`)"
     )
-    todo_db: str = _setting(
-        "TODO_DB", "", "an SQLite file that keeps the to-do list (default: none, in memory)"
+    todo_db: str = _path(
+        "TODO_DB", "an SQLite file that keeps the to-do list (default: none, in memory)"
     )
     max_rounds: int = _setting(
         "MAX_ROUNDS", 10, "model calls with tools for one query at most", least=1, most=100
@@ -219,6 +223,14 @@ class Settings:
         names = [each.strip() for each in self.tools.split(",")]
         return ",".join([*names, *(["mcp"] if self.mcp_servers and "mcp" not in names else [])])
 
+    def paths(self) -> dict[str, str]:
+        """The paths that are set, by variable."""
+        return {
+            each.metadata["variable"]: path
+            for each in fields(self)
+            if "is_path" in each.metadata["rules"] and (path := getattr(self, each.name))
+        }
+
     def keys(self) -> tuple[str, ...]:
         """The keys of `API_KEYS` and of the file; none where no key is wanted.
 
@@ -270,6 +282,8 @@ def _checked(text: str, kind: type, rules: Mapping[str, Any]) -> Any:
         value = kind(text)
     except ValueError:
         raise ValueError("a whole number" if kind is int else "a number") from None
+    if "is_path" in rules:
+        return os.path.abspath(os.path.expanduser(text))
     if rules["choices"] and value not in rules["choices"]:
         raise ValueError(f"one of {', '.join(rules['choices'])}")
     if "shape" in rules and not re.fullmatch(rules["shape"][0], text):

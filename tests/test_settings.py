@@ -1,6 +1,7 @@
 """Settings come from the environment, once, and are right or refused."""
 
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ EACH = """
     TOOL_TIMEOUT=0.01       TOOL_RESULT_BYTES=100           APPROVAL=refused
     QUERY_TIMEOUT=0.01      MAX_QUERY_LENGTH=1              MAX_CHAT_LENGTH=1
     EXCHANGE_RATES=ecb      ALLOWED_HOSTS=tools.example,a.b RATES_URL=https://rates.example/h.zip
-    MCP_SERVERS=mcp.json    API_KEYS=secret-1,secret-2      API_KEYS_FILE=keys.txt
+    MCP_SERVERS=/a/mcp.json API_KEYS=secret-1,secret-2      API_KEYS_FILE=/a/keys.txt
     METRICS_ACCESS=open     CORS_ORIGINS=https://a.example  STOP_TIMEOUT=0
     MAX_REQUESTS=1          MAX_BODY_BYTES=1024             LOG_FORMAT=json
     PROMPT_CACHE=0
@@ -98,6 +99,16 @@ def test_a_wrong_value_is_refused_with_variable_value_and_want(
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({variable: text})
     assert str(caught.value) == f"{variable}={text!r}: wanted {wanted}."
+
+
+def test_a_path_holds_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers start in the checkout, wherever the command was typed."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings.from_env({"MODEL_PATH": "a b/tiny.gguf", "TODO_DB": "~/todo.db"})
+    assert settings.paths() == {
+        "MODEL_PATH": str(tmp_path / "a b/tiny.gguf"),
+        "TODO_DB": str(Path.home() / "todo.db"),
+    }
 
 
 def test_settings_do_not_change() -> None:

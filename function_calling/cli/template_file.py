@@ -42,7 +42,7 @@ def template_file(path: str, form: str) -> ChatTemplate:
     if not path:
         return ChatTemplate(CHATGLM3 if form == "chatglm3" else CHATML)
     try:
-        source, *tokens = _read(Path(path).expanduser())
+        source, *tokens = _read(Path(path))
         if not source:
             raise ValueError("it holds no chat template")
         return ChatTemplate(source, *tokens)

@@ -83,7 +83,7 @@ def read_servers(path: str) -> dict[str, ServerEntry]:
         problem = "the package mcp is not installed here: `make mcp` installs it."
         raise SettingsError(f"MCP_SERVERS={path!r}: {problem}")
     try:
-        whole: Any = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        whole: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise SettingsError(f"MCP_SERVERS={path!r}: it can't be read as JSON: {error}.") from None
     entries = whole.get("mcpServers") if isinstance(whole, dict) else None

@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 
 from function_calling.errors import SettingsError, ToolError, shown
@@ -50,11 +49,10 @@ class TodoStore:
 
     def __init__(self, path: str = "", patience: float = 5.0) -> None:
         self._lock = Lock()
-        place = str(Path(path).expanduser()) if path else ":memory:"
         try:
             # Autocommit: each transaction below begins where it says so.
             self._connection = sqlite3.connect(
-                place, timeout=patience, isolation_level=None, check_same_thread=False
+                path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False
             )
             with ExitStack() as failing:
                 failing.callback(self._connection.close)

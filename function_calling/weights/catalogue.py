@@ -81,8 +81,8 @@ def resolve(settings: Settings) -> Path:
         WeightsError: The file can't be had or isn't GGUF.
     """
     if settings.model_path:
-        return _gguf(Path(settings.model_path).expanduser(), f"MODEL_PATH={settings.model_path}")
-    folder = Path(settings.models_dir).expanduser() if settings.models_dir else None
+        return _gguf(Path(settings.model_path), f"MODEL_PATH={settings.model_path}")
+    folder = Path(settings.models_dir) if settings.models_dir else None
     if not settings.model_id:
         return fetch(QWEN, folder)
     match = re.fullmatch(r"([\w.-]+/[\w.-]+):(.+\.gguf)", settings.model_id)
