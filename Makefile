@@ -1,6 +1,5 @@
 # Everything a user or a developer runs. Python and packages live in .venv, made when first needed.
 
-PORT ?= 3000
 Q ?= I want to exchange 42 US dollars to Canadian dollars
 EVAL_URL ?=
 EVAL_ARGS ?=
@@ -29,14 +28,14 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  \1 \t/p' $(MAKEFILE_LIST) | expand -t 18
 
 serve: $(RUNTIME) ## Serve the assistant on PORT (3000) and the model's /v1 on the next port
-	@exec $(PYTHON) -m function_calling serve --port $(PORT)
+	@exec $(PYTHON) -m function_calling serve
 
 ask: export QUERY = $(value Q)
 ask: $(RUNTIME) ## Ask the assistant Q="…"; serves it for the question if need be
-	@exec $(PYTHON) -m function_calling ask --port $(PORT) "$$QUERY"
+	@exec $(PYTHON) -m function_calling ask "$$QUERY"
 
 chat: $(RUNTIME) ## Talk with the model in the terminal, with the tools of TOOLS
-	@exec $(PYTHON) -m function_calling chat --port $(PORT)
+	@exec $(PYTHON) -m function_calling chat
 
 gpu: $(GPU) ## Install LMDeploy into .venv, for Llama 3.1 on an NVIDIA GPU from 8 GB on
 

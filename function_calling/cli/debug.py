@@ -28,7 +28,6 @@ from function_calling.model.turn import Turn
 from function_calling.model.words import Event, Piece, Sampling, TextDelta, ToolCall
 from function_calling.settings import Settings
 
-STDIN = "-"
 _BOM = b"\xef\xbb\xbf"
 _BYTES = LLTokenizer("byte")
 
@@ -79,7 +78,7 @@ def read_input(name: str) -> bytes:
         SettingsError: It can't be read.
     """
     try:
-        if name == STDIN and sys.stdin is not None:
+        if name == "-":
             return sys.stdin.buffer.read().removeprefix(_BOM)
         return Path(name).read_bytes().removeprefix(_BOM)
     except OSError as error:

@@ -21,7 +21,7 @@ import httpx2
 import psutil
 
 from function_calling.asking import is_loopback
-from function_calling.cli.watchdog import Watchdog
+from function_calling.cli.watchdog import LOCAL, Watchdog
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
 from function_calling.mcp_tools.servers_file import read_servers
@@ -54,7 +54,7 @@ def serve(options: argparse.Namespace) -> int:
 def ask(options: argparse.Namespace) -> int:
     """Print the answer of the running assistant, or of one served for it; the exit status."""
     with server_url(options.host, options.port, os.environ) as url:
-        return _print_answer(url, options.query)
+        return _print_answer(url, EXAMPLE if options.query is None else options.query)
 
 
 @contextmanager
@@ -118,9 +118,8 @@ def serving(
         read_servers(settings.mcp_servers)
     local = not settings.llama_url
     doors = Doors(_free(host, port) if assistant else "", _free(host, port + 1) if local else "")
-    shared = {**environ, "BENTOML_DO_NOT_TRACK": "True"}
-    if settings.api_keys_file:  # the servers start in another folder
-        shared["API_KEYS_FILE"] = str(Path(settings.api_keys_file).resolve())
+    # The servers start in another folder.
+    shared = {**environ, **settings.paths(), "BENTOML_DO_NOT_TRACK": "True"}
     if local:
         shared |= _prepared(settings)
     processes = Processes(settings.stop_timeout + _END_SECONDS)
@@ -218,8 +217,7 @@ def _end(process: psutil.Popen, patience: float) -> None:
 def is_ready(url: str) -> bool:
     """Whether the server at `url` says that it can answer."""
     try:
-        # There is no TLS here, and its certificates would be read each time.
-        return httpx2.get(f"{url}/readyz", timeout=5, verify=False).is_success
+        return httpx2.get(f"{url}/readyz", timeout=5, **LOCAL).is_success
     except httpx2.HTTPError:
         return False
 
@@ -242,7 +240,8 @@ def _free(host: str, port: int) -> str:
             trial.bind((host, port))
         except (OSError, OverflowError) as error:
             raise SettingsError(
-                f"PORT: can't listen on {host}:{port} ({error}); set PORT to another number."
+                f"Can't listen on {host}:{port} ({error}): set PORT to another number, or --host "
+                "to an IPv4 address of this machine."
             ) from error
     return f"http://{host}:{port}"
 
@@ -275,7 +274,11 @@ def _print_answer(url: str, query: str) -> int:
     door = f"{url}/exchange"
     try:
         response = httpx2.post(
-            door, json={"query": query}, headers=headers, timeout=settings.query_timeout + 10
+            door,
+            json={"query": query},
+            headers=headers,
+            timeout=settings.query_timeout + 10,
+            **LOCAL,
         )
         if response.is_success:
             print(response.text)

@@ -3,6 +3,7 @@
 import sys
 import time
 from contextlib import suppress
+from typing import Any
 
 import httpx2
 import psutil
@@ -11,6 +12,8 @@ LOOK_SECONDS = 3.0
 """Between two looks, and how long the server may take to answer each."""
 MOST_MISSED = 3
 """Looks in a row without an answer, after which a worker counts as hung."""
+LOCAL: Any = {"trust_env": False, "verify": False}
+"""How servers of ours are asked: no proxy leads here, and certificates would be read each time."""
 
 
 class Watchdog:
@@ -42,7 +45,7 @@ class Watchdog:
 
     def _answers(self) -> bool:
         try:
-            httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS, verify=False)
+            httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS, **LOCAL)
         except httpx2.HTTPError:
             return False
         return True

@@ -327,13 +327,33 @@ def test_a_file_without_tools_is_refused(content: str, told: str, parsed: Comman
     assert told in done.err
 
 
+@pytest.mark.parametrize(
+    ("redirected", "told"),
+    [
+        (">/dev/full", "[Errno 28] No space left on device\n"),
+        ("<&-", "The body is not JSON: EOF while parsing a value at line 1 column 0.\n"),
+        ("<&- >&-", "The body is not JSON: EOF while parsing a value at line 1 column 0.\n"),
+    ],
+)
+def test_a_closed_or_full_input_or_output_ends_it_in_a_sentence(redirected: str, told: str) -> None:
+    """No traceback, and exit status 1."""
+    shell = f"echo '{json.dumps({'messages': [USER]})}' | {sys.executable} -m function_calling"
+    done = subprocess.run(
+        ["bash", "-c", f"{shell} render {redirected}"], capture_output=True, check=False, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_a_command_loads_no_server_and_no_engine(tmp_path: Path) -> None:
-    """So it starts at once; and it speaks UTF-8 whatever the terminal's encoding is."""
+    """So it starts at once; and it speaks UTF-8 whatever the terminal's encoding is.
+
+    Before it has begun, nothing is loaded that would break off with a traceback at Ctrl-C.
+    """
     path = written(tmp_path / "request.json", TOOLS)
+    loaded = "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
     code = (
-        "import sys; from function_calling.__main__ import main; "
-        f"main(['render', {str(path)!r}]); "
-        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+        f"import sys; from function_calling.__main__ import main; {loaded}; "
+        f"main(['render', {str(path)!r}]); {loaded}"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -342,6 +362,6 @@ def test_a_command_loads_no_server_and_no_engine(tmp_path: Path) -> None:
         env={"PYTHONIOENCODING": "latin-1"},
     )
     assert "北京今天天气怎么样?" in done.stdout.decode()
-    loaded = set(done.stderr.decode().split())
-    assert "pydantic" in loaded
-    assert not loaded & {"bentoml", "fastapi", "starlette", "uvicorn", "xllamacpp", "openai"}
+    before, after = (set(line.split()) for line in done.stderr.decode().splitlines())
+    assert "pydantic" in after - before
+    assert not after & {"bentoml", "fastapi", "starlette", "uvicorn", "xllamacpp", "openai"}
