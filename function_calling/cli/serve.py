@@ -181,9 +181,13 @@ class Processes:
             each.look()
 
     def wait_ready(self, doors: Doors) -> bool:
-        """Wait until every server answers; False as soon as one has ended instead."""
+        """Wait until every server answers; False as soon as one has ended instead.
+
+        An assistant tells who asks what is wrong with a model that is not served here.
+        """
+        probe = "readyz" if doors.v1 else "livez"
         for url in filter(None, (doors.v1, doors.assistant)):
-            while not is_ready(url):
+            while not is_ready(url, probe):
                 if self.exited() is not None:
                     return False
                 time.sleep(_POLL_SECONDS)
@@ -214,10 +218,10 @@ def _end(process: psutil.Popen, patience: float) -> None:
     psutil.wait_procs([process, *family])
 
 
-def is_ready(url: str) -> bool:
+def is_ready(url: str, probe: str = "readyz") -> bool:
     """Whether the server at `url` says that it can answer."""
     try:
-        return httpx2.get(f"{url}/readyz", timeout=5, **LOCAL).is_success
+        return httpx2.get(f"{url}/{probe}", timeout=5, **LOCAL).is_success
     except httpx2.HTTPError:
         return False
 

@@ -74,13 +74,13 @@ def test_a_wrong_setting_is_named(
     assert told in said
 
 
-def replies(monkeypatch: pytest.MonkeyPatch, status: int, text: str) -> list[str]:
+def replies(monkeypatch: pytest.MonkeyPatch, status: int, text: str, ready: int = 200) -> list[str]:
     """Let a running assistant reply so, wherever it is looked for; the queries that it gets."""
     asked: list[str] = []
 
     def reply(request: httpx2.Request) -> httpx2.Response:
-        if request.url.path == "/readyz":
-            return httpx2.Response(200)
+        if request.url.path in ("/livez", "/readyz"):
+            return httpx2.Response(ready if request.url.path == "/readyz" else 200)
         asked.append(json.loads(request.content)["query"])
         return httpx2.Response(status, text=text)
 
@@ -118,6 +118,16 @@ def test_ask_tells_what_went_wrong(
     """The error's own sentence, or what else came back."""
     replies(monkeypatch, status, text)
     assert refused(command("ask")).endswith(told)
+
+
+def test_a_model_elsewhere_is_not_waited_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The assistant, which is not ready without it, says what is wrong."""
+    monkeypatch.setenv("LLAMA_URL", "http://model-host:3001")
+    monkeypatch.setattr(serve.Processes, "start", lambda *_: None)
+    replies(monkeypatch, 503, '{"error": {"message": "The model is away."}}', ready=503)
+    assert command("ask", "--port", free_port()).err.splitlines()[-1] == "The model is away."
 
 
 def test_the_help_tells_of_every_command_and_format(command: Command) -> None:
