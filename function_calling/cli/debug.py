@@ -204,22 +204,21 @@ class Recording(Engine):
         matcher = LLMatcher(_BYTES, rules, log_level=0)
         written, wanted = bytearray(), self._behind_start().encode()
         while not matcher.is_stopped():
-            if taken := bytes(matcher.compute_ff_bytes()):
-                rest = _behind(wanted, taken)
-                if rest is None:
-                    self.left = wanted.decode(errors="replace")
-                wanted = rest or b""
+            forced, taken = bytes(matcher.compute_ff_bytes())[:1], wanted[:1]
+            if taken and _allows(matcher, taken):
+                wanted = wanted[1:]
+            elif taken.isspace() and not _allows(matcher, b"\\"):  # it is no part of a string
+                wanted = wanted[1:]
+                continue
+            elif forced:
+                if taken and not forced.isspace():
+                    self.left, wanted = wanted.decode(errors="replace"), b""
+                taken = forced
             else:
-                # Where a backslash may stand, white space is part of a string.
-                if not matcher.validate_tokens(list(wanted[:1])) and not _allows(matcher, b"\\"):
-                    wanted = wanted.lstrip()
-                    spaces = (b" ", b"\n") if wanted else ()
-                    fitting = (it for it in spaces if _allows(matcher, it + wanted[:1]))
-                    wanted = next(fitting, b"") + wanted
-                fits = matcher.validate_tokens(list(wanted))
-                taken, wanted = wanted[:fits], wanted[fits:]
-            if not taken:
-                break
+                spaces = (b" ", b"\n") if taken else ()
+                taken = next((it for it in spaces if _allows(matcher, it + taken)), b"")
+                if not taken:
+                    break
             matcher.consume_tokens(list(taken))
             written += taken
         self.left = self.left or wanted.decode(errors="replace")
@@ -247,18 +246,3 @@ class Recording(Engine):
 
 def _allows(matcher: LLMatcher, text: bytes) -> bool:
     return matcher.validate_tokens(list(text)) == len(text)
-
-
-def _behind(text: bytes, other: bytes) -> bytes | None:
-    """The text behind what is the other but for white space, or begins it; None if nothing is."""
-    for place in range(len(other)):
-        wanted = other[place : place + 1]
-        if wanted.isspace():
-            text = text[1:] if text[:1].isspace() else text
-        elif not text.strip():
-            return b""
-        elif not text.lstrip().startswith(wanted):
-            return None
-        else:
-            text = text.lstrip()[1:]
-    return text
