@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pkgutil import resolve_name
+from typing import Any
 
 from function_calling.errors import FunctionCallingError
 from function_calling.settings import TOOL_FORMATS
@@ -31,6 +32,16 @@ OpenAI's `messages` and `tools`. Each line that is written has `text`, the conve
 shows it to the model, and `spans`, the places [start, end) in it, in characters, that the assistant
 wrote, each up to where it stopped. A conversation of which a later prompt tells turns otherwise
 becomes several. What is wrong with a line is told on stderr; the others are written."""
+_COMMANDS = {
+    "serve": ("serve:serve", "serve the assistant and the model's /v1", ""),
+    "ask": ("serve:ask", "ask the assistant; serves it for the question if need be", ""),
+    "chat": ("chat:chat", "talk with a model that calls tools, in the terminal", _CHAT),
+    "mcp": ("mcp:serve_mcp", "serve the tools to an MCP client, on stdin and stdout", ""),
+    "render": ("debug:render", "show what a model would be given for a request", _RENDER),
+    "parse": ("debug:parse", "read content and calls out of a model's text", _PARSE),
+    "samples": ("samples:learn", "turn conversations into training text", _SAMPLES),
+}
+"""What carries each out, in `cli`, and what is told of it."""
 _FORMAT = f"""\
 how calls are written: {", ".join(TOOL_FORMATS)} (default: TOOL_FORMAT, or else what the template
 speaks, or else json_list)"""
@@ -82,62 +93,39 @@ def _parser() -> argparse.ArgumentParser:
         "docs/settings.md lists them.",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    parsers = {}
+    for name, (run, told, more) in _COMMANDS.items():
+        parsers[name] = subparsers.add_parser(name, help=told, description=more)
+        parsers[name].set_defaults(run=run)
 
-    def command(name: str, run: str, told: str, more: str = "") -> argparse.ArgumentParser:
-        added = subparsers.add_parser(name, help=told, description=more)
-        added.set_defaults(run=run)
-        return added
+    def add(names: str, argument: str, told: str, **more: Any) -> None:
+        for name in names.split():
+            parsers[name].add_argument(argument, help=told, **more)
 
-    served = command("serve", "serve:serve", "serve the assistant and the model's /v1")
-    asked = command("ask", "serve:ask", "ask the assistant; serves it for the question if need be")
-    asked.add_argument(
-        "query", nargs="?", type=_sendable, help="the question (default: an example)"
-    )
-    chatting = command(
-        "chat", "chat:chat", "talk with a model that calls tools, in the terminal", _CHAT
-    )
-    told = "asked instead of a conversation"
-    chatting.add_argument("question", nargs="?", type=_sendable, help=told)
-    served_mcp = command(
-        "mcp", "mcp:serve_mcp", "serve the tools to an MCP client, on stdin and stdout"
-    )
-    for each in (chatting, served_mcp):
-        each.add_argument("--tools", metavar="NAMES", help="tool sets, as in the setting TOOLS")
-    for each in (served, asked, chatting):
-        each.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-        each.add_argument(
-            "--port",
-            type=int,
-            default=os.environ.get("PORT") or "3000",
-            help="the assistant's (default: PORT, or else 3000); /v1 has the next one",
-        )
+    def add_input(name: str, argument: str, told: str) -> None:
+        told += ": a file, or - for standard input, which is the default"
+        add(name, argument, told, nargs="?", default="-", metavar="FILE")
 
-    told = "show what a model would be given for a request"
-    render = command("render", "debug:render", told, _RENDER)
-    _add_input(render, "request", "OpenAI's chat-completions request, as JSON")
-    told = "read content and calls out of a model's text"
-    parse = command("parse", "debug:parse", told, _PARSE)
-    _add_input(parse, "text", "what a model wrote")
+    add("ask", "query", "the question (default: an example)", nargs="?", type=_sendable)
+    add("chat", "question", "asked instead of a conversation", nargs="?", type=_sendable)
+    add("chat mcp", "--tools", "tool sets, as in the setting TOOLS", metavar="NAMES")
+    add("serve ask chat", "--host", "address (default: %(default)s)", default="127.0.0.1")
+    told = "the assistant's (default: PORT, or else 3000); /v1 has the next one"
+    add("serve ask chat", "--port", told, type=int, default=os.environ.get("PORT") or "3000")
+    add_input("render", "request", "OpenAI's chat-completions request, as JSON")
+    add_input("parse", "text", "what a model wrote")
+    add_input("samples", "conversations", "a conversation on each line, as JSON")
     told = "the tools offered: a list of OpenAI's tools, or a request that holds `tools`"
-    parse.add_argument("--tools", metavar="FILE", required=True, help=told)
-    parse.set_defaults(template="")
-    samples = command("samples", "samples:learn", "turn conversations into training text", _SAMPLES)
-    _add_input(samples, "conversations", "a conversation on each line, as JSON")
-    for each in (render, parse, samples):
-        each.add_argument("--format", choices=TOOL_FORMATS, metavar="NAME", help=_FORMAT)
-    for each in (render, samples):
-        each.add_argument("--template", metavar="FILE", help=_TEMPLATE)
+    add("parse", "--tools", told, metavar="FILE", required=True)
+    add("render parse samples", "--format", _FORMAT, choices=TOOL_FORMATS, metavar="NAME")
+    add("render samples", "--template", _TEMPLATE, metavar="FILE")
+    parsers["parse"].set_defaults(template="")
     return parser
 
 
 def _sendable(argument: str) -> str:
     """The argument, with a question mark for each byte that is no UTF-8."""
     return argument.encode(errors="replace").decode()
-
-
-def _add_input(command: argparse.ArgumentParser, name: str, meaning: str) -> None:
-    told = f"{meaning}: a file, or - for standard input, which is the default"
-    command.add_argument(name, nargs="?", default="-", metavar="FILE", help=told)
 
 
 if __name__ == "__main__":
