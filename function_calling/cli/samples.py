@@ -14,8 +14,8 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from function_calling.api.messages import conversation
 from function_calling.api.request import ChatRequest
@@ -41,15 +41,14 @@ def learn(options: argparse.Namespace) -> int:
     for number, line in enumerate(read_input(options.conversations).splitlines(), 1):
         try:
             for sample in samples(line, form, template) if line.strip() else ():
-                print(json.dumps(asdict(sample), ensure_ascii=False), flush=True)
+                print(json.dumps(sample._asdict(), ensure_ascii=False), flush=True)
         except RequestError as error:
             print(f"line {number}: {' '.join(error.message.split())}", file=sys.stderr)
             status = 1
     return status
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """A text, and the places [start, end) in it, in characters, that are to be learned."""
 
     text: str
@@ -104,7 +103,9 @@ def _check_call(
     if name not in schemas:
         offered = ", ".join(schemas) or "none are given"
         raise wrong(f"{place}.name", name, f"one of the tools: {offered}")
-    recorded, written, read = _json(arguments), form.calls([(name, arguments)]), []
+    recorded, written, read = None, form.calls([(name, arguments)]), []
+    with suppress(ValueError, RecursionError):
+        recorded = json.loads(arguments)
     if isinstance(recorded, dict):
         reader = CallList(form, (name,), (name,), schemas, most=1)
         behind = written.removeprefix(form.calls_open + form.call_head((name,)))
@@ -116,15 +117,7 @@ def _check_call(
         raise wrong(f"{place}.arguments", arguments, told)
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
+class _Turn(NamedTuple):
     """An assistant's turn: the prompt, with what it says behind it, and with its end, too.
 
     `learns_end` says whether the model is to learn to stop there, no other turn of its own
