@@ -5,6 +5,7 @@ whatever works here works there; the assistant finds the model by `LLAMA_URL`.
 """
 
 import argparse
+import ctypes
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -34,6 +36,8 @@ _POLL_SECONDS = 0.2
 _END_SECONDS = 2.5
 """What a server needs to end, beside the time that its requests have."""
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 _JSON = "-H 'content-type: application/json' -d"
 _KEY = '-H "Authorization: Bearer $API_KEY"'
 
@@ -165,7 +169,7 @@ class Processes:
                 stderr=log,
                 # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
                 start_new_session=True,
-                preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
+                preexec_fn=partial(_begin, before),
             )
             self._running.append(process)
             self._watchdogs.append(Watchdog(f"http://{host}:{port}", process))
@@ -206,6 +210,13 @@ class Processes:
                     process.terminate()
                     _end(process, self._patience)
             self._homes.cleanup()
+
+
+def _begin(held: set[int | signal.Signals]) -> None:
+    """In a server's process: hold no other signals, and on Linux end if this process is killed."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    if prctl := getattr(_LIBC, "prctl", None):
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: psutil.Popen, patience: float) -> None:
@@ -268,7 +279,7 @@ def _greeting(doors: Doors, *, keyed: bool) -> str:
         hello = """'{"messages": [{"role": "user", "content": "Hello"}]}'"""
         lines += ["or talk to the model as OpenAI's API:"]
         lines += [f"  curl -s {doors.v1}/v1/chat/completions {headers} {hello}"]
-    return "\n".join([*lines, "Ctrl-C stops both.\n"])
+    return "\n".join([*lines, "Ctrl-C ends it.\n"])
 
 
 def _print_answer(url: str, query: str) -> int:

@@ -88,15 +88,18 @@ def test_closing_a_chat_stops_the_loop_and_the_engine(default_servers: Servers) 
     until(lambda: running() == 0)
 
 
-def test_a_signal_ends_servers_that_are_still_starting(tmp_path: Path) -> None:
-    """Impatience leaves nothing behind either."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_a_signal_ends_servers_that_are_still_starting(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """Impatience leaves nothing behind either, not even that of a `kill -9`."""
     command = [*PYTHON_M, "serve", "--port", "{port}"]
     with listening(tmp_path, command, "127.0.0.1") as server:
         while len(family := server.process.children(recursive=True)) < 2:
             time.sleep(0.02)
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 130
-        psutil.wait_procs(family, timeout=5)
+        server.process.send_signal(number)
+        assert server.process.wait(30) == status
+        psutil.wait_procs(family, timeout=15)
         assert not [each for each in family if each.is_running()]
 
 
