@@ -70,8 +70,15 @@ def server_url(
     Raises:
         EngineError: A server did not start.
     """
-    url = f"http://{host}:{port if assistant else port + 1}"
-    if is_ready(url):
+    v1 = f"http://{host}:{port + 1}"
+    url = f"http://{host}:{port}" if assistant else v1
+    # An assistant whose model is elsewhere says itself what is wrong with it.
+    probe = "livez" if is_ready(v1) is None else "readyz"
+    if is_ready(url, probe) is False:
+        print(f"Waiting for the server at {url}.", file=sys.stderr, flush=True)
+    while (ready := is_ready(url, probe)) is False:
+        time.sleep(_POLL_SECONDS)
+    if ready:
         yield url
         return
     with serving(host, port, environ, log=subprocess.DEVNULL, assistant=assistant) as running:
@@ -185,10 +192,7 @@ class Processes:
             each.look()
 
     def wait_ready(self, doors: Doors) -> bool:
-        """Wait until every server answers; False as soon as one has ended instead.
-
-        An assistant tells who asks what is wrong with a model that is not served here.
-        """
+        """Wait until every server answers; False as soon as one has ended instead."""
         probe = "readyz" if doors.v1 else "livez"
         for url in filter(None, (doors.v1, doors.assistant)):
             while not is_ready(url, probe):
@@ -229,12 +233,15 @@ def _end(process: psutil.Popen, patience: float) -> None:
     psutil.wait_procs([process, *family])
 
 
-def is_ready(url: str, probe: str = "readyz") -> bool:
-    """Whether the server at `url` says that it can answer."""
+def is_ready(url: str, probe: str = "readyz") -> bool | None:
+    """Whether the server at `url` says that it can answer; None where there is none of ours."""
     try:
-        return httpx2.get(f"{url}/{probe}", timeout=5, **LOCAL).is_success
-    except httpx2.HTTPError:
+        status = httpx2.get(f"{url}/{probe}", timeout=5, **LOCAL).status_code
+    except httpx2.ReadTimeout:  # while its worker loads
         return False
+    except httpx2.HTTPError:
+        return None
+    return {200: True, 503: False}.get(status)
 
 
 @contextmanager

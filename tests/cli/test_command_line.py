@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import time
 from functools import partial
 from typing import Any
 
@@ -125,9 +126,23 @@ def test_a_model_elsewhere_is_not_waited_for(
 ) -> None:
     """The assistant, which is not ready without it, says what is wrong."""
     monkeypatch.setenv("LLAMA_URL", "http://model-host:3001")
-    monkeypatch.setattr(serve.Processes, "start", lambda *_: None)
-    replies(monkeypatch, 503, '{"error": {"message": "The model is away."}}', ready=503)
-    assert command("ask", "--port", free_port()).err.splitlines()[-1] == "The model is away."
+
+    def start(*_: object) -> None:
+        replies(monkeypatch, 503, '{"error": {"message": "The model is away."}}', ready=503)
+
+    monkeypatch.setattr(serve.Processes, "start", start)
+    done = command("ask", "--port", free_port())
+    assert (done.status, done.err.splitlines()[-1]) == (1, "The model is away.")
+
+
+def test_a_server_that_loads_is_waited_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another `serve` has just been typed: its port is no reason to give up."""
+    monkeypatch.setattr(time, "sleep", lambda _: replies(monkeypatch, 200, "131.95"))
+    replies(monkeypatch, 503, "loading", ready=503)
+    waiting = "Waiting for the server at http://127.0.0.1:3000.\n"
+    assert command("ask") == Done(0, "131.95\n", waiting)
 
 
 def test_the_help_tells_of_every_command_and_format(command: Command) -> None:
