@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from time import sleep
 from typing import IO
 
-from function_calling.cli.serve import Doors, is_ready, serving
+from function_calling.cli.serve import Doors, serving
+from function_calling.cli.watchdog import is_ready
 from function_calling.errors import EngineError
 
 HOST = "127.0.0.1"

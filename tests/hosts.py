@@ -19,7 +19,7 @@ from command_line import PYTHON_M
 from conftest import SERVERS_ENVIRONMENT
 from starlette.types import ASGIApp
 
-from function_calling.cli.serve import is_ready
+from function_calling.cli.watchdog import is_ready
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY = "I want to exchange 42 US dollars to Canadian dollars"

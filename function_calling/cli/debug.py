@@ -98,9 +98,10 @@ def _with_tools(content: bytes) -> bytes:
     except ValueError:
         values = content.decode(errors="replace")
     body = {"tools": values} if isinstance(values, list) else values
-    if not isinstance(body, dict) or not body.keys() & {"tools", "functions"}:
+    known = {"tools", "functions"} & body.keys() if isinstance(body, dict) else ()
+    if not known:
         raise ValueError(f"{shown(values)}: wanted a list of tools, or a request with `tools`.")
-    tools = {key: body[key] for key in ("tools", "functions") if key in body}
+    tools = {key: body[key] for key in known}
     return json.dumps({"messages": [{"role": "user"}], **tools}).encode()
 
 

@@ -171,11 +171,9 @@ def _turn(
         announced = form.result.partition("{content}")[0].strip()
         end = rf"\s*{re.escape(announced)}|{end}"
     if waits or not marked:
-        following: Message = {"role": "user", "content": ""}
+        following: Message = after[0] if after else {"role": "user", "content": ""}
         if calls:
             following = {"role": "tool", "tool_call_id": calls[0]["id"], "content": ""}
-        if after and (after[0]["role"] == "tool" or not calls):
-            following = after[0]
         longer = render(form, template, [*before, turn, following], tools)
         text = longer if longer.startswith(body) else text
     ended = re.compile(end).match(text, len(body))

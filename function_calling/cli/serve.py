@@ -23,7 +23,7 @@ import httpx2
 import psutil
 
 from function_calling.asking import is_loopback
-from function_calling.cli.watchdog import LOCAL, Watchdog
+from function_calling.cli.watchdog import LOCAL, Watchdog, is_ready
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
 from function_calling.mcp_tools.servers_file import read_servers
@@ -233,17 +233,6 @@ def _end(process: psutil.Popen, patience: float) -> None:
     psutil.wait_procs([process, *family])
 
 
-def is_ready(url: str, probe: str = "readyz") -> bool | None:
-    """Whether the server at `url` says that it can answer; None where there is none of ours."""
-    try:
-        status = httpx2.get(f"{url}/{probe}", timeout=5, **LOCAL).status_code
-    except httpx2.ReadTimeout:  # while its worker loads
-        return False
-    except httpx2.HTTPError:
-        return None
-    return {200: True, 503: False}.get(status)
-
-
 @contextmanager
 def _signals_held() -> Iterator[set[int | signal.Signals]]:
     """Deliver the signals that end this process afterwards; yields what was held already."""
@@ -280,8 +269,10 @@ def _prepared(settings: Settings) -> dict[str, str]:
 
 def _greeting(doors: Doors, *, keyed: bool) -> str:
     headers = f"{_KEY} {_JSON}" if keyed else _JSON
-    exchange = f"""{doors.assistant}/exchange {headers} '{{"query": "{EXAMPLE}"}}'"""
-    lines = ["\nReady. Ask the assistant:", f"  curl -s -X POST {exchange}"]
+    lines = ["\nReady. Ask the assistant:"]
+    lines += [
+        f"""  curl -s -X POST {doors.assistant}/exchange {headers} '{{"query": "{EXAMPLE}"}}'"""
+    ]
     if doors.v1:
         hello = """'{"messages": [{"role": "user", "content": "Hello"}]}'"""
         lines += ["or talk to the model as OpenAI's API:"]
@@ -293,22 +284,16 @@ def _print_answer(url: str, query: str) -> int:
     settings = Settings.from_env(os.environ)
     keys = settings.keys()
     headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
-    door = f"{url}/exchange"
+    door, patience = f"{url}/exchange", settings.query_timeout + 10
     try:
         response = httpx2.post(
-            door,
-            json={"query": query},
-            headers=headers,
-            timeout=settings.query_timeout + 10,
-            **LOCAL,
+            door, json={"query": query}, headers=headers, timeout=patience, **LOCAL
         )
-        if response.is_success:
-            print(response.text)
-            return 0
-        problem = f"{door} answered {response.status_code}: {response.text}"
-        with suppress(ValueError, LookupError, TypeError):
-            problem = response.json()["error"]["message"]
     except httpx2.HTTPError as error:
-        problem = f"{door} can't be reached: {error}"
-    print(problem, file=sys.stderr)
-    return 1
+        raise EngineError(f"{door} can't be reached: {error}") from error
+    if not response.is_success:
+        with suppress(ValueError, LookupError, TypeError):
+            raise EngineError(response.json()["error"]["message"])
+        raise EngineError(f"{door} answered {response.status_code}: {response.text}")
+    print(response.text)
+    return 0

@@ -16,6 +16,17 @@ LOCAL: Any = {"trust_env": False, "verify": False}
 """How servers of ours are asked: no proxy leads here, and certificates would be read each time."""
 
 
+def is_ready(url: str, probe: str = "readyz") -> bool | None:
+    """Whether the server at `url` says that it can answer; None where there is none of ours."""
+    try:
+        status = httpx2.get(f"{url}/{probe}", timeout=LOOK_SECONDS, **LOCAL).status_code
+    except httpx2.ReadTimeout:  # while its worker loads
+        return False
+    except httpx2.HTTPError:
+        return None
+    return {200: True, 503: False}.get(status)
+
+
 class Watchdog:
     """Looks after the workers of one server, whose supervisor is `process`.
 
@@ -35,20 +46,13 @@ class Watchdog:
             return
         with suppress(psutil.NoSuchProcess):
             workers = set(self._process.children(recursive=True))
-            if self._answers():
+            if is_ready(self._url, "livez"):
                 self._workers, self._missed = workers, 0
             elif workers & self._workers:
                 self._missed += 1
             if self._missed == MOST_MISSED:
                 self._kill(workers & self._workers)
         self._next = time.monotonic() + LOOK_SECONDS
-
-    def _answers(self) -> bool:
-        try:
-            httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS, **LOCAL)
-        except httpx2.HTTPError:
-            return False
-        return True
 
     def _kill(self, workers: set[psutil.Process]) -> None:
         told = f"{self._url} did not answer {MOST_MISSED} times in a row. Replacing its worker."

@@ -7,7 +7,6 @@ its cache: what another program downloaded is not downloaded again.
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from huggingface_hub import (
     constants,
@@ -82,20 +81,19 @@ class Hub:
         learn that the hub is away. It runs in a thread because neither a name look-up nor a row
         of silent addresses keeps to a socket's time-out.
         """
-        answers: SimpleQueue[str | None] = SimpleQueue()
+        told: list[str | None] = []
 
         def ask() -> None:
             try:
                 get_hf_file_metadata(hf_hub_url(self.repo, self.filename, revision=self.revision))
-                answers.put(None)
+                told.append(None)
             except Exception as error:  # whatever it is, it is the answer
-                answers.put(_reason(error))
+                told.append(_reason(error))
 
-        threading.Thread(target=ask, daemon=True).start()
-        try:
-            return answers.get(timeout=PROBE_SECONDS)
-        except Empty:
-            return f"no answer within {PROBE_SECONDS:g} s"
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(PROBE_SECONDS)
+        return told[0] if told else f"no answer within {PROBE_SECONDS:g} s"
 
 
 def _reason(error: Exception) -> str:

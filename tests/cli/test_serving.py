@@ -16,7 +16,7 @@ from conftest import SERVERS_ENVIRONMENT
 from hosts import QUERY, Host, listening, until
 
 from function_calling.agent.events import read_event
-from function_calling.cli.serve import is_ready
+from function_calling.cli.watchdog import is_ready
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from hosts import QUERY, Host, both, listening, until
 
-from function_calling.cli.serve import is_ready
+from function_calling.cli.watchdog import is_ready
 from function_calling.weights.catalogue import SMOLLM2, fetch
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
