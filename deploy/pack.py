@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
     """Build and tell; the exit status."""
     parser = argparse.ArgumentParser(description="Build the Bento, and tell what is in it.")
     parser.add_argument("--context", type=Path, help="an absent or older folder to lay it out in")
-    context = parser.parse_args(arguments).context
+    context: Path | None = parser.parse_args(arguments).context
+    if context and context.exists() and not (context / "bento.yaml").exists():
+        parser.error(f"{context} holds no Bento: wanted an absent folder, or one laid out before.")
     try:
         tag = bentoml("build", "--output", "tag", "--quiet").removeprefix("__tag__:")
         folder = Path(bentoml("get", tag, "--output", "path"))

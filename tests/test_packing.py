@@ -9,6 +9,7 @@ import bentoml
 import pytest
 from conftest import SERVERS_ENVIRONMENT
 
+from deploy import pack
 from function_calling.settings import GPU_MODEL_ID, Settings
 from packing import hub_weights, image, llama_resources, with_weights
 
@@ -44,6 +45,17 @@ def test_lmdeploys_model_is_bentomls_to_fetch(environ: dict[str, str], name: str
     fetched = with_weights(settings, "/fetched")
     assert (fetched.llama_model_dir, fetched.model_id) == ("/fetched", name)
     assert llama_resources(settings)["gpu"] == 1
+
+
+def test_a_folder_of_something_else_is_not_laid_out_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be lost: `--context .` is the checkout."""
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(SystemExit, match="2"):
+        pack.main(["--context", str(tmp_path)])
+    assert f"{tmp_path} holds no Bento: wanted an absent folder" in capsys.readouterr().err
+    assert (tmp_path / "thesis.txt").exists()
 
 
 @pytest.mark.slow
