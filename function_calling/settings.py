@@ -146,7 +146,10 @@ class Settings:
         "LLAMA_URL",
         "",
         "an OpenAI-compatible server to use in place of the local `Llama`",
-        shape=(r"https?://[^\s/]\S*|file://\S+", "an address like http://localhost:3001"),
+        shape=(
+            r"file:///\S+|https?://([^\s/]+@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?(/\S*)?",
+            "an address like http://localhost:3001",
+        ),
     )
     llama_api_key: str = _setting(
         "LLAMA_API_KEY", "", "the key for `LLAMA_URL`, where it wants one"

@@ -87,8 +87,11 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("MAX_QUERY_LENGTH", "0", "1 or more"),
         ("MAX_CHAT_LENGTH", "0", "1 or more"),
         ("EXCHANGE_RATES", "ECB", "one of fixed, ecb"),
+        *(
+            ("LLAMA_URL", url, "an address like http://localhost:3001")
+            for url in ("model-host:3001", "http://", "http://host:abc", "http://[::1")
+        ),
         ("LOG_FORMAT", "yaml", "one of text, json"),
-        ("LLAMA_URL", "llama:3001", "an address like http://localhost:3001"),
         ("RATES_URL", "ftp://rates.example", "`off` or the http(s) address of a zip file"),
     ],
 )

@@ -98,18 +98,17 @@ async def first_model(client: openai.AsyncOpenAI) -> str:
     Raises:
         EngineError: The server can't be reached, or lists none.
     """
+    place = client.base_url.copy_with(userinfo=b"")  # a password is told to nobody
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             listed = await client.models.list()
         return listed.data[0].id
     except (openai.APIError, TimeoutError) as error:
         why = str(error) or f"it took longer than {CONNECT_SECONDS} seconds."
-        raise EngineError(
-            f"The model at {client.base_url} can't be reached: {why}", status=503
-        ) from error
+        raise EngineError(f"The model at {place} can't be reached: {why}", status=503) from error
     except (AttributeError, TypeError, LookupError, ValueError) as error:
         # The client library takes lists of any shape.
-        raise EngineError(f"The server at {client.base_url} lists no model.", status=503) from error
+        raise EngineError(f"The server at {place} lists no model.", status=503) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,12 +74,12 @@ def chat(options: argparse.Namespace) -> int:
 
 def chat_settings(environ: Mapping[str, str]) -> Settings:
     """The settings, with the server of OpenAI's own variables, if they name one, as `LLAMA_URL`."""
-    settings = Settings.from_env(environ)
-    names = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL_NAME")
-    url, key, model = (environ.get(name, "").strip() for name in names)
-    if not url:
-        return settings
-    return replace(settings, llama_url=url, llama_api_key=key, llama_model=model)
+    if environ.get("OPENAI_BASE_URL", "").strip():
+        ours = ("LLAMA_URL", "LLAMA_API_KEY", "LLAMA_MODEL")
+        names = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL_NAME")
+        theirs = (environ.get(name, "") for name in names)
+        environ = {**environ, **dict(zip(ours, theirs, strict=True))}
+    return Settings.from_env(environ)
 
 
 async def _chat(settings: Settings, question: str | None) -> int:

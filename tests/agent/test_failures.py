@@ -357,7 +357,10 @@ def test_a_server_that_fails(
 async def test_a_server_that_names_no_model(
     listed: httpx2.Response | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where LLAMA_MODEL names none, the first one that is listed would be taken."""
+    """Where LLAMA_MODEL names none, the first one that is listed would be taken.
+
+    A password in its address is not told.
+    """
 
     async def reply(_request: httpx2.Request) -> httpx2.Response:
         return listed or await asyncio.Event().wait()
@@ -365,9 +368,9 @@ async def test_a_server_that_names_no_model(
     monkeypatch.setattr(model_call, "CONNECT_SECONDS", 0.2)
     http_client = httpx2.AsyncClient(transport=httpx2.MockTransport(reply))
     client = AsyncOpenAI(
-        base_url="http://model/v1", api_key="none", max_retries=0, http_client=http_client
+        base_url="http://me:word@model/v1", api_key="none", max_retries=0, http_client=http_client
     )
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(EngineError, match="at http://model/v1/ ") as caught:
         await model_call.first_model(client)
     assert (caught.value.status, caught.value.message.endswith(message)) == (503, True)
 
