@@ -7,6 +7,7 @@ its cache: what another program downloaded is not downloaded again.
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import (
     constants,
@@ -60,15 +61,9 @@ class Hub:
         except WeightsError as error:
             raise WeightsError(f"{self} gave no {self.filename}: {trouble or error}") from error
 
-    def _download(self, *, force_download: bool = False, local_files_only: bool = False) -> Path:
+    def _download(self, **how: Any) -> Path:
         try:
-            path = hf_hub_download(
-                self.repo,
-                self.filename,
-                revision=self.revision,
-                force_download=force_download,
-                local_files_only=local_files_only,
-            )
+            path = hf_hub_download(self.repo, self.filename, revision=self.revision, **how)
         # The client lets its transports' own errors through; each means that this way is closed.
         except Exception as error:
             raise WeightsError(_reason(error)) from error
