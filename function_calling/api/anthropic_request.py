@@ -177,15 +177,23 @@ def _result(block: _Block) -> Message:
 
 
 def _blocks(content: Any, place: str, kinds: Sequence[str] = ("text",)) -> list[_Block]:
-    """The blocks of a content, which may also be a text."""
+    """The blocks of a content, which may also be a text.
+
+    Places end with the block's type, as Anthropic's do: agents look there for a picture that they
+    must leave out.
+    """
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list):
         raise wrong(place, content, "text or a list of blocks")
+    blocks: list[_Block] = []
     for index, block in enumerate(content):
-        if not isinstance(block, dict) or block.get("type") not in kinds:
-            raise wrong(f"{place}[{index}]", block, f"a block of type {' or '.join(kinds)}")
-    return [(f"{place}[{index}]", block) for index, block in enumerate(content)]
+        kind = block.get("type") if isinstance(block, dict) else None
+        at = f"{place}[{index}]" + (f".{kind:.40}" if isinstance(kind, str) else "")
+        if kind not in kinds:
+            raise wrong(at, block, f"a block of type {' or '.join(kinds)}")
+        blocks.append((at, block))
+    return blocks
 
 
 def _of(kind: str, blocks: Iterable[_Block]) -> list[_Block]:

@@ -296,19 +296,26 @@ def formatted(told: Any) -> dict[str, Any]:
         ({"messages": [{"role": "user"}]}, "messages[0].content=null: wanted text or a list"),
         (
             saying(text("x"), {"type": "image"}),
-            'messages[0].content[1]={"type": "image"}: wanted a block of type text or tool_result',
+            'messages[0].content[1].image={"type": "image"}: wanted a block of type text or tool_result',
         ),
-        (saying(result([{"type": "document"}])), "messages[0].content[0].content[0]="),
-        (saying({"type": "tool_result"}), "messages[0].content[0].tool_use_id=null: wanted text"),
+        (
+            saying(result([{"type": "document"}])),
+            "messages[0].content[0].tool_result.content[0].document=",
+        ),
+        (
+            saying({"type": "tool_result"}),
+            "messages[0].content[0].tool_result.tool_use_id=null: wanted text",
+        ),
+        (saying(3), "messages[0].content[0]=3: wanted a block"),
         (
             saying({**use(), "input": "{}"}, role="assistant"),
-            'messages[0].content[0].input="{}": wanted an object',
+            'messages[0].content[0].tool_use.input="{}": wanted an object',
         ),
         (
             {"messages": [USER, {"role": "assistant", "content": "The answer is"}]},
             'messages[1].role="assistant": wanted the user\'s message last',
         ),
-        ({"system": [{"type": "image"}]}, "system[0]="),
+        ({"system": [{"type": "image"}]}, "system[0].image="),
         ({"tools": [{"name": "a"}]}, "tools[0].input_schema=null: wanted an object"),
         ({"tools": [{"type": "function", "function": {}}]}, 'tools[0].type="function": '),
         (
