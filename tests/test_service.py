@@ -167,13 +167,13 @@ RESULT = {"role": "tool", "tool_call_id": "a", "content": "131.95"}
 
 def test_a_conversation_is_read_as_people_keep_it() -> None:
     """Parts become text, a developer's message a system's; arguments may be no JSON."""
-    parts = [{"type": "text", "text": "Be "}, {"type": "text", "text": "brief."}]
+    parts = [{"type": "text", "text": "Be"}, {"type": "text", "text": "brief."}]
     half = CALL | {"function": {"name": "convert", "arguments": '{"amo'}}
     turns = [CALLED | {"tool_calls": [half]}, RESULT, {"role": "assistant", "content": "Done."}]
     developer = {"role": "developer", "content": parts, "name": "me"}
     asked = [developer, SHORT, *turns, SHORT]
     read = read_messages(asked, most_asked=len(SHORT["content"]), most_in_all=500)
-    assert read == [{"role": "system", "content": "Be brief."}, SHORT, *turns, SHORT]
+    assert read == [{"role": "system", "content": "Be\nbrief."}, SHORT, *turns, SHORT]
 
 
 BODIES = [

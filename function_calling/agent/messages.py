@@ -198,7 +198,7 @@ def _text(message: dict[str, Any], at: str) -> str:
         if not (isinstance(part, dict) and isinstance(part.get("text"), str)):
             raise _wrong(f"{at}.content", content, "text")
         texts.append(part["text"])
-    return "".join(texts)
+    return "\n".join(texts)
 
 
 def _calls(calls: Any, at: str) -> list[dict[str, Any]]:

@@ -118,7 +118,7 @@ def text_of(content: Any, place: str) -> str:
         case dict():
             return json.dumps(content, ensure_ascii=False)
         case list():
-            return "".join(_part_text(part, f"{place}[{at}]") for at, part in enumerate(content))
+            return "\n".join(_part_text(part, f"{place}[{at}]") for at, part in enumerate(content))
     raise wrong(place, content, _WANTED)
 
 

@@ -239,8 +239,8 @@ def said(kind: str, text: str) -> dict[str, str]:
                 {"role": "user", "content": None},
             ],
             turn("system", "S")
-            + turn("system", "AB")
-            + turn("assistant", "No!")
+            + turn("system", "A\nB")
+            + turn("assistant", "No\n!")
             + turn("user", ""),
         ),
     ],
