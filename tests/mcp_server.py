@@ -45,7 +45,7 @@ SLOW = {
     "additionalProperties": False,
 }
 SCHEMAS = {"forecast": CITY, "note": CITY, "slow": SLOW}
-READING = ["forecast", "hang", "die", "fail", "long", "data", "picture", "x.y", "x_y", "slow"]
+READING = ["forecast", "hang", "die", "fail", "long", "data", "picture", "photo", "x.y", "x_y", "slow"]
 CHANGING = ["note", "refuse", "die_noting"]
 
 
@@ -88,6 +88,9 @@ async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResu
         "fail": text("The station is closed.", is_error=True),
         "long": text("sun " * 5000),
         "data": CallToolResult(content=[], structured_content={"key": os.environ.get("KEY")}),
+        "photo": CallToolResult(
+            content=[image], structured_content={"content": [image.model_dump()]}
+        ),
         "picture": CallToolResult(content=[TextContent(text="Clouds."), image]),
     }
     return fixed.get(name) or text(f"{name} was called.")

@@ -259,5 +259,8 @@ def _text(result: CallToolResult) -> str | None:
         for each in result.content
     ]
     if result.structured_content is not None and "text" not in [it.type for it in result.content]:
-        told.insert(0, json_text(result.structured_content))
+        data = json_text(result.structured_content)
+        # Some servers repeat a picture there.
+        if not any(each.data in data for each in result.content if hasattr(each, "data")):
+            told.insert(0, data)
     return "\n".join(told) or None

@@ -259,6 +259,7 @@ def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk
     [
         ("data", '{"key": "secret"}'),
         ("picture", "Clouds.\n[Left out: image]"),
+        ("photo", "[Left out: image]"),
         ("long", "sun " * 25 + "\n[Cut: these are the first 100 of 20000 bytes.]"),
     ],
 )
