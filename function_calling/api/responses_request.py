@@ -185,7 +185,8 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
             result = {"role": "tool", "tool_call_id": item.get("call_id"), "content": text}
             messages.append(result)
         case kind:
-            raise wrong(f"{place}.type", kind, f"one of {', '.join(_ITEMS)}")
+            whole = "each whole, as clients send them with store=false"
+            raise wrong(f"{place}.type", kind, f"one of {', '.join(_ITEMS)}, {whole}")
 
 
 def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Message:

@@ -414,7 +414,8 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
          'input[0].content[0]={"type": "input_image"}: wanted text'),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]},
-         'input[0].type="item_reference": wanted one of message, reasoning,'),
+         'input[0].type="item_reference": wanted one of message, reasoning, function_call, '
+         "function_call_output, each whole, as clients send them with store=false."),
         ({"input": [CALL, {"role": "robot"}]}, 'input[1].role="robot": wanted one of system,'),
         ({"input": [{"type": ["message"]}]}, 'input[0].type=["message"]'),
         ({"input": [{"type": "function_call"}]}, "input[0].name=null: wanted a function's name"),
