@@ -18,7 +18,7 @@ from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
@@ -65,7 +65,8 @@ openai_api_app.state.cutoff = stopping.cutoff
 
 # In place of BentoML's page, which loads a tracker.
 @bentoml.asgi_app(Starlette(routes=[Route("/", PlainTextResponse(_AT_V1), methods=["GET"])]))
-@bentoml.asgi_app(openai_api_app, path="/v1")
+# Of an app of Starlette's, BentoML takes the routes alone, and tells 404 as plain text.
+@bentoml.asgi_app(Mount("/", openai_api_app), path="/v1")
 @bentoml.service(
     image=image,
     traffic={"timeout": 300},

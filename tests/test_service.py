@@ -54,6 +54,17 @@ def ask(client: TestClient, query: str = QUERY) -> Any:
     return response
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("embeddings", "invalid_request_error"), ("messages/batches", "not_found_error")],
+)
+def test_an_unknown_path_of_v1_is_an_error_in_the_protocols_shape(path: str, kind: str) -> None:
+    """As BentoML serves it."""
+    here: Any = {"base_url": "http://localhost", "client": ("127.0.0.1", 50000)}
+    response = TestClient(service.Llama.to_asgi(), **here).post(f"/v1/{path}", json={})
+    assert (response.status_code, response.json()["error"]["type"]) == (404, kind)
+
+
 def test_a_query_is_answered_in_one_sentence(served: Serve) -> None:
     """The answer is plain text; what it took, and how it was checked, are headers."""
     response = ask(served(RIGHT, says(ANSWER)))
