@@ -45,7 +45,8 @@ SLOW = {
     "additionalProperties": False,
 }
 SCHEMAS = {"forecast": CITY, "note": CITY, "slow": SLOW}
-READING = ["forecast", "hang", "die", "fail", "long", "data", "picture", "photo", "x.y", "x_y", "slow"]
+READING = ["forecast", "hang", "die", "fail", "long", "data", "x.y", "x_y", "slow"]
+READING += ["picture", "photo"]
 CHANGING = ["note", "refuse", "die_noting"]
 
 

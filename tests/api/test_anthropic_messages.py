@@ -296,7 +296,7 @@ def formatted(told: Any) -> dict[str, Any]:
         ({"messages": [{"role": "user"}]}, "messages[0].content=null: wanted text or a list"),
         (
             saying(text("x"), {"type": "image"}),
-            'messages[0].content[1].image={"type": "image"}: wanted a block of type text or tool_result',
+            'messages[0].content[1].image={"type": "image"}: wanted a block of type text or',
         ),
         (
             saying(result([{"type": "document"}])),
