@@ -37,7 +37,10 @@ def error_body(error: ApiError, request: str = "") -> _Object:
     if error.code == "context_length_exceeded":
         # Errors have no code there: by these words of Anthropic's own, agents know to shorten it.
         message = f"prompt is too long: {message}"
-    told = {"type": kind, "message": message}
+    told: _Object = {"type": kind, "message": message}
+    if error.param == "thread":
+        # Then Anthropic's SDK sends the whole conversation.
+        told["details"] = {"error_code": "thread_unsupported_request"}
     return {"type": "error", "error": told, "request_id": request or new_id("req")}
 
 

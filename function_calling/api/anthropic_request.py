@@ -44,6 +44,7 @@ class CountRequest(ApiRequest):
         "n": (1,),
         "output_format": (),
         "stop": ([],),
+        "thread": (),
     }
     parts: ClassVar = {"thinking": "type", "output_config": "format"}
 

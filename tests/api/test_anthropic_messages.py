@@ -8,7 +8,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, beta_async_tool
 from anthropic.types import Message
 from generations import smollm2
 from jsonschema import Draft202012Validator
@@ -268,6 +268,23 @@ async def test_thoughts_of_a_turn_with_calls_are_handed_to_the_template(serve: S
     called = {"role": "assistant", "content": [SECRET, use(amount=42)]}
     await told({"messages": [USER, called, {"role": "user", "content": [result("1")]}]})
     assert "<think>\nSecret\n</think>" in engine.prompts[0]
+
+
+async def test_a_tool_runner_tells_the_whole_conversation_with_each_request(serve: Serve) -> None:
+    """It would have the server keep it, which none does here."""
+
+    @beta_async_tool
+    async def convert(amount: int) -> str:
+        """Convert."""
+        return f"{amount} EUR"
+
+    engine = serve(CALL, Fills("convert"), "It is 0 EUR.")
+    async with client() as sdk:
+        runner: Any = sdk.beta.messages.tool_runner(**{**ASKED, "tools": [convert]})
+        answer = await runner.until_done()
+    assert answer.content[0].text == "It is 0 EUR."
+    for told in (USER["content"], "Convert.", "0 EUR"):
+        assert told in engine.prompts[-1]
 
 
 def saying(*content: Any, role: Any = "user") -> dict[str, Any]:
