@@ -39,12 +39,8 @@ class CountRequest(ApiRequest):
     """What makes a prompt: a request for the number of its tokens."""
 
     unsupported: ClassVar = {
-        "container": (),
-        "mcp_servers": ([],),
-        "n": (1,),
-        "output_format": (),
-        "stop": ([],),
-        "thread": (),
+        **dict.fromkeys(("compaction", "container", "output_format", "thread"), ()),
+        **{"mcp_servers": ([],), "n": (1,), "stop": ([],)},
     }
     parts: ClassVar = {"thinking": "type", "output_config": "format"}
 

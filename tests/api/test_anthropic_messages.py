@@ -353,6 +353,7 @@ def formatted(told: Any) -> dict[str, Any]:
         ),
         ({"stop_sequences": "x"}, 'stop_sequences="x": '),
         ({"mcp_servers": [{"url": "x"}]}, "mcp_servers=[{"),
+        ({"compaction": {"type": "summarize"}}, 'compaction={"type": "summarize"}: this parameter'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
