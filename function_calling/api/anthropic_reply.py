@@ -1,7 +1,7 @@
 """Replies and errors as Anthropic's objects, whole or as the events of a stream.
 
 https://docs.anthropic.com/en/docs/build-with-claude/streaming: a message is a list of blocks, which
-a stream opens, fills and closes one by one. The signature of thoughts is empty: nobody checks it.
+a stream opens, fills and closes one by one.
 """
 
 import json
@@ -28,6 +28,9 @@ _ERRORS = {
 """https://docs.anthropic.com/en/api/errors: the types of errors with a status of their own."""
 
 _Object = dict[str, Any]
+
+_SIGNED: _Object = {"signature": "unsigned"}
+"""Of thoughts. Nobody checks it, but thoughts without one are told to no model as its own."""
 
 
 def error_body(error: ApiError, request: str = "") -> _Object:
@@ -71,7 +74,7 @@ class MessageResponse(NamedEvents):
                 case ReasoningDelta() | TextDelta():
                     kind, opened, _ = _block(event)
                     if not content or content[-1]["type"] != kind:
-                        content.append(opened)
+                        content.append(opened | (_SIGNED if kind == "thinking" else {}))
                     content[-1][kind] += event.text
                 case ToolCall():
                     content.append(_block(event)[1] | {"input": json.loads(event.arguments)})
@@ -117,7 +120,7 @@ class MessageResponse(NamedEvents):
     def _close(self) -> Iterator[_Object]:
         """End the block that is open, if one is."""
         if self._open == "thinking":
-            yield self._of_block("delta", delta={"type": "signature_delta", "signature": ""})
+            yield self._of_block("delta", delta={"type": "signature_delta", **_SIGNED})
         if self._open:
             yield self._of_block("stop")
         self._open = ""

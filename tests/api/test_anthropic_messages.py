@@ -37,7 +37,7 @@ CALLED = {"type": "tool_use", "name": "convert", "input": {"amount": 42}}
 CALLED_TODAY = {"type": "tool_use", "name": "today", "input": {}}
 SAID = {"type": "text", "text": "Hello there"}
 SAID_MORE = {"type": "text", "text": "Hello there,"}
-THINKING = {"type": "thinking", "thinking": "Hm.", "signature": ""}
+THINKING = {"type": "thinking", "thinking": "Hm.", "signature": "unsigned"}
 BROKE = EngineError("It broke.")
 FULL = EngineError("Full.", status=503, retry_after=3)
 
