@@ -192,12 +192,10 @@ def _result(message: dict[str, Any], at: str, waiting: set[str]) -> dict[str, An
 def _text(message: dict[str, Any], at: str) -> str:
     """The message's content, also where it comes as a list of text parts."""
     content = message.get("content")
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
-    texts: list[str] = []
-    for part in parts:
-        if not (isinstance(part, dict) and isinstance(part.get("text"), str)):
-            raise _wrong(f"{at}.content", content, "text")
-        texts.append(part["text"])
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts: list[Any] = [part.get("text") if isinstance(part, dict) else None for part in parts]
+    if not all(isinstance(text, str) for text in texts):
+        raise _wrong(f"{at}.content", content, "text")
     return "\n".join(texts)
 
 

@@ -77,12 +77,13 @@ class CountRequest(ApiRequest):
             if not _is_hosted(tool)
         ]
         callable_tools = offered(tools, "tools", "input_schema")
+        thinks = (self.thinking or {}).get("type") != "disabled"
         return {
             "messages": conversation(told),
             "tools": callable_tools,
             "choice": self._choice(callable_tools),
             "content": self._content(),
-            "template_options": self._template_options(),
+            "template_options": {} if thinks else {"enable_thinking": False},
         }
 
     def samplings(self) -> list[Sampling]:
@@ -115,15 +116,6 @@ class CountRequest(ApiRequest):
                 raise wrong("tool_choice", told, wanted)
         return tool_choice(choice, not told.get("disable_parallel_tool_use"), tools)
 
-    def _template_options(self) -> dict[str, Any]:
-        """Unless thinking is turned off, it is for the model's template to say."""
-        match self.thinking:
-            case {"type": "disabled"}:
-                return {"enable_thinking": False}
-            case None | {"type": str()}:
-                return {}
-        raise wrong("thinking", self.thinking, 'an object with a "type"')
-
 
 class MessagesRequest(CountRequest):
     """A request for a message."""
@@ -150,11 +142,9 @@ def _turn(message: Mapping[str, Any], place: str) -> list[Message]:
     if not isinstance(role, str) or role not in _BLOCKS:
         raise wrong(f"{place}.role", role, f"one of {', '.join(_BLOCKS)}")
     blocks = _blocks(message.get("content"), f"{place}.content", _BLOCKS[role])
-    turn: Message = {"role": role, "content": _text(blocks)}
-    if thoughts := [_field(each, "thinking", str) for each in _of("thinking", blocks)]:
-        turn["reasoning_content"] = "\n".join(thoughts)
-    if calls := [_call(each) for each in _of("tool_use", blocks)]:
-        turn["tool_calls"] = calls
+    thoughts = "\n".join(_field(each, "thinking", str) for each in _of("thinking", blocks))
+    turn: Message = {"role": role, "content": _text(blocks), "reasoning_content": thoughts}
+    turn["tool_calls"] = [_call(each) for each in _of("tool_use", blocks)]
     results = [_result(each) for each in _of("tool_result", blocks)]
     return [*results, turn] if not results or _of("text", blocks) else results
 
@@ -176,8 +166,7 @@ def _result(block: _Block) -> Message:
 def _blocks(content: Any, place: str, kinds: Sequence[str] = ("text",)) -> list[_Block]:
     """The blocks of a content, which may also be a text.
 
-    Places end with the block's type, as Anthropic's do: agents look there for a picture that they
-    must leave out.
+    Places end with the type, as Anthropic's: by it, agents know which picture they must leave out.
     """
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]

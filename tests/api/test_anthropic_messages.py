@@ -345,7 +345,6 @@ def formatted(told: Any) -> dict[str, Any]:
             {"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}},
             'tool_choice names "x", which is not among the tools: convert, today',
         ),
-        ({"thinking": {"budget_tokens": 1}}, 'thinking={"budget_tokens": 1}: wanted'),
         (formatted({"type": "json_object"}), "output_config.format="),
         (
             formatted({"type": "json_schema", "schema": {"type": "float"}}),
