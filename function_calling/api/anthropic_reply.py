@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from function_calling.api.reply import Reply
 from function_calling.api.stream import NamedEvents, Shape, Told, new_id
 from function_calling.errors import ApiError
 from function_calling.model.words import (
@@ -67,19 +68,17 @@ class MessageResponse(NamedEvents):
 
     async def whole(self, events: AsyncIterator[Told]) -> Shape:
         """All events in one object; a call that isn't complete is not in it."""
-        content: list[_Object] = []
-        ending: _Object = {}
+        reply = Reply()
         async for _, event in events:
-            match event:
-                case ReasoningDelta() | TextDelta():
-                    kind, opened, _ = _block(event)
-                    if not content or content[-1]["type"] != kind:
-                        content.append(opened | (_SIGNED if kind == "thinking" else {}))
-                    content[-1][kind] += event.text
-                case ToolCall():
-                    content.append(_block(event)[1] | {"input": json.loads(event.arguments)})
-                case Finished():
-                    ending = self._ending(event) | {"usage": _usage(event.usage)}
+            reply.add(event)
+        content: list[_Object] = []
+        if reply.reasoning:
+            content.append({"type": "thinking", "thinking": reply.reasoning, **_SIGNED})
+        if reply.text:
+            content.append({"type": "text", "text": reply.text})
+        for call in reply.calls:
+            content.append(_block(call)[1] | {"input": json.loads(call.arguments)})
+        ending = self._ending(reply.end) | {"usage": _usage(reply.end.usage)}
         return self._message(content) | ending
 
     async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[Shape]:

@@ -34,8 +34,7 @@ class Reply:
     text: str = ""
     logprobs: list[TokenLogprob] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
-    reason: FinishReason = "stop"
-    usage: Usage = field(default_factory=Usage)
+    end: Finished = field(default_factory=lambda: Finished("stop", Usage()))
 
     def add(self, event: Event) -> None:
         """Take in the next event."""
@@ -48,7 +47,7 @@ class Reply:
             case ToolCall():
                 self.calls.append(event)
             case Finished():
-                self.reason, self.usage = event.reason, event.usage
+                self.end = event
 
 
 @dataclass
@@ -80,7 +79,7 @@ class ApiResponse(Telling):
         async for index, event in events:
             replies[index].add(event)
         choices = [self._whole_choice(index, replies[index]) for index in sorted(replies)]
-        usage = self._total({index: reply.usage for index, reply in replies.items()})
+        usage = self._total({index: reply.end.usage for index, reply in replies.items()})
         return self._object(self.whole_object, choices, {"usage": usage})
 
     async def chunks(self, events: AsyncIterator[Told]) -> AsyncIterator[Shape]:
@@ -165,7 +164,7 @@ class ChatResponse(ApiResponse):
             "index": index,
             "message": message,
             "logprobs": chat_logprobs(reply.logprobs) if self.logprobs else None,
-            "finish_reason": self.finish_reason(reply.reason),
+            "finish_reason": self.finish_reason(reply.end.reason),
         }
 
     def _chunk_choices(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
@@ -264,7 +263,7 @@ class CompletionResponse(ApiResponse):
     _offsets: Counter[int] = field(default_factory=Counter, init=False)
 
     def _whole_choice(self, index: int, reply: Reply) -> dict[str, Any]:
-        return self._choice(index, reply.text, reply.logprobs, reply.reason)
+        return self._choice(index, reply.text, reply.logprobs, reply.end.reason)
 
     def _chunk_choices(self, index: int, event: Event) -> Iterator[dict[str, Any]]:
         match event:

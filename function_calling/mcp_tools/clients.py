@@ -253,14 +253,13 @@ def _free_name(wanted: str, taken: Collection[str]) -> str:
 
 
 def _text(result: CallToolResult) -> str | None:
-    """What a model reads of a result: texts, or else its data as JSON; the kinds of other parts."""
+    """What a model reads of a result: texts, or else data without pictures; other parts' kinds."""
     told = [
         str(getattr(getattr(each, "resource", each), "text", f"[Left out: {each.type}]"))
         for each in result.content
     ]
     if result.structured_content is not None and "text" not in [it.type for it in result.content]:
         data = json_text(result.structured_content)
-        # Some servers repeat a picture there.
         if not any(each.data in data for each in result.content if hasattr(each, "data")):
             told.insert(0, data)
     return "\n".join(told) or None
