@@ -1,9 +1,10 @@
 """Does what a model writes come from the conversation? Its arguments and its answers are checked.
 
 - An argument that is marked as `Said` must occur: the person wrote it, or a tool returned it.
-- Each number in an answer must be one that the conversation holds.
+- Each number in an answer must be one that the conversation holds, or a fraction of it rounded.
 - What each tool found must be told, as far as numbers go: each number of its `summary`, as often
-  as summaries have it; but for a step, which a later call has used whose own result is told.
+  as summaries have it; but for what it lists, and for a step, which a later call has used whose
+  own result is told.
 
 Numbers are compared by value, whatever their separators. Number words count where a person wrote
 them; in answers they are not checked. Of text only marked arguments are compared. A money answer
@@ -15,7 +16,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Context, Decimal, localcontext
+from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal, localcontext
 from itertools import pairwise, takewhile
 from typing import Any, NamedTuple
 
@@ -32,11 +33,14 @@ ASK_AGAIN = (
 SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
 WITHOUT_IT = "Answer without it, and say what could not be done."
 
-# The marker of a numbered list, which states no amount where it counts.
-_MARKER = re.compile(r"^\s*(\d{1,2})[.)]\s", re.MULTILINE)
+# The marker of a numbered list.
+_MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
 
 # The beginning of a tool call that a model wrote as its answer, and tags of calls and results.
-_CALL = re.compile(r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:)')
+_CALL = re.compile(
+    r'\s*(?:```\w*\s*)?(?:<tool_call>|\[?\s*\{\s*"name"\s*:\s*(?:"[^"]*"?\s*)?'
+    r'(?:,\s*"(?:arguments|parameters)"|\W*$))'
+)
 _TAG = re.compile(r"</?tool_(?:call|response)>")
 
 # Of each sentence that the model alone was told, as many characters give an answer away that has
@@ -45,9 +49,10 @@ _QUOTED, _LEAST_QUOTED = 40, 12
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\{\}")
 
 # A number that a program wrote into JSON as text: its point is a point. And a day in ISO 8601,
-# whose month an answer may write as a word.
+# whose month an answer may write as a word, and an hour that it may count from noon or midnight.
 _EXACT = re.compile(r"\d+(\.\d+)?")
-_MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}\b)")
+_MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}(?!\d))")
+_HOUR = re.compile(r"(?<![\d:.,])(?:00|1[3-9]|2[0-3])(?=:[0-5]\d)")
 
 # What goes on with a word: anything, but for scripts without spaces, where nobody can tell.
 _LETTER = rf"(?!{UNSPACED.pattern})\w"
@@ -56,9 +61,10 @@ _MOST_OFFERED = 12
 _LONGEST_OFFERED = 100  # characters
 _MOST_VALUES = 100  # of which pairs are looked at
 _SMALL = frozenset(map(Decimal, range(101)))
-_EXACTLY = Context(prec=1000)
+_EXACTLY = Context(prec=MAX_PREC)
 _PER_CENT = re.compile("[%٪％﹪]")
 _LONGEST_RATE = 40  # characters
+_MOST_DECIMALS = 20
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
@@ -91,12 +97,13 @@ class Ground:
         told = [each["content"] or "" for each in answers if not each.get("tool_calls")]
         returned = [each["content"] for each in messages if each["role"] == "tool"]
         self._spoken = "\n".join(written)
-        self._written = _with_hundredths(said(self._spoken))
-        self._factors = _factors(self._spoken)
         self._texts = [_plain(each) for each in written]
-        self._told = _values("\n".join(told))
-        self._returned = frozenset[Decimal]()
+        # What anybody wrote or a tool returned; and beside that, what may be computed with or told.
+        self._known = _with_hundredths(said(self._spoken)) | _values("\n".join(told))
+        self._factors = _factors(self._spoken) | _values(self._spoken, units=True)
+        self._tellable = _hours(self._spoken)
         self._listed: list[_Leaf] = []  # what results consist of
+        self._choice = frozenset[Decimal]()  # the numbers in lists
         for content in returned:
             self._take_in(content)
         self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
@@ -126,15 +133,19 @@ class Ground:
         """Take in what a call came to, and the arguments that the model gave it."""
         self.results.append(result)
         self._arguments.append(arguments)
-        self._given.append(_values_of(arguments))
+        self._given.append(_values_of(_leaves(arguments)))
         if result.ok:
+            self._tellable |= self._given[-1]
             self.blocked.clear()
             self.computable = False
             self._take_in(result.content)
 
     def _take_in(self, content: str) -> None:
-        self._listed += _leaves(_parsed(content))
-        self._returned |= _values_of(content)
+        leaves = list(_leaves(content))
+        self._listed += leaves
+        self._known |= _rounded(_values_of(leaves), 2)
+        self._tellable |= _hours(content)
+        self._choice |= _values_of(leaf for leaf in leaves if leaf.among)
 
     def read(self) -> None:
         """The model reads what tools have returned so far."""
@@ -153,14 +164,10 @@ class Ground:
     def _unknown_numbers(self, text: str) -> list[str]:
         """Those of an expression that do not occur; a small one alone is computed from nothing."""
         found = numbers(text)
-        occurring = self._known()
-        known = occurring | _SMALL if any(each.within(occurring) for each in found) else occurring
-        known |= self._factors
+        known = self._known | self._factors
+        if any(each.within(self._known) for each in found):
+            known |= _SMALL
         return [number.text for number in found if not number.within(known)]
-
-    def _known(self) -> frozenset[Decimal]:
-        """The numbers that anybody wrote or a tool returned."""
-        return self._written | self._told | self._returned
 
     def trace(self, tool: str, marked: Mapping[str, tuple[Said, Any]], *, changes: bool) -> str:
         """What is assumed of a call's marked arguments; "" where all of them occur.
@@ -176,16 +183,17 @@ class Ground:
             self.untraced.pop(tool, None)
             return ""
         doubts = {(tool, name, str(value)) for name, value in lacking}
-        assumable = not changes and not any(marked[name][0].numbers for name, _ in lacking)
+        computes = any(marked[name][0].numbers for name, _ in lacking)
+        assumable = not (changes or computes)
         if assumable and doubts <= self._doubted:
             self.untraced.pop(tool, None)
             return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
         self._doubted |= doubts
         listed = any(marked[name][0].by == "tool" for name, _ in lacking)
         numeric = not listed and any(_is_numeric(value) for _, value in lacking)
-        computable = bool(numeric and self._known() and self._deriving)
+        computable = bool(numeric and self._known and self._deriving)
         self.computable |= computable
-        self.unstated |= numeric and not self._known()
+        self.unstated |= numeric and not self._known
         source = "No list shows {}." if listed else "{} is not in your message."
         problem = " ".join(
             f"Which {_spaced(name)} do you mean? {source.format(_shown(value))}"
@@ -193,7 +201,7 @@ class Ground:
         )
         if changes or computable:
             self.untraced[tool] = problem
-        if listed or any(marked[name][0].numbers for name, _ in lacking):
+        if listed or computes:
             self.blocked.add(tool)
         told = ", ".join(f"{name}={_shown(value)}" for name, value in lacking)
         told += ", but no tool has returned it yet" if listed else ", which the user did not write"
@@ -225,12 +233,14 @@ class Ground:
         if _TAG.search(answer) or any(each in answer for each in self._for_the_model()):
             return ["The answer repeats what I told you: say what the tools returned."]
         # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
-        counts = {Decimal(leaf.among) for leaf in self._listed}
-        known = self._known() | counts | {Decimal(1)}
+        counted = max(1, len(self.results), len(_MARKER.findall(answer)))
+        counts = {*range(1, counted + 1), *(leaf.among or 1 for leaf in self._listed)}
+        known = _rounded(self._known.union(self._tellable, map(Decimal, counts)), 0)
+        known |= {each.scaleb(2) for each in _factors(answer) & known}  # 0.15 as 15%
         missing = "which neither a tool result nor the question contains"
         if not self.results:
             missing = "which the question does not contain, and no tool was called"
-        found = numbers(_without_markers(answer))
+        found = numbers(answer)
         units = {at for at, amounts in enumerate(_amounts(found)) if amounts & known}
         parts = units | {at + 1 for at in units}
         return [
@@ -272,18 +282,14 @@ class Ground:
                 return finding not in left_out and (any(stated) or at in steps)
             return all(stated)
 
-        return [finding for finding, at in self._findings().items() if not told(finding, at)]
+        return [finding for finding, at in self.findings().items() if not told(finding, at)]
 
-    def findings(self) -> list[str]:
-        """What the calls that succeeded have found, for people, each thing once.
+    def findings(self) -> dict[str, int]:
+        """What the calls that succeeded have found, for people, and the place of the first result.
 
         A result without a sentence of its own counts only where none has one, or where it was
         computed and no later call has used it.
         """
-        return list(self._findings())
-
-    def _findings(self) -> dict[str, int]:
-        """What has been found, and the place of the result that says so."""
         succeeded = [(at, each) for at, each in enumerate(self.results) if each.ok]
         sentences = any(each.summary for _, each in succeeded)
         found: dict[str, int] = {}
@@ -315,6 +321,7 @@ class Ground:
         found = numbers(answer)
         left = Counter(value for number in found for value in number.values)
         left.update(value for amounts in _amounts(found) for value in amounts)
+        left.update(said(answer) - left.keys())  # "seven"
         missing = []
         seen: set[str | None] = {None}
         steps = self._steps(frozenset(left))
@@ -331,9 +338,13 @@ class Ground:
         return missing
 
     def _new(self, at: int) -> list[Number]:
-        """The numbers that a result adds to its call and the question."""
+        """The numbers that a result adds to its call and the question.
+
+        An answer may choose from what is listed, and say "no" or "a" for 0 and 1.
+        """
         result = self.results[at]
-        return _findings(result.summary or result.content, self._asked | self._given[at])
+        told = self._asked | self._given[at] | self._choice | {Decimal(0), Decimal(1)}
+        return _findings(result.summary or result.content, told)
 
     def _users(self, at: int) -> Iterator[int]:
         """The later calls that succeeded and were given each number that a result adds."""
@@ -360,7 +371,7 @@ class Ground:
         if mark.by == "tool":
             return wanted in [leaf.value for leaf in self._named(name)]
         if number is not None:
-            return number in self._known()
+            return number in self._known
         whole = _whole_words(str(wanted))
         listed = (leaf.value for leaf in self._listed if isinstance(leaf.value, str))
         return any(whole.search(text) for text in (*self._texts, *listed))
@@ -403,22 +414,8 @@ def _with_meaning(number: Number) -> str:
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
     """The numbers of a tool's sentence that the question does not have."""
-    found = numbers(_MONTH.sub("", summary), units=True)
+    found = numbers(_HOUR.sub("", _MONTH.sub("", summary)), units=True)
     return [number for number in found if not number.within(asked)]
-
-
-def _without_markers(answer: str) -> str:
-    """The answer without the markers of its lists: 1, and what counts on from the one before."""
-    last = 0
-
-    def rest(marker: re.Match[str]) -> str:
-        nonlocal last
-        if int(marker[1]) not in (1, last + 1):
-            return marker[0]
-        last = int(marker[1])
-        return ""
-
-    return _MARKER.sub(rest, answer)
 
 
 def _equation(arguments: str, result: str) -> str:
@@ -464,6 +461,21 @@ def _values(text: str, *, units: bool = False) -> frozenset[Decimal]:
     return frozenset[Decimal]().union(*(each.values for each in numbers(text, units=units)))
 
 
+def _rounded(values: Iterable[Decimal], least: int) -> frozenset[Decimal]:
+    """The values, and each of them rounded to so many decimals or more, but for what is then 0."""
+    rounded = {
+        each.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, _EXACTLY)
+        for each in values
+        for decimals in range(least, min(-int(each.as_tuple().exponent), _MOST_DECIMALS))
+    }
+    return frozenset(values).union(rounded - {0})
+
+
+def _hours(text: str) -> frozenset[Decimal]:
+    """The hours in a text as clocks of twelve show them: 2 for 14:30."""
+    return frozenset(abs(Decimal(hour) - 12) for hour in _HOUR.findall(text))
+
+
 def _with_hundredths(values: frozenset[Decimal]) -> frozenset[Decimal]:
     """The values, and those that two of them make as units and hundredths: nine pounds sixty."""
     if len(values) > _MOST_VALUES:
@@ -504,13 +516,13 @@ class _Leaf(NamedTuple):
     Attributes:
         key: The key under which it stands.
         inside: The object in which it stands.
-        among: How long the list is in which it stands.
+        among: How long the list is in which it stands; 0 where it stands in none.
     """
 
     value: Decimal | str
     key: str = ""
     inside: Any = None
-    among: int = 1
+    among: int = 0
 
 
 def _parsed(content: str) -> Any:
@@ -521,9 +533,9 @@ def _parsed(content: str) -> Any:
         return content
 
 
-def _leaves(parsed: Any) -> Iterator[_Leaf]:
-    """What parsed JSON consists of, however deep, in order; keys are texts, too."""
-    left: list[tuple[Any, _Leaf]] = [(parsed, _Leaf(""))]
+def _leaves(content: str) -> Iterator[_Leaf]:
+    """What a result or arguments consist of, however deep, in order; keys are texts, too."""
+    left: list[tuple[Any, _Leaf]] = [(_parsed(content), _Leaf(""))]
     while left:
         value, place = left.pop()
         if isinstance(value, str):
@@ -532,7 +544,7 @@ def _leaves(parsed: Any) -> Iterator[_Leaf]:
             yield place._replace(value=value.copy_abs())
         elif isinstance(value, list):
             member = place._replace(among=len(value))
-            left += [(each, member) for each in reversed(value)]
+            left += [(each, member) for each in reversed(value)] or [(Decimal(0), member)]
         elif isinstance(value, dict):
             for key, each in reversed(value.items()):
                 left += (each, place._replace(key=key, inside=value)), (key, place)
@@ -546,9 +558,9 @@ def _offer(value: Any) -> str:
         return ""
 
 
-def _values_of(content: str) -> frozenset[Decimal]:
-    """The values in a result or in arguments, also inside of texts."""
-    found = (leaf.value for leaf in _leaves(_parsed(content)))
+def _values_of(leaves: Iterable[_Leaf]) -> frozenset[Decimal]:
+    """Their values, also inside of texts."""
+    found = (leaf.value for leaf in leaves)
     return frozenset[Decimal]().union(
         *(_values(each, units=True) if isinstance(each, str) else {each} for each in found)
     )

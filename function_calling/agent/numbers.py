@@ -2,7 +2,7 @@
 
     1,234.56   1.234,56   1 234,56   1'234.56   12,34,567.89   １,２３４   ١٬٢٣٤   .5
     ½   2 ½   5 1/2   5€50   10k   1.5 million   2,5 Tausend   132万   3万5000
-    1 million 200 thousand   5-10k   6.02e23
+    1 million 200 thousand   5-10k   6.02e23   1{,}234.56 and 1\\,234.56 of LaTeX
 
 `numbers` reads these. `said` also reads number words, in the languages that `text2num` knows, and
 ideographs that Unicode knows as numbers. The words that multiply are those of CLDR's compact
@@ -62,6 +62,7 @@ def numbers(text: str, *, units: bool = False) -> list[Number]:
         text: Any text.
         units: Whether a letter behind a number may also be a unit: "45m" of a tool is 45 minutes.
     """
+    text = _LATEX_COMMA.sub(",", text)
     with localcontext(_EXACT):
         return [
             Number(text[part.start : part.end], tuple(dict.fromkeys(part.readings)))
@@ -112,6 +113,7 @@ _EXACT = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
 # Space, no-break, figure, thin and narrow no-break space, as typographers group digits.
 _SPACES = " \u00a0\u2007\u2009\u202f"
 _SAME = str.maketrans("，．＇’ʼ⁄" + _SPACES, ",.'''/" + " " * len(_SPACES))
+_LATEX_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,)(?=\d)")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _APART = re.compile(r"[;:!?()\n]|[.,](?=\s)")  # no number goes on behind these
 

@@ -101,9 +101,9 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
         )
         raise ToolError(f"T{told[1:]}", advice="Give the ISO 4217 code of one that is.")
     near = [code for code in _near(text) if code in tender or code in also]
-    guess = f"Did you mean {_either(near)}? " if near else ""
+    guess = f" Did you mean {_either(near)}?" if near else ""
     raise ToolError(
-        f"I don't know a currency called {text[:80]!r}.", advice=f"{guess}Give an ISO 4217 code."
+        f"I don't know a currency called {text[:80]!r}.{guess}", advice="Give an ISO 4217 code."
     )
 
 

@@ -107,7 +107,7 @@ def test_numbers_are_found_anywhere_in_a_result() -> None:
     """Keys, texts, nested lists and their lengths count; truth values do not."""
     result = found({"2026-05-01": [{"n": -7}, "8 kg", True, None, 9.5]})
     assert problems("On 1/5/2026: five things, 5 in all: -7, 8, 9.50", result, query="") == []
-    assert problems("10", result, query="") != []
+    assert problems("11", result, query="") != []
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,23 @@ def test_a_day_that_a_tool_returned_is_told_in_any_spelling(answer: str, right: 
     content = {"amount": "91.27", "rate_date": "2024-01-02", "summary": summary}
     query = "100 dollars in euros"
     assert (problems(answer, found(content, summary), query=query) == []) is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("Next, pay invoice 4711 at 2:30 pm: 7.", True),
+        ("The eggs are bought, 2 tasks are left, and seven eggs.", True),
+        ("The eggs are bought, and 3 tasks are left: 4712, 7.", False),
+        ("The eggs are bought.", False),
+    ],
+)
+def test_an_answer_may_choose_from_what_was_listed(answer: str, right: bool) -> None:
+    """A number of which a title consists need not be told, nor one that says "no" or "a"."""
+    tasks = [{"id": 23, "title": "Pay invoice 4711 at 14:30"}, {"id": 24, "title": "Buy 3 eggs"}]
+    listed = found({"tasks": tasks}, 'To do: "Pay invoice 4711 at 14:30", "Buy 3 eggs". 0 done.')
+    bought = found({"eggs": 7}, 'Ticked "Buy 3 eggs", 7 eggs. 1 a day.')
+    assert (problems(answer, listed, bought, query="Eggs are bought. What's next?") == []) is right
 
 
 @pytest.mark.parametrize(
@@ -165,10 +182,23 @@ def test_a_number_may_have_any_number_of_digits(digits: str) -> None:
         (6.02e23, "There are 6.02e23.", True),
         (1e-7, "It is 0.0000001 or 1e-7.", True),
         (42, "It is 42E1.", False),
+        (21.3765, "It is 21.3765, so 21.38, 21.4 or 21.", True),
+        (21.3765, "It is 21.3765, so 21.37.", False),
+        (4711.5, "It is 4711.5, so 4700.", False),
+        (0.1234, "It is 0.1234, so 12.34%, or 12 %.", True),
+        (0.1234, "It is 0.1234, so 12.34 of them.", False),
+        (0.1234, "It is 0.1234, so 0.", False),
+        ("1" * 150 + ".5", f"{'1' * 150}.5, so {'1' * 149}2", True),
+        ("2026-05-01T18:30:00", "May 1, 2026 at 6:30 PM.", True),
+        ("2026-05-01T18:30:00", "May 1, 2026 at 8:30 PM.", False),
+        ({"messages": []}, "There are 0.", True),
     ],
 )
 def test_scales_and_units(returned: object, answer: str, right: bool) -> None:
-    """A tool's letter may be a unit; an answer's multiplies, and so does an exponent."""
+    """A tool's letter may be a unit; an answer's multiplies, and so does an exponent.
+
+    A fraction may be rounded or per cent, and a clock have twelve hours.
+    """
     assert (problems(answer, found(returned, str(returned)), query="") == []) is right
 
 

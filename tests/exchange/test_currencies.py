@@ -100,10 +100,11 @@ def test_a_name_of_several_currencies_offers_them(text: str, codes: list[str]) -
 
 @pytest.mark.parametrize("text", ["Canadain dolars", "канадские доллары"])
 def test_an_unknown_name_offers_near_ones(text: str) -> None:
-    """A typing error or an ending is not guessed at, but the model learns what looks alike."""
+    """A typing error or an ending is not guessed at, but everybody learns what looks alike."""
     error = refusal(text)
-    assert error.problem == f"I don't know a currency called {text!r}."
-    assert str(error).endswith(" Did you mean the Canadian dollar (CAD)? Give an ISO 4217 code.")
+    guess = "Did you mean the Canadian dollar (CAD)?"
+    assert error.problem == f"I don't know a currency called {text!r}. {guess}"
+    assert str(error) == f"{error.problem} Give an ISO 4217 code."
 
 
 @pytest.mark.parametrize("text", ["bitcoin", "USDT", "wonder", "cents", "XXX", "C", "of", "42", ""])
