@@ -183,7 +183,6 @@ class Conversation:
             told = [each for each in told if each not in put_off]
             left_out = {id(each) for each in self._put_off}
             self.messages = [each for each in self.messages if id(each) not in left_out]
-            self._put_off = []
         written = [calls_message(self.reply.text, [it for it, _ in told]), *results_messages(told)]
         self.messages += written
         if self._resting:
@@ -225,15 +224,14 @@ class Conversation:
                     self.asking = call
                     break
             return made
-        waiting = {
+        waiting = [
             key
             for key, call in fresh.items()
             if self.ground.lacks(self._toolbox.marked(call.name, call.arguments))
-        }
+        ]
         await asyncio.gather(*(make(key) for key in fresh if key not in waiting))
-        for key in fresh:
-            if key in waiting:
-                await make(key)
+        for key in waiting:
+            await make(key)
         return made
 
     async def _made_one(self, call: Call, limit: TimeLimit, approve: Approve | None) -> ToolResult:

@@ -48,11 +48,10 @@ _TAG = re.compile(r"</?tool_(?:call|response)>")
 _QUOTED, _LEAST_QUOTED = 40, 12
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\{\}")
 
-# A number that a program wrote into JSON as text: its point is a point. And a day in ISO 8601,
-# whose month an answer may write as a word, and an hour that it may count from noon or midnight.
+# A number that a program wrote into JSON as text: its point is a point. And year and month of a
+# day in ISO 8601, which an answer may write as a word or leave out.
 _EXACT = re.compile(r"\d+(\.\d+)?")
-_MONTH = re.compile(r"(?<=\b\d{4}-)\d{2}(?=-\d{2}(?!\d))")
-_HOUR = re.compile(r"(?<![\d:.,])(?:00|1[3-9]|2[0-3])(?=:[0-5]\d)")
+_MONTH = re.compile(r"\b\d{4}-\d{2}-(?=\d{2}(?!\d))")
 
 # What goes on with a word: anything, but for scripts without spaces, where nobody can tell.
 _LETTER = rf"(?!{UNSPACED.pattern})\w"
@@ -101,7 +100,7 @@ class Ground:
         # What anybody wrote or a tool returned; and beside that, what may be computed with or told.
         self._known = _with_hundredths(said(self._spoken)) | _values("\n".join(told))
         self._factors = _factors(self._spoken) | _values(self._spoken, units=True)
-        self._tellable = _hours(self._spoken)
+        self._tellable = frozenset[Decimal]()
         self._listed: list[_Leaf] = []  # what results consist of
         self._choice = frozenset[Decimal]()  # the numbers in lists
         for content in returned:
@@ -143,8 +142,7 @@ class Ground:
     def _take_in(self, content: str) -> None:
         leaves = list(_leaves(content))
         self._listed += leaves
-        self._known |= _rounded(_values_of(leaves), 2)
-        self._tellable |= _hours(content)
+        self._known |= _rounded(_values_of(leaves))
         self._choice |= _values_of(leaf for leaf in leaves if leaf.among)
 
     def read(self) -> None:
@@ -185,9 +183,10 @@ class Ground:
         doubts = {(tool, name, str(value)) for name, value in lacking}
         computes = any(marked[name][0].numbers for name, _ in lacking)
         assumable = not (changes or computes)
+        shown = [(name.replace("_", " "), _shown(value)) for name, value in lacking]
         if assumable and doubts <= self._doubted:
             self.untraced.pop(tool, None)
-            return " ".join(f"I took {_shown(value)} as the {_spaced(n)}." for n, value in lacking)
+            return " ".join(f"I took {value} as the {name}." for name, value in shown)
         self._doubted |= doubts
         listed = any(marked[name][0].by == "tool" for name, _ in lacking)
         numeric = not listed and any(_is_numeric(value) for _, value in lacking)
@@ -196,8 +195,7 @@ class Ground:
         self.unstated |= numeric and not self._known
         source = "No list shows {}." if listed else "{} is not in your message."
         problem = " ".join(
-            f"Which {_spaced(name)} do you mean? {source.format(_shown(value))}"
-            for name, value in lacking
+            f"Which {name} do you mean? {source.format(value)}" for name, value in shown
         )
         if changes or computable:
             self.untraced[tool] = problem
@@ -235,7 +233,7 @@ class Ground:
         # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
         counted = max(1, len(self.results), len(_MARKER.findall(answer)))
         counts = {*range(1, counted + 1), *(leaf.among or 1 for leaf in self._listed)}
-        known = _rounded(self._known.union(self._tellable, map(Decimal, counts)), 0)
+        known = _rounded(self._known.union(self._tellable, map(Decimal, counts)), roughly=True)
         known |= {each.scaleb(2) for each in _factors(answer) & known}  # 0.15 as 15%
         missing = "which neither a tool result nor the question contains"
         if not self.results:
@@ -274,8 +272,7 @@ class Ground:
 
         def told(finding: str, at: int) -> bool:
             result = self.results[at]
-            found = result.summary or result.content
-            stated = [each.within(values) for each in _findings(found, frozenset())]
+            stated = [each.within(values) for each in _findings(result.told, frozenset())]
             if not stated:
                 return finding in answer
             if result.summary:
@@ -330,7 +327,8 @@ class Ground:
                 continue
             seen.add(result.summary)
             for number in self._new(at):
-                told = (each for each in number.readings if all(left[value] for value in each))
+                rounded = zip(_rounded(number.values) - number.values)
+                told = (each for each in (*number.readings, *rounded) if all(map(left.get, each)))
                 if reading := next(told, None):
                     left.subtract(reading)
                 else:
@@ -342,9 +340,8 @@ class Ground:
 
         An answer may choose from what is listed, and say "no" or "a" for 0 and 1.
         """
-        result = self.results[at]
         told = self._asked | self._given[at] | self._choice | {Decimal(0), Decimal(1)}
-        return _findings(result.summary or result.content, told)
+        return _findings(self.results[at].told, told)
 
     def _users(self, at: int) -> Iterator[int]:
         """The later calls that succeeded and were given each number that a result adds."""
@@ -414,7 +411,7 @@ def _with_meaning(number: Number) -> str:
 
 def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
     """The numbers of a tool's sentence that the question does not have."""
-    found = numbers(_HOUR.sub("", _MONTH.sub("", summary)), units=True)
+    found = numbers(_MONTH.sub("", summary), units=True)
     return [number for number in found if not number.within(asked)]
 
 
@@ -423,10 +420,6 @@ def _equation(arguments: str, result: str) -> str:
     named = _parsed(arguments)
     texts = named.values() if isinstance(named, dict) else ()
     return f"{', '.join(str(each) for each in texts)} = {result}.".lstrip(" =")
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _shown(value: Any) -> str:
@@ -461,19 +454,15 @@ def _values(text: str, *, units: bool = False) -> frozenset[Decimal]:
     return frozenset[Decimal]().union(*(each.values for each in numbers(text, units=units)))
 
 
-def _rounded(values: Iterable[Decimal], least: int) -> frozenset[Decimal]:
-    """The values, and each of them rounded to so many decimals or more, but for what is then 0."""
+def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[Decimal]:
+    """The values, and rounded to hundredths or closer; `roughly` to ones, or to 2 of 7 digits."""
     rounded = {
-        each.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, _EXACTLY)
+        each.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _EXACTLY)
         for each in values
-        for decimals in range(least, min(-int(each.as_tuple().exponent), _MOST_DECIMALS))
+        for least in [(0 if each < 10**6 else 1 - each.adjusted()) if roughly else 2]
+        for places in range(least, min(-int(each.as_tuple().exponent), _MOST_DECIMALS))
     }
     return frozenset(values).union(rounded - {0})
-
-
-def _hours(text: str) -> frozenset[Decimal]:
-    """The hours in a text as clocks of twelve show them: 2 for 14:30."""
-    return frozenset(abs(Decimal(hour) - 12) for hour in _HOUR.findall(text))
 
 
 def _with_hundredths(values: frozenset[Decimal]) -> frozenset[Decimal]:

@@ -81,11 +81,10 @@ class Agent:
         text = ""
         async with aclosing(self.run(messages, whole=True)) as events:
             async for event in events:
-                match event:
-                    case TextEvent():
-                        text += event.text
-                    case DoneEvent():
-                        return text, event
+                if isinstance(event, TextEvent):
+                    text += event.text
+                elif isinstance(event, DoneEvent):
+                    return text, event
         raise AssertionError("A turn ends with what ends it.")
 
     async def run(

@@ -39,7 +39,7 @@ class Number:
     Attributes:
         text: The way it is spelled.
         readings: What it may mean: "1.234" is 1234 or 1.234; "5 100" is 5100, or 5 and 100;
-            and in "5-10k" 5 is 5 or 5000.
+            in "5-10k" 5 is 5 or 5000; and in "14:30" 14 is 14 or, after noon, 2.
     """
 
     text: str
@@ -60,7 +60,8 @@ def numbers(text: str, *, units: bool = False) -> list[Number]:
 
     Args:
         text: Any text.
-        units: Whether a letter behind a number may also be a unit: "45m" of a tool is 45 minutes.
+        units: Whether a letter close behind a number may also be a unit, as it may behind a space:
+            "45m" of a tool is 45 minutes, and "1.80 m" a length.
     """
     text = _LATEX_COMMA.sub(",", text)
     with localcontext(_EXACT):
@@ -97,7 +98,7 @@ def said(text: str) -> frozenset[Decimal]:
     pieces = {piece for part in _APART.split(whole) for piece in wrap(part, 2_000)}
     # "fifty-dollar bill" has "fifty", and text2num does not look inside of such a word.
     pieces |= {_HYPHEN.sub(" ", piece) for piece in pieces}
-    spelled = {each for piece in pieces for each in (piece, *_in_digits(piece))}
+    spelled = {whole} | {each for piece in pieces for each in (piece, *_in_digits(piece))}
     return frozenset(value for each in spelled for found in numbers(each) for value in found.values)
 
 
@@ -135,6 +136,7 @@ _NUMBER = re.compile(
     rf"(?:(?P<digits>{_DIGITS}) ?)?(?P<fraction>{_FRACTION}|(?<![\d/])\d++/0*[1-9]\d*+(?!/))"
     rf"|(?P<alone>{_DIGITS})(?:[eE](?P<exponent>[+-]?\d{{1,2}})(?!\w|[.,]\d))?"
 )
+_HOUR = re.compile(r"(?<![\d:.,])(?:00|1[3-9]|2[0-3])(?=:[0-5]\d)")
 _DASH = re.compile(r" ?[-‐-―−~〜～] ?")
 FIGURE = re.compile(rf"\d|{_FRACTION}")
 """With which a number begins, at the latest."""
@@ -165,18 +167,14 @@ def _parts(text: str, *, units: bool) -> list[_Part]:
         end, powers = _multiplied(plain, match.end(), units=units)
         readings = _scaled(_readings(match), powers)
         part = _Part(match.start(), end, readings, min(powers - {0}, default=0))
-        if parts and _share(plain, parts[-1], part):
-            parts[-1].readings.extend(_scaled(parts[-1].readings, powers))
-        if parts and (together := _together(plain, parts[-1], part)):
-            parts[-1] = part._replace(start=parts[-1].start, readings=together)
+        last = parts[-1] if parts else part
+        if part.power > 0 == last.power and _DASH.fullmatch(plain, last.end, part.start):
+            last.readings.extend(_scaled(last.readings, powers))
+        if together := _together(plain, last, part):
+            parts[-1] = part._replace(start=last.start, readings=together)
         else:
             parts.append(part)
     return parts
-
-
-def _share(text: str, first: _Part, second: _Part) -> bool:
-    """Whether the scale of the second may be that of both."""
-    return second.power > 0 == first.power and bool(_DASH.fullmatch(text, first.end, second.start))
 
 
 def _scaled(readings: list[Reading], powers: set[int]) -> list[Reading]:
@@ -187,7 +185,9 @@ def _scaled(readings: list[Reading], powers: set[int]) -> list[Reading]:
 def _readings(match: re.Match[str]) -> list[Reading]:
     """What a number may mean before any word behind it."""
     if match["alone"]:
-        return _scaled(_of_digits(match["alone"]), {int(match["exponent"] or 0)})
+        found = _scaled(_of_digits(match["alone"]), {int(match["exponent"] or 0)})
+        hour = _HOUR.match(match.string, match.start())
+        return [*found, (abs(Decimal(hour[0]) - 12),)] if hour else found
     readings = fractions = _of_fraction(match["fraction"])
     if match["digits"]:
         wholes = _of_digits(match["digits"])
@@ -306,7 +306,8 @@ def _multiplied(text: str, end: int, *, units: bool) -> tuple[int, set[int]]:
     for _ in range(3):  # 20 thousand million
         start = end
         end, found = _scale(text, start)
-        if units and _LETTER.fullmatch(text, start, end) and not UNSPACED.match(text, end - 1):
+        letter = _LETTER.fullmatch(text, start, end) and not UNSPACED.match(text, end - 1)
+        if letter and (units or text[start] == " "):
             found |= {0}
         powers = {one + other for one in powers for other in found}
     return end, powers

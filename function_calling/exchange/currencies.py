@@ -96,15 +96,13 @@ def find_currency(text: str, on: date | None = None, *, also: Container[str] = (
             advice="Give the ISO 4217 code of the one that is meant.",
         )
     if named:
-        told = (
-            f"{_either(sorted(named))} {f'was not money on {on}' if on else 'is not money today'}."
-        )
-        raise ToolError(f"T{told[1:]}", advice="Give the ISO 4217 code of one that is.")
+        when = f"was not money on {on}" if on else "is not money today"
+        told = f"T{_either(sorted(named))[1:]} {when}."
+        raise ToolError(told, advice="Give the ISO 4217 code of one that is.")
     near = [code for code in _near(text) if code in tender or code in also]
     guess = f" Did you mean {_either(near)}?" if near else ""
-    raise ToolError(
-        f"I don't know a currency called {text[:80]!r}.{guess}", advice="Give an ISO 4217 code."
-    )
+    told = f"I don't know a currency called {text[:80]!r}.{guess}"
+    raise ToolError(told, advice="Give an ISO 4217 code.")
 
 
 def _either(codes: Iterable[str]) -> str:
