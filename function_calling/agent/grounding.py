@@ -367,9 +367,9 @@ class Ground:
         wanted = _plain(str(value)) if number is None else number
         if mark.by == "tool":
             return wanted in [leaf.value for leaf in self._named(name)]
-        if number is not None:
+        if number in self._known or _is_numeric(value):
             return number in self._known
-        whole = _whole_words(str(wanted))
+        whole = _whole_words(_plain(str(value)))
         listed = (leaf.value for leaf in self._listed if isinstance(leaf.value, str))
         return any(whole.search(text) for text in (*self._texts, *listed))
 
@@ -444,10 +444,10 @@ def _plain(text: str) -> str:
 
 
 def _whole_words(text: str) -> re.Pattern[str]:
-    """Finds a text that neither begins nor ends inside of a word, as far as scripts show words."""
+    """Finds a text, spaced in any way, of whole words, as far as its script shows words."""
     before = "" if UNSPACED.match(text) else rf"(?<!{_LETTER})"
     behind = "" if UNSPACED.match(text[-1:]) else rf"(?!{_LETTER})"
-    return re.compile(before + re.escape(text) + behind)
+    return re.compile(before + " ?".join(map(re.escape, text.replace(" ", ""))) + behind)
 
 
 def _values(text: str, *, units: bool = False) -> frozenset[Decimal]:

@@ -214,6 +214,11 @@ def test_scales_and_units(returned: object, answer: str, right: bool) -> None:
         ("milk", "add milky tea", False),
         ("milk", "add Ｍｉｌｋ, 牛奶", True),
         ("Cafe\u0301", "at the Caf\u00e9", True),
+        ("+491701234567", "Ring +49 170 1234567.", True),
+        ("DE89 3704 0044", "to DE8937040044", True),
+        ("01701234567", "0170 1234567", True),
+        ("01701234568", "0170 1234567", False),
+        ("+491701234567", "Ring +49 170 12345678.", False),
         ("", "", True),
     ],
 )
