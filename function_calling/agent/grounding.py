@@ -63,7 +63,7 @@ _SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=MAX_PREC)
 _PER_CENT = re.compile("[%٪％﹪]")
 _LONGEST_RATE = 40  # characters
-_MOST_DECIMALS = 20
+_MOST_DECIMALS = 6
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
@@ -97,10 +97,10 @@ class Ground:
         returned = [each["content"] for each in messages if each["role"] == "tool"]
         self._spoken = "\n".join(written)
         self._texts = [_plain(each) for each in written]
-        # What anybody wrote or a tool returned; and beside that, what may be computed with or told.
+        # What anybody wrote or a tool returned; beside that, what may be computed with, or told.
         self._known = _with_hundredths(said(self._spoken)) | _values("\n".join(told))
         self._factors = _factors(self._spoken) | _values(self._spoken, units=True)
-        self._tellable = frozenset[Decimal]()
+        self._tellable = _rounded(self._known, roughly=True)
         self._listed: list[_Leaf] = []  # what results consist of
         self._choice = frozenset[Decimal]()  # the numbers in lists
         for content in returned:
@@ -142,7 +142,9 @@ class Ground:
     def _take_in(self, content: str) -> None:
         leaves = list(_leaves(content))
         self._listed += leaves
-        self._known |= _rounded(_values_of(leaves))
+        values = _values_of(leaves)
+        self._known |= _rounded(values)
+        self._tellable |= _rounded(values, roughly=True)
         self._choice |= _values_of(leaf for leaf in leaves if leaf.among)
 
     def read(self) -> None:
@@ -233,7 +235,7 @@ class Ground:
         # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
         counted = max(1, len(self.results), len(_MARKER.findall(answer)))
         counts = {*range(1, counted + 1), *(leaf.among or 1 for leaf in self._listed)}
-        known = _rounded(self._known.union(self._tellable, map(Decimal, counts)), roughly=True)
+        known = self._tellable.union(map(Decimal, counts))
         known |= {each.scaleb(2) for each in _factors(answer) & known}  # 0.15 as 15%
         missing = "which neither a tool result nor the question contains"
         if not self.results:
