@@ -17,7 +17,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal, localcontext
-from itertools import pairwise, takewhile
+from itertools import chain, pairwise, takewhile
 from typing import Any, NamedTuple
 
 from function_calling.agent.numbers import UNSPACED, Number, numbers, said
@@ -33,8 +33,8 @@ ASK_AGAIN = (
 SAME_AGAIN = "This call was made before with the same arguments; here is its result again: "
 WITHOUT_IT = "Answer without it, and say what could not be done."
 
-# The marker of a numbered list.
-_MARKER = re.compile(r"^\s*\d{1,2}[.)]\s", re.MULTILINE)
+# The marker of a numbered list, heading or row, plain or in Markdown.
+_MARKER = re.compile(r"^[^\w\n]*\d{1,2} ?[.)|][*_]*\s", re.MULTILINE)
 
 # The beginning of a tool call that a model wrote as its answer, and tags of calls and results.
 _CALL = re.compile(
@@ -51,7 +51,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\{\}")
 # A number that a program wrote into JSON as text: its point is a point. And year and month of a
 # day in ISO 8601, which an answer may write as a word or leave out.
 _EXACT = re.compile(r"\d+(\.\d+)?")
-_MONTH = re.compile(r"\b\d{4}-\d{2}-(?=\d{2}(?!\d))")
+_MONTH = re.compile(r"\b\d{4}-\d{2}-(?=(\d{2})(?!\d))")
 
 # What goes on with a word: anything, but for scripts without spaces, where nobody can tell.
 _LETTER = rf"(?!{UNSPACED.pattern})\w"
@@ -270,7 +270,6 @@ class Ground:
         """What tools have found and `answer` does not tell, in their own sentences."""
         left_out = {result.summary for result, _ in self._left_out(answer)}
         values = _values(answer)
-        steps = self._steps(values)
 
         def told(finding: str, at: int) -> bool:
             result = self.results[at]
@@ -278,7 +277,7 @@ class Ground:
             if not stated:
                 return finding in answer
             if result.summary:
-                return finding not in left_out and (any(stated) or at in steps)
+                return finding not in left_out and (any(stated) or at in self._steps(values))
             return all(stated)
 
         return [finding for finding, at in self.findings().items() if not told(finding, at)]
@@ -318,9 +317,10 @@ class Ground:
         A number that several results have must be told as often.
         """
         found = numbers(answer)
-        left = Counter(value for number in found for value in number.values)
-        left.update(value for amounts in _amounts(found) for value in amounts)
+        left = Counter(chain(*(each.values for each in found), *_amounts(found)))
         left.update(said(answer) - left.keys())  # "seven"
+        days = [day for each in self.results for day in map(Decimal, _MONTH.findall(each.told))]
+        left.update(day for day in days if left[day])  # once for all results
         missing = []
         seen: set[str | None] = {None}
         steps = self._steps(frozenset(left))
