@@ -63,7 +63,8 @@ _SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=MAX_PREC)
 _PER_CENT = re.compile("[%٪％﹪]")
 _LONGEST_RATE = 40  # characters
-_MOST_DECIMALS = 6
+_MOST_PLACES = 6
+_FEW_DIGITS = [Context(prec=digits, rounding=ROUND_HALF_UP, traps=[]) for digits in (2, 3)]
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
@@ -235,7 +236,7 @@ class Ground:
         # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
         counted = max(1, len(self.results), len(_MARKER.findall(answer)))
         counts = {*range(1, counted + 1), *(leaf.among or 1 for leaf in self._listed)}
-        known = self._tellable.union(map(Decimal, counts))
+        known = self._known.union(self._tellable, map(Decimal, counts))
         known |= {each.scaleb(2) for each in _factors(answer) & known}  # 0.15 as 15%
         missing = "which neither a tool result nor the question contains"
         if not self.results:
@@ -457,13 +458,15 @@ def _values(text: str, *, units: bool = False) -> frozenset[Decimal]:
 
 
 def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[Decimal]:
-    """The values, and rounded to hundredths or closer; `roughly` to ones, or to 2 of 7 digits."""
+    """The values, and rounded to hundredths or closer; `roughly` to ones, and few of 7 digits."""
+    least = 0 if roughly else 2
     rounded = {
         each.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _EXACTLY)
         for each in values
-        for least in [(0 if each < 10**6 else 1 - each.adjusted()) if roughly else 2]
-        for places in range(least, min(-int(each.as_tuple().exponent), _MOST_DECIMALS))
+        for places in range(least, min(-int(each.as_tuple().exponent), least + _MOST_PLACES))
     }
+    if roughly:
+        rounded |= {few.plus(each) for each in values if each >= 10**6 for few in _FEW_DIGITS}
     return frozenset(values).union(rounded - {0})
 
 
@@ -493,12 +496,8 @@ def _amounts(found: Sequence[Number]) -> list[frozenset[Decimal]]:
 
 def _amounts_of(units: Iterable[Decimal], parts: Iterable[Decimal]) -> frozenset[Decimal]:
     with localcontext(_EXACTLY):
-        hundredths = [each.scaleb(-2) for each in parts if each < 100 and _is_whole(each)]
-        return frozenset(each + part for each in filter(_is_whole, units) for part in hundredths)
-
-
-def _is_whole(value: Decimal) -> bool:
-    return value == value.to_integral_value()
+        hundredths = [each.scaleb(-2) for each in parts if each < 100 and not each % 1]
+        return frozenset(each + part for each in units if not each % 1 for part in hundredths)
 
 
 class _Leaf(NamedTuple):

@@ -199,6 +199,8 @@ def test_a_number_may_have_any_number_of_digits(digits: str) -> None:
         (21.3765, "It is 21.3765, so 21.38, 21.4 or 21.", True),
         (21.3765, "It is 21.3765, so 21.37.", False),
         (4711.5, "It is 4711.5, so 4700.", False),
+        (7853975.125, "7853975.125, 7,853,975.13, or 7.9 million", True),
+        (7853975.125, "It is 7853975.125, so 7.8 million.", False),
         (0.1234, "It is 0.1234, so 12.34%, or 12 %.", True),
         (0.1234, "It is 0.1234, so 12.34 of them.", False),
         (0.1234, "It is 0.1234, so 0.", False),
