@@ -143,6 +143,7 @@ class Ground:
     def _take_in(self, content: str) -> None:
         leaves = list(_leaves(content))
         self._listed += leaves
+        self._texts += (leaf.value for leaf in leaves if isinstance(leaf.value, str))
         values = _values_of(leaves)
         self._known |= _rounded(values)
         self._tellable |= _rounded(values, roughly=True)
@@ -372,9 +373,7 @@ class Ground:
             return wanted in [leaf.value for leaf in self._named(name)]
         if number in self._known or _is_numeric(value):
             return number in self._known
-        whole = _whole_words(_plain(str(value)))
-        listed = (leaf.value for leaf in self._listed if isinstance(leaf.value, str))
-        return any(whole.search(text) for text in (*self._texts, *listed))
+        return any(map(_whole_words(_plain(str(value))).search, self._texts))
 
     def _named(self, name: str) -> list["_Leaf"]:
         """What the model has read of results under this key, or where none has it, anywhere."""

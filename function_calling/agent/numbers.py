@@ -60,8 +60,7 @@ def numbers(text: str, *, units: bool = False) -> list[Number]:
 
     Args:
         text: Any text.
-        units: Whether a letter close behind a number may also be a unit, as it may behind a space:
-            "45m" of a tool is 45 minutes, and "1.80 m" a length.
+        units: Whether "45m" may also be 45 minutes, as a tool means it; "1.80 m" always may.
     """
     text = _LATEX_COMMA.sub(",", text)
     with localcontext(_EXACT):
