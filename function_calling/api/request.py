@@ -45,12 +45,6 @@ _TopP = Annotated[float, Field(ge=0, le=1), AfterValidator(lambda share: max(sha
 _Bias = Annotated[float, Field(ge=-100, le=100)]
 
 
-class StreamOptions(BaseModel):
-    """How a stream is told."""
-
-    include_usage: bool = False
-
-
 class ApiRequest(BaseModel):
     """The parameters of every request that generates, checked; names and ranges are OpenAI's."""
 
@@ -58,11 +52,11 @@ class ApiRequest(BaseModel):
 
     unsupported: ClassVar[Mapping[str, Sequence[Any]]] = {}
     """What each parameter that isn't supported may be, because it then asks for nothing."""
-    parts: ClassVar[Mapping[str, str]] = {}
+    parts: ClassVar[Mapping[str, str]] = {"stream_options": "include_usage"}
     """Parameters that are objects, each with the one key in it that has an effect."""
 
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: dict[str, bool | None] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: _TopP | None = None
     frequency_penalty: _Penalty | None = None
@@ -126,7 +120,7 @@ class ApiRequest(BaseModel):
     @property
     def include_usage(self) -> bool:
         """Whether a stream ends with a chunk of its usage."""
-        return bool(self.stream_options and self.stream_options.include_usage)
+        return bool((self.stream_options or {}).get("include_usage"))
 
     def alike(self, max_tokens: int | None, logprobs: int | None) -> list[Sampling]:
         """How each of `n` replies is generated: alike, but each with the next seed.
@@ -160,7 +154,6 @@ class ChatRequest(ApiRequest):
     """
 
     unsupported: ClassVar = {
-        "audio": (),
         "modalities": (["text"],),
         "moderation": (),
         "reasoning_effort": ("none",),

@@ -32,7 +32,7 @@ class ResponsesRequest(ApiRequest):
         **dict.fromkeys(("conversation", "moderation", "previous_response_id", "prompt"), ()),
         **{"background": (False,), "n": (1,)},
     }
-    parts: ClassVar = {"reasoning": "effort", "text": "format"}
+    parts: ClassVar = {**ApiRequest.parts, "reasoning": "effort", "text": "format"}
 
     input: str | Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
     instructions: str | None = None
