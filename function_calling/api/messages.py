@@ -5,9 +5,10 @@ request; so whatever has one sensible reading is read.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
@@ -35,42 +36,59 @@ _PARTS = ("text", "refusal", "image_url", "input_audio", "file")
 """The types of OpenAI's parts of a message."""
 _WANTED = "text, or parts of type text"
 
+_Called: TypeAlias = tuple[dict[str, Any], list[Message]]
+"""A call, and the place of its results."""
+_Waiting: TypeAlias = dict[tuple[str, str], list[_Called]]
+"""The calls that may lack a result, the next one last: by id, by name, and all of them."""
+
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """The messages with `content` as text, and with every result's `tool_call_id`.
 
     A result follows the message of its call, in the order of the calls: most models are told no
-    ids, so the order alone says which call it answers.
+    ids, so the order alone says which call it answers. One that answers none stays where it is.
 
     Raises:
         RequestError: Names the message, its value and what was wanted.
     """
-    unanswered: dict[str, str] = {}
-    return _ordered(_message(message, index, unanswered) for index, message in enumerate(messages))
+    parts: list[list[Message]] = []
+    waiting: _Waiting = defaultdict(list)
+    for index, told in enumerate(messages):
+        message = _message(told, f"messages[{index}]")
+        if message["role"] != "tool":
+            called: list[_Called] = [(call, []) for call in message.get("tool_calls", ())]
+            parts += [[message], *(results for _, results in called)]
+            for call, results in reversed(called):
+                for key in (("id", call["id"]), ("name", call["function"]["name"]), ("", "")):
+                    waiting[key].append((call, results))
+        elif found := _answered(told, waiting):
+            call, results = found
+            results.append(message | {"tool_call_id": call["id"], "name": call["function"]["name"]})
+        else:
+            identity = str(told.get("tool_call_id") or f"call_{index}")
+            parts.append([message | {"tool_call_id": identity}])
+    return list(chain.from_iterable(parts))
 
 
-def _ordered(messages: Iterable[Message]) -> list[Message]:
-    """The messages with each result behind its call; one that answers none stays where it is."""
-    parts: list[tuple[Message, list[Message]]] = []
-    called: dict[str, list[list[Message]]] = {}
-    for message in messages:
-        if message["role"] == "tool" and called.get(message["tool_call_id"]):
-            # The last call of this id: some clients use the same ids in every turn.
-            called[message["tool_call_id"]].pop().append(message)
-            continue
-        results: list[Message] = []
-        parts.append((message, results))
-        for call in message.get("tool_calls", ()):
-            called.setdefault(call["id"], []).append(results)
-    for message, results in parts:
-        places = {call["id"]: place for place, call in enumerate(message.get("tool_calls", ()))}
-        results.sort(key=lambda result: places[result["tool_call_id"]])
-    return [each for message, results in parts for each in (message, *results)]
+def _answered(result: Mapping[str, Any], waiting: _Waiting) -> _Called | None:
+    """The call that a result answers: of those that are alike, the first of the last message.
+
+    Some clients use the same ids in every turn. Older ones send none: their results answer the
+    calls of their own name in order, or else all calls in order.
+    """
+    keys = [("name", str(result.get("name"))), ("", "")]
+    if identity := result.get("tool_call_id"):
+        keys = [("id", str(identity))]
+    open_ = (called for key in keys for called in _taken(waiting[key]) if not called[1])
+    return next(open_, None)
 
 
-def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str]) -> Message:
-    """One message; `unanswered` are the calls so far without a result, ids with names."""
-    place = f"messages[{index}]"
+def _taken(calls: list[_Called]) -> Iterator[_Called]:
+    while calls:
+        yield calls.pop()
+
+
+def _message(message: Mapping[str, Any], place: str) -> Message:
     role = _ROLES.get(str(message.get("role")))
     if role is None:
         raise wrong(f"{place}.role", message.get("role"), f"one of {', '.join(_ROLES)}")
@@ -85,25 +103,7 @@ def _message(message: Mapping[str, Any], index: int, unanswered: dict[str, str])
         result[_BESIDE_CONTENT[role][0]] = message[key]
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
-        unanswered |= {call["id"]: call["function"]["name"] for call in calls}
-    if role == "tool":
-        result["tool_call_id"] = identity = _answered(message, index, unanswered)
-        if name := unanswered.pop(identity, None):
-            result["name"] = name
     return result
-
-
-def _answered(message: Mapping[str, Any], index: int, unanswered: Mapping[str, str]) -> str:
-    """The id of the call that a result answers.
-
-    Older clients send no ids: their results answer the calls of their own name in order, or else
-    all calls in order.
-    """
-    if message.get("tool_call_id"):
-        return str(message["tool_call_id"])
-    name = message.get("name")
-    own = (identity for identity, called in unanswered.items() if called == name)
-    return next(chain(own, unanswered), f"call_{index}")
 
 
 def text_of(content: Any, place: str) -> str:

@@ -406,16 +406,20 @@ async def test_results_without_ids_answer_the_calls_in_order(
     assert stand_in_order(told, "one", '"first"', "two", '"second"', "three", '"third"')
 
 
-async def test_a_result_has_the_name_of_its_call_for_templates_that_want_it(serve: Serve) -> None:
-    """OpenAI's have none, and Hermes 2 Pro's template refuses that."""
+@pytest.mark.parametrize("ids", ["ab", "xx"], ids=["of its own", "all alike"])
+async def test_a_result_has_the_name_of_its_call_for_templates_that_want_it(
+    serve: Serve, ids: str
+) -> None:
+    """OpenAI's have none, and Hermes 2 Pro's template refuses that; some give all calls one id."""
     template = (
         "{{ tools | tojson }}{% for m in messages %}"
         "{% if m.role == 'tool' %}{{ m['name'] + '=' }}{% endif %}{{ m.content }}"
         "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}{% endfor %}"
         "{% endfor %}"
     )
-    calls = [{"id": name, "function": function(name)} for name in ("one", "two")]
-    results = [{"role": "tool", "tool_call_id": id, "content": "7"} for id in ("two", "one")]
+    named = zip(ids, ("one", "two"), strict=True)
+    calls = [{"id": id, "function": function(name)} for id, name in named]
+    results = [{"role": "tool", "tool_call_id": id, "content": "7"} for id in reversed(ids)]
     history = USER, calling("tool_calls", calls), *results
     told = await prompt_of(serve, *history, make=partial(qwen3_model, template=template))
     assert told.endswith('"arguments": {}}one=7two=7')
@@ -486,7 +490,7 @@ async def test_tools_are_read_in_every_spelling(
         ({"model": "x", "n": 1, "stream": None, "foo": None, "whole_tool_calls": False}, None),
         ({"temperature": None, "stop": None, "tools": None, "tool_format": None}, None),
         ({"logprobs": False, "top_logprobs": 0, "logit_bias": {}, "stream_options": None}, None),
-        ({"modalities": ["text"], "reasoning_effort": "none", "audio": None}, None),
+        ({"modalities": ["text"], "reasoning_effort": "none", "audio": {"voice": "x"}}, "audio"),
         ({"functions": [], "function_call": "none"}, None),
         ({"functions": [], "function_call": "auto"}, None),
         ({"functions": [], "tools": [TODAY], "tool_choice": "none"}, None),
@@ -494,6 +498,8 @@ async def test_tools_are_read_in_every_spelling(
         ({"tool_choice": "none", "response_format": {"type": "text"}}, None),
         ({"mirostat": 2, "user": "me", "store": True, "metadata": {}},
          "mirostat, user, store, metadata"),
+        ({"stream_options": {"include_usage": True, "include_obfuscation": True}},
+         "stream_options.include_obfuscation"),
         ({"verbosity": "low", "prediction": {}, "service_tier": "flex", "web_search_options": {}},
          "verbosity, prediction, service_tier, web_search_options"),
         ({"a\r\nX-Forged: größe": 1}, r"a\r\nX-Forged: gr\u00f6\u00dfe"),
@@ -662,6 +668,8 @@ async def test_a_body_that_is_no_request_is_refused(
         ({"chat_template_kwargs": {"tools": [], "bos_token": ""}},
          "chat_template_kwargs holds tools, bos_token: wanted no variable that the server sets."),
         ({"tool_format": "smoke"}, 'tool_format="smoke": wanted one of'),
+        ({"stream_options": [1]}, "stream_options=[1]: wanted an object."),
+        ({"stream_options": {"include_usage": 3}}, "stream_options=3: Input should be a valid boo"),
         # Tools
         ({"tools": {}}, "tools={}: Input should be a valid list"),
         ({"tools": [TODAY, "f"]}, 'tools[1]="f": wanted an object.'),
@@ -734,7 +742,6 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
         "seed": ["x"],
         "stop": [3],
         "stream": ["maybe"],
-        "stream_options": [1],
         "parallel_tool_calls": ["x"],
         "n": [0, 17],
         "logprobs": [3],
@@ -755,8 +762,7 @@ async def test_a_value_out_of_its_range_is_refused(
 @pytest.mark.parametrize(
     ("path", "name", "value"),
     [
-        (CHAT, "audio", {"voice": "x"}),
-        (CHAT, "modalities", ["audio"]),
+        (CHAT, "modalities", ["text", "audio"]),
         (CHAT, "moderation", {"model": "x"}),
         (CHAT, "reasoning_effort", "low"),
         ("/completions", "best_of", 3),
