@@ -215,6 +215,7 @@ CONVERSATIONS = [
     ([CALLED, SHORT], 'messages[1].role is "user"; wanted tool, with the result of a.'),
     ([CALLED | {"tool_calls": 1}], "messages[0].tool_calls is 1; wanted a list"),
     ([CALLED | {"tool_calls": [1]}], "messages[0].tool_calls[0] is 1; wanted id,"),
+    ([CALLED | {"tool_calls": [CALL] * 2}], 'messages[0].tool_calls[1].id is "a"; wanted an id'),
     ([SHORT | {"content": "x" * 51}], "messages[0].content has 51 characters; wanted 50 at most."),
     ([SHORT] * 20, "messages has"),
     ([SHORT] * (MOST_MESSAGES + 1), "messages has 201 messages; wanted 200 at most."),

@@ -212,6 +212,8 @@ def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
         if not isinstance(arguments, str):
             wanted = "id, function.name and function.arguments as text"
             raise _wrong(f"{at}[{index}]", call, wanted)
+        if any(each["id"] == id_ for each in read):
+            raise _wrong(f"{at}[{index}].id", id_, "an id that no other call has")
         read.append(_called(Call(id_, name, arguments)))
     return read
 
