@@ -52,10 +52,10 @@ def render(
     tools = form.with_answer_tool(tools)
     turns = split_turns(form, [_attributed(template, message) for message in messages])
     if form.native(template):
-        told = [_native(form, turn) for turn in (*turns, *([reply] if reply else ()))]
         shown = [_openai_tool(tool) for tool in tools]
-        # What it refuses, such as arguments that are no object, is told in plain turns.
-        with suppress(RequestError):
+        # What it refuses is told in plain turns, and so are arguments that are no object.
+        with suppress(RequestError, ValueError):
+            told = [_native(form, turn) for turn in (*turns, *([reply] if reply else ()))]
             return template.render(fold(template, told), shown, closed=bool(reply), options=options)
     plain, written = _plain_turns(form, template, turns, tools, reminded=reminded)
     if reply is None:
@@ -119,7 +119,9 @@ def fold(template: ChatTemplate, turns: Sequence[Message]) -> list[Message]:
     one turn, and an assistant's that nothing precedes gets an empty one of the user's before it.
     """
     asked = ["user"] if any(turn["role"] == "user" for turn in turns) else []
-    first = template.shows("system", *asked)
+    # Some write it with the user's turn that is last, and else not at all.
+    goes_on = ["assistant"] if asked and turns[-1]["role"] != "user" else []
+    first = template.shows("system", *asked, *goes_on)
     later = template.shows("system", "system", "user", "assistant", "system", "user")
     beside = template.shows("user", "user", "assistant", "assistant", "user")
     folded: list[Message] = []
@@ -161,7 +163,7 @@ def _native(form: Format, message: Message) -> Message:
                 "type": "function",
                 "function": {
                     "name": call["function"]["name"],
-                    "arguments": _parsed(call["function"]["arguments"]),
+                    "arguments": _object(call["function"]["arguments"]),
                 },
             }
             for call in message["tool_calls"]
@@ -175,12 +177,12 @@ def _native_id(form: Format, identity: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
 
 
-def _parsed(arguments: str) -> Any:
-    """A history may hold arguments that are no JSON; the model is then shown their text."""
-    try:
-        return from_json(arguments)
-    except ValueError:
-        return arguments
+def _object(arguments: str) -> dict[str, Any]:
+    """Some templates would write the letters of a text as names of arguments."""
+    value = from_json(arguments)
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
 
 
 def _openai_tool(tool: Tool) -> dict[str, Any]:

@@ -47,6 +47,11 @@ HERMES_FAULTY = HERMES_NATIVE.replace(
     """'<tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>\\n'""",
     '''"<tool_call>{{\\"name\\": NAME, \\"arguments\\": ARGUMENTS}}</tool_call>\\n"''',
 )
+HERMES_EACH = HERMES_NATIVE.replace(
+    "{{- call.function.arguments | tojson + '}</tool_call>' }}",
+    "{% for name in call.function.arguments %}{{ '{' if loop.first else ', ' }}"
+    '"{{ name }}": "{{ call.function.arguments[name] }}"{% endfor %}}}</tool_call>',
+)
 
 
 def called(*calls: tuple[str, str, str], content: str = "") -> Message:
@@ -360,6 +365,20 @@ def spoken(texts: str) -> list[Message]:
                 ("s1", "[user]s1"),
             )
         ),
+        *(
+            pytest.param(
+                "{% for m in messages %}{% if m.role != 'system' %}[{{ m.role }}]"
+                "{% if loop.last and m.role == 'user' %}{{ messages[0].content }}/{% endif %}"
+                "{{ m.content }}{% endif %}{% endfor %}[assistant]",
+                told,
+                written,
+                id=f"a system turn with the last user's: {told}",
+            )
+            for told, written in (
+                ("s1 u1 a1 u2", "[user]u1[assistant]a1[user]s1/u2"),
+                ("s1 u1 a1", "[user]s1\n\nu1[assistant]a1"),
+            )
+        ),
         pytest.param(
             "{% for m in messages %}[{{ m.role }}]{% for part in m.content %}{{ part.text }}"
             "{% endfor %}{% endfor %}[assistant]",
@@ -444,13 +463,15 @@ def test_a_native_template_is_given_tools_and_calls_as_openai_has_them() -> None
     )
 
 
-@pytest.mark.parametrize("arguments", ["", "{not json", "[" * 5000, r'{"a": "\ud800"}'])
-def test_malformed_arguments_in_a_history_are_shown_as_they_were(arguments: str) -> None:
-    """What a model once wrote wrongly must not end the conversation; a template has its text."""
-    history = [USER, called(("a", "convert", arguments))]
-    assert f'"arguments": {arguments}}}\n</tool_call>' in prompt(HERMES, CHATML, history)
-    text = prompt(HERMES, HERMES_NATIVE, history)
-    assert f'<tool_call>{{"name": "convert", "arguments": {json.dumps(arguments)}}}' in text
+@pytest.mark.parametrize("source", [CHATML, HERMES_NATIVE, HERMES_EACH])
+@pytest.mark.parametrize("arguments", ["", "{not json", "[" * 5000, r'{"a": "\ud800"}', '"Oslo"'])
+def test_malformed_arguments_in_a_history_are_shown_as_they_were(
+    arguments: str, source: str
+) -> None:
+    """What a model once wrote wrongly must not end the conversation, nor become letter by letter
+    the names of arguments, as templates have it that write each by itself."""
+    text = prompt(HERMES, source, [USER, called(("a", "convert", arguments))])
+    assert f'"arguments": {arguments}}}\n</tool_call>' in text
     assert text.encode()
 
 
