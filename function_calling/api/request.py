@@ -8,7 +8,9 @@ What is unknown, or need not change a reply, is ignored and told in a header; wh
 supported is refused by name, because a client that sends it counts on it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -78,11 +80,7 @@ class ApiRequest(BaseModel):
         Raises:
             RequestError: Names the parameter, its value and what was wanted.
         """
-        try:
-            # Unlike `json`, this refuses half surrogates and bottomless nesting as ValueErrors.
-            values = from_json(body, allow_inf_nan=False)
-        except ValueError as error:
-            raise RequestError(f"The body is not JSON: {error}.") from error
+        values = _json(body)
         if not isinstance(values, dict):
             raise RequestError(f"The body is {shown(values)}; wanted a JSON object.")
         for name, harmless in cls.unsupported.items():
@@ -153,11 +151,7 @@ class ChatRequest(ApiRequest):
         chat_template_kwargs: More variables for the model's chat template.
     """
 
-    unsupported: ClassVar = {
-        "modalities": (["text"],),
-        "moderation": (),
-        "reasoning_effort": ("none",),
-    }
+    unsupported: ClassVar = {"modalities": (["text"],), "moderation": ()}
 
     messages: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_MESSAGES)]
     tools: list[dict[str, Any]] | None = None
@@ -178,7 +172,8 @@ class ChatRequest(ApiRequest):
     def ignored(self) -> list[str]:
         """See `ApiRequest.ignored`; a model that read its own name would begin its replies so."""
         named = (it.get("name") for it in self.messages if it.get("role") == "assistant")
-        return [*super().ignored, *(("messages.name",) if any(named) else ())]
+        effort = () if self.reasoning_effort in (None, "none") else ("reasoning_effort",)
+        return [*super().ignored, *effort, *(("messages.name",) if any(named) else ())]
 
     @property
     def legacy(self) -> bool:
@@ -270,6 +265,17 @@ class CompletionRequest(ApiRequest):
                 param="prompt",
             )
         return [(prompt, sampling) for prompt in prompts for sampling in samplings]
+
+
+def _json(body: bytes) -> Any:
+    """What the body holds; half a surrogate pair, as of an emoji that was cut, is replaced."""
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        with suppress(ValueError, RecursionError):
+            plain = json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")
+            return from_json(plain, allow_inf_nan=False)
+        raise RequestError(f"The body is not JSON: {error}.") from error
 
 
 def _invalid(error: ValidationError) -> RequestError:
