@@ -82,7 +82,9 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
             if id(message) not in told:
                 turns.append(message)
             continue
-        results = list(takewhile(lambda it: it["role"] == "tool", messages[index + 1 :]))
+        results: dict[str | None, list[Message]] = {}
+        for it in takewhile(lambda it: it["role"] == "tool", messages[index + 1 :]):
+            results.setdefault(it.get("tool_call_id"), []).append(it)
         silent = {**_without("reasoning_content", message), "content": ""}
         if message["content"] and not form.steps:
             # Templates ask whether there is a key "tool_calls".
@@ -91,11 +93,9 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         for call in calls:
             turns.append({**message, "tool_calls": [call]})
             message = silent
-            of_call = (it for it in results if it.get("tool_call_id") == call["id"])
-            result = next((it for it in of_call if id(it) not in told), None)
-            if result is not None and len(calls) > 1:
-                turns.append(result)
-                told.add(id(result))
+            if len(calls) > 1 and results.get(call["id"]):
+                turns.append(results[call["id"]].pop(0))
+                told.add(id(turns[-1]))
     return turns
 
 
