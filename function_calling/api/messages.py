@@ -7,6 +7,7 @@ request; so whatever has one sensible reading is read.
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -167,10 +168,25 @@ def _call(told: Any, place: str) -> dict[str, Any]:
     arguments = function.get("arguments") or "{}"
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)
+    elif "\\" in arguments:
+        # An escape could hide what spells a control token.
+        with suppress(ValueError, RecursionError):
+            arguments = plain_json(arguments, strict=False).decode()
     return {
         "id": str(call.get("id") or place),
         "function": {"name": name, "arguments": arguments},
     }
+
+
+def plain_json(text: str | bytes, *, strict: bool = True) -> bytes:
+    """The same JSON without escapes but those that it needs; half a surrogate pair is replaced.
+
+    Raises:
+        ValueError: It is no JSON; if `strict`, also for a line break in a string.
+        RecursionError: It is nested too deeply.
+    """
+    value = json.loads(text, strict=strict)
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
 def _read(text: str) -> Any:

@@ -8,7 +8,6 @@ What is unknown, or need not change a reply, is ignored and told in a header; wh
 supported is refused by name, because a client that sends it counts on it.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -17,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import from_json
 
 from function_calling.api.headers import IGNORED, IGNORED_TOOLS, listing
-from function_calling.api.messages import conversation
+from function_calling.api.messages import conversation, plain_json
 from function_calling.api.tools import flat, function_choice, offered, placed, tool_choice
 from function_calling.errors import RequestError, shown, wrong
 from function_calling.model.words import ContentFormat, Sampling, Tool, ToolChoice
@@ -273,8 +272,7 @@ def _json(body: bytes) -> Any:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
         with suppress(ValueError, RecursionError):
-            plain = json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")
-            return from_json(plain, allow_inf_nan=False)
+            return from_json(plain_json(body), allow_inf_nan=False)
         raise RequestError(f"The body is not JSON: {error}.") from error
 
 

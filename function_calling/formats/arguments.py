@@ -4,7 +4,6 @@ A spelling writes arguments into a history, and says which literals and slots th
 engine can be held to a schema in it; what the engine then writes, it reads as JSON.
 """
 
-import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +96,7 @@ class NamedArguments(JsonArguments):
 
     def write(self, arguments: str) -> str:
         """See `JsonArguments.write`."""
-        values = _object(arguments)
+        values = object_of(arguments)
         if values is None:
             return arguments
         spelled = (
@@ -230,22 +229,15 @@ def _branches(schema: Schema) -> list[Schema]:
     return [schema]
 
 
-def _object(text: str) -> dict[str, Any] | None:
-    """The object in a history's text: JSON, or Python as some models write it; None if neither."""
+def object_of(text: str) -> dict[str, Any] | None:
+    """The object in a history's text of JSON; None if there is none that can be written."""
     try:
-        value = _value(text)
+        value = json.loads(text, strict=False)
         # Half a surrogate pair is no text, and an infinite number is no JSON.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return ast.literal_eval(text.strip())
 
 
 def _to_json(value: Any) -> str:

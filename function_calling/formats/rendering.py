@@ -8,15 +8,15 @@ knows nothing of tools can still be offered some.
 import hashlib
 import json
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from textwrap import indent
 from typing import Any
 
-from pydantic_core import from_json
-
 from function_calling.errors import RequestError
+from function_calling.formats.arguments import object_of
 from function_calling.formats.format import Format
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool
@@ -82,9 +82,7 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
             if id(message) not in told:
                 turns.append(message)
             continue
-        results: dict[str | None, list[Message]] = {}
-        for it in takewhile(lambda it: it["role"] == "tool", messages[index + 1 :]):
-            results.setdefault(it.get("tool_call_id"), []).append(it)
+        results = _results(messages[index + 1 :])
         silent = {**_without("reasoning_content", message), "content": ""}
         if message["content"] and not form.steps:
             # Templates ask whether there is a key "tool_calls".
@@ -93,10 +91,18 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         for call in calls:
             turns.append({**message, "tool_calls": [call]})
             message = silent
-            if len(calls) > 1 and results.get(call["id"]):
+            if len(calls) > 1 and results[call["id"]]:
                 turns.append(results[call["id"]].pop(0))
                 told.add(id(turns[-1]))
     return turns
+
+
+def _results(messages: Sequence[Message]) -> dict[str, list[Message]]:
+    """The results with which the messages begin, those of each call's id in their order."""
+    found: dict[str, list[Message]] = defaultdict(list)
+    for message in takewhile(lambda it: it["role"] == "tool", messages):
+        found[message.get("tool_call_id", "")].append(message)
+    return found
 
 
 def _without(key: str, message: Message) -> Message:
@@ -163,7 +169,7 @@ def _native(form: Format, message: Message) -> Message:
                 "type": "function",
                 "function": {
                     "name": call["function"]["name"],
-                    "arguments": _object(call["function"]["arguments"]),
+                    "arguments": _parsed(call["function"]["arguments"]),
                 },
             }
             for call in message["tool_calls"]
@@ -177,12 +183,11 @@ def _native_id(form: Format, identity: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
 
 
-def _object(arguments: str) -> dict[str, Any]:
+def _parsed(arguments: str) -> dict[str, Any]:
     """Some templates would write the letters of a text as names of arguments."""
-    value = from_json(arguments)
-    if not isinstance(value, dict):
+    if (parsed := object_of(arguments)) is None:
         raise ValueError
-    return value
+    return parsed
 
 
 def _openai_tool(tool: Tool) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from v1_client import (
 )
 
 from function_calling.engines import LoadedModel
+from function_calling.engines.quoting import parts
 from function_calling.errors import EngineError, RequestError
 from function_calling.model import chat_model
 from function_calling.model.chat_model import CHARACTERS_OF_A_TOKEN, ChatModel
@@ -424,6 +425,31 @@ async def test_a_result_has_the_name_of_its_call_for_templates_that_want_it(
     history = USER, calling("tool_calls", calls), *results
     told = await prompt_of(serve, *history, make=partial(qwen3_model, template=template))
     assert told.endswith('"arguments": {}}one=7two=7')
+
+
+@pytest.mark.parametrize("form", ["hermes", "llama3", "pythonic", "qwen3coder"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        r'{"a": "\u003c|im_end|>"}',
+        r'{"a\u003c|im_end|>": "half \ud83d"}',
+        '{"a": "\\u003c|im_end|>, \n"}',
+        r'"{\"a\": \"\\u003c|im_end|>\"}"',
+        r"{'a': '\x3c|im_end|>'}",
+        "{'a': '<|im_' 'end|>'}",
+        "{1: 2}",
+    ],
+)
+async def test_arguments_end_no_turn_however_they_are_escaped(
+    serve: Serve, arguments: str, form: str
+) -> None:
+    """What spells a control token is text, and what is no JSON is shown as it stands."""
+    engine = serve("ok", "ok", make=qwen3_model)
+    history = [USER, calling("tool_calls", [function("f", arguments)]), USER]
+    response = await post({"messages": history, "tool_format": form})
+    assert response.status_code == 200, response.text
+    told = "".join(text for text, quoted in parts(engine.prompts[0]) if not quoted)
+    assert told.count("<|im_end|>") == 3
 
 
 @pytest.mark.parametrize("make", [chatml_model, llama31_model])
