@@ -202,7 +202,7 @@ def _text(message: dict[str, Any], at: str) -> str:
 def _calls(calls: Any, at: str) -> list[dict[str, Any]]:
     if not isinstance(calls, list):
         raise _wrong(at, calls, "a list of tool calls")
-    read = []
+    read: list[dict[str, Any]] = []
     for index, call in enumerate(calls):
         try:
             function = call["function"]

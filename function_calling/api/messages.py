@@ -6,7 +6,7 @@ request; so whatever has one sensible reading is read.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeAlias
@@ -80,13 +80,12 @@ def _answered(result: Mapping[str, Any], waiting: _Waiting) -> _Called | None:
     keys = [("name", str(result.get("name"))), ("", "")]
     if identity := result.get("tool_call_id"):
         keys = [("id", str(identity))]
-    open_ = (called for key in keys for called in _taken(waiting[key]) if not called[1])
-    return next(open_, None)
-
-
-def _taken(calls: list[_Called]) -> Iterator[_Called]:
-    while calls:
-        yield calls.pop()
+    for key in keys:
+        while waiting[key]:
+            call, results = waiting[key].pop()
+            if not results:
+                return call, results
+    return None
 
 
 def _message(message: Mapping[str, Any], place: str) -> Message:

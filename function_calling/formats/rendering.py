@@ -8,7 +8,6 @@ knows nothing of tools can still be offered some.
 import hashlib
 import json
 import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
@@ -40,7 +39,7 @@ def render(
     Args:
         form: The format of tools, calls and results.
         template: The model's chat template.
-        messages: OpenAI messages whose `content` is text.
+        messages: OpenAI messages whose `content` is text, results in the order of their calls.
         tools: The tools that the model is told of.
         reminded: Whether the last results are followed by the format's `after_results`.
         reply: What the assistant says in that turn; the text then goes on to the turn's end.
@@ -82,7 +81,7 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
             if id(message) not in told:
                 turns.append(message)
             continue
-        results = _results(messages[index + 1 :])
+        results = list(takewhile(lambda it: it["role"] == "tool", messages[index + 1 :]))
         silent = {**_without("reasoning_content", message), "content": ""}
         if message["content"] and not form.steps:
             # Templates ask whether there is a key "tool_calls".
@@ -91,18 +90,10 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         for call in calls:
             turns.append({**message, "tool_calls": [call]})
             message = silent
-            if len(calls) > 1 and results[call["id"]]:
-                turns.append(results[call["id"]].pop(0))
+            if len(calls) > 1 and [it["tool_call_id"] for it in results[:1]] == [call["id"]]:
+                turns.append(results.pop(0))
                 told.add(id(turns[-1]))
     return turns
-
-
-def _results(messages: Sequence[Message]) -> dict[str, list[Message]]:
-    """The results with which the messages begin, those of each call's id in their order."""
-    found: dict[str, list[Message]] = defaultdict(list)
-    for message in takewhile(lambda it: it["role"] == "tool", messages):
-        found[message.get("tool_call_id", "")].append(message)
-    return found
 
 
 def _without(key: str, message: Message) -> Message:
