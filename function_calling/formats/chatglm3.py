@@ -31,7 +31,7 @@ CHATGLM3 = Format(
     before_arguments="\n```python\ntool_call(",
     arguments=KEYWORD_ARGUMENTS,
     call_close=")\n```",
-    call_starts=(rf"<\|assistant\|>\s*{_START}", rf"(?m:^)[ \t]*{_START}"),
+    call_starts=(rf"<\|assistant\|>\s*{_START}", rf"(?m:(?<=^[ \t]*)){_START}"),
     result_role="observation",
     calls_apart=True,
     special_tokens=("<|assistant|>", "<|observation|>"),

@@ -11,6 +11,8 @@ import regex
 
 from function_calling.formats.format import Format
 
+_SPACE_BEGINS = r"(?:(?<!\s)|\G)"
+"""Where no space stands before: small models write long runs, which are then read once."""
 _KEYS = r"(?:[\"'](?:id|type)[\"']\s*:\s*(?:[\"']\w*[\"']|\d+)\s*,\s*)*"
 _FUNCTION = r"(?:[\"']function[\"']\s*:\s*\{\s*)?"
 _NAME = r"[\"'](?:name|function)[\"']\s*:\s*[\"'](?P<name>\L<names>)[\"']"
@@ -18,7 +20,7 @@ _ARGUMENTS = r"[\"'](?:arguments|parameters)[\"']\s*:"
 _OBJECT = r"(?P<object>\{(?:[^{}\"']|\"(?:[^\"\\]|\\.)*+\"|'(?:[^'\\]|\\.)*+'|(?&object))*+\})"
 
 BARE_CALL = (
-    r"(?:```(?:json|tool_call|tool_code)?\s*)?\[?\s*\{{1,2}\s*"
+    r"(?:```(?:json|tool_call|tool_code)?\s*+)?\[?\s*+\{{1,2}\s*+"
     rf"{_KEYS}{_FUNCTION}(?:{_NAME}\s*,\s*{_KEYS}{_ARGUMENTS}|{_ARGUMENTS}\s*{_OBJECT}\s*,\s*{_NAME})"
 )
 """A JSON object that names an offered tool and holds its arguments.
@@ -61,7 +63,9 @@ class CallDetector:
     def __init__(self, form: Format, names: Sequence[str], no_calls: str = "") -> None:
         starts = "|".join(form.call_starts) if names else "(?!)"
         self._start = regex.compile(
-            rf"(?P<space>\s*)(?P<start>{starts})", names=list(names), ignore_unused=True
+            rf"{_SPACE_BEGINS}(?P<space>\s*+)(?P<start>{starts})",
+            names=list(names),
+            ignore_unused=True,
         )
         self._steps = StepText() if form.steps else None
         self._last = ""
@@ -125,7 +129,7 @@ class CallDetector:
 
 _SETTLED = regex.compile(r"(?im)^[ \t]*(?:(?P<answer>final answer)|observation)[ \t]*:[ \t]*")
 _THOUGHT = regex.compile(r"(?im)^[ \t]*thought[ \t]*:[ \t]*")
-_END = regex.compile(r"(?i)\s*\n[ \t]*observation[ \t]*:")
+_END = regex.compile(rf"(?i){_SPACE_BEGINS}(?:[^\S\n]*+\n)++[ \t]*observation[ \t]*:")
 
 
 class StepText:

@@ -42,7 +42,7 @@ REACT_EN = Format(
     call_separator="",
     calls_end="Observation:",
     call_starts=(
-        r"(?im:^)[ \t]*(?i:action)[ \t]*:[ \t]*(?P<name>\L<names>)[ \t]*\r?\n"
+        r"(?m:(?<=^[ \t]*))(?i:action)[ \t]*:[ \t]*(?P<name>\L<names>)[ \t]*\r?\n"
         r"\s*(?i:action input)[ \t]*:",
     ),
     steps=True,

@@ -130,12 +130,15 @@ CONTENT = {
     "chatglm3": ["get\n```python\nx\n```", "So get\n```\ntool_call(", "nobody\n```\ntool_call("],
     "groq": ["<tool_response>\n{}", '{"id": 0, "name": "x", "arguments": {}}'],
 }
+LINES = "Well." + "\n" * 3000 + "So."
+"""What small models end in; to look at it from each place anew would take hours."""
 TRIED = "Try.\nAction: x\nAction Input: {}"
 BOTH = "A.\nAction: get, search\nAction Input: {}"
 STEPS = [
     ("Thought: I know.\r\n\r\nFinal Answer:\n- Paris\n- Rome\n", "- Paris\n- Rome"),
     ("thought: I know.\nfinal answer: Yes.\nObservation: No.", "Yes."),
     ('Final Answer: {"sky": "Action: get"}', '{"sky": "Action: get"}'),
+    (f"Final Answer: {LINES}", LINES),
     ("Final Answer: The Observation: of Tycho", "The Observation: of Tycho"),
     ("Thought: I can't know that.\n", "I can't know that."),
     ("Let me guess.\nObservation: made up", "Let me guess."),
@@ -168,7 +171,7 @@ ALL_CALLS = {
 ALL_CONTENT = [
     (FORMATS[name], text)
     for name, texts in CONTENT.items()
-    for text in (*texts, "", " [\n] ", "Hello, world!\n好的 {a} <b>", "```json\n")
+    for text in (*texts, "", " [\n] ", "Hello, world!\n好的 {a} <b>", "```json\n", LINES)
 ]
 
 
