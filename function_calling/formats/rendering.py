@@ -21,7 +21,7 @@ from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool
 
 _STEP = re.compile(r"(?im)^[ \t]*(?:thought|action|final answer)[ \t]*:")
-_OBSERVATION = re.compile(r"(?i)\s*observation:\s*\Z")
+_OBSERVATION = re.compile(r"(?i)(?<!\s)\s*+observation:\s*+\Z")
 
 
 def render(
