@@ -8,6 +8,7 @@ knows nothing of tools can still be offered some.
 import hashlib
 import json
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
@@ -73,15 +74,14 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
     """
     if not form.calls_apart:
         return list(messages)
-    told: set[int] = set()
     turns: list[Message] = []
-    for index, message in enumerate(messages):
+    left = deque(messages)
+    while left:
+        message = left.popleft()
         calls = message.get("tool_calls")
         if not calls:
-            if id(message) not in told:
-                turns.append(message)
+            turns.append(message)
             continue
-        results = list(takewhile(lambda it: it["role"] == "tool", messages[index + 1 :]))
         silent = {**_without("reasoning_content", message), "content": ""}
         if message["content"] and not form.steps:
             # Templates ask whether there is a key "tool_calls".
@@ -90,9 +90,8 @@ def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
         for call in calls:
             turns.append({**message, "tool_calls": [call]})
             message = silent
-            if len(calls) > 1 and [it["tool_call_id"] for it in results[:1]] == [call["id"]]:
-                turns.append(results.pop(0))
-                told.add(id(turns[-1]))
+            if len(calls) > 1 and left and left[0].get("tool_call_id") == call["id"]:
+                turns.append(left.popleft())
     return turns
 
 
