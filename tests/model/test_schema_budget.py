@@ -117,13 +117,9 @@ TOO_MUCH: dict[str, tuple[Schema, str]] = {
         of({"type": "string", "pattern": "^((a{1,100}){1,100}){1,100}$"}),
         "too many expressions",
     ),
-    "a pattern of 2**200 states": (
-        of({"type": "string", "pattern": "^(a|b)*a(a|b){200}$"}),
-        "Unable to determine if regex is empty",
-    ),
-    "40 patterns of names": (
-        of({"patternProperties": {f"^.*{word}.*$": NULL for word in words(40)}}),
-        "patternProperty",
+    "300 patterns of names, and one for all": (
+        of({"patternProperties": {f"^{word}": NULL for word in [*words(300), "."]}}),
+        MANY,
     ),
     # Numbers
     "multiples of a large number": (of({"type": "integer", "multipleOf": 982451653}), "fuel"),
@@ -156,6 +152,10 @@ MUCH: dict[str, Schema] = {
     ),
     "1,000,000 characters": of({"type": "string", "minLength": 10**6, "maxLength": 10**9}),
     "repeats in a repeat": of({"type": "string", "pattern": "^(a{1,1000}){1,1000}$"}),
+    "a pattern of 2**200 states": of({"type": "string", "pattern": "^(a|b)*a(a|b){200}$"}),
+    "40 patterns of names": of(
+        {"patternProperties": {f"^.*{word}.*$": NULL for word in words(40)}}
+    ),
     "a product of branches": of(
         {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(9)]}
     ),

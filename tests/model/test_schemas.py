@@ -28,6 +28,9 @@ COUNT, NUMBER = {"type": "integer"}, {"type": "number"}
 LIST = {"type": "array", "items": NONE}
 CLOSED = {"type": "object", "additionalProperties": False}
 FEW, SHORT = {"minimum": 0, "maximum": 9}, {**TEXT, "maxLength": 2}
+HARD = "(.+/)?.+:.+"
+"""The compiler can't see whether any such text has a certain length."""
+SMALL = {**NUMBER, **FEW, "multipleOf": 1e-9}
 ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
 BELOW = {"exclusiveMaximum": -(10**14)}
 SCALAR = {"type": ["string", "number", "boolean", "null"], "maxLength": LONGEST}
@@ -105,11 +108,19 @@ def test_a_bounded_schema_is_kept_as_it_stands(schema: Schema) -> None:
         ({**NUMBER, "maximum": 9}, {**NUMBER, **ANY_NUMBER, "maximum": 9, "multipleOf": 1e-9}),
         ({**COUNT, "minimum": 3}, {**COUNT, **ANY_NUMBER, "minimum": 3}),
         ({**COUNT, **BELOW}, {**COUNT, **BELOW, "minimum": -(10**17)}),
+        ({**NUMBER, "minimum": 1, "maximum": 1}, {**NUMBER, "minimum": 1, "maximum": 1}),
+        ({**TEXT, "pattern": HARD}, {**TEXT, "pattern": HARD}),
         ({"type": "array"}, {"type": "array", "items": ANYTHING, "maxItems": MOST_ITEMS}),
         ({**LIST, "minItems": 90}, {**LIST, "minItems": 90, "maxItems": 90}),
         # As older drafts have it: a schema for each place.
         ({**LIST, "items": [NONE], "maxItems": 2},
          {**LIST, "prefixItems": [NONE], "items": ANYTHING, "maxItems": 2}),
+        ({**LIST, "items": [NONE], "additionalItems": False, "maxItems": 1},
+         {**LIST, "prefixItems": [NONE], "items": False, "maxItems": 1}),
+        ({**LIST, "additionalItems": False, "maxItems": 1}, {**LIST, "maxItems": 1}),
+        # An excluded bound, too.
+        ({**COUNT, **FEW, "exclusiveMinimum": True, "exclusiveMaximum": False},
+         {**COUNT, "exclusiveMinimum": 0, "maximum": 9}),
         ({"type": "object"}, {"type": "object", **OPEN}),
         ({"type": "object", "properties": {}, "additionalProperties": True},
          {"type": "object", "properties": {}, **OPEN}),
@@ -169,7 +180,9 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
         ({"type": "object", "propertyNames": {"maxLength": 3}}, "x: propertyNames"),
         ({"type": "string", "format": "uri"}, "x: format"),
         ({"type": "string", "pattern": "^(?!a)b$"}, "x: pattern"),
+        ({"pattern": HARD, "maxLength": 64}, "x: maxLength"),
         ({"patternProperties": {"(?=a)": {}, "^b": {}}}, "x: patternProperties"),
+        ({"patternProperties": {"^a": NONE, "b$": BOOLEAN}}, "x: patternProperties"),
         ({"type": "array", "items": {"type": "array", "contains": {}}}, "x: contains"),
         ({"type": "object", "properties": {"y": {"if": {}, "type": "null"}}}, "y: if"),
         ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "x: pattern"),
@@ -181,7 +194,6 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
             {"properties": {"y": NONE}, "patternProperties": {"^z": NONE}, "minProperties": 1},
             "x: minProperties",
         ),
-        ({"type": "integer", "minimum": 1, "exclusiveMinimum": True}, "x: exclusiveMinimum"),
     ],
     ids=str,
 )
@@ -277,6 +289,7 @@ def test_what_contains_itself_may_have_something_beside_the_reference(beside: Sc
     [
         ({"$anchor": "flag"}, "#flag"),
         ({"$id": "#flag"}, "#flag"),
+        ({"id": "#flag"}, "#flag"),
         ({"$id": "T0"}, "T0"),
         ({"$id": "https://example.com/flag"}, "https://example.com/flag"),
     ],
@@ -343,6 +356,17 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
             {"prefixItems": [NONE], "items": SHORT, "maxItems": 3},
             {"items": {"type": ["null", "string"]}},
             {"type": "array", "prefixItems": [NONE], "items": SHORT, "maxItems": 3},
+        ),
+        # A name is held to the patterns that it matches, and forbidden where none is to match.
+        (
+            {"patternProperties": {"^a": FEW}, "additionalProperties": False},
+            {"properties": {"a": COUNT, "b": {}}, "required": ["a", "a1"]},
+            {
+                **CLOSED,
+                "properties": {"a": {**FEW, **COUNT}, "b": {"enum": []}, "a1": SMALL},
+                "required": ["a", "a1"],
+                "patternProperties": {"^a": SMALL},
+            },
         ),
         ({"anyOf": [NONE, SHORT]}, {"anyOf": [BOOLEAN, {"minLength": 1}]}, None),
         ({"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}, None),

@@ -1,6 +1,7 @@
 """Bounds for values whose schema sets none: a small model writes them without end."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,21 +45,19 @@ def _filled(value: Schema) -> tuple[Schema, Schema]:
 
 def bound_number(result: Schema) -> None:
     """Set the bounds that a bounded number lacks; narrow those that no engine can count up to."""
+    if "minimum" in result and result["minimum"] == result.get("maximum"):
+        return
     if "number" in result["type"]:
         result.setdefault("multipleOf", SMALLEST_STEP)
         _include(result, *LOWER, math.inf)
         _include(result, *UPPER, -math.inf)
     least, most = -_reach(result, UPPER), _reach(result, LOWER)
-    for key in LOWER:
-        if result.get(key, least) < least:
-            del result[key]
-    for key in UPPER:
-        if result.get(key, most) > most:
-            del result[key]
-    if not result.keys() & set(LOWER):
-        result["minimum"] = least
-    if not result.keys() & set(UPPER):
-        result["maximum"] = most
+    for keys, bound, beyond in ((LOWER, least, operator.lt), (UPPER, most, operator.gt)):
+        for key in keys:
+            if beyond(result.get(key, bound), bound):
+                del result[key]
+        if not result.keys() & set(keys):
+            result[keys[0]] = bound
 
 
 def _reach(result: Schema, ends: tuple[str, ...]) -> int:
@@ -94,9 +93,8 @@ def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Sche
         result["additionalProperties"] = False
     # A required property that is not declared may hold anything, where others are allowed at all.
     if result["additionalProperties"] is False:
-        closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
         for name in result.get("required", ()):
-            other = {"enum": []} if closed else anything()
+            other = {"enum": []} if told is False else anything()
             result.setdefault("properties", {}).setdefault(name, other)
 
 

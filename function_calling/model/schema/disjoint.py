@@ -14,7 +14,14 @@ from typing import Any
 
 from function_calling.errors import RequestError
 from function_calling.model.schema.intersection import intersection
-from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, kind_of, shaped
+from function_calling.model.schema.keywords import (
+    ANNOTATIONS,
+    Budget,
+    Schema,
+    keywords,
+    kind_of,
+    shaped,
+)
 from function_calling.model.schema.references import References
 
 MOST_COMPARISONS = 50_000
@@ -88,7 +95,7 @@ class _Search:
         self.budget.spend(1)
         if not isinstance(schema, Mapping) or not levels:
             return schema is not False
-        told = {key: shaped(key, value, "") for key, value in schema.items()}
+        told = keywords(schema, "")
         if told.get("nullable") is True:
             return True
         if key := next((key for key in _CHOICES if key in told), None):

@@ -7,12 +7,11 @@ compile, and bounds numbers, strings, arrays and open objects.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from function_calling.engines.engine import Unenforced, nothing
-from function_calling.engines.grammar import pattern_compiles
 from function_calling.engines.json_rules import free_number, possible
 from function_calling.errors import schema_refused
 from function_calling.model.schema.bounds import (
@@ -26,7 +25,7 @@ from function_calling.model.schema.bounds import (
     of_type,
 )
 from function_calling.model.schema.disjoint import disjoint
-from function_calling.model.schema.intersection import intersection
+from function_calling.model.schema.intersection import intersection, said_of
 from function_calling.model.schema.keywords import (
     ANNOTATIONS,
     KEPT,
@@ -34,12 +33,11 @@ from function_calling.model.schema.keywords import (
     TYPES,
     Budget,
     Schema,
+    keywords,
     shaped,
 )
 from function_calling.model.schema.references import References
 
-CHARACTERS_OF_A_SCHEMA = 20
-"""To look at so many characters of a pattern takes about as long as to rewrite a schema."""
 LONGEST_REMEMBERED = 50_000
 """Characters of a schema that is remembered with what was made of it."""
 LONGEST_PLACE = 4000
@@ -147,15 +145,33 @@ class _Rewriter:
         if branching := self._branching(schema, place):
             return self._unlooped(branching, schema, place)
         result: Schema = {}
-        for key, value in schema.items():
-            self._keyword(result, key, shaped(key, value, place), place)
+        told = self._told(schema, place)
+        for key, value in told.items():
+            self._keyword(result, key, value, place)
         if result.keys() >= {"enum", "type"}:
             result["enum"] = of_type(result["enum"], result["type"])
-        self._bound(result, schema, place)
-        for key in sorted(schema.keys() & self._unenforced(result)):
-            result.pop(key, None)
-            self._ignore(place, key)
+        self._bound(result, told, place)
+        self._let_go(result, told, place)
         return result
+
+    def _told(self, schema: Mapping[str, Any], place: str) -> Schema:
+        """The keywords of a schema, with each name held to all patterns that it matches."""
+        told = keywords(schema, place)
+        names = [*told.get("properties", ()), *told.get("required", ())]
+        if names and "patternProperties" in told:
+            told["properties"] = {name: said_of(name, told, self.budget) for name in names}
+        return told
+
+    def _let_go(self, result: Schema, told: Schema, place: str) -> None:
+        """Leave out the keywords to which no engine holds a value, or not this one."""
+        beyond = set(self._unenforced(result))
+        text = {key: result[key] for key in TYPES["string"] if key in result}
+        if "pattern" in text and not self.budget.compiles({**text, "type": "string"}):
+            beyond |= {"minLength", "maxLength"}
+        for key in sorted(result.keys() & beyond):
+            del result[key]
+            if key in told:
+                self._ignore(place, key)
 
     def _branching(self, schema: Mapping[str, Any], place: str) -> tuple[str, list[Any]] | None:
         """The keyword whose schemas take in what stands beside it, and these schemas."""
@@ -236,8 +252,8 @@ class _Rewriter:
             result[key] = value
         elif key in {"properties", "patternProperties"}:
             result[key] = self._named(key, value, place)
-        elif key == "prefixItems" or (key == "items" and isinstance(value, list)):
-            result["prefixItems"] = [self.schema(each, place) for each in value]
+        elif key == "prefixItems":
+            result[key] = [self.schema(each, place) for each in value]
         elif key in {"items", "additionalProperties"}:
             result[key] = value if value is False else self.schema(value, place)
         elif key == "propertyNames" and _allows_any_name(value):
@@ -247,21 +263,22 @@ class _Rewriter:
 
     def _is_kept(self, key: str, value: Any) -> bool:
         if key == "pattern":
-            return self._compiles(value)
-        if key.startswith("exclusive") and isinstance(value, bool):  # as in older drafts
-            return False
+            return self.budget.compiles({"type": "string", key: value})
         return key in KEPT or (key, value) in KEPT_FORMATS
 
     def _named(self, key: str, value: Mapping[str, Any], place: str) -> Schema:
-        patterns = value if key == "patternProperties" else ()
-        if beyond := [each for each in patterns if not self._compiles(each)]:
+        if key == "patternProperties" and not self._apart(value):
             self._ignore(place, key)
-            value = _without(value, *beyond)
+            kept: Schema = {}
+            for pattern, each in value.items():
+                if self._apart([*kept, pattern]):
+                    kept[pattern] = each
+            value = kept
         return {name: self.schema(each, name[:LONGEST_PLACE]) for name, each in value.items()}
 
-    def _compiles(self, pattern: str) -> bool:
-        self.budget.spend(len(pattern) // CHARACTERS_OF_A_SCHEMA)
-        return pattern_compiles(pattern)
+    def _apart(self, patterns: Iterable[str]) -> bool:
+        """Whether engines know the patterns, and no two of them match the same name."""
+        return self.budget.compiles({"patternProperties": dict.fromkeys(patterns, True)})
 
     def _bound(self, result: Schema, schema: Mapping[str, Any], place: str) -> None:
         if "$ref" in result or "enum" in result or "const" in result:

@@ -11,9 +11,10 @@ What is meant for one place inside both becomes an `allOf` there.
 import json
 import math
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
-from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, shaped
+from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, keywords
 
 KEYWORDS_OF_A_SCHEMA = 8
 """So many that are compared count as one schema of the whole."""
@@ -41,8 +42,7 @@ def intersection(one: Any, other: Any, place: str, budget: Budget) -> tuple[Sche
     if not one.keys() - ANNOTATIONS:
         return {**one, **other}, []
     budget.spend(1 + (len(one) + len(other)) // KEYWORDS_OF_A_SCHEMA)
-    one = {key: shaped(key, value, place) for key, value in one.items()}
-    other = {key: shaped(key, value, place) for key, value in other.items()}
+    one, other = keywords(one, place), keywords(other, place)
     result, lost = {**one, **other}, []
     for key in _BOUNDS:
         if key in one and key in other and one[key] != other[key]:
@@ -71,8 +71,6 @@ def _intersect_choices(result: Schema, one: Schema, other: Schema) -> None:
 
 def _merged(key: str, one: Any, other: Any, budget: Budget) -> Any:
     """The value of a keyword that says what both say; None where there is none."""
-    if isinstance(one, bool) or isinstance(other, bool):  # an exclusive bound of older drafts
-        return None
     if key in _GREATEST:
         return max(one, other)
     if key in _LEAST:
@@ -131,24 +129,40 @@ def _intersect_arrays(result: Schema, one: Schema, other: Schema, budget: Budget
 
 def _places(schema: Schema) -> tuple[list[Any], Any]:
     """The schemas of the first items, and that of all behind them."""
-    items = schema.get("items", True)
-    if isinstance(items, list):  # as in older drafts
-        return list(items), True
-    return list(schema.get("prefixItems", ())), items
+    return list(schema.get("prefixItems", ())), schema.get("items", True)
 
 
 def _intersect_objects(result: Schema, one: Schema, other: Schema, budget: Budget) -> None:
-    """Each property is held to what both say of it; where one is silent, to its word on others."""
+    """Each property is held to what both say of it; where one is silent, to its word on others.
+
+    Patterns are for the names that neither declares.
+    """
     rest, other_rest = (each.get("additionalProperties", True) for each in (one, other))
-    for key in ("properties", "patternProperties"):
-        ones, others = one.get(key, {}), other.get(key, {})
-        budget.spend(len(ones) + len(others))
-        if names := {**ones, **others}:
-            result[key] = {
-                name: _both(ones.get(name, rest), others.get(name, other_rest)) for name in names
-            }
     if "additionalProperties" in result:
         result["additionalProperties"] = _both(rest, other_rest)
+    if names := {**one.get("properties", {}), **other.get("properties", {})}:
+        result["properties"] = {
+            name: _both(said_of(name, one, budget), said_of(name, other, budget)) for name in names
+        }
+    ones, others = (each.get("patternProperties", {}) for each in (one, other))
+    patterns = {
+        each: _both(ones.get(each, rest), others.get(each, other_rest)) for each in ones | others
+    }
+    budget.spend(len(names) + len(patterns))
+    if result.get("additionalProperties") is False:  # as all that no pattern allows is then
+        patterns = {each: said for each, said in patterns.items() if said is not False}
+    result.pop("patternProperties", None)
+    if patterns:
+        result["patternProperties"] = patterns
+
+
+def said_of(name: str, schema: Mapping[str, Any], budget: Budget) -> Any:
+    """What a schema says of a property: by its name, and by all patterns that this matches."""
+    said = [schema["properties"][name]] if name in schema.get("properties", {}) else []
+    for pattern, each in schema.get("patternProperties", {}).items():
+        if budget.compiles({"type": "string", "const": name, "pattern": pattern}):
+            said.append(each)
+    return reduce(_both, said) if said else schema.get("additionalProperties", True)
 
 
 def _both(one: Any, other: Any) -> Any:

@@ -4,10 +4,12 @@ https://json-schema.org/draft/2020-12/json-schema-validation. Which of them the 
 compile was tried.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from function_calling.engines.grammar import compiles
 from function_calling.errors import schema_refused, shown
 
 Schema = dict[str, Any]
@@ -16,6 +18,8 @@ MOST_SCHEMAS = 5000
 """Schemas in one, with all that branches and references repeat of it."""
 MOST_LEVELS = 32
 """Schemas in each other."""
+CHARACTERS_OF_A_SCHEMA = 30
+"""To compile so many characters takes about as long as to rewrite a schema."""
 KEPT = {
     "const", "enum", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength",
     "maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "multipleOf",
@@ -24,8 +28,8 @@ KEPT = {
 """Keywords that are enforced as they stand."""
 ANNOTATIONS = {
     "$anchor", "$comment", "$defs", "$id", "$schema", "default", "definitions", "deprecated",
-    "description", "discriminator", "example", "example_value", "examples", "nullable", "optional",
-    "readOnly", "strict", "title", "writeOnly",
+    "description", "discriminator", "example", "example_value", "examples", "id", "nullable",
+    "optional", "readOnly", "strict", "title", "writeOnly",
 }  # fmt: skip
 """Keywords that allow and forbid nothing where they stand."""
 _FORMATS = ("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid")
@@ -51,6 +55,22 @@ _SHAPES: Mapping[str, tuple[type, ...]] = {
 _KINDS = ("array", "boolean", "integer", "null", "number", "object", "string")
 LARGEST_EXACT = 2**53
 """Of larger constants the engines write another number, or crash."""
+
+
+def keywords(schema: Mapping[str, Any], place: str) -> Schema:
+    """The keywords of a schema; what older drafts spelled otherwise, as it is spelled now.
+
+    Raises:
+        RequestError: The value of one is of the wrong kind.
+    """
+    told = {key: shaped(key, value, place) for key, value in schema.items()}
+    for key, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(told.get(key), bool) and told.pop(key) and bound in told:
+            told[key] = told.pop(bound)
+    others = told.pop("additionalItems", True)
+    if isinstance(told.get("items"), list):
+        told |= {"prefixItems": told["items"], "items": others}
+    return told
 
 
 def shaped(key: str, value: Any, place: str) -> Any:
@@ -119,6 +139,16 @@ class Budget:
         self._most = most
         self.spent = 0
         self._level = 0
+
+    def compiles(self, schema: Schema) -> bool:
+        """Whether LLGuidance can write values of a small schema, which counts by its length.
+
+        Raises:
+            RequestError: There are too many.
+        """
+        text = json.dumps(schema)
+        self.spend(len(text) // CHARACTERS_OF_A_SCHEMA)
+        return compiles(text)
 
     def spend(self, schemas: int) -> None:
         """Count schemas.

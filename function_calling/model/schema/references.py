@@ -73,7 +73,7 @@ class References:
 def _anchors(schema: Any) -> Iterator[tuple[str, Any]]:
     """All anchors in a schema, each with what it names; older drafts write it as `$id`."""
     if isinstance(schema, Mapping):
-        for name in (schema.get("$anchor"), schema.get("$id")):
+        for name in (schema.get("$anchor"), schema.get("$id"), schema.get("id")):
             if isinstance(name, str):
                 yield name.removeprefix("#"), schema
         schema = list(schema.values())
