@@ -357,6 +357,16 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
             {"items": {"type": ["null", "string"]}},
             {"type": "array", "prefixItems": [NONE], "items": SHORT, "maxItems": 3},
         ),
+        (
+            {**OPEN, "propertyNames": {"$ref": "#/$defs/Name"}},
+            {"properties": {"a": NONE}},
+            {**CLOSED, "properties": {"a": {**SCALAR, "type": "null"}, "b": ANYTHING}},
+        ),
+        (
+            {"additionalProperties": FEW, "propertyNames": {"pattern": "^a"}},
+            {"minProperties": 1},
+            {**CLOSED, "patternProperties": {"^a": SMALL}, "minProperties": 1},
+        ),
         # A name is held to the patterns that it matches, and forbidden where none is to match.
         (
             {"patternProperties": {"^a": FEW}, "additionalProperties": False},
@@ -375,7 +385,7 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
 )
 def test_schemas_that_hold_together_become_one(one: Schema, other: Any, whole: Any) -> None:
     """In an `allOf`, or beside one."""
-    definitions = {"A": REQUIRES_A, "B": needing("b")}
+    definitions = {"A": REQUIRES_A, "B": needing("b"), "Name": {"enum": ["a", "b"]}}
     for told in ({"allOf": [one, other]}, {**one, "allOf": [other]}):
         parameters = {"properties": {"x": told}, "required": ["x"], "$defs": definitions}
         result, ignored = enforceable(parameters, LONGEST)

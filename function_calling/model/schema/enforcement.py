@@ -178,6 +178,8 @@ class _Rewriter:
         beside = schema.keys() - ANNOTATIONS - {"$ref"}
         if beside and self._references.local("$ref", schema.get("$ref")):
             return "$ref", [self._references.target(schema["$ref"], place)]
+        if (names := self._names(schema, place)) is not None:
+            return "propertyNames", [{**names, "additionalProperties": False}]
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 return key, shaped(key, schema[key], place)
@@ -186,6 +188,16 @@ class _Rewriter:
             for each in shaped("allOf", schema["allOf"], place):
                 whole = self._both(whole, each, place)
             return "allOf", [whole]
+        return None
+
+    def _names(self, schema: Mapping[str, Any], place: str) -> Schema | None:
+        """The properties that `propertyNames` lists or has a pattern for; None if neither."""
+        told = self._resolved(schema.get("propertyNames"), place)
+        match _without(told, *ANNOTATIONS) if isinstance(told, Mapping) else {}:
+            case {"enum": list(names), **rest} if rest.keys() <= {"type"}:
+                return {"properties": {name: True for name in names if isinstance(name, str)}}
+            case {"pattern": str(pattern), **rest} if rest.keys() <= {"type"}:
+                return {"patternProperties": {pattern: True}} if self._apart([pattern]) else None
         return None
 
     def _unlooped(
