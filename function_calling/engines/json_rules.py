@@ -21,7 +21,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 Schema = Mapping[str, Any]
 
@@ -110,8 +109,8 @@ class _Values:
     def _definition(self, reference: str) -> str:
         if reference not in self._definitions:
             self._definitions[reference] = name = self._rules.open_rule("definition")
-            key = unquote(reference.removeprefix("#/$defs/")).replace("~1", "/").replace("~0", "~")
-            self._rules.close_rule(name, ": " + self.value(self._root["$defs"][key]))
+            schema = self._root["$defs"][reference.removeprefix("#/$defs/")]
+            self._rules.close_rule(name, ": " + self.value(schema))
         return self._definitions[reference]
 
     def _object(self, schema: Schema) -> str:

@@ -189,9 +189,9 @@ SCHEMAS: list[dict[str, Any]] = [
     {"properties": {}, "additionalProperties": {"type": "string", "maxLength": 5}},
     {"properties": {name: {"type": "string", "format": name} for name in STRINGS},
      "required": STRINGS},
-    {"properties": {"node": {"$ref": "#/$defs/Node"}}, "required": ["node"], "$defs": {"Node": {
-        "type": "object", "required": ["value"],
-        "properties": {"value": {"type": "boolean"}, "next": {"$ref": "#/$defs/Node"}}}}},
+    {"properties": {"node": {"$ref": "#/$defs/A%20Node"}}, "required": ["node"], "$defs": {
+        "A Node": {"type": "object", "required": ["value"],
+        "properties": {"value": {"type": "boolean"}, "next": {"$ref": "#/$defs/A%20Node"}}}}},
     {"properties": {"any": {}, "pair": {"prefixItems": [{"type": "null"}, {"const": "é"}],
                                         "items": False, "minItems": 2}}, "required": ["pair"]},
 ]  # fmt: skip

@@ -206,8 +206,9 @@ class _Rewriter:
         """The branches; or a reference, where they stand inside of themselves."""
         text = json.dumps(_without(schema, *ANNOTATIONS), sort_keys=True)
         if text in self._unfinished:
-            name = self._looping.setdefault(text, f"{place} {len(self._looping)}")
-            return {"$ref": self._references.defined(name, schema)}
+            if text not in self._looping:
+                self._looping[text] = self._references.defined(place, schema)
+            return {"$ref": self._looping[text]}
         self._unfinished.add(text)
         result = self._branches(*branching, schema, place)
         self._unfinished.remove(text)

@@ -5,10 +5,11 @@ nothing in the result. Whatever is referred to therefore becomes a definition of
 so does what contains itself.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from function_calling.errors import schema_refused, shown
 
@@ -23,6 +24,7 @@ class References:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self.named: dict[str, Any] = {}
+        self._given: dict[int, str] = {}
 
     def local(self, key: str, value: Any) -> bool:
         """Whether this is a reference into the schema itself."""
@@ -60,14 +62,19 @@ class References:
         """
         target, name = self.target(reference, place), reference
         match _steps(reference):
-            case ["$defs" | "definitions", own] if self.named.get(own, target) is target:
+            case ["$defs" | "definitions", own]:
                 name = own
         return self.defined(name, target)
 
     def defined(self, name: str, schema: Any) -> str:
-        """The reference to a schema that gets this name."""
-        self.named[name] = schema
-        return f"#/$defs/{quote(name.replace('~', '~0').replace('/', '~1'), safe='~')}"
+        """The reference to a schema, which gets this name, but for what engines read otherwise."""
+        if id(schema) not in self._given:
+            name = re.sub(r"\W", "_", name, flags=re.ASCII)
+            while name in self.named:
+                name += f"_{len(self.named)}"
+            self.named[name] = schema
+            self._given[id(schema)] = f"#/$defs/{name}"
+        return self._given[id(schema)]
 
 
 def _anchors(schema: Any) -> Iterator[tuple[str, Any]]:
