@@ -19,7 +19,6 @@ left to `%json`.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import takewhile
 from typing import Any, Protocol
 
 Schema = Mapping[str, Any]
@@ -117,7 +116,6 @@ class _Values:
         """The declared properties in their order, then others."""
         declared, required = dict(schema.get("properties", {})), schema.get("required", ())
         more = schema.get("additionalProperties", False)
-        declared |= {name: more for name in required if name not in declared}
         least = schema.get("minProperties", 0) - len(required)
         most = schema.get("maxProperties", len(required) + _MOST_MORE) - len(required)
         members = [
@@ -141,10 +139,9 @@ class _Values:
     def _array(self, schema: Schema) -> str:
         """Items with a place of their own, each only behind those before it, then others."""
         least, most = schema.get("minItems", 0), schema["maxItems"]
-        places = schema.get("prefixItems", [])[:most]
-        first = list(takewhile(possible, places))
+        first = schema.get("prefixItems", [])[:most]
         items, other = schema.get("items", False), ""
-        if first == places and items is not False and possible(items):
+        if items is not False and possible(items):
             other = self.value(items)
         if least > len(first) and not other:
             return self._json(schema)  # which refuses what can't be

@@ -18,6 +18,7 @@ from typing import Any
 
 import xgrammar
 
+from function_calling.engines.grammar import compiles
 from function_calling.engines.json_rules import (
     LISTS,
     MAPS,
@@ -44,7 +45,11 @@ _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|\[(\^?)((?:[^\]\\]|\\.)*)\]|\b(root\w*)
 """What a rule of XGrammar's is made of: literals, classes of characters and names of rules."""
 _ITEM = re.compile(r"(\\x..|\\u.{4}|\\U.{8}|\\?.)", re.DOTALL)
 _RANGE = re.compile(f"{_ITEM.pattern}(?:-{_ITEM.pattern})?", re.DOTALL)
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+"""What a regular expression is made of."""
 _NAMED = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "b": "\b", "a": "\a"}
+_PLAIN = r'[^"\\\x00-\x1f]'
+"""A character of a name that stands as it is; XGrammar escapes none in the names of patterns."""
 _ESCAPED = '"\\\b\f\n\r\t'
 _UNSAFE = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0xD800, 0xDFFF))
 _LAST = 0x10FFFF
@@ -123,6 +128,7 @@ class _Texts:
 
     def _inside(self, schema: Schema) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        schema = _apart(schema)
         for key, value in schema.items():
             if key in MAPS:
                 value = {
@@ -142,7 +148,7 @@ class _Texts:
         if "format" in schema:
             return {"type": "string", "format": schema["format"]}
         if "pattern" in schema:
-            return self._pattern(schema["pattern"], r'"\""')
+            return self._pattern(_whole(schema["pattern"]), r'"\""')
         least, most = schema.get("minLength", 0), schema.get("maxLength", "")
         return self._marked(rf'"\"" character{{{least},{most}}} "\""')
 
@@ -158,9 +164,24 @@ class _Texts:
         return {"const": f"{_MARK}{number}{_MARK}"}
 
 
+def _apart(schema: Schema) -> Schema:
+    """The schema; XGrammar keeps a pattern's names from no declared ones, nor others from both."""
+    if "patternProperties" not in schema:
+        return schema
+    patterns = {
+        _whole(pattern, _PLAIN, _PLAIN): each
+        for pattern, each in schema["patternProperties"].items()
+        if not any(
+            compiles(json.dumps({"type": "string", "const": name, "pattern": pattern}))
+            for name in schema.get("properties", ())
+        )
+    }
+    return {**schema, "patternProperties": patterns, "additionalProperties": False}
+
+
 def _never(name: str, value: Schema, schema: Schema) -> bool:
     """Whether an object is never written with this property: XGrammar would begin it."""
-    closed = schema.get("additionalProperties") is False and "patternProperties" not in schema
+    closed = schema.get("additionalProperties") is False
     return closed and name not in schema.get("required", ()) and not possible(value)
 
 
@@ -183,6 +204,31 @@ def _pattern_rules(name: str, pattern: str) -> str:
         return _class(characters, bool(negated)) if text is None else _text(text)
 
     return _PART.sub(in_json, str(xgrammar.Grammar.from_regex(pattern)))
+
+
+def _whole(pattern: str, any_character: str = r"[\s\S]", dot: str = r"[^\n\r]") -> str:
+    """The pattern of all texts in which it is found: XGrammar takes one for the whole text.
+
+    One with an anchor in the middle stays so; XGrammar passes over anchors.
+    """
+    choices: list[list[str]] = [[]]
+    depth = 0
+    for token in _TOKEN.findall(pattern):
+        depth += (token == "(") - (token == ")")
+        if token == "|" and not depth:
+            choices.append([])
+        else:
+            choices[-1].append(dot if token == "." else token)
+    return "|".join(_found(each, f"{any_character}*") for each in choices)
+
+
+def _found(tokens: list[str], others: str) -> str:
+    """One choice of a pattern, between other characters where no anchor forbids them."""
+    before = "" if tokens[:1] == ["^"] else others
+    behind = "" if tokens[-1:] == ["$"] else others
+    inner = tokens[not before : len(tokens) - (not behind)]
+    text = "".join(inner)
+    return text if {"^", "$"} & {*inner} else f"{before}{text}{behind}"
 
 
 def _text(written: str) -> str:

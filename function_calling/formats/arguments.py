@@ -87,7 +87,7 @@ class NamedArguments(JsonArguments):
             wanted = set(branch.get("required", ()))
             required: list[_Argument] = []
             optional: list[_Argument] = []
-            for name, value in _properties(branch).items():
+            for name, value in branch.get("properties", {}).items():
                 whole = {**value, **(definitions if '"$ref"' in _to_json(value) else {})}
                 argument = self._head(name), self._value(JsonSlot(whole, thing), name in texts)
                 (required if name in wanted else optional).append(argument)
@@ -201,15 +201,9 @@ def _declared(schema: Schema) -> dict[str, list[Schema]]:
     """The properties of the arguments, each with its schema in every branch that has it."""
     found: dict[str, list[Schema]] = {}
     for branch in _branches(schema):
-        for name, property_ in _properties(branch).items():
+        for name, property_ in branch.get("properties", {}).items():
             found.setdefault(name, []).append(property_)
     return found
-
-
-def _properties(branch: Schema) -> dict[str, Schema]:
-    """Those that are declared, and those that are only required."""
-    other = branch.get("additionalProperties")
-    return {**dict.fromkeys(branch.get("required", ()), other), **branch.get("properties", {})}
 
 
 def _branches(schema: Schema) -> list[Schema]:

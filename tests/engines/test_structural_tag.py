@@ -117,6 +117,9 @@ BOTH = {
         ({"type": "string", "pattern": "^[A-Z]{3}$"}, ['"USD"'], ['"usd"', '"USDX"', '"U"']),
         ({"type": "string", "pattern": '^["x]\\\\$'}, [r'"\"\\"', r'"x\\"'], ['""\\"', '"x"']),
         ({"type": "string", "pattern": "^[^a]\\s$"}, [r'"b\n"', '"b "'], ['"a "', '"b\n"', '"" "']),
+        ({"type": "string", "pattern": "^a|b$"}, ['"a"', '"ax"', '"xb"'], ['"xa"', '"bx"']),
+        ({"type": "string", "pattern": "x.y"}, ['"x-y"', '"ax-yb"'], ['"xy"', r'"x\ny"']),
+        ({"type": "string", "pattern": r"^[\]|]\|$"}, ['"]|"', '"||"'], ['"]"', '"]|x"']),
         ({"type": "string", "format": "date"}, ['"2026-01-31"'], ['"2026-1-31"', '"today"']),
         ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
         ({"enum": ["a/b", 1, None, {"x": [1, "é"]}]}, ['"a/b"', '{"x": [1, "é"]}'], ['"a"', "2"]),
@@ -131,6 +134,15 @@ BOTH = {
             BOTH,
             ['{"b": 1}', '{"c": 2}', '{"b": 1, "c": 2}'],
             ["{}", '{"a": 1}', '{"c": 2, "b": 1}'],
+        ),
+        (
+            {
+                **BOTH,
+                "patternProperties": {"^b": {"const": 2}, "^d": {"const": 3}},
+                "required": ["b"],
+            },
+            ['{"b": 1}', '{"b": 1, "d1": 3}'],
+            ['{"b": 2}', '{"d": 3}', '{"b": 1, "e": 3}'],
         ),
         (
             FLAGS,
@@ -163,8 +175,9 @@ def test_a_branch_without_values_is_left_out() -> None:
     """As two choices that hold together make it; XGrammar can't read a rule that writes nothing."""
     either = {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 9}]}
     both = {"allOf": [either, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]}
-    rewritten, _ = enforceable({"properties": {"x": both}}, 40)
-    assert allows('{"x": 7}', (JsonSlot(rewritten),))
+    none = {"type": "string", "enum": [None], "nullable": True}  # as OpenAPI 3.0 spells null
+    rewritten, _ = enforceable({"properties": {"x": both, "y": none}}, 40)
+    assert allows('{"x": 7, "y": null}', (JsonSlot(rewritten),))
     assert not allows('{"x": null}', (JsonSlot(rewritten),))
 
 
@@ -194,6 +207,8 @@ SCHEMAS: list[dict[str, Any]] = [
         "properties": {"value": {"type": "boolean"}, "next": {"$ref": "#/$defs/A%20Node"}}}}},
     {"properties": {"any": {}, "pair": {"prefixItems": [{"type": "null"}, {"const": "é"}],
                                         "items": False, "minItems": 2}}, "required": ["pair"]},
+    {"properties": {"few": {"prefixItems": [{"type": "null"}, False, {}]}}, "required": ["few"]},
+    {"properties": {}, "additionalProperties": {"type": "null"}, "required": ["a"]},
 ]  # fmt: skip
 
 

@@ -3,9 +3,10 @@
 import math
 import operator
 from collections.abc import Callable, Mapping
+from itertools import takewhile
 from typing import Any
 
-from function_calling.engines.json_rules import LOWER, UPPER
+from function_calling.engines.json_rules import LOWER, UPPER, possible
 from function_calling.model.schema.keywords import Schema, kind_of
 
 LARGEST_NUMBER = 10**15
@@ -76,6 +77,17 @@ def _include(result: Schema, key: str, excluded: str, inward: float) -> None:
     result[key] = farther(moved, result.get(key, moved))
 
 
+def bound_items(result: Schema, anything: Callable[[], Schema]) -> None:
+    """End an array, at the latest before the first place that no value can take."""
+    places = result.pop("prefixItems", [])
+    if first := list(takewhile(possible, places)):
+        result["prefixItems"] = first
+    if len(first) < len(places):
+        result |= {"items": False, "maxItems": min(len(first), result.get("maxItems", len(first)))}
+    result.setdefault("items", anything())
+    result.setdefault("maxItems", max(MOST_ITEMS, result.get("minItems", 0)))
+
+
 def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Schema]) -> None:
     """Allow only declared properties, where any may be; else a few of whatever is allowed.
 
@@ -92,10 +104,9 @@ def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Sche
     else:
         result["additionalProperties"] = False
     # A required property that is not declared may hold anything, where others are allowed at all.
-    if result["additionalProperties"] is False:
-        for name in result.get("required", ()):
-            other = {"enum": []} if told is False else anything()
-            result.setdefault("properties", {}).setdefault(name, other)
+    more = {"enum": []} if told is False else result["additionalProperties"] or anything()
+    for name in result.get("required", ()):
+        result.setdefault("properties", {}).setdefault(name, more)
 
 
 def bound_count(result: Schema) -> list[str]:

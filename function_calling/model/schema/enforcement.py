@@ -15,11 +15,11 @@ from function_calling.engines.engine import Unenforced, nothing
 from function_calling.engines.json_rules import free_number, possible
 from function_calling.errors import schema_refused
 from function_calling.model.schema.bounds import (
-    MOST_ITEMS,
     SCALARS,
     any_object,
     anything,
     bound_count,
+    bound_items,
     bound_number,
     close,
     of_type,
@@ -141,7 +141,8 @@ class _Rewriter:
         if not isinstance(schema, Mapping) or not schema.keys() - ANNOTATIONS:
             return self._anything()
         if schema.get("nullable") is True:
-            return {"anyOf": [self.schema(_without(schema, "nullable"), place), {"type": "null"}]}
+            told = self.schema(_without(schema, "nullable"), place)
+            return {"anyOf": list(filter(possible, (told, {"type": "null"})))}
         if branching := self._branching(schema, place):
             return self._unlooped(branching, schema, place)
         result: Schema = {}
@@ -305,8 +306,7 @@ class _Rewriter:
         if not (free_number(result) or {"number", "integer"}.isdisjoint(kinds)):
             bound_number(result)
         if "array" in kinds:
-            result.setdefault("items", self._anything())
-            result.setdefault("maxItems", max(MOST_ITEMS, result.get("minItems", 0)))
+            bound_items(result, self._anything)
         if "object" in kinds:
             close(result, schema, self._anything)
             for key in bound_count(result):
