@@ -143,7 +143,7 @@ class _Values:
         items, other = schema.get("items", False), ""
         if items is not False and possible(items):
             other = self.value(items)
-        if least > len(first) and not other:
+        if least > (most if other else len(first)):
             return self._json(schema)  # which refuses what can't be
         if not first:
             return self._listed("[", [], (other, least, most), "]")
@@ -230,7 +230,11 @@ def _all(schema: Any) -> Iterator[Schema]:
 def _beyond(schema: Schema) -> bool:
     """Whether LLGuidance's own grammar would hold a value to something else, or break."""
     optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
-    counted = optional and "minProperties" in schema and schema["additionalProperties"] is not False
+    counted = (
+        optional
+        and "minProperties" in schema
+        and schema.get("additionalProperties", False) is not False
+    )
     return bool(counted) or _beyond_number(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
 
 

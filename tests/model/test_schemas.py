@@ -346,6 +346,7 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
         ({"enum": ["a", 1, True]}, {"enum": ["b", True, "a"]}, {"enum": ["a", True]}),
         ({"enum": ["a", 1, True]}, {"const": True}, {"enum": [True]}),
         (SHORT, NONE, {**SHORT, "enum": []}),
+        ({**TEXT, "enum": ["a"]}, {**COUNT, "enum": ["a"]}, {**TEXT, "enum": []}),
         ({"type": ["integer", "number"]}, NONE, {"type": ["integer", "number"], "enum": []}),
         ({"description": "The unit."}, SHORT, SHORT),
         (NONE, True, NONE),
@@ -401,6 +402,13 @@ def test_schemas_that_hold_together_become_one(one: Schema, other: Any, whole: A
         assert whole is None or result["properties"]["x"] == whole
         if result["properties"]["x"].get("enum") != []:
             validate_written(result, parameters)
+
+
+def test_a_list_of_values_needs_nothing_beside_it() -> None:
+    """Where the rest asks for some property, the request once ended as a 500."""
+    told = {"properties": {"a": NUMBER}, "minProperties": 1, "enum": [{"a": 1}]}
+    parameters = {"properties": {"x": told}, "required": ["x"]}
+    validate_written(enforceable(parameters, LONGEST)[0], parameters)
 
 
 def test_inherited_arguments_are_all_asked_for() -> None:

@@ -80,7 +80,7 @@ def _include(result: Schema, key: str, excluded: str, inward: float) -> None:
 def bound_items(result: Schema, anything: Callable[[], Schema]) -> None:
     """End an array, at the latest before the first place that no value can take."""
     places = result.pop("prefixItems", [])
-    if first := list(takewhile(possible, places)):
+    if first := list(takewhile(possible, places))[: result.get("maxItems")]:
         result["prefixItems"] = first
     if len(first) < len(places):
         result |= {"items": False, "maxItems": min(len(first), result.get("maxItems", len(first)))}

@@ -197,8 +197,9 @@ class _Rewriter:
         match _without(told, *ANNOTATIONS) if isinstance(told, Mapping) else {}:
             case {"enum": list(names), **rest} if rest.keys() <= {"type"}:
                 return {"properties": {name: True for name in names if isinstance(name, str)}}
-            case {"pattern": str(pattern), **rest} if rest.keys() <= {"type"}:
-                return {"patternProperties": {pattern: True}} if self._apart([pattern]) else None
+            case {"pattern": str(each), **rest} if rest.keys() <= {"type"} and self._apart([each]):
+                # Of declared properties those alone are written.
+                return None if schema.get("properties") else {"patternProperties": {each: True}}
         return None
 
     def _unlooped(

@@ -51,10 +51,10 @@ def intersection(one: Any, other: Any, place: str, budget: Budget) -> tuple[Sche
             if merged is None:
                 lost.append(key)
     _intersect_choices(result, one, other)
-    _intersect_types(result, one, other)
     for merge, keys in _MERGES:
         if one.keys() & keys and other.keys() & keys:
             merge(result, one, other, budget)
+    _intersect_types(result, one, other)
     return result, lost
 
 
