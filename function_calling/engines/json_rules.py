@@ -13,8 +13,8 @@ A number that nothing bounds has no end there either. Between bounds of ours it 
 exponent, and 1e-12 become 1. So it is a rule: 16 digits on each side of the point, and an exponent.
 
 Also, it counts the items of an array in a way that breaks with many, and no properties where some
-are optional and others may come. What such a value stands in becomes rules with it; all else is
-left to `%json`.
+are optional and others may come; and `"\\u0061"` is to it another name than a declared `"a"`. What
+such a value stands in becomes rules with it; all else is left to `%json`.
 """
 
 import json
@@ -229,13 +229,8 @@ def _all(schema: Any) -> Iterator[Schema]:
 
 def _beyond(schema: Schema) -> bool:
     """Whether LLGuidance's own grammar would hold a value to something else, or break."""
-    optional = schema.get("properties", {}).keys() - set(schema.get("required", ()))
-    counted = (
-        optional
-        and "minProperties" in schema
-        and schema.get("additionalProperties", False) is not False
-    )
-    return bool(counted) or _beyond_number(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
+    others = schema.get("properties") and schema.get("additionalProperties", False) is not False
+    return bool(others) or _beyond_number(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
 
 
 def _beyond_number(schema: Schema) -> bool:
