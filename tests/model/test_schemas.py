@@ -28,6 +28,7 @@ COUNT, NUMBER = {"type": "integer"}, {"type": "number"}
 LIST = {"type": "array", "items": NONE}
 CLOSED = {"type": "object", "additionalProperties": False}
 FEW, SHORT = {"minimum": 0, "maximum": 9}, {**TEXT, "maxLength": 2}
+NEVER: Schema = {"enum": []}
 HARD = "(.+/)?.+:.+"
 """The compiler can't see whether any such text has a certain length."""
 SMALL = {**NUMBER, **FEW, "multipleOf": 1e-9}
@@ -183,6 +184,14 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
         ({"pattern": HARD, "maxLength": 64}, "x: maxLength"),
         ({"patternProperties": {"(?=a)": {}, "^b": {}}}, "x: patternProperties"),
         ({"patternProperties": {"^a": NONE, "b$": BOOLEAN}}, "x: patternProperties"),
+        (
+            {
+                **CLOSED,
+                "patternProperties": {"^a": {}},
+                "allOf": [{"patternProperties": {"b$": {}}}],
+            },
+            "x: patternProperties",
+        ),
         ({"type": "array", "items": {"type": "array", "contains": {}}}, "x: contains"),
         ({"type": "object", "properties": {"y": {"if": {}, "type": "null"}}}, "y: if"),
         ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "x: pattern"),
@@ -345,9 +354,11 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
         ({**FEW, **COUNT, "multipleOf": 4}, {"multipleOf": 6}, {**FEW, **COUNT, "multipleOf": 12}),
         ({"enum": ["a", 1, True]}, {"enum": ["b", True, "a"]}, {"enum": ["a", True]}),
         ({"enum": ["a", 1, True]}, {"const": True}, {"enum": [True]}),
-        (SHORT, NONE, {**SHORT, "enum": []}),
-        ({**TEXT, "enum": ["a"]}, {**COUNT, "enum": ["a"]}, {**TEXT, "enum": []}),
-        ({"type": ["integer", "number"]}, NONE, {"type": ["integer", "number"], "enum": []}),
+        ({"const": 1}, TEXT, NEVER),
+        ({"const": 1}, {"anyOf": [False]}, NEVER),
+        (SHORT, NONE, NEVER),
+        ({**TEXT, "enum": ["a"]}, {**COUNT, "enum": ["a"]}, NEVER),
+        ({"type": ["integer", "number"]}, NONE, NEVER),
         ({"description": "The unit."}, SHORT, SHORT),
         (NONE, True, NONE),
         (SHORT, False, None),

@@ -131,13 +131,17 @@ def bound_count(result: Schema) -> list[str]:
     return [key for key in counts if key not in counted and result.pop(key, None) is not None]
 
 
-def of_type(values: list[Any], kinds: str | list[str]) -> list[Any]:
-    """The values that are of the types: where both are told, engines may look at one alone."""
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    return [
-        each for each in values if kind_of(each) in kinds or ("integer" in kinds and _whole(each))
-    ]
+def keep_typed(result: Schema) -> None:
+    """Of values that are listed, keep those of the type: engines may look at one alone."""
+    if "type" not in result or not result.keys() & {"const", "enum"}:
+        return
+    kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
+    values = [result["const"]] if "const" in result else result["enum"]
+    kept = [each for each in values if kind_of(each) in kinds or _whole(each, kinds)]
+    if kept != values:
+        result.pop("const", None)
+        result["enum"] = kept
 
 
-def _whole(value: Any) -> bool:
-    return kind_of(value) == "number" and value == int(value)
+def _whole(value: Any, kinds: list[str]) -> bool:
+    return "integer" in kinds and kind_of(value) == "number" and value == int(value)

@@ -7,7 +7,7 @@ compile, and bounds numbers, strings, arrays and open objects.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -22,10 +22,10 @@ from function_calling.model.schema.bounds import (
     bound_items,
     bound_number,
     close,
-    of_type,
+    keep_typed,
 )
 from function_calling.model.schema.disjoint import disjoint
-from function_calling.model.schema.intersection import intersection, said_of
+from function_calling.model.schema.intersection import apart, intersection, said_of
 from function_calling.model.schema.keywords import (
     ANNOTATIONS,
     KEPT,
@@ -149,8 +149,7 @@ class _Rewriter:
         told = self._told(schema, place)
         for key, value in told.items():
             self._keyword(result, key, value, place)
-        if result.keys() >= {"enum", "type"}:
-            result["enum"] = of_type(result["enum"], result["type"])
+        keep_typed(result)
         self._bound(result, told, place)
         self._let_go(result, told, place)
         return result
@@ -197,7 +196,9 @@ class _Rewriter:
         match _without(told, *ANNOTATIONS) if isinstance(told, Mapping) else {}:
             case {"enum": list(names), **rest} if rest.keys() <= {"type"}:
                 return {"properties": {name: True for name in names if isinstance(name, str)}}
-            case {"pattern": str(each), **rest} if rest.keys() <= {"type"} and self._apart([each]):
+            case {"pattern": str(each), **rest} if rest.keys() <= {"type"} and apart(
+                [each], self.budget
+            ):
                 # Of declared properties those alone are written.
                 return None if schema.get("properties") else {"patternProperties": {each: True}}
         return None
@@ -229,7 +230,7 @@ class _Rewriter:
         branches = [self.schema(each, place) for each in whole]
         if key == "oneOf" and not disjoint(whole, self._references, place, self.budget):
             self._ignore(place, key)
-        branches = list(filter(possible, branches)) or branches
+        branches = list(filter(possible, branches)) or [{"enum": []}]
         return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
     def _tagged(self, beside: Schema, branch: Any, place: str) -> Schema:
@@ -282,18 +283,14 @@ class _Rewriter:
         return key in KEPT or (key, value) in KEPT_FORMATS
 
     def _named(self, key: str, value: Mapping[str, Any], place: str) -> Schema:
-        if key == "patternProperties" and not self._apart(value):
+        if key == "patternProperties" and not apart(value, self.budget):
             self._ignore(place, key)
             kept: Schema = {}
             for pattern, each in value.items():
-                if self._apart([*kept, pattern]):
+                if apart([*kept, pattern], self.budget):
                     kept[pattern] = each
             value = kept
         return {name: self.schema(each, name[:LONGEST_PLACE]) for name, each in value.items()}
-
-    def _apart(self, patterns: Iterable[str]) -> bool:
-        """Whether engines know the patterns, and no two of them match the same name."""
-        return self.budget.compiles({"patternProperties": dict.fromkeys(patterns, True)})
 
     def _bound(self, result: Schema, schema: Mapping[str, Any], place: str) -> None:
         if "$ref" in result or "enum" in result or "const" in result:

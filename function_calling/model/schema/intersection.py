@@ -10,7 +10,7 @@ What is meant for one place inside both becomes an `allOf` there.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -149,11 +149,16 @@ def _intersect_objects(result: Schema, one: Schema, other: Schema, budget: Budge
         each: _both(ones.get(each, rest), others.get(each, other_rest)) for each in ones | others
     }
     budget.spend(len(names) + len(patterns))
-    if result.get("additionalProperties") is False:  # as all that no pattern allows is then
+    if result.get("additionalProperties") is False and apart(patterns, budget):
         patterns = {each: said for each, said in patterns.items() if said is not False}
     result.pop("patternProperties", None)
     if patterns:
         result["patternProperties"] = patterns
+
+
+def apart(patterns: Iterable[str], budget: Budget) -> bool:
+    """Whether engines know the patterns, and no two of them match the same name."""
+    return budget.compiles({"patternProperties": dict.fromkeys(patterns, True)})
 
 
 def said_of(name: str, schema: Mapping[str, Any], budget: Budget) -> Any:
