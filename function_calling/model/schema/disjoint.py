@@ -14,14 +14,7 @@ from typing import Any
 
 from function_calling.errors import RequestError
 from function_calling.model.schema.intersection import intersection
-from function_calling.model.schema.keywords import (
-    ANNOTATIONS,
-    Budget,
-    Schema,
-    keywords,
-    kind_of,
-    shaped,
-)
+from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, keywords, kind_of
 from function_calling.model.schema.references import References
 
 MOST_COMPARISONS = 50_000
@@ -75,7 +68,8 @@ class _Search:
         """The schema of what is written for one: of an object, the named properties alone."""
         if not isinstance(schema, Mapping) or not levels:
             return schema
-        match {key: value for key, value in schema.items() if key not in ANNOTATIONS}:
+        told = keywords(schema, "")
+        match {key: value for key, value in told.items() if key not in ANNOTATIONS}:
             case {"$ref": reference, **beside} if not beside:
                 return self.closed(self._target(reference), levels - 1)
             case {"anyOf": list(each), **beside} | {"oneOf": list(each), **beside} if not beside:
@@ -85,8 +79,7 @@ class _Search:
                 free = isinstance(others, Mapping) or (others is True and not declared)
                 if not free and not beside.keys() & _OPEN:
                     # What is required is written, also where it is not declared.
-                    required = shaped("required", beside.get("required", []), "")
-                    written = {**dict.fromkeys(required, True), **declared}
+                    written = {**dict.fromkeys(beside.get("required", ()), True), **declared}
                     return {**schema, "properties": written, "additionalProperties": False}
         return schema
 

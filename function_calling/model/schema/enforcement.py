@@ -196,11 +196,10 @@ class _Rewriter:
         match _without(told, *ANNOTATIONS) if isinstance(told, Mapping) else {}:
             case {"enum": list(names), **rest} if rest.keys() <= {"type"}:
                 return {"properties": {name: True for name in names if isinstance(name, str)}}
-            case {"pattern": str(each), **rest} if rest.keys() <= {"type"} and apart(
-                [each], self.budget
-            ):
+            case {"pattern": str(each), **rest} if rest.keys() <= {"type"}:
                 # Of declared properties those alone are written.
-                return None if schema.get("properties") else {"patternProperties": {each: True}}
+                if not schema.get("properties") and apart([each], self.budget):
+                    return {"patternProperties": {each: True}}
         return None
 
     def _unlooped(
