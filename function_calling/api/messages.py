@@ -5,9 +5,9 @@ request; so whatever has one sensible reading is read.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -36,6 +36,7 @@ _BESIDE_CONTENT = {
 _PARTS = ("text", "refusal", "image_url", "input_audio", "file")
 """The types of OpenAI's parts of a message."""
 _WANTED = "text, or parts of type text"
+_ESCAPE = re.compile(r"(?:\\\\)+|\\(?:/|u([0-9a-fA-F]{4}))")
 
 _Called: TypeAlias = tuple[dict[str, Any], list[Message]]
 """A call, and the place of its results."""
@@ -169,23 +170,22 @@ def _call(told: Any, place: str) -> dict[str, Any]:
         arguments = json.dumps(arguments, ensure_ascii=False)
     elif "\\" in arguments:
         # An escape could hide what spells a control token.
-        with suppress(ValueError, RecursionError):
-            arguments = plain_json(arguments, strict=False).decode()
+        arguments = plain_json(arguments)
     return {
         "id": str(call.get("id") or place),
         "function": {"name": name, "arguments": arguments},
     }
 
 
-def plain_json(text: str | bytes, *, strict: bool = True) -> bytes:
-    """The same JSON without escapes but those that it needs; half a surrogate pair is replaced.
+def plain_json(text: str) -> str:
+    """The same JSON without escapes but those that it needs; half a surrogate pair is replaced."""
 
-    Raises:
-        ValueError: It is no JSON; if `strict`, also for a line break in a string.
-        RecursionError: It is nested too deeply.
-    """
-    value = json.loads(text, strict=strict)
-    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
+    def plain(escape: re.Match[str]) -> str:
+        character = chr(int(escape[1], 16)) if escape[1] else escape[0][1]
+        return escape[0] if character in '"\\' or character < " " else character
+
+    # This way the halves of a pair become one character.
+    return _ESCAPE.sub(plain, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read(text: str) -> Any:

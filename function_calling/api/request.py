@@ -271,8 +271,8 @@ def _json(body: bytes) -> Any:
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        with suppress(ValueError, RecursionError):
-            return from_json(plain_json(body), allow_inf_nan=False)
+        with suppress(ValueError):
+            return from_json(plain_json(body.decode("utf-8-sig")), allow_inf_nan=False)
         raise RequestError(f"The body is not JSON: {error}.") from error
 
 

@@ -308,7 +308,7 @@ RESULT = "user\n<tool_response>\n3\n</tool_response>"
     [
         ({"role": "developer", "content": "Be brief."}, "system\nBe brief."),
         ({"role": "user", "content": None}, "user\n"),
-        ({"role": "user", "content": "half an emoji \ud83d"}, "user\nhalf an emoji ?"),
+        ({"role": "user", "content": "half an emoji \ud83d"}, "user\nhalf an emoji \ufffd"),
         ({"role": "assistant"}, "assistant\n"),
         ({"role": "user", "content": [{"type": "text", "text": t} for t in "ab"]}, "user\na\nb"),
         ({"role": "user", "content": ["a", "b"]}, "user\na\nb"),
