@@ -321,6 +321,8 @@ RESULT = "user\n<tool_response>\n3\n</tool_response>"
         (calling("tool_calls", [], content="Yes"), "assistant\nYes"),
         (calling("tool_calls", [{"function": function("f", {"a": "é"})}]),
          CALLED.replace("{}", '{"a": "é"}')),
+        (calling("function_call", function("f", r'{"\u003c": 1e400, "\/": 0.100000000000000001}')),
+         CALLED.replace("{}", '{"<": 1e400, "/": 0.100000000000000001}')),
         (calling("tool_calls", [{"id": 7, "function": {"name": "f"}}]), CALLED),
         (calling("tool_calls", [function("f")]), CALLED),
         (calling("tool_call", [json.dumps({"id": "a", "function": function("f")})]), CALLED),
