@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from function_calling.api.messages import conversation
+from function_calling.api.messages import conversation, text_of
 from function_calling.api.request import MOST_MESSAGES, ApiRequest
 from function_calling.api.tools import offered, placed, tool_choice
 from function_calling.errors import RequestError, wrong
@@ -158,7 +158,7 @@ def _result(block: _Block) -> Message:
     """A tool's result; of an error the model reads that it is one."""
     place, told = block
     identity = _field(block, "tool_use_id", str)
-    text = _text(_blocks(told.get("content") or "", f"{place}.content"))
+    text = text_of(told.get("content"), f"{place}.content", of_a_tool=True)
     content = f"Error: {text}" if told.get("is_error") else text
     return {"role": "tool", "tool_call_id": identity, "content": content}
 

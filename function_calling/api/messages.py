@@ -107,8 +107,10 @@ def _message(message: Mapping[str, Any], place: str) -> Message:
     return result
 
 
-def text_of(content: Any, place: str) -> str:
+def text_of(content: Any, place: str, *, of_a_tool: bool = False) -> str:
     """The text of a content: that of its parts, or an object as JSON.
+
+    What a tool has returned beside text, as a picture, is named, so that the model knows of it.
 
     Raises:
         RequestError: It is something else; names the part, its value and what was wanted.
@@ -119,14 +121,17 @@ def text_of(content: Any, place: str) -> str:
         case dict():
             return json.dumps(content, ensure_ascii=False)
         case list():
-            return "\n".join(_part_text(part, f"{place}[{at}]") for at, part in enumerate(content))
+            parts = ((part, f"{place}[{at}]") for at, part in enumerate(content))
+            return "\n".join(_part_text(*each, of_a_tool=of_a_tool) for each in parts)
     raise wrong(place, content, _WANTED)
 
 
-def _part_text(part: Any, place: str) -> str:
+def _part_text(part: Any, place: str, *, of_a_tool: bool) -> str:
     text = part
     if isinstance(part, dict):
         text = part.get("refusal" if part.get("type") == "refusal" else "text")
+        if of_a_tool and text is None and isinstance(part.get("type"), str):
+            return f"[Left out: {part['type']}]"
     if not isinstance(text, str):
         raise wrong(place, part, _WANTED)
     return text
@@ -136,7 +141,7 @@ def _data(content: Any, place: str) -> str:
     """A tool's result as text; what is neither text nor parts of a message is shown as JSON."""
     parts = content if isinstance(content, list) else [content]
     if content and all(map(_is_part, parts)):
-        return text_of(content, place)
+        return text_of(content, place, of_a_tool=True)
     return "" if content in (None, "") else json.dumps(content, ensure_ascii=False)
 
 

@@ -180,13 +180,16 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
             call = {"id": item.get("call_id"), "function": function}
             turn.setdefault("tool_calls", []).append(call)
         case "function_call_output":
-            output = item.get("output")
-            text = text_of(output, f"{place}.output") if isinstance(output, list) else output
-            result = {"role": "tool", "tool_call_id": item.get("call_id"), "content": text}
+            output = _output(item.get("output"), f"{place}.output")
+            result = {"role": "tool", "tool_call_id": item.get("call_id"), "content": output}
             messages.append(result)
         case kind:
             whole = "each whole, as clients send them with store=false"
             raise wrong(f"{place}.type", kind, f"one of {', '.join(_ITEMS)}, {whole}")
+
+
+def _output(output: Any, place: str) -> Any:
+    return text_of(output, place, of_a_tool=True) if isinstance(output, list) else output
 
 
 def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Message:

@@ -224,6 +224,10 @@ OTHER = {**result("second"), "tool_use_id": "b"}
             [returned("Error: No rate")],
         ),
         (["Q", [use(amount=42)], [result(None)]], [returned("")]),
+        (
+            ["Q", [use(amount=42)], [result([{"type": "image", "source": {}}, text("a cat")])]],
+            [returned("[Left out: image]", "a cat")],
+        ),
         (["Q", [use(), use("b", "today")], [OTHER, result("first")]], ["first", "second"]),
         (
             ["Q", [SECRET, {"type": "redacted_thinking", "data": "x"}, text("Two")]],
@@ -232,6 +236,7 @@ OTHER = {**result("second"), "tool_use_id": "b"}
     ],
     ids=[
         *("texts", "text blocks", "call and result", "result and text", "error", "empty result"),
+        "picture in a result",
         *("parallel results", "thoughts"),
     ],
 )
@@ -315,10 +320,7 @@ def formatted(told: Any) -> dict[str, Any]:
             saying(text("x"), {"type": "image"}),
             'messages[0].content[1].image={"type": "image"}: wanted a block of type text or',
         ),
-        (
-            saying(result([{"type": "document"}])),
-            "messages[0].content[0].tool_result.content[0].document=",
-        ),
+        (saying(result([3])), "messages[0].content[0].tool_result.content[0]=3: wanted text"),
         (
             saying({"type": "tool_result"}),
             "messages[0].content[0].tool_result.tool_use_id=null: wanted text",

@@ -276,6 +276,13 @@ async def test_calls_and_their_results_are_one_turn_each(serve: Serve, output: A
     assert prompt.count("<tool_response>\n3\n</tool_response>") == 2
 
 
+async def test_a_picture_in_a_result_is_named(serve: Serve) -> None:
+    """So the model knows that it can't see it, and the conversation goes on."""
+    output = [said("input_text", "A cat:"), {"type": "input_image", "image_url": "data:"}]
+    result = {"type": "function_call_output", "call_id": CALL["call_id"], "output": output}
+    assert "A cat:\n[Left out: input_image]" in await prompt_of(serve, [CALL, result])
+
+
 @pytest.mark.parametrize("key", ["content", "summary"])
 async def test_thoughts_belong_to_the_turn_behind_them(serve: Serve, key: str) -> None:
     """Where there is text of them; what is encrypted is another model's."""
@@ -420,7 +427,7 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"input": [{"type": ["message"]}]}, 'input[0].type=["message"]'),
         ({"input": [{"type": "function_call"}]}, "input[0].name=null: wanted a function's name"),
         ({"input": [{"type": "reasoning", "summary": [3]}]}, "input[0].summary[0]=3"),
-        ({"input": [{"type": "function_call_output", "output": [{"type": "input_file"}]}]},
+        ({"input": [{"type": "function_call_output", "output": [{"text": 3}]}]},
          "input[0].output[0]="),
         ({"instructions": 3}, "instructions=3"),
         ({"tools": [{"type": "web_search"}, TODAY, TODAY]}, "tools[2]: 'today' is offered twice."),
