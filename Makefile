@@ -44,7 +44,7 @@ mcp: $(MCP) ## Install what /mcp and `function_calling mcp` need into .venv
 native: $(NATIVE) ## Build llama.cpp for this machine's own processor (Linux; 10 minutes and more)
 
 test: $(DEVELOPMENT) ## Run all tests, also those with real weights and real servers
-	@$(PYTHON) -m pytest -q -n auto -m "not model and not serve and not lmdeploy and not gpu"
+	@$(PYTHON) -m pytest -q -n auto --dist worksteal -m "not model and not serve and not lmdeploy and not gpu"
 	@exec $(PYTHON) -m pytest -q -m "(model or serve) and not lmdeploy and not gpu"
 
 # What a client warns of is for its authors to mend.
@@ -64,7 +64,7 @@ check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that n
 	@$(PYTHON) -m ruff format --quiet --check .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy --no-error-summary
-	@exec $(PYTHON) -m pytest -q -n auto
+	@exec $(PYTHON) -m pytest -q -n auto --dist worksteal
 
 # Without building anything; uv shows what has no wheel.
 platforms: $(DEVELOPMENT) ## Ask the package index for wheels of all pins, for each Python and platform
