@@ -5,6 +5,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
+from pydantic import Field
+
 from function_calling.exchange import arithmetic
 from function_calling.exchange.currencies import find_currency
 from function_calling.exchange.ecb import ecb_rates
@@ -88,7 +90,9 @@ class DatedCurrencyTools:
         return convert(amount, source, target, self._rates.rate(source.code, target.code, on=on))
 
 
-def calculate(expression: Annotated[str, Said(numbers=True)]) -> Decimal:
+def calculate(
+    expression: Annotated[str, Said(numbers=True), Field(max_length=arithmetic.LONGEST)],
+) -> Decimal:
     """Compute a number, such as half of an amount, a percentage or a sum.
 
     Args:
