@@ -306,6 +306,8 @@ def _multiplied(text: str, end: int, *, units: bool) -> tuple[int, set[int]]:
         start = end
         end, found = _scale(text, start)
         letter = _LETTER.fullmatch(text, start, end) and not UNSPACED.match(text, end - 1)
+        if letter and powers != {0}:
+            return start, powers  # "1 millón y medio": behind a word it is none
         if letter and (units or text[start] == " "):
             found |= {0}
         powers = {one + other for one in powers for other in found}
