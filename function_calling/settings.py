@@ -145,7 +145,8 @@ class Settings:
     llama_url: str = _setting(
         "LLAMA_URL",
         "",
-        "an OpenAI-compatible server to use in place of the local `Llama`",
+        "an OpenAI-compatible server to use in place of the local `Llama`; one of `https` is asked "
+        "by `HTTPS_PROXY`, where that is set",
         shape=(
             r"file:///\S+|https?://([^\s/]+@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d+)?(/\S*)?",
             "an address like http://localhost:3001",

@@ -15,8 +15,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from traceback import clear_frames
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass, url2pathname
 
 import httpx2
 import openai
@@ -65,7 +65,9 @@ def llama_client(
     elif not address.path.strip("/"):
         url = f"{url.rstrip('/')}/v1"
     transport: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(
-        uds=socket, limits=_NOT_KEPT if address.scheme == "http" else _KEPT
+        uds=socket,
+        limits=_NOT_KEPT if address.scheme == "http" else _KEPT,
+        proxy=_proxy(address),
     )
     if not may_sleep:
         transport = Heartbeat(transport)
@@ -80,6 +82,15 @@ def llama_client(
             transport=transport, timeout=timeout, event_hooks={"request": [_pass_on]}
         ),
     )
+
+
+def _proxy(address: SplitResult) -> str | None:
+    """The proxy of `HTTPS_PROXY`, by which addresses outside are reached; no other kind is read."""
+    proxy = getproxies().get("https", "")
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    outside = address.scheme == "https" and not proxy_bypass(address.hostname or "")
+    return proxy if outside and urlsplit(proxy).hostname and proxy.startswith("http") else None
 
 
 async def _pass_on(request: httpx2.Request) -> None:
