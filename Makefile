@@ -128,7 +128,7 @@ $(RUNTIME): $(PYTHON) requirements-cpu.txt
 	@touch $@
 
 $(GPU): $(RUNTIME) requirements.txt
-	@echo "Installing requirements.txt into .venv (4 GB, several minutes, once)"
+	@echo "Installing requirements.txt into .venv (4.6 GB, several minutes, once)"
 	@$(PYTHON) -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
