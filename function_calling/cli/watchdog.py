@@ -46,13 +46,20 @@ class Watchdog:
             return
         with suppress(psutil.NoSuchProcess):
             workers = set(self._process.children(recursive=True))
-            if is_ready(self._url, "livez"):
+            if self._answers():
                 self._workers, self._missed = workers, 0
             elif workers & self._workers:
                 self._missed += 1
             if self._missed == MOST_MISSED:
                 self._kill(workers & self._workers)
         self._next = time.monotonic() + LOOK_SECONDS
+
+    def _answers(self) -> bool:
+        try:
+            httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS, **LOCAL)
+        except httpx2.HTTPError:
+            return False
+        return True
 
     def _kill(self, workers: set[psutil.Process]) -> None:
         told = f"{self._url} did not answer {MOST_MISSED} times in a row. Replacing its worker."
