@@ -31,7 +31,7 @@ class PairRates:
 
     def rate(self, source: str, target: str) -> Rate:
         """The pair's rate; every pair has one."""
-        return Rate(pair_rate(source, target), fictitious=True)
+        return Rate(pair_rate(source, target))
 
 
 tools = currency_tools(Settings(), PairRates())

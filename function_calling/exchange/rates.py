@@ -27,14 +27,12 @@ class Rate:
 
     Attributes:
         value: Units of the target currency, above 0.
-        fictitious: Nobody would exchange money at this rate.
         day: The day for which the rate holds; None where no day applies.
         per: Units of the source currency, above 0; whoever converts divides by it last.
         told: The rate's origin, to end a sentence with: "at the bank's rate of 2024-01-02".
     """
 
     value: Decimal
-    fictitious: bool = False
     day: date | None = None
     per: Decimal = Decimal(1)
     told: str = ""
@@ -68,7 +66,7 @@ class FixedRates:
 
     def rate(self, source: str, target: str) -> Rate:
         """The fixed rate, or 1 from a currency to itself."""
-        return Rate(Decimal(1)) if source == target else Rate(PI, fictitious=True)
+        return Rate(Decimal(1)) if source == target else Rate(PI)
 
 
 def convert(amount: Decimal, source: Currency, target: Currency, rate: Rate) -> dict[str, str]:
