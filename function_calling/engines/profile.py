@@ -10,7 +10,7 @@ from typing import Any
 from function_calling.engines.gpu_memory import gpu_memory, memory_needed
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import GPU_MODEL_ID, Settings
-from function_calling.weights.hub import Hub
+from function_calling.weights.sources import Hub
 
 PACKAGES = {
     "lmdeploy": ("lmdeploy", "requirements.txt, which `make gpu` installs"),
@@ -193,7 +193,7 @@ def _needed(settings: Settings, profile: Profile) -> float:
         if folder := settings.llama_model_dir:
             path = Path(folder) / "config.json"
         else:
-            path = Hub(profile.model_id, "config.json").newest()
+            path = Hub(profile.model_id, "config.json").download()
         return memory_needed(json.loads(path.read_bytes()), settings.gpu_context_length)
     except (WeightsError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return 0

