@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from function_calling.api.request import ChatRequest
 from function_calling.cli.template_file import template_file
 from function_calling.engines import Engine, LoadedModel
 from function_calling.engines.grammar import grammar
-from function_calling.errors import RequestError, SettingsError, shown
+from function_calling.errors import SettingsError, shown
 from function_calling.formats import Format, choose_format
 from function_calling.formats.detection import CallDetector
 from function_calling.formats.template import ChatTemplate
@@ -28,7 +29,6 @@ from function_calling.model.turn import Turn
 from function_calling.model.words import Event, Piece, Sampling, TextDelta, ToolCall
 from function_calling.settings import Settings
 
-_BOM = b"\xef\xbb\xbf"
 _BYTES = LLTokenizer("byte")
 
 # What it would say of keywords is a section of `render`.
@@ -45,21 +45,17 @@ def render(options: argparse.Namespace) -> int:
 
 def parse(options: argparse.Namespace) -> int:
     """Print the content and the calls that `/v1` makes of a text; the exit status."""
-    form, template = chosen(options)
-    tools, text = read_input(options.tools), read_input(options.text).decode(errors="replace")
-    try:
-        events, played = Bench(_with_tools(tools), form, template).play(text, thinks=True)
-    except (ValueError, RequestError) as error:
-        raise SettingsError(f"{options.tools}: {error}") from error
+    bench = Bench(_with_tools(options.tools), *chosen(options))
+    text = read_input(options.text).decode(errors="replace")
+    events, played = bench.play(text, thinks=True)
     content = "".join(each.text for each in events if isinstance(each, TextDelta))
     print(content, end="\n" if content and not content.endswith("\n") else "")
     for each in events:
         if isinstance(each, ToolCall):
             print(f"call: {each.name} {each.arguments}")
-    if any(how.constraint for _, how in played.given) and (played.left.strip() or not played.whole):
+    if played.left.strip():
         sys.stdout.flush()
-        told = f"leaves the grammar of /v1 at {shown(played.left)}" if played.left else "ends early"
-        print(f"The text {told}.", file=sys.stderr)
+        print(f"The text leaves the grammar of /v1 at {shown(played.left)}.", file=sys.stderr)
     return 0
 
 
@@ -67,7 +63,7 @@ def chosen(options: argparse.Namespace) -> tuple[Format, ChatTemplate]:
     """The format that is named, or set, or the template's own; and the template."""
     settings = Settings.from_env(os.environ)
     name = options.format or settings.tool_format
-    template = template_file(options.template or settings.model_path, name)
+    template = template_file(options.template or settings.model_path)
     return choose_format(name, template.source), template
 
 
@@ -78,30 +74,27 @@ def read_input(name: str) -> bytes:
         SettingsError: It can't be read.
     """
     try:
-        if name == "-":
-            return sys.stdin.buffer.read().removeprefix(_BOM)
-        return Path(name).read_bytes().removeprefix(_BOM)
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise SettingsError(
-            f"{name}: {error.strerror}; wanted a file, or - for standard input."
-        ) from error
+        raise SettingsError(f"{name}: {error.strerror}; wanted a file, or -.") from error
+    return content.removeprefix(BOM_UTF8)
 
 
-def _with_tools(content: bytes) -> bytes:
-    """A request with the tools of a list, or of another request.
+def _with_tools(name: str) -> bytes:
+    """A request with the tools in a file, which are a list or in another request.
 
     Raises:
-        ValueError: There is no JSON, or none with tools.
+        SettingsError: There is no JSON, or none with tools.
     """
     try:
-        values = from_json(content)
-    except ValueError:
-        values = content.decode(errors="replace")
-    body = {"tools": values} if isinstance(values, list) else values
-    known = {"tools", "functions"} & body.keys() if isinstance(body, dict) else ()
-    if not known:
-        raise ValueError(f"{shown(values)}: wanted a list of tools, or a request with `tools`.")
-    tools = {key: body[key] for key in known}
+        body = from_json(read_input(name))
+        known = {"tools": body} if isinstance(body, list) else body
+        tools = {key: known[key] for key in ("tools", "functions") if key in known}
+        if not tools:
+            raise ValueError
+    except (ValueError, TypeError) as error:
+        wanted = "wanted a list of tools, or a request with `tools`, as JSON"
+        raise SettingsError(f"{name}: {wanted}.") from error
     return json.dumps({"messages": [{"role": "user"}], **tools}).encode()
 
 
@@ -169,21 +162,18 @@ class Bench:
 class Recording(Engine):
     """Plays what a model wrote in the format `form`, calling tools of `names`.
 
-    It writes the text from where the prompt ends in it, since `/v1` has reasoning written apart.
-    Once a call has begun, `/v1` has the engine go on under a grammar; then it writes what the text
-    has there, as far as the grammar allows that, and what the grammar forces. White space that the
+    Once a call has begun, `/v1` has the engine go on under a grammar. Then it writes what the text
+    has there, as far as the grammar allows that, and what the grammar forces; white space that the
     grammar sets otherwise makes no difference.
 
     Attributes:
         given: The prompts so far, each with how it was to be continued.
-        whole: Whether the grammar let what was written under it end.
         left: What the text has where it leaves the grammar.
     """
 
     def __init__(self, text: str, form: Format, names: tuple[str, ...]) -> None:
         self._text, self._form, self._names = text, form, names
         self.given: list[tuple[str, Sampling]] = []
-        self.whole = False
         self.left = ""
 
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
@@ -193,6 +183,7 @@ class Recording(Engine):
         if sampling.constraint and len(self.given) > 1:
             text = self._obeying(grammar(sampling.constraint))
         elif prompt.startswith(first) and self._text.startswith(prompt.removeprefix(first)):
+            # Reasoning has been written apart.
             self._text = text = self._text.removeprefix(prompt.removeprefix(first))
         yield Piece(text)
         yield Piece("", finish_reason="length" if sampling.constraint else "stop")
@@ -205,29 +196,19 @@ class Recording(Engine):
         matcher = LLMatcher(_BYTES, rules, log_level=0)
         written, wanted = bytearray(), self._behind_start().encode()
         while not matcher.is_stopped():
-            forced, taken = bytes(matcher.compute_ff_bytes())[:1], wanted[:1]
-            if taken and _allows(matcher, taken):
-                wanted = wanted[1:]
-            elif taken.isspace() and not _allows(matcher, b"\\"):  # it is no part of a string
+            if wanted and matcher.validate_tokens([wanted[0]]):
+                taken, wanted = wanted[:1], wanted[1:]
+            elif wanted[:1].isspace():
                 wanted = wanted[1:]
                 continue
-            elif forced:
-                if taken and not forced.isspace():
+            elif taken := bytes(matcher.compute_ff_bytes())[:1]:
+                if wanted and not taken.isspace():
                     self.left, wanted = wanted.decode(errors="replace"), b""
-                taken = forced
             else:
-                spaces = (b" ", b"\n") if taken else ()
-                taken = next((it for it in spaces if _allows(matcher, it + taken)), b"")
-                if not taken:
-                    break
+                break
             matcher.consume_tokens(list(taken))
             written += taken
         self.left = self.left or wanted.decode(errors="replace")
-        close = self._form.calls_close.encode()
-        self.whole = matcher.is_accepting()
-        if not self.whole and _allows(matcher, close) and matcher.consume_tokens(list(close)):
-            self.whole = matcher.is_accepting()
-            written += close if self.whole else b""
         return written.decode(errors="replace")
 
     def _behind_start(self) -> str:
@@ -237,13 +218,8 @@ class Recording(Engine):
         if start.name:
             return start.behind
         # A tag told no name: the object in it is spelled as a call is without the tag.
-        content, inner = CallDetector(self._form, self._names).feed(start.behind)
-        if content.strip() or inner is None or not inner.name:
-            self.left = start.behind
-            return ""
+        _, inner = CallDetector(self._form, self._names).feed(start.behind)
+        if inner is None or not inner.name:
+            return start.behind
         name = inner.name + self._form.before_arguments if len(self._names) > 1 else ""
         return name + inner.behind
-
-
-def _allows(matcher: LLMatcher, text: bytes) -> bool:
-    return matcher.validate_tokens(list(text)) == len(text)

@@ -106,7 +106,7 @@ def made(
 ) -> list[Sample]:
     """The samples of a conversation with both tools, in plain turns unless a template is given."""
     body = {"messages": messages, "tools": TOOLS, **more}
-    plain = template_file("", name)
+    plain = template_file("")
     return samples(json.dumps(body).encode(), FORMATS[name], template or plain)
 
 
@@ -124,7 +124,7 @@ def calls_in(message: Message) -> list[tuple[str, Any]]:
 def read(name: str, text: str) -> list[tuple[str, Any]]:
     """The calls that `/v1` reads in a text."""
     body = json.dumps({"messages": [user("?")], "tools": TOOLS}).encode()
-    events, _ = Bench(body, FORMATS[name], template_file("", name)).play(text)
+    events, _ = Bench(body, FORMATS[name], template_file("")).play(text)
     calls = [each for each in events if isinstance(each, ToolCall)]
     return [(call.name, json.loads(call.arguments)) for call in calls]
 
@@ -158,7 +158,7 @@ def conversations(draw: Callable[..., Any]) -> list[Message]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "template"),
-    [*((name, template_file("", name)) for name in FORMATS), *OWN_TEMPLATES.items()],
+    [*((name, template_file("")) for name in FORMATS), *OWN_TEMPLATES.items()],
 )
 @settings(max_examples=12)
 @given(messages=conversations())
@@ -192,16 +192,6 @@ LINES = ChatTemplate(
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
 LEARNED = {
-    "text and call are turns of two": (
-        TALK,
-        "chatglm3",
-        None,
-        [
-            "\n 好的,让我们来查看今天的天气<|assistant|>",
-            'weather\n```python\ntool_call(city="北京")\n```<|observation|>',
-            "\n 22 度。<|user|>",
-        ],
-    ),
     "a step ends before the observation": (
         TALK,
         "react_zh",
@@ -231,11 +221,11 @@ LEARNED = {
             "22 度。<|eot_id|>",
         ],
     ),
-    "without any mark, what the template writes ends it": (
+    "without any mark, what begins the next turn ends it": (
         [user("Hi"), said("Hello")],
         "hermes",
         LINES,
-        ["Hello\n"],
+        ["Hello\nuser:"],
     ),
     "a greeting that nobody asked for is not learned": (
         [said("Welcome!"), user("Hi"), said("Hello"), user("Thanks")],
@@ -257,7 +247,7 @@ def test_each_turn_is_learned_up_to_where_the_model_stops(
     assert all(word in sample.text for word in re.findall(r"\w+", told))
 
 
-@pytest.mark.parametrize("form", ["react_en", "chatglm3"])
+@pytest.mark.parametrize("form", ["react_en", "hermes"])
 def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
     """The mark is there, though nothing follows it."""
     (whole,) = made(TALK, form)
@@ -325,23 +315,12 @@ DEEP = {"name": "news", "arguments": "[" * 9000}
             [user("Hi"), {"role": "assistant", "function_call": DEEP}],
             'function.arguments="[[[[[[[[[',
         ),
-        (
-            [user("Hi"), said("", ("a", "weather", {"the city": "Oslo"}))],
-            "wanted an object as JSON that pythonic can spell under the tool's schema; ",
-        ),
     ],
 )
 def test_what_is_wrong_is_named(messages: Any, told: str) -> None:
     """The place, the value, and what was wanted."""
     with pytest.raises(RequestError, match=re.escape(told)):
         made(messages, "pythonic")
-
-
-def test_tools_that_v1_would_refuse_are_refused() -> None:
-    """By name."""
-    talk = [user("Hi"), said(None, ("a", "f", {}))]
-    with pytest.raises(RequestError, match=r'Tool f: .*properties="x"'):
-        made(talk, tools=[{"name": "f", "parameters": {"properties": "x"}}])
 
 
 # The command

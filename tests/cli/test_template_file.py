@@ -68,44 +68,42 @@ SEVERAL = [{"name": name, "template": source} for name, source in NAMED.items()]
     ("content", "written"),
     [
         (gguf(ENTRIES), "<s>你好</s>"),
-        (gguf(ENTRIES, version=2), "<s>你好</s>"),
         (gguf(without("bos_token_id")), "你好</s>"),
         (json.dumps(CONFIG).encode(), "<s>你好</s>"),
         (b"\xef\xbb\xbf" + json.dumps(CONFIG | {"chat_template": SEVERAL}).encode(), "<s>你好</s>"),
         (SOURCE.encode(), "你好"),
-        (b"42", "42"),
     ],
-    ids=["GGUF", "GGUF 2", "one token", "configuration", "several", "Jinja", "no object"],
+    ids=["GGUF", "one token", "configuration", "several", "Jinja"],
 )
 def test_a_template_comes_with_its_special_tokens(content: bytes, written: str, file: Path) -> None:
     """Whichever file the model's publisher gives, if the file has them."""
     file.write_bytes(content)
-    assert template_file(str(file), "hermes").render(HELLO) == written
+    assert template_file(str(file)).render(HELLO) == written
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    "content",
     [
-        (gguf(without("chat_template")), "it holds no chat template"),
-        (gguf(without("tokens")), "it has no token of that number"),
-        (gguf([("x.bos_token_id", 77, b"")]), "its head ends or breaks off"),
-        (gguf(ENTRIES)[:300], "its head ends or breaks off"),
-        (gguf(ENTRIES, version=1), "its version is 1, wanted 2 or 3"),
-        (b"", "it holds no chat template"),
-        (b"\xff\xfe", "codec can't decode"),
-        (b'{"chat_template": null}', "it holds no chat template"),
-        (b'{"chat_template": [{"name": "rag"}, 7]}', "it holds no chat template"),
-        (b"{% for %}", "The chat template is no Jinja"),
+        gguf(without("chat_template")),
+        gguf(without("tokens")),
+        gguf(ENTRIES)[:300],
+        gguf(ENTRIES, version=1),
+        b"\xff\xfe",
+        b"[7]",
+        b'{"chat_template": null}',
+        b'{"chat_template": [{"name": "rag"}, 7]}',
+        b"{% for %}",
+        None,
     ],
 )
-def test_a_file_without_a_template_is_refused(content: bytes, told: str, file: Path) -> None:
+def test_a_file_without_a_template_is_refused(content: bytes | None, file: Path) -> None:
     """In one sentence that names it, and tells what was wanted."""
-    file.write_bytes(content)
-    with pytest.raises(SettingsError, match=re.escape(told)) as caught:
-        template_file(str(file), "hermes")
-    assert str(caught.value).startswith(f"{file}: ")
-    assert str(caught.value).endswith("; wanted a GGUF file, a tokenizer_config.json or Jinja.")
-    assert "\n" not in str(caught.value)
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        template_file(str(file))
+    told = rf"{re.escape(str(file))}: it holds no chat template \(.+\); wanted a GGUF file, .*"
+    assert re.fullmatch(told, str(caught.value))
 
 
 @pytest.mark.model
@@ -115,21 +113,19 @@ def test_llama_cpp_reads_the_same_from_a_real_file() -> None:
     engine = LlamaCpp(path, context_length=256, parallel_slots=1)
     try:
         told = engine.properties
-        read = template_file(str(path), "hermes")
+        read = template_file(str(path))
         assert read.source == told["chat_template"]
         assert read.tokens == {key: told[key] for key in ("bos_token", "eos_token")}
     finally:
         engine.close()
 
 
-@pytest.mark.parametrize("form", ["hermes", "chatglm3", "auto"])
-def test_plain_turns_end_where_the_assistant_begins(form: str) -> None:
+def test_plain_turns_end_where_the_assistant_begins() -> None:
     """Or with the last turn, if all of them are wanted."""
-    template = template_file("", form)
+    template = template_file("")
     talk: list[dict[str, Any]] = [*HELLO, {"role": "assistant", "content": "好"}]
     opened, closed = template.render(talk), template.render(talk, closed=True)
-    assert opened.startswith(closed)
-    assert opened.removeprefix(closed).strip().endswith("assistant" + "|>" * (form == "chatglm3"))
+    assert opened == closed + "<|im_start|>assistant\n"
 
 
 @pytest.mark.parametrize(
