@@ -1,7 +1,7 @@
 """The settings, read once from the environment, checked, and frozen.
 
-Every variable, its default and its meaning is a field of `Settings`; the table of
-`docs/settings.md` is checked against them.
+Every variable is a field of `Settings`, of its name in capitals, with its default and its meaning;
+the table of `docs/settings.md` is checked against them.
 """
 
 import os
@@ -22,16 +22,14 @@ TOOL_FORMATS = (
 _ORIGIN = r"[a-z][a-z0-9+.-]*://[^\s,/?#]+"  # desktop programs have their own schemes
 
 
-def _setting(variable: str, default: Any, meaning: str, **rules: Any) -> Any:
-    """A field read from `variable`, by `choices` (else its type's), `shape`, `least` and `most`."""
-    return field(
-        default=default, metadata={"variable": variable, "meaning": meaning, "rules": rules}
-    )
+def _setting(default: Any, meaning: str, **rules: Any) -> Any:
+    """A field whose value obeys `choices` (else its type's), `shape`, `least` and `most`."""
+    return field(default=default, metadata={"meaning": meaning, "rules": rules})
 
 
-def _path(variable: str, meaning: str) -> Any:
+def _path(meaning: str) -> Any:
     """A field for a file or a folder, kept as the whole path: it holds in any working directory."""
-    return _setting(variable, "", meaning, is_path=True)
+    return _setting("", meaning, is_path=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +37,20 @@ class Settings:
     """What an operator may change, with sound defaults for the machine found."""
 
     api_keys: str = _setting(
-        "API_KEYS",
         "",
         "the keys that callers need, parted by commas; without one only this machine may ask; "
         "`none`: whoever reaches the port may (`docs/deploy.md`)",
     )
     api_keys_file: str = _path(
-        "API_KEYS_FILE", "a file of more keys, one a line; a line that begins with `#` is none"
+        "a file of more keys, one a line; a line that begins with `#` is none"
     )
     allowed_hosts: str = _setting(
-        "ALLOWED_HOSTS",
         "",
         "names, as of a proxy, by which a server without keys may be asked beside `localhost` and "
         "addresses",
         shape=(r"[\w.-]+(\s*,\s*[\w.-]+)*", "host names without a port, parted by commas"),
     )
     cors_origins: str = _setting(
-        "CORS_ORIGINS",
         "",
         "other sites whose pages may ask from a browser: `https://app.example`, parted by commas",
         shape=(
@@ -64,86 +59,60 @@ class Settings:
         ),
     )
     metrics_access: Literal["key", "open"] = _setting(
-        "METRICS_ACCESS",
-        "key",
-        "`open`: whoever reaches the port may read `/metrics`; `key`: those who may ask",
+        "key", "`open`: whoever reaches the port may read `/metrics`; `key`: those who may ask"
     )
     engine: Literal["auto", "llamacpp", "lmdeploy"] = _setting(
-        "ENGINE",
         "auto",
         "`lmdeploy` (NVIDIA GPU), `llamacpp` (embedded), or `auto`: by what this machine can run",
     )
     model_id: str = _setting(
-        "MODEL_ID",
-        "",
-        "a hub model instead of the profile's own; embedded: `owner/repo:file.gguf`",
+        "", "a hub model instead of the profile's own; embedded: `owner/repo:file.gguf`"
     )
-    model_path: str = _path(
-        "MODEL_PATH", "embedded: a GGUF file on this machine; nothing is fetched"
-    )
-    llama_model_dir: str = _path(
-        "LLAMA_MODEL_DIR", "LMDeploy: a folder with the model's files; nothing is fetched"
-    )
-    models_dir: str = _path(
-        "MODELS_DIR", "embedded: where fetched weights are kept (default: a per-user cache)"
-    )
+    model_path: str = _path("embedded: a GGUF file on this machine; nothing is fetched")
+    llama_model_dir: str = _path("LMDeploy: a folder with the model's files; nothing is fetched")
+    models_dir: str = _path("embedded: where fetched weights are kept (default: a per-user cache)")
     model_name: str = _setting(
-        "MODEL_NAME",
         "",
         "the model's name on `/v1`, or several: `gpt-4o,llama`; default: its file's or hub's",
         shape=(r"[^\s,]+(\s*,\s*[^\s,]+)*", "one name or several, parted by commas"),
     )
     tool_format: str = _setting(
-        "TOOL_FORMAT",
         "auto",
         "how the model writes tool calls: `react_en`, say, or `auto`: by its chat template",
         choices=("auto", *TOOL_FORMATS),
     )
-    threads: int = _setting(
-        "THREADS", 0, "CPU threads of the embedded engine; 0: all cores", least=0
-    )
+    threads: int = _setting(0, "CPU threads of the embedded engine; 0: all cores", least=0)
     context_length: int = _setting(
-        "CONTEXT_LENGTH", 4096, "tokens of prompt and reply together, for each request", least=256
+        4096, "tokens of prompt and reply together, for each request", least=256
     )
     parallel_slots: int = _setting(
-        "PARALLEL_SLOTS", 4, "requests that the embedded engine runs at once", least=1, most=64
+        4, "requests that the embedded engine runs at once", least=1, most=64
     )
     prompt_cache: int = _setting(
-        "PROMPT_CACHE",
         1024,
         "MiB of memory that the embedded engine keeps earlier prompts in; 0: none",
         least=0,
         most=2**20,
     )
     gpu_engine: Literal["turbomind", "pytorch"] = _setting(
-        "GPU_ENGINE",
         "turbomind",
         "LMDeploy's engine: `turbomind`, or `pytorch` for a model that TurboMind doesn't know",
     )
-    gpu_context_length: int = _setting(
-        "GPU_CONTEXT_LENGTH", 16384, "`CONTEXT_LENGTH` of LMDeploy", least=256
-    )
-    gpu_batch_size: int = _setting(
-        "GPU_BATCH_SIZE", 32, "requests that LMDeploy runs at once", least=1, most=1024
-    )
+    gpu_context_length: int = _setting(16384, "`CONTEXT_LENGTH` of LMDeploy", least=256)
+    gpu_batch_size: int = _setting(32, "requests that LMDeploy runs at once", least=1, most=1024)
     queue_length: int = _setting(
-        "QUEUE_LENGTH",
         128,
         "requests that may wait for the engine, half of them of one client; one more gets a 503",
         least=0,
     )
     max_requests: int = _setting(
-        "MAX_REQUESTS",
         256,
         "POST requests that a service works on at once, half of them of one client; one more gets "
         "a 503",
         least=1,
     )
-    max_body_bytes: int = _setting(
-        "MAX_BODY_BYTES", 8 * 1024 * 1024, "bytes of a request's body at most", least=1024
-    )
+    max_body_bytes: int = _setting(8 * 1024 * 1024, "bytes of a request's body at most", least=1024)
     llama_url: str = _setting(
-        "LLAMA_URL",
         "",
         "an OpenAI-compatible server to use in place of the local `Llama`; one of `https` is asked "
         "by `HTTPS_PROXY`, where that is set",
@@ -152,71 +121,57 @@ class Settings:
             "an address like http://localhost:3001",
         ),
     )
-    llama_api_key: str = _setting(
-        "LLAMA_API_KEY", "", "the key for `LLAMA_URL`, where it wants one"
-    )
+    llama_api_key: str = _setting("", "the key for `LLAMA_URL`, where it wants one")
     llama_model: str = _setting(
-        "LLAMA_MODEL", "", "the model's name at `LLAMA_URL`; default: the first that it lists"
+        "", "the model's name at `LLAMA_URL`; default: the first that it lists"
     )
     tools: str = _setting(
-        "TOOLS",
         "currency",
         "what the assistant can do: `currency`, `todo`, your own `module:attribute`, or several: "
         "`currency,todo`",
     )
     mcp_servers: str = _path(
-        "MCP_SERVERS", "an `mcp.json` of servers whose tools the assistant gets too (`docs/mcp.md`)"
+        "an `mcp.json` of servers whose tools the assistant gets too (`docs/mcp.md`)"
     )
-    todo_db: str = _path(
-        "TODO_DB", "an SQLite file that keeps the to-do list (default: none, in memory)"
-    )
+    todo_db: str = _path("an SQLite file that keeps the to-do list (default: none, in memory)")
     max_rounds: int = _setting(
-        "MAX_ROUNDS", 10, "model calls with tools for one query at most", least=1, most=100
+        10, "model calls with tools for one query at most", least=1, most=100
     )
     max_reply_tokens: int = _setting(
-        "MAX_REPLY_TOKENS",
         512,
         "tokens of one reply to the assistant at most; one that is cut gets double, once",
         least=16,
     )
-    tool_timeout: float = _setting("TOOL_TIMEOUT", 30.0, "seconds a tool may take", least=0.01)
+    tool_timeout: float = _setting(30.0, "seconds a tool may take", least=0.01)
     tool_result_bytes: int = _setting(
-        "TOOL_RESULT_BYTES", 8192, "bytes of a tool's result at most; the rest is cut", least=100
+        8192, "bytes of a tool's result at most; the rest is cut", least=100
     )
     approval: Literal["given", "refused"] = _setting(
-        "APPROVAL",
         "given",
         "whether a tool that wants a yes gets it where nobody can be asked: `given` or `refused`",
     )
     query_timeout: float = _setting(
-        "QUERY_TIMEOUT", 290.0, "seconds the assistant may take for one query", least=0.01
+        290.0, "seconds the assistant may take for one query", least=0.01
     )
     stop_timeout: float = _setting(
-        "STOP_TIMEOUT",
         5.0,
         "seconds that requests under way may go on when a server is told to stop",
         least=0,
         most=3600,
     )
-    max_query_length: int = _setting(
-        "MAX_QUERY_LENGTH", 2000, "characters of a query at most", least=1
-    )
+    max_query_length: int = _setting(2000, "characters of a query at most", least=1)
     max_chat_length: int = _setting(
-        "MAX_CHAT_LENGTH", 50000, "characters of a chat's messages together at most", least=1
+        50000, "characters of a chat's messages together at most", least=1
     )
     exchange_rates: Literal["fixed", "ecb"] = _setting(
-        "EXCHANGE_RATES",
-        "fixed",
-        "`fixed`: one fictitious rate, 3.14159; `ecb`: the European Central Bank's, by day",
+        "fixed", "`fixed`: one fictitious rate, 3.14159; `ecb`: the European Central Bank's, by day"
     )
     rates_url: str = _setting(
-        "RATES_URL",
         "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
         "where `ecb` fetches new rates every few hours; `off`: never",
         shape=(r"off|https?://\S+", "`off` or the http(s) address of a zip file"),
     )
     log_format: Literal["text", "json"] = _setting(
-        "LOG_FORMAT",
         "text",
         "how log lines are written: `text`, or `json`, an object a line (`docs/observability.md`)",
     )
@@ -230,7 +185,7 @@ class Settings:
     def paths(self) -> dict[str, str]:
         """The paths that are set, by variable."""
         return {
-            each.metadata["variable"]: path
+            each.name.upper(): path
             for each in fields(self)
             if "is_path" in each.metadata["rules"] and (path := getattr(self, each.name))
         }
@@ -270,7 +225,7 @@ class Settings:
         values = {}
         types = get_type_hints(cls)
         for each in fields(cls):
-            variable, rules = each.metadata["variable"], each.metadata["rules"]
+            variable, rules = each.name.upper(), each.metadata["rules"]
             if text := environ.get(variable, "").strip():
                 known = {"choices": get_args(types[each.name])} | rules
                 try:

@@ -16,8 +16,8 @@ from function_calling.todo.store import TodoStore
 
 # Tests judge the defaults; only where the weights lie is up to the machine.
 for each in fields(Settings):
-    if each.metadata["variable"] != "MODELS_DIR":
-        os.environ.pop(each.metadata["variable"], None)
+    if each.name.upper() != "MODELS_DIR":
+        os.environ.pop(each.name.upper(), None)
 os.environ["BENTOML_DO_NOT_TRACK"] = "True"
 # The hub's client looks something up at the hub for its telemetry, whatever endpoint it is given.
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -71,7 +71,7 @@ def test_what_is_set_is_a_setting(name: str) -> None:
     """Read as the service will read it."""
     said = read()["services"][name]
     environ = {each["name"]: each["value"] for each in said["envs"]}
-    known = {each.metadata["variable"] for each in Settings.__dataclass_fields__.values()}
+    known = {each.name.upper() for each in Settings.__dataclass_fields__.values()}
     assert environ.keys() <= known
     settings = Settings.from_env(environ)
     assert settings.engine == ("lmdeploy" if name == "Llama" else "llamacpp")

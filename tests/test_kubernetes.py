@@ -154,7 +154,7 @@ def test_a_network_policy_allows_what_the_pods_need() -> None:
 def test_what_is_set_is_a_setting(name: str) -> None:
     """Each variable is one that the code reads, with a value that it takes."""
     environ = environment(name)
-    known = {each.metadata["variable"] for each in Settings.__dataclass_fields__.values()}
+    known = {each.name.upper() for each in Settings.__dataclass_fields__.values()}
     assert environ.keys() <= known | NOT_OURS
     Settings.from_env(environ)
 

@@ -20,7 +20,7 @@ def test_the_settings_table_is_that_of_the_code() -> None:
     """Each variable with its default and meaning, in the same order."""
     _, table = (ROOT / "docs" / "settings.md").read_text().split("|---|---|---|\n")
     assert table.splitlines() == [
-        f"| `{each.metadata['variable']}` | {f'`{each.default}`' if each.default != '' else '–'} "
+        f"| `{each.name.upper()}` | {f'`{each.default}`' if each.default != '' else '–'} "
         f"| {each.metadata['meaning']} |"
         for each in fields(Settings)
     ]

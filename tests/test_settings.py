@@ -35,18 +35,18 @@ def test_what_is_not_set_has_its_default() -> None:
 
 def test_the_defaults_obey_their_own_rules() -> None:
     """What is refused when set is not the default either."""
-    environ = {each.metadata["variable"]: str(each.default) for each in fields(Settings)}
+    environ = {each.name.upper(): str(each.default) for each in fields(Settings)}
     assert Settings.from_env(environ) == Settings()
 
 
 def test_every_variable_is_read_into_its_field() -> None:
     """Each field has one variable, converted to the field's type; bounds are inclusive."""
     environ = dict(pair.split("=", 1) for pair in EACH.split())
-    assert environ.keys() == {each.metadata["variable"] for each in fields(Settings)}
+    assert environ.keys() == {each.name.upper() for each in fields(Settings)}
     settings = Settings.from_env(environ)
     for each in fields(Settings):
         value = getattr(settings, each.name)
-        assert value == type(each.default)(environ[each.metadata["variable"]])
+        assert value == type(each.default)(environ[each.name.upper()])
         assert value != each.default
         assert type(value) is type(each.default)
 

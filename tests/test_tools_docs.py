@@ -94,7 +94,7 @@ async def test_a_made_up_value_comes_back_with_those_that_occur(my_tools: Module
 
 def test_every_setting_named_is_one() -> None:
     """And has the default that is told."""
-    known = {each.metadata["variable"]: each.default for each in fields(Settings)}
+    known = {each.name.upper(): each.default for each in fields(Settings)}
     named = re.findall(r"`([A-Z_]{5,})[=`]", TEXT)
     assert named
     assert set(named) <= known.keys()
