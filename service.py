@@ -17,6 +17,7 @@ from bentoml._internal.server.http import instruments, traffic
 from bentoml.validators import ContentType
 from pydantic import Field
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 
@@ -24,7 +25,7 @@ from function_calling.agent.events import ChatEvent, DoneEvent
 from function_calling.agent.messages import read_messages, read_query
 from function_calling.agent.sse import EventStream, client_error
 from function_calling.door import connections
-from function_calling.door.access import Access
+from function_calling.door.access import Access, cors
 from function_calling.door.body import BodyCheck
 from function_calling.door.bounds import AnswerTimeout, Bounds
 from function_calling.door.guard import Refuse, in_openais_shape
@@ -222,6 +223,7 @@ def _put_door(service: Any, refuse: Refuse) -> None:
     service.add_asgi_middleware(RequestId)
     # BentoCloud's gateway has a token asked for.
     if keys or not on_bentocloud:
+        service.add_asgi_middleware(CORSMiddleware, **cors(settings))
         service.add_asgi_middleware(Access, settings=settings, keys=keys, refuse=refuse)
     service.add_asgi_middleware(StoppingDoor, stopping=stopping, refuse=refuse)
     service.add_asgi_middleware(

@@ -9,9 +9,9 @@ import hmac
 import os
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,6 +27,13 @@ _PAGES = ("/", "/ui", "/ui/")
 """What a browser shows before a person can give a key; the same for everyone."""
 _FORMS = ("text/", "multipart/", "application/x-www-form-urlencoded")
 """The types that a page may send anywhere without asking (https://fetch.spec.whatwg.org/#cors)."""
+
+
+def cors(settings: Settings) -> dict[str, Any]:
+    """Options of the middleware that lets pages of other origins ask, and read what is refused."""
+    every = ("*",)
+    allowed = {"allow_methods": ("GET", "POST"), "allow_headers": every, "expose_headers": every}
+    return {"allow_origins": _names(settings.cors_origins), **allowed}
 
 
 class Access(Guard):
@@ -45,33 +52,28 @@ class Access(Guard):
         refuse: Refuse = in_openais_shape,
     ) -> None:
         super().__init__(app, refuse)
-        self._is_keyed = bool(keys)
+        self._digests = [_digest(key) for key in keys]
         self._guarded = settings.api_keys == "none"
         self._free = {*_PROBES, *(["/metrics"] if settings.metrics_access == "open" else [])}
         self._hosts = {"localhost", *_names(settings.allowed_hosts)}
         self._origins = _names(settings.cors_origins)
-        # Inside of what refuses foreign pages, outside of what wants a key: a preflight has none.
-        self._cors = CORSMiddleware(
-            _Right(app, keys, refuse),
-            allow_origins=self._origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=("*",),
-            expose_headers=("*",),
-        )
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See `Guard.answer`."""
-        if scope["path"] in self._free:
-            return await self._app(scope, receive, send)
-        self._check_source(Request(scope))
-        await self._cors(scope, receive, send)
+        if scope["path"] not in self._free:
+            request = Request(scope)
+            # Over a Unix socket, by which BentoML's services ask each other, there is no port.
+            by_socket = (scope.get("server") or ("", 0))[1] is None
+            if not self._digests and not by_socket:
+                self._check_reach(request)
+            self._check_origin(request)
+            if self._digests and scope["path"] not in _PAGES:
+                self._check_key(request)
+            _check_type(request)
+        await self._app(scope, receive, send)
 
-    def _check_source(self, request: Request) -> None:
-        """Whether the request comes from where one may come from."""
-        # Over a Unix socket, by which BentoML's services ask each other, there is no port.
-        by_socket = (request.scope.get("server") or ("", 0))[1] is None
-        if not self._is_keyed and not by_socket:
-            self._check_reach(request)
+    def _check_origin(self, request: Request) -> None:
+        """Whether the page that asks, if one does, may."""
         headers = request.headers
         origin, host = headers.get("origin"), headers.get("host", "").lower()
         if origin is None:
@@ -107,26 +109,6 @@ class Access(Guard):
                 status=421,
             )
 
-
-class _Right(Guard):
-    """Refuses a request without a key, where one is wanted, or with a form as its body."""
-
-    def __init__(self, app: ASGIApp, keys: Sequence[str], refuse: Refuse) -> None:
-        super().__init__(app, refuse)
-        self._digests = [_digest(key) for key in keys]
-
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-        if self._digests and scope["path"] not in _PAGES:
-            self._check_key(request)
-        said = request.headers.get("content-type", "")
-        kind = said.partition(";")[0].strip().lower()
-        from_page = "origin" in request.headers and kind != "application/json"
-        if request.method == "POST" and (kind.startswith(_FORMS) or from_page):
-            told = f"The header Content-Type is {shown(said)}; wanted application/json."
-            raise RequestError(told, status=415)
-        await self._app(scope, receive, send)
-
     def _check_key(self, request: Request) -> None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         given = [token.strip()] if scheme.lower() == "bearer" else []
@@ -143,6 +125,16 @@ class _Right(Guard):
                 code="invalid_api_key",
                 status=401,
             )
+
+
+def _check_type(request: Request) -> None:
+    """Whether the body is no form, and JSON where a page sends it."""
+    said = request.headers.get("content-type", "")
+    kind = said.partition(";")[0].strip().lower()
+    from_page = "origin" in request.headers and kind != "application/json"
+    if request.method == "POST" and (kind.startswith(_FORMS) or from_page):
+        told = f"The header Content-Type is {shown(said)}; wanted application/json."
+        raise RequestError(told, status=415)
 
 
 def _is_local(request: Request) -> bool:

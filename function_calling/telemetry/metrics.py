@@ -4,12 +4,9 @@ BentoML collects what is registered here from all workers of a service, through 
 `PROMETHEUS_MULTIPROC_DIR`. Labels have few values: none is a client's to choose.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import Counter, Histogram
 
 from function_calling.errors import ApiError
 
@@ -89,19 +86,11 @@ def failed(error: ApiError) -> None:
 
 def load(running: int, waiting: int) -> str:
     """The gauges of an engine's load at this moment, as `/metrics` tells them."""
-    registry = CollectorRegistry()
-    registry.register(_Load(running, waiting))
-    return generate_latest(registry).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class _Load:
-    running: int
-    waiting: int
-
-    def collect(self) -> Iterator[Metric]:
-        for name, what, count in (
-            ("llama_num_requests_running", "Generations running now", self.running),
-            ("llama_num_requests_waiting", "Generations waiting for a slot now", self.waiting),
-        ):
-            yield GaugeMetricFamily(name, what, value=count)
+    gauges = (
+        ("llama_num_requests_running", "Generations running now", running),
+        ("llama_num_requests_waiting", "Generations waiting for a slot now", waiting),
+    )
+    return "".join(
+        f"# HELP {name} {what}\n# TYPE {name} gauge\n{name} {count}\n"
+        for name, what, count in gauges
+    )

@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount, Route
 
 import service
 from function_calling.cli.serve import serving
-from function_calling.door.access import Access
+from function_calling.door.access import Access, cors
 from function_calling.errors import SettingsError
 from function_calling.settings import Settings
 
@@ -24,13 +25,10 @@ REMOTE = ("192.0.2.7", 4711)
 def apps(**settings: str) -> dict[str, Any]:
     """Both services as BentoML serves them under these settings, without what they load."""
     known = Settings(**settings)
-    door = {"settings": known, "keys": known.keys()}
+    door = {Access: {"settings": known, "keys": known.keys()}, CORSMiddleware: cors(known)}
     made = {}
     for each in (service.Llama, service.ExchangeAssistant):
-        changed = [
-            (kind, {**options, **door} if kind is Access else options)
-            for kind, options in each.middlewares
-        ]
+        changed = [(kind, {**options, **door.get(kind, {})}) for kind, options in each.middlewares]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(each, "middlewares", changed)
             made[each.name] = each.to_asgi()
@@ -228,7 +226,7 @@ async def test_pages_of_an_origin_that_is_named_may_ask() -> None:
         for each in (preflight, refused):
             assert each.headers["access-control-allow-origin"] == page["origin"]
         evil = await send(app, path, "OPTIONS", origin="https://evil.example", **asks_first)
-        assert evil.status_code == 403
+        assert evil.status_code == 400
         assert "access-control-allow-origin" not in evil.headers
 
 
