@@ -18,28 +18,15 @@ Talk with a model that calls the chosen tools, in the terminal. The model is tha
 LLAMA_URL, else the one that `serve` serves, which is started for the chat if need be. With a
 question, or where the terminal is not both input and output, one question is answered: the answer
 goes to stdout, the calls go to stderr, and the exit status is 1 where there is no answer."""
-_RENDER = """\
-Print what a model would be given for a request to /v1/chat/completions: the prompt and the
-grammars. No model is loaded. An error is the one that /v1 would answer with."""
-_PARSE = """\
-Print the content and the calls that /v1 makes of a text that a model wrote; a call is a line
-`call: name {arguments}`. Behind a call's start the text is followed as far as the grammar of the
-tools' schemas allows; what it forces is written without. Where the text leaves it within a call,
-that call isn't made, and stderr tells where."""
-_SAMPLES = """\
-Turn recorded conversations into training text. Each line that is read is an object of JSON with
-OpenAI's `messages` and `tools`. Each line that is written has `text`, the conversation as serving
-shows it to the model, and `spans`, the places [start, end) in it, in characters, that the assistant
-wrote, each up to where it stopped. A conversation of which a later prompt tells turns otherwise
-becomes several. What is wrong with a line is told on stderr; the others are written."""
+_DEBUGGING = "No model is loaded; docs/function-calling.md shows what is read and printed."
 _COMMANDS = {
     "serve": ("serve:serve", "serve the assistant and the model's /v1", ""),
     "ask": ("serve:ask", "ask the assistant; serves it for the question if need be", ""),
     "chat": ("chat:chat", "talk with a model that calls tools, in the terminal", _CHAT),
     "mcp": ("mcp:serve_mcp", "serve the tools to an MCP client, on stdin and stdout", ""),
-    "render": ("debug:render", "show what a model would be given for a request", _RENDER),
-    "parse": ("debug:parse", "read content and calls out of a model's text", _PARSE),
-    "samples": ("samples:learn", "turn conversations into training text", _SAMPLES),
+    "render": ("debug:render", "show what a model would be given for a request", _DEBUGGING),
+    "parse": ("debug:parse", "read content and calls out of a model's text", _DEBUGGING),
+    "samples": ("samples:learn", "turn conversations into training text", _DEBUGGING),
 }
 """What carries each out, in `cli`, and what is told of it."""
 _FORMAT = f"""\

@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -151,8 +150,7 @@ class Processes:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._running: list[psutil.Popen] = []
-        self._watchdogs: list[Watchdog] = []
+        self._watched: list[Watchdog] = []
         self._homes = tempfile.TemporaryDirectory(prefix="serving-")
 
     def start(
@@ -160,35 +158,29 @@ class Processes:
     ) -> None:
         """Start one service of `service.py` with BentoML."""
         command = [sys.executable, "-m", "bentoml", "serve", f"service:{service}"]
-        # Between a process's birth and its entry in our list, an interrupt would lose it.
-        with _signals_held() as before:
-            process = psutil.Popen(
-                [*command, "--host", host, "--port", str(port)],
-                cwd=_ROOT,
-                # BentoML keeps its metrics there, and removes those of an earlier server. What a
-                # worker that was killed leaves behind goes with the rest.
-                env={
-                    **environ,
-                    "BENTOML_HOME": f"{self._homes.name}/{service}",
-                    "TMPDIR": self._homes.name,
-                },
-                stdout=log,
-                stderr=log,
-                # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
-                start_new_session=True,
-                preexec_fn=partial(_begin, before),
-            )
-            self._running.append(process)
-            self._watchdogs.append(Watchdog(f"http://{host}:{port}", process))
+        # BentoML keeps its metrics there, and removes those of an earlier server. What a killed
+        # worker leaves behind goes with the rest.
+        homes = {"BENTOML_HOME": f"{self._homes.name}/{service}", "TMPDIR": self._homes.name}
+        process = psutil.Popen(
+            [*command, "--host", host, "--port", str(port)],
+            cwd=_ROOT,
+            env={**environ, **homes},
+            stdout=log,
+            stderr=log,
+            # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        self._watched.append(Watchdog(f"http://{host}:{port}", process))
 
     def exited(self) -> int | None:
         """The exit status of the first process that has ended; None while all run."""
-        ended = (process.poll() for process in self._running)
+        ended = (each.process.poll() for each in self._watched)
         return next((status for status in ended if status is not None), None)
 
     def look_after(self) -> None:
         """Have workers that hang replaced."""
-        for each in self._watchdogs:
+        for each in self._watched:
             each.look()
 
     def wait_ready(self, doors: Doors) -> bool:
@@ -209,16 +201,15 @@ class Processes:
         """
         # A second Ctrl-C, or a signal that `make` passes on as well, would break in here.
         with _signals_held():
-            for process in reversed(self._running):
-                if process.poll() is None:
-                    process.terminate()
-                    _end(process, self._patience)
+            for each in reversed(self._watched):
+                if each.process.poll() is None:
+                    each.process.terminate()
+                    _end(each.process, self._patience)
             self._homes.cleanup()
 
 
-def _begin(held: set[int | signal.Signals]) -> None:
-    """In a server's process: hold no other signals, and on Linux end if this process is killed."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, held)
+def _end_with_parent() -> None:
+    """In a server's process, on Linux: end when this one is killed."""
     if prctl := getattr(_LIBC, "prctl", None):
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -234,11 +225,11 @@ def _end(process: psutil.Popen, patience: float) -> None:
 
 
 @contextmanager
-def _signals_held() -> Iterator[set[int | signal.Signals]]:
-    """Deliver the signals that end this process afterwards; yields what was held already."""
+def _signals_held() -> Iterator[None]:
+    """Deliver the signals that end this process afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
     try:
-        yield before
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -269,15 +260,14 @@ def _prepared(settings: Settings) -> dict[str, str]:
 
 def _greeting(doors: Doors, *, keyed: bool) -> str:
     headers = f"{_KEY} {_JSON}" if keyed else _JSON
-    lines = ["\nReady. Ask the assistant:"]
-    lines += [
-        f"""  curl -s -X POST {doors.assistant}/exchange {headers} '{{"query": "{EXAMPLE}"}}'"""
-    ]
+    asked = f"""'{{"query": "{EXAMPLE}"}}'"""
+    told = "\nReady. Ask the assistant:"
+    told += f"\n  curl -s -X POST {doors.assistant}/exchange {headers} {asked}"
     if doors.v1:
         hello = """'{"messages": [{"role": "user", "content": "Hello"}]}'"""
-        lines += ["or talk to the model as OpenAI's API:"]
-        lines += [f"  curl -s {doors.v1}/v1/chat/completions {headers} {hello}"]
-    return "\n".join([*lines, "Ctrl-C ends it.\n"])
+        told += "\nor talk to the model as OpenAI's API:"
+        told += f"\n  curl -s {doors.v1}/v1/chat/completions {headers} {hello}"
+    return f"{told}\nCtrl-C ends it.\n"
 
 
 def _print_answer(url: str, query: str) -> int:

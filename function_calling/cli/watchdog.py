@@ -35,7 +35,7 @@ class Watchdog:
 
     def __init__(self, url: str, process: psutil.Popen) -> None:
         self._url = url
-        self._process = process
+        self.process = process
         self._workers: set[psutil.Process] = set()  # those that were there at the last answer
         self._missed = 0
         self._next = 0.0
@@ -45,7 +45,7 @@ class Watchdog:
         if time.monotonic() < self._next:
             return
         with suppress(psutil.NoSuchProcess):
-            workers = set(self._process.children(recursive=True))
+            workers = set(self.process.children(recursive=True))
             if self._answers():
                 self._workers, self._missed = workers, 0
             elif workers & self._workers:
