@@ -1,8 +1,6 @@
 """`deploy/kubernetes`: valid, whole, and speaking of the services as the code knows them."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,45 +72,34 @@ def selected(labels: dict[str, str]) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("item", OBJECTS, ids=lambda it: f"{it['kind']}-{it['metadata']['name']}")
-def test_an_object_obeys_its_schema(item: dict[str, Any]) -> None:
+def test_each_object_obeys_its_schema() -> None:
     """To the letter: a key that Kubernetes does not know is an error."""
-    if item["kind"] == "ScaledObject":
-        item = autoscaler(item)
-    for version in (OLDEST, NEWEST):
-        kubernetes_validate.validate(item, version, strict=True)
-        with pytest.raises(kubernetes_validate.ValidationError):
-            kubernetes_validate.validate({**item, "speck": {}}, version, strict=True)
+    for item in OBJECTS:
+        for version in (OLDEST, NEWEST):
+            kubernetes_validate.validate(scaler(item), version, strict=True)
 
 
-def autoscaler(item: dict[str, Any]) -> dict[str, Any]:
-    """What KEDA makes of a ScaledObject, which is none of Kubernetes' own objects."""
-    assert item["apiVersion"] == "keda.sh/v1alpha1"
-    spec = {"advanced": {"horizontalPodAutoscalerConfig": {}}, **item["spec"]}
-    known = ("advanced", "maxReplicaCount", "minReplicaCount", "pollingInterval")
-    assert sorted(spec) == [*known, "scaleTargetRef", "triggers"]
-    assert isinstance(spec["pollingInterval"], int)
-    assert spec["advanced"].keys() == {"horizontalPodAutoscalerConfig"}
-    made = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment"} | spec["scaleTargetRef"],
-        "minReplicas": spec["minReplicaCount"],
-        "maxReplicas": spec["maxReplicaCount"],
-        **spec["advanced"]["horizontalPodAutoscalerConfig"],
-    }
+def scaler(item: dict[str, Any]) -> dict[str, Any]:
+    """What KEDA makes of a ScaledObject, which is none of Kubernetes' own; others as they are."""
+    if item["kind"] != "ScaledObject":
+        return item
+    spec = item["spec"]
+    limits = {f"{each}Replicas": spec[f"{each}ReplicaCount"] for each in ("min", "max")}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment"} | spec["scaleTargetRef"]
+    rules = spec["advanced"]["horizontalPodAutoscalerConfig"] if "advanced" in spec else {}
     kind = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler"}
+    made = {"scaleTargetRef": target, **limits, **rules}
     return {**kind, "metadata": item["metadata"], "spec": made}
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda it: it.name)
-def test_a_kustomization_names_every_file_beside_it(stage: Path) -> None:
-    """And nothing else; both use the same image, which is that of every container."""
-    listed = read(stage / "kustomization.yaml")
-    assert set(listed) == {"apiVersion", "kind", "namespace", "resources", "images"}
-    there = {path.name for path in stage.glob("*.yaml")} - {"kustomization.yaml"}
-    assert set(listed["resources"]) == there
-    assert listed["images"] == KUSTOMIZATIONS[0]["images"]
-    (image,) = listed["images"]
-    assert {container(name)["image"] for name in PODS} == {image["name"]}
+def test_every_file_is_applied_with_the_one_image() -> None:
+    """Both stages use it."""
+    for stage, listed in zip(STAGES, KUSTOMIZATIONS, strict=True):
+        there = {path.name for path in stage.glob("*.yaml")} - {"kustomization.yaml"}
+        assert set(listed["resources"]) == there
+        assert listed["images"] == KUSTOMIZATIONS[0]["images"]
+        (image,) = listed["images"]
+        assert {container(name)["image"] for name in PODS} == {image["name"]}
 
 
 def test_selectors_find_the_pods_that_they_mean() -> None:
@@ -219,20 +206,6 @@ def test_the_weights_are_fetched_to_where_the_model_looks() -> None:
         assert Path(folder).is_relative_to(mounts["weights"])
 
 
-def test_the_hubs_client_takes_the_jobs_options() -> None:
-    """Under the names that the Job uses."""
-    program, command, *rest = container("llama-weights")["args"]
-    told = subprocess.run(
-        [str(Path(sys.executable).with_name(program)), command, "--help"],
-        env={"NO_COLOR": "1", "COLUMNS": "100"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    for option in (each.split("=")[0] for each in rest if each.startswith("--")):
-        assert f"{option} " in told
-
-
 @served
 def test_a_pod_is_given_the_time_that_it_needs(name: str) -> None:
     """Life is not readiness, which asks the model; loading 70B may take half an hour.
@@ -275,11 +248,7 @@ def test_scaling_counts_the_requests_of_the_service(name: str) -> None:
     """By the labels that BentoML gives them, on the routes that are served."""
     spec = of_kind("ScaledObject")[name]["spec"]
     (trigger,) = spec["triggers"]
-    assert trigger.keys() == {"type", "metadata"}
-    assert trigger["type"] == "prometheus"
     told = trigger["metadata"]
-    assert told.keys() == {"serverAddress", "query", "threshold"}
-    assert all(isinstance(value, str) for value in told.values())
     metric, labels = re.fullmatch(r"sum\((\w+)\{(.*)\}\)", told["query"]).groups()
     assert metric == "bentoml_service_request_in_progress"
     wanted = dict(re.findall(r'(\w+)=~?"([^"]*)"', labels))

