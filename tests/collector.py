@@ -1,12 +1,8 @@
-"""A collector of OpenTelemetry's spans over OTLP/HTTP, and a picture of a trace.
-
-`TRACE_SVG=docs/trace.svg pytest -m serve tests/telemetry/test_trace.py` draws the docs' picture.
-"""
+"""A collector of OpenTelemetry's spans over OTLP/HTTP."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,7 +12,7 @@ from scripted_http import serving
 
 @dataclass(frozen=True)
 class Seen:
-    """A span as it was exported; times are nanoseconds."""
+    """A span as it was exported."""
 
     service: str
     name: str
@@ -24,7 +20,6 @@ class Seen:
     id: str
     parent: str
     begin: int
-    end: int
     attributes: dict[str, Any]
 
 
@@ -73,40 +68,9 @@ def depth(span: Seen, trace: Sequence[Seen]) -> int:
     return 1 + depth(parents[span.parent], trace) if span.parent in parents else 0
 
 
-def picture(trace: Sequence[Seen]) -> str:
-    """The spans as bars over time, each in the service's colour, as an SVG."""
-    colours = dict(
-        zip(dict.fromkeys(s.service for s in trace), ("#4472c4", "#70ad47"), strict=True)
-    )
-    begin, end = trace[0].begin, max(each.end for each in trace)
-    rows = []
-    for row, span in enumerate(trace):
-        y, left = 34 + 26 * row, 330 + 560 * (span.begin - begin) / (end - begin)
-        wide = max(560 * (span.end - span.begin) / (end - begin), 2)
-        label = escape(span.name)
-        rows.append(
-            f'<text x="{10 + 14 * depth(span, trace)}" y="{y + 14}">{label}</text>'
-            f'<rect x="{left:.1f}" y="{y}" width="{wide:.1f}" height="18" rx="3" '
-            f'fill="{colours[span.service]}"/><text x="900" y="{y + 14}">'
-            f"{(span.end - span.begin) / 1e6:.0f} ms</text>"
-        )
-    keys = "".join(
-        f'<rect x="{10 + 180 * n}" y="8" width="14" height="14" rx="3" fill="{colour}"/>'
-        f'<text x="{30 + 180 * n}" y="20">{escape(name)}</text>'
-        for n, (name, colour) in enumerate(colours.items())
-    )
-    height = 44 + 26 * len(trace)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 970 {height}" '
-        f'font-family="sans-serif" font-size="13"><rect width="970" height="{height}" '
-        f'fill="white"/>{keys}{"".join(rows)}</svg>\n'
-    )
-
-
 def _seen(service: str, span: Any) -> Seen:
     ids = span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()
-    times = span.start_time_unix_nano, span.end_time_unix_nano
-    return Seen(service, span.name, *ids, *times, _attributes(span.attributes))
+    return Seen(service, span.name, *ids, span.start_time_unix_nano, _attributes(span.attributes))
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """A query is one trace, from the assistant's door to the model's replies, without its words."""
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from collector import collecting, depth, picture
+from collector import collecting, depth
 from hosts import QUERY, host, until
 
 from function_calling.errors import SettingsError
@@ -44,8 +43,6 @@ def test_a_query_is_one_trace_over_both_services(tmp_path: Path) -> None:
         until(lambda: names <= {each.name for each in collector.spans}, 20)
         until(lambda: len(collector.traced(NESTED[1][2])) >= len(NESTED), 20)
     trace = collector.traced(NESTED[1][2])
-    if file := os.environ.get("TRACE_SVG"):
-        Path(file).write_text(picture(trace), encoding="utf-8")
     assert [(depth(each, trace), each.service, each.name) for each in trace] == NESTED
     # A stream of many events has two more spans, for its begin and its end.
     sent = [each for each in collector.spans if each.name == f"{NESTED[3][2]} http send"]
