@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -78,24 +77,14 @@ def test_two_hosts_answer_as_shown(tmp_path: Path) -> None:
     assert done.stdout == output.rstrip("\n")
 
 
-def bentoml_commands() -> Iterator[list[str]]:
-    """The words of every command of BentoML that the page shows."""
-    for line in (
-        "".join(blocks("bash", TEXT) + blocks("console", TEXT)).replace("\\\n", " ").splitlines()
-    ):
-        found = re.match(r"^(?:\$ )?(?:\w+=\S+ )*bentoml (.*)", line)
-        if found:
-            yield found[1].split()
-
-
-@pytest.mark.parametrize("words", list(bentoml_commands()), ids=" ".join)
-def test_bentoml_has_the_command(words: list[str]) -> None:
+def test_bentoml_has_each_command_of_its_own() -> None:
     """With the options that are shown."""
-    command: click.Command = create_bentoml_cli()
-    words = list(words)
-    while isinstance(command, click.Group):
-        found = command.get_command(click.Context(command), words.pop(0))
-        assert found is not None
-        command = found
-    known = {option for each in command.params for option in each.opts}
-    assert {word for word in words if word.startswith("-")} <= known
+    text = "".join(blocks("bash", TEXT) + blocks("console", TEXT)).replace("\\\n", " ")
+    for shown in re.findall(r"(?m)^(?:\$ )?(?:\w+=\S+ )*bentoml (.*)", text):
+        words, command = shown.split(), create_bentoml_cli()
+        while isinstance(command, click.Group):
+            found = command.get_command(click.Context(command), words.pop(0))
+            assert found is not None, shown
+            command = found
+        known = {option for each in command.params for option in each.opts}
+        assert {word for word in words if word.startswith("-")} <= known, shown
