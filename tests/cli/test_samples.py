@@ -23,36 +23,7 @@ from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool, ToolCall
 
-MISTRAL_NATIVE = """\
-{{- bos_token }}
-{%- set asked = messages | selectattr('role', 'eq', 'user') | list %}
-{%- for message in messages %}
-    {%- if message.role == 'user' %}
-        {%- if tools and message == asked[-1] %}
-            {{- '[AVAILABLE_TOOLS] ' + tools | tojson + '[/AVAILABLE_TOOLS]' }}
-        {%- endif %}
-        {{- '[INST] ' + message.content + '[/INST]' }}
-    {%- elif message.role == 'tool' %}
-        {{- '[TOOL_RESULTS] ' + message.content + '[/TOOL_RESULTS]' }}
-    {%- elif message.tool_calls %}
-        {{- '[TOOL_CALLS] [' }}
-        {%- for call in message.tool_calls %}
-            {{- {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}
-            {{- ', ' if not loop.last else ']' }}
-        {%- endfor %}
-        {{- eos_token }}
-    {%- else %}
-        {{- ' ' + message.content + eos_token }}
-    {%- endif %}
-{%- endfor %}
-"""
-"""What is particular in Mistral's: tools before the last question, calls without other text."""
-
-OWN_TEMPLATES = {
-    "llama3": ChatTemplate(LLAMA31, "<s>"),
-    "mistral": ChatTemplate(MISTRAL_NATIVE, "<s>", "</s>"),
-    "hermes": ChatTemplate(QWEN3),
-}
+OWN_TEMPLATES = {"llama3": ChatTemplate(LLAMA31, "<s>"), "hermes": ChatTemplate(QWEN3)}
 command = pytest.fixture(commands)
 
 PARAMETERS = {
@@ -247,24 +218,22 @@ def test_each_turn_is_learned_up_to_where_the_model_stops(
     assert all(word in sample.text for word in re.findall(r"\w+", told))
 
 
-@pytest.mark.parametrize("form", ["react_en", "hermes"])
-def test_a_call_without_its_result_ends_as_the_others_do(form: str) -> None:
+def test_a_call_without_its_result_ends_as_the_others_do() -> None:
     """The mark is there, though nothing follows it."""
-    (whole,) = made(TALK, form)
-    (cut,) = made(TALK[:3], form)
+    (whole,) = made(TALK, "react_en")
+    (cut,) = made(TALK[:3], "react_en")
     assert whole.text.startswith(cut.text)
-    assert learned(cut) == learned(whole)[: len(learned(cut))]
+    assert learned(cut) == learned(whole)[:1]
     assert cut.spans[-1][1] == len(cut.text)
 
 
 def test_turns_that_a_later_prompt_tells_otherwise_get_samples_of_their_own() -> None:
-    """Mistral's tools move to the last question, Qwen3's empty thoughts go."""
+    """Qwen3's empty thoughts go."""
     talk = [*TALK, user("明天?"), said("Rain.")]
-    for name in ("mistral", "hermes"):
-        first, second = made(talk, name, OWN_TEMPLATES[name])
-        assert [len(first.spans), len(second.spans)] == [2, 1]
-        assert not second.text.startswith(first.text)
-        assert second.text.endswith(learned(second)[0])
+    first, second = made(talk, "hermes", OWN_TEMPLATES["hermes"])
+    assert [len(first.spans), len(second.spans)] == [2, 1]
+    assert not second.text.startswith(first.text)
+    assert second.text.endswith(learned(second)[0])
     assert learned(first)[1] == "<think>\n\n</think>\n\n22 度。<|im_end|>"
 
 
@@ -284,18 +253,13 @@ def test_what_a_template_writes_otherwise_than_it_begins_is_refused() -> None:
 def test_a_message_of_weight_0_is_shown_and_not_learned() -> None:
     """As in OpenAI's training files; a call and the text before it go together."""
     talk = [TALK[0], TALK[1], {**TALK[2], "weight": 0}, TALK[3], {**TALK[4], "weight": 1}]
-    for name in FORMATS:
-        (sample,) = made(talk, name)
-        (full,) = made(TALK, name)
-        assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
+    (sample,), (full,) = made(talk), made(TALK)
+    assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
 
 
 def test_a_format_of_the_lines_own_is_used() -> None:
     """`tool_format`, as in a request."""
     assert made(TALK, "hermes", tool_format="react_en") == made(TALK, "react_en")
-
-
-DEEP = {"name": "news", "arguments": "[" * 9000}
 
 
 @pytest.mark.parametrize(
@@ -310,10 +274,6 @@ DEEP = {"name": "news", "arguments": "[" * 9000}
         (
             [user("Hi"), said("", ("a", "weather", [1]))],
             'messages[1].tool_calls[0].function.arguments="[1]": wanted an object as JSON',
-        ),
-        (
-            [user("Hi"), {"role": "assistant", "function_call": DEEP}],
-            'function.arguments="[[[[[[[[[',
         ),
     ],
 )

@@ -133,17 +133,15 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
 
 def test_a_signal_to_end_is_no_ctrl_c(tmp_path: Path) -> None:
     """Neither as soon as a line is waited for, nor at the question for a yes."""
-    with scripted_http(NOTED, says("Noted."), *DELETED) as server:
-        for ending in (signal.SIGHUP, signal.SIGTERM):
-            with chat(server, tmp_path) as person:
-                if ending == signal.SIGTERM:
-                    person.asks("note it")
-                    person.types("delete it\r")
-                    person.reads("[y/N]")
-                person.child.kill(ending)
-                person.child.expect(pexpect.EOF)
-                person.child.close()
-                assert person.child.exitstatus == 130
+    for ending, script in ((signal.SIGHUP, ()), (signal.SIGTERM, (NOTED, *DELETED))):
+        with scripted_http(*script) as server, chat(server, tmp_path) as person:
+            if script:
+                person.types("note it, and delete it\r")
+                person.reads("[y/N]")
+            person.child.kill(ending)
+            person.child.expect(pexpect.EOF)
+            person.child.close()
+            assert person.child.exitstatus == 130
 
 
 def test_nothing_that_a_model_writes_commands_the_terminal(tmp_path: Path) -> None:
@@ -186,16 +184,14 @@ def test_the_oldest_turn_is_left_out_of_what_is_too_long(tmp_path: Path) -> None
     assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
 
 
-def test_a_server_that_is_away_or_fails_is_told_and_the_chat_goes_on(tmp_path: Path) -> None:
+def test_a_server_that_fails_or_goes_away_is_told_and_the_chat_goes_on(tmp_path: Path) -> None:
     """In a sentence; the next turn can work."""
-    with scripted_http(fails(500, "out of memory"), LISTED, says("Nothing.")) as server:
-        with chat(server, tmp_path) as person:
-            assert "The model server failed: out of memory" in person.asks("what is to do?")
-            assert person.asks("and now?").endswith("Nothing.\n")
+    script = (fails(500, "out of memory"), LISTED, says("Nothing."))
+    with scripted_http(*script) as server, chat(server, tmp_path) as person:
+        assert "The model server failed: out of memory" in person.asks("what is to do?")
+        assert person.asks("and now?").endswith("Nothing.\n")
         server.close()
-        with chat(server, tmp_path) as person:
-            assert f"The model at {server.url}/v1/ can't be reached" in person.seen
-            assert person.leaves() == 0
+        assert "The model server can't be reached" in person.asks("and then?")
 
 
 def one_shot(
@@ -212,39 +208,32 @@ def one_shot(
 
 
 def test_a_pipe_asks_one_question(tmp_path: Path) -> None:
-    """All of it; the answer alone goes on, and whoever has the key of the server uses it."""
+    """All of it; the answer alone goes on, and whoever has the key of the server uses it.
+
+    Where nobody can say a yes, the setting decides; a failure is told in one line.
+    """
     question = "Help me to write down it\nI'm going to fix a bug\n\ud83d".encode(
         errors="surrogatepass"
     )
     own = {"OPENAI_API_KEY": "sesame", "OPENAI_MODEL_NAME": "other"}
-    with scripted_http(NOTED, says("I noted it.")) as server:
+    script = (NOTED, says("I noted it."), *DELETED, says("I may not."), *DELETED, says("Gone."))
+    with scripted_http(*script, fails(500, "out of memory")) as server:
         done = one_shot(server, tmp_path, question, **own)
-    steps = 'create_task(title="fix a bug")\n→ Added "fix a bug" to the to-do list.\n'
-    assert done == Done(0, "I noted it.\n", steps)
-    assert said(server, 0) == [("user", "Help me to write down it\nI'm going to fix a bug\n���")]
-    assert (server.requests[0]["model"], server.keys[0]) == ("other", "Bearer sesame")
-
-
-def test_where_nobody_can_be_asked_the_setting_decides(tmp_path: Path) -> None:
-    """Also for a question that is an argument."""
-    script = (NOTED, says("Noted."), *DELETED, says("I may not."), *DELETED, says("Gone."))
-    with scripted_http(*script) as server:
-        one_shot(server, tmp_path, b"note it")
+        steps = 'create_task(title="fix a bug")\n→ Added "fix a bug" to the to-do list.\n'
+        assert done == Done(0, "I noted it.\n", steps)
+        assert said(server, 0) == [
+            ("user", "Help me to write down it\nI'm going to fix a bug\n���")
+        ]
+        assert (server.requests[0]["model"], server.keys[0]) == ("other", "Bearer sesame")
         refused = one_shot(server, tmp_path, b"", "delete it", APPROVAL="refused")
         assert refused.out == "I may not.\n"
         assert "nobody can say the yes" in refused.err
         assert len(tasks(tmp_path / "todo.db")) == 1
-        assert one_shot(server, tmp_path, b"", "delete it").out == "Gone.\n"
-    assert tasks(tmp_path / "todo.db") == []
-
-
-def test_a_question_without_an_answer_is_a_failure(tmp_path: Path) -> None:
-    """The status says so, and one line on stderr why."""
-    with scripted_http(fails(500, "out of memory")) as server:
-        for question, told in ((b"x" * 2001, "query has 2001"), (b"hi", "out of memory")):
-            done = one_shot(server, tmp_path, question)
-            assert (done.status, done.out, done.err.count("\n")) == (1, "", 1)
-            assert told in done.err
+        assert one_shot(server, tmp_path, b"delete it").out == "Gone.\n"
+        assert tasks(tmp_path / "todo.db") == []
+        done = one_shot(server, tmp_path, b"hi")
+        assert (done.status, done.out) == (1, "")
+        assert done.err == "The model server failed: out of memory\n"
 
 
 # With the default model, which it serves for itself
