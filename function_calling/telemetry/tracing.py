@@ -73,27 +73,26 @@ def begin(operation: str, name: str, *, client: bool = False, **attributes: str)
 @contextmanager
 def inside(span: Span) -> Iterator[None]:
     """What is awaited here happens inside the span, which ends with it; not around a `yield`."""
-    try:
-        with _current(span):
-            yield
-    except Exception as error:
-        failed(span, type(error).__name__)
-        raise
-    finally:
-        span.end()
+    with _ending(span), _current(span):
+        yield
 
 
 async def spanned(span: Span, events: AsyncGenerator[_Event, None]) -> AsyncGenerator[_Event, None]:
     """The events, which happen inside the span; what is done with them does not."""
-    try:
+    with _ending(span):
         async with aclosing(events):
             while True:
                 with _current(span):
-                    try:
-                        event = await anext(events)
-                    except StopAsyncIteration:
-                        return
+                    event = await anext(events, None)
+                if event is None:
+                    return
                 yield event
+
+
+@contextmanager
+def _ending(span: Span) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         failed(span, type(error).__name__)
         raise
