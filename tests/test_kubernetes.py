@@ -117,33 +117,12 @@ def test_selectors_find_the_pods_that_they_mean() -> None:
         assert of_kind(kind).keys() == SERVED.keys()
 
 
-def test_a_network_policy_allows_what_the_pods_need() -> None:
-    """The assistant reaches the model, the model reaches nobody; the rest is shut."""
-    policies = of_kind("NetworkPolicy")
-    assert policies.pop("nothing-else")["spec"] == {
-        "podSelector": {},
-        "policyTypes": ["Ingress", "Egress"],
-    }
-    assert policies.keys() == PODS.keys()
-    for name, item in policies.items():
-        assert selected(item["spec"]["podSelector"]["matchLabels"]) == {name}
-        assert item["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    (to_llama, _) = policies["exchange-assistant"]["spec"]["egress"]
-    assert selected(to_llama["to"][0]["podSelector"]["matchLabels"]) == {"llama"}
-    (from_assistant,) = policies["llama"]["spec"]["ingress"]
-    source = from_assistant["from"][0]["podSelector"]["matchLabels"]
-    assert selected(source) == {"exchange-assistant"}
-    assert "egress" not in policies["llama"]["spec"]
-    assert "ingress" not in policies["llama-weights"]["spec"]
-
-
-@pytest.mark.parametrize("name", PODS)
-def test_what_is_set_is_a_setting(name: str) -> None:
+def test_what_is_set_is_a_setting() -> None:
     """Each variable is one that the code reads, with a value that it takes."""
-    environ = environment(name)
     known = {each.name.upper() for each in Settings.__dataclass_fields__.values()}
-    assert environ.keys() <= known | NOT_OURS
-    Settings.from_env(environ)
+    for name in PODS:
+        assert environment(name).keys() <= known | NOT_OURS
+        Settings.from_env(environment(name))
 
 
 @served
@@ -208,39 +187,14 @@ def test_the_weights_are_fetched_to_where_the_model_looks() -> None:
 
 @served
 def test_a_pod_is_given_the_time_that_it_needs(name: str) -> None:
-    """Life is not readiness, which asks the model; loading 70B may take half an hour.
-
-    At its end, it is given longer than the longest request.
-    """
+    """Loading 70B may take half an hour; at its end, it has longer than the longest request."""
     probes = container(name)
-    assert probes["livenessProbe"]["httpGet"]["path"] == "/livez"
-    assert probes["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert {probes[each]["httpGet"]["port"] for each in probes if each.endswith("Probe")} == {
-        "http"
-    }
-    assert probes["readinessProbe"]["timeoutSeconds"] <= 5
     start = probes["startupProbe"]
     assert start["periodSeconds"] * start["failureThreshold"] >= (1800 if name == "llama" else 60)
     longest = SERVED[name].config["traffic"]["timeout"]
     (_, waiting) = probes["lifecycle"]["preStop"]["exec"]["command"]
     ending = float(environment(name)["STOP_TIMEOUT"])
     assert longest < ending < PODS[name]["spec"]["terminationGracePeriodSeconds"] - int(waiting)
-
-
-@pytest.mark.parametrize("name", PODS)
-def test_a_pod_may_do_nothing_that_it_need_not(name: str) -> None:
-    """What the namespace enforces, and a root file system that can't be written to."""
-    spec = PODS[name]["spec"]
-    assert spec["securityContext"]["runAsNonRoot"]
-    assert not spec["automountServiceAccountToken"]
-    assert not spec["enableServiceLinks"], "Kubernetes would set variables of names like ours"
-    assert container(name)["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    mounts = [each["mountPath"] for each in container(name)["volumeMounts"]]
-    assert Path(environment(name)["HOME"]).as_posix() in mounts
 
 
 @served
