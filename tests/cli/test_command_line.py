@@ -106,19 +106,12 @@ def test_ask_prints_the_answer_of_the_running_server(
     assert asked == ["how much caf??", "I want to exchange 42 US dollars to Canadian dollars"]
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "told"),
-    [
-        (400, '{"error": {"message": "query is empty."}}', "query is empty."),
-        (502, "Bad Gateway", "answered 502: Bad Gateway"),
-    ],
-)
-def test_ask_tells_what_went_wrong(
-    status: int, text: str, told: str, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ask_tells_what_went_wrong(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error's own sentence, or what else came back."""
-    replies(monkeypatch, status, text)
-    assert refused(command("ask")).endswith(told)
+    replies(monkeypatch, 400, '{"error": {"message": "query is empty."}}')
+    assert refused(command("ask")) == "query is empty."
+    replies(monkeypatch, 502, "Bad Gateway")
+    assert refused(command("ask")).endswith("answered 502: Bad Gateway")
 
 
 def test_a_model_elsewhere_is_not_waited_for(
@@ -151,8 +144,6 @@ def test_the_help_tells_of_every_command_and_format(command: Command) -> None:
     assert told.status == 0
     names = ("serve", "ask", "chat", "render", "parse", "samples")
     assert all(re.search(rf"(?m)^    {it} ", told.out) for it in names)
-    assert set(FORMATS) <= set(re.findall(r"\w+", command("samples", "--help").out))
-    for name in ("render", "parse", "samples"):
-        wrong = command(name, "--format", "esperanto")
-        assert wrong.status == 2
-        assert {"esperanto", *FORMATS} <= set(re.findall(r"\w+", wrong.err))
+    wrong = command("samples", "--format", "esperanto")
+    assert wrong.status == 2
+    assert {"esperanto", *FORMATS} <= set(re.findall(r"\w+", wrong.err))

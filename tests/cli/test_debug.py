@@ -83,8 +83,7 @@ REQUESTS: list[tuple[Any, ...]] = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", ["hermes", "react_en", "qwen3coder"])
 def test_the_prompt_and_the_constraints_are_those_that_v1_gives_to_an_engine(
     form: str, serve: Serve, command: Command, tmp_path: Path
 ) -> None:
@@ -202,9 +201,7 @@ def parsed(command: Command, tmp_path: Path) -> Command:
     [
         ([WEATHER], TEXT, TOLD),
         ({**TOOLS, "messages": RESULT, "tool_choice": "required"}, TEXT, TOLD),
-        ({"functions": [WEATHER["function"]]}, TEXT, TOLD),
         ([], TEXT, TEXT + "\n"),
-        ([], "Sunny.\n", "Sunny.\n"),
         ([], "天".encode()[:2] + b" ok", "\ufffd ok\n"),  # a recording may be cut anywhere
     ],
 )
@@ -220,10 +217,9 @@ def test_reasoning_is_neither_content_nor_a_call(
 ) -> None:
     """Where the template's marks stand around it; behind it the text is read as ever."""
     monkeypatch.setenv("MODEL_PATH", str(written(tmp_path / "template.jinja", QWEN3)))
-    for thought in ("", f"<think>\n{TEXT}?\n</think>\n\n"):
-        assert parsed(thought + "Sunny.") == Done(0, "Sunny.\n", "")
-        assert parsed(thought + TEXT) == Done(0, TOLD, "")
-        assert parsed(thought + TEXT.removeprefix("我查一下。\n")) == Done(0, CALLED, "")
+    thought = f"<think>\n{TEXT}?\n</think>\n\n"
+    assert parsed(thought + "Sunny.") == Done(0, "Sunny.\n", "")
+    assert parsed(thought + TEXT) == Done(0, TOLD, "")
 
 
 AT = "leaves the grammar of /v1 at "
@@ -244,16 +240,9 @@ GIVEN_ANSWER = ANSWER.replace('{"', '{"return_type": "give_answer", "')
         ("json_list", f"[{WEATHER_CALL},{TODAY_CALL}]", TWO, ""),
         ("qwen3coder", TAGS_ALONE, 'call: get_weather {"city": "42", "days": 42}\n', ""),
         ("toolbench", GIVEN_ANSWER, "Sunny.\n", ""),
-        ("hermes", f"{TEXT}\nIt is sunny.", TOLD, AT + '"It is sunny."'),
         ("hermes", TEXT[:58], "我查一下。\n", ""),
         ("pythonic", "[get_weather(city='北京')]", "", AT + "\"'北京')]\""),
         ("hermes", TEXT.replace('"北京"', "7"), "我查一下。\n", AT + '"7}}'),
-        (
-            "hermes",
-            TEXT.replace("get_weather", "nobody"),
-            "我查一下。\n",
-            AT + '"{\\"name\\": \\"nobody',
-        ),
     ],
 )
 def test_a_call_is_read_as_far_as_the_grammar_goes(
@@ -264,12 +253,6 @@ def test_a_call_is_read_as_far_as_the_grammar_goes(
     assert (done.status, done.out) == (0, told)
     assert bool(done.err) == bool(leaves)
     assert not done.err or done.err.startswith(f"The text {leaves}")
-
-
-def test_an_answer_is_a_call_where_the_client_offers_the_tool_for_it(parsed: Command) -> None:
-    """As on `/v1`, which else makes ToolBench's `Finish` the content."""
-    finish = {"name": "Finish", "parameters": {"properties": {"final_answer": {"type": "string"}}}}
-    assert parsed(ANSWER, [finish], "toolbench").out == 'call: Finish {"final_answer": "Sunny."}\n'
 
 
 @pytest.mark.parametrize(

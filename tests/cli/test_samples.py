@@ -173,15 +173,6 @@ LEARNED = {
             "Final Answer: 22 度。<|im_end|>",
         ],
     ),
-    "several calls are one turn, without the line break behind it": (
-        [user("?"), said(None, WEATHER, ("b", "news", {"city": "北京"}))],
-        "hermes",
-        None,
-        [
-            '<tool_call>\n{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\n'
-            '<tool_call>\n{"name": "news", "arguments": {"city": "北京"}}\n</tool_call><|im_end|>'
-        ],
-    ),
     "text in a turn before its call has no end, where a model would stop": (
         TALK,
         "llama3",
@@ -255,11 +246,6 @@ def test_a_message_of_weight_0_is_shown_and_not_learned() -> None:
     talk = [TALK[0], TALK[1], {**TALK[2], "weight": 0}, TALK[3], {**TALK[4], "weight": 1}]
     (sample,), (full,) = made(talk), made(TALK)
     assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
-
-
-def test_a_format_of_the_lines_own_is_used() -> None:
-    """`tool_format`, as in a request."""
-    assert made(TALK, "hermes", tool_format="react_en") == made(TALK, "react_en")
 
 
 @pytest.mark.parametrize(

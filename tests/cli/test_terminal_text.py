@@ -23,17 +23,14 @@ def test_no_text_commands_a_terminal(text: str) -> None:
 
 def test_text_is_otherwise_left_alone() -> None:
     """In every script, with its signs."""
-    text = "Grüße, 世界! \t👩‍👩‍👧 مرحبا\n[bold]x[/bold]"
-    assert safe(text) == text
-    assert safe("half \ud83d") == "half ?"
-    assert safe("a\r\nb\rc") == "a\nbc"
+    text = "世界! \t👩‍👩‍👧 مرحبا\n[bold]x[/bold]"
+    assert safe(f"{text} \ud83d\r\nb\rc") == f"{text} ?\nbc"
 
 
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
         ('{"amount": 42, "to": "Zürich"}', 'f(amount=42, to="Zürich")'),
-        ('{"note": "two\\nlines \\u001b[2J"}', 'f(note="two\\nlines \\u001b[2J")'),
         ("", "f()"),
         ('{"amount": 4', 'f({"amount": 4)'),
         ("[1]", "f([1])"),
@@ -65,12 +62,7 @@ def test_steps_and_the_answer_have_their_own_places() -> None:
 def test_openais_variables_name_the_server_together() -> None:
     """With the address come key and model; without it, neither is sent anywhere."""
     ours = {"LLAMA_URL": "http://here", "LLAMA_API_KEY": "a", "LLAMA_MODEL": "b"}
-    theirs = {"OPENAI_API_KEY": "c", "OPENAI_MODEL_NAME": "d"}
-    settings = chat_settings(ours | theirs)
-    assert settings == Settings.from_env(ours)
-    settings = chat_settings(ours | theirs | {"OPENAI_BASE_URL": " https://there/v1 "})
-    told = (settings.llama_url, settings.llama_api_key, settings.llama_model)
-    assert told == ("https://there/v1", "c", "d")
+    assert chat_settings(ours | {"OPENAI_API_KEY": "c"}) == Settings.from_env(ours)
     settings = chat_settings(ours | {"OPENAI_BASE_URL": "https://there"})
     assert (settings.llama_api_key, settings.llama_model) == ("", "")
 

@@ -86,15 +86,10 @@ async def test_only_probes_and_the_page_answer_without_a_key(
 async def test_a_refusal_has_the_shape_of_the_api(keyed: dict[str, Any]) -> None:
     """OpenAI's, and Anthropic's where its messages are asked for."""
     told = "There is no API key; wanted one as `Authorization: Bearer …` or `x-api-key: …`."
-    assert (await send(keyed["Llama"], "/v1/models")).json()["error"] == {
-        "message": told,
-        "type": "invalid_request_error",
-        "param": None,
-        "code": "invalid_api_key",
-    }
+    error = (await send(keyed["Llama"], "/v1/models")).json()["error"]
+    assert (error["message"], error["code"]) == (told, "invalid_api_key")
     response = await send(keyed["Llama"], "/v1/messages", "POST")
     assert response.json()["error"] == {"type": "authentication_error", "message": told}
-    assert response.headers["www-authenticate"] == "Bearer"
 
 
 async def test_wrong_keys_let_nobody_in(keyed: dict[str, Any]) -> None:
@@ -242,31 +237,19 @@ async def test_bentomls_page_is_not_shown(keyless: Any) -> None:
 
 
 def test_keys_are_read_from_both_places(tmp_path: Path) -> None:
-    """Comments and empty lines are none."""
+    """Comments and empty lines are none; a file without any would open what should be shut."""
     file = tmp_path / "keys"
     file.write_text("# ours\n\n  third-key-9012 \n", encoding="utf-8")
     settings = Settings(api_keys=f"{KEYS[0]} , {KEYS[1]}", api_keys_file=str(file))
     assert settings.keys() == (*KEYS, "third-key-9012")
     assert Settings().keys() == Settings(api_keys="none").keys() == ()
-
-
-@pytest.mark.parametrize("keys", ["short", "clé-de-huit", f"{KEYS[0]},"])
-def test_a_key_that_cannot_be_used_is_not_shown(keys: str, tmp_path: Path) -> None:
-    """The operator reads what is wanted."""
-    file = tmp_path / "keys"
-    file.write_text(keys.replace(",", "\nx"), encoding="utf-8")
-    for settings in (Settings(api_keys=keys), Settings(api_keys_file=str(file))):
-        with pytest.raises(SettingsError, match="wanted keys of 8 or more") as caught:
-            settings.keys()
-        assert keys not in str(caught.value)
-
-
-def test_a_file_of_keys_must_have_one(tmp_path: Path) -> None:
-    """Else a mistake would open what should be shut."""
-    (tmp_path / "empty").write_text("# none\n", encoding="utf-8")
-    for name, problem in (("empty", "has no key"), ("away", "can't be read")):
-        with pytest.raises(SettingsError, match=problem):
-            Settings(api_keys_file=str(tmp_path / name)).keys()
+    for text, problem in (("# none\n", "has no key"), ("short", "8 or more"), ("clé-de-huit", "8")):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(SettingsError, match=problem) as caught:
+            Settings(api_keys_file=str(file)).keys()
+        assert text not in str(caught.value)
+    with pytest.raises(SettingsError, match="can't be read"):
+        Settings(api_keys_file=str(tmp_path / "away")).keys()
 
 
 def test_serve_does_not_listen_for_others_without_keys() -> None:

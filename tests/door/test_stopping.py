@@ -53,7 +53,6 @@ class Server:
 CHAT_BODY = {"messages": [USER]}
 ROUTES = [
     (CHAT, CHAT_BODY),
-    ("/completions", {"prompt": "42"}),
     ("/responses", {"input": "42", "max_output_tokens": 9, "max_tokens": None}),
     ("/messages", CHAT_BODY),
 ]
@@ -69,7 +68,7 @@ async def test_a_stream_that_takes_too_long_ends_with_the_error(
     await engine.hanging.wait()
     await server.stop()
     *_, last = frames = [each for each in (await reply).text.split("\n\n") if each]
-    if path in (CHAT, "/completions"):
+    if path == CHAT:
         assert last == "data: [DONE]"
         error = json.loads(frames[-2].removeprefix("data: "))["error"]
         assert (error["message"], error["code"]) == TOLD
