@@ -30,6 +30,7 @@ from function_calling.model.words import Event, Piece, Sampling, TextDelta, Tool
 from function_calling.settings import Settings
 
 _BYTES = LLTokenizer("byte")
+_BACKSLASH = ord("\\")
 
 # What it would say of keywords is a section of `render`.
 logging.getLogger(ChatModel.__module__).addHandler(logging.NullHandler())
@@ -198,8 +199,8 @@ class Recording(Engine):
         while not matcher.is_stopped():
             if wanted and matcher.validate_tokens([wanted[0]]):
                 taken, wanted = wanted[:1], wanted[1:]
-            elif wanted[:1].isspace():
-                wanted = wanted[1:]
+            elif wanted[:1].isspace() and not matcher.validate_tokens([_BACKSLASH]):
+                wanted = wanted[1:]  # it is no part of a string
                 continue
             elif taken := bytes(matcher.compute_ff_bytes())[:1]:
                 if wanted and not taken.isspace():
