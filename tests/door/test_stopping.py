@@ -51,44 +51,26 @@ class Server:
 
 
 CHAT_BODY = {"messages": [USER]}
-ROUTES = [
-    (CHAT, CHAT_BODY),
-    ("/responses", {"input": "42", "max_output_tokens": 9, "max_tokens": None}),
-    ("/messages", CHAT_BODY),
-]
 
 
-@pytest.mark.parametrize(("path", "body"), ROUTES)
-async def test_a_stream_that_takes_too_long_ends_with_the_error(
-    serve: Serve, path: str, body: Any
-) -> None:
-    """In its protocol's way, and its generation ends."""
-    engine, server = serve(Hangs("Hello")), Server(0.05)
-    reply = asyncio.create_task(server.post(path, {**body, "stream": True}))
-    await engine.hanging.wait()
-    await server.stop()
-    *_, last = frames = [each for each in (await reply).text.split("\n\n") if each]
-    if path == CHAT:
-        assert last == "data: [DONE]"
-        error = json.loads(frames[-2].removeprefix("data: "))["error"]
+async def test_what_takes_too_long_ends_with_the_error(serve: Serve) -> None:
+    """Whole or streamed, and its generation ends; it says when to come again."""
+    for stream in (True, False):
+        engine, server = serve(Hangs("Hello")), Server(0.05)
+        reply = asyncio.create_task(server.post(CHAT, {**CHAT_BODY, "stream": stream}))
+        await engine.hanging.wait()
+        await server.stop()
+        response = await reply
+        if stream:
+            *_, told, done = [each for each in response.text.split("\n\n") if each]
+            assert done == "data: [DONE]"
+            error = json.loads(told.removeprefix("data: "))["error"]
+        else:
+            assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+            error = response.json()["error"]
         assert (error["message"], error["code"]) == TOLD
-    else:
-        assert last.startswith("event: error" if path == "/messages" else "event: response.failed")
-        assert TOLD[0] in last
-    assert server.uvicorn.should_exit
-    assert engine.aborted == 1
-
-
-async def test_a_whole_reply_that_takes_too_long_is_503(serve: Serve) -> None:
-    """It says when to come again."""
-    engine, server = serve(Hangs("Hello")), Server(0.05)
-    reply = asyncio.create_task(server.post(CHAT, CHAT_BODY))
-    await engine.hanging.wait()
-    await server.stop()
-    response = await reply
-    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
-    error = response.json()["error"]
-    assert (error["message"], error["code"]) == TOLD
+        assert server.uvicorn.should_exit
+        assert engine.aborted == 1
 
 
 async def test_nothing_new_begins_while_others_end(serve: Serve) -> None:
