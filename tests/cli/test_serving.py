@@ -47,16 +47,6 @@ def test_serve_answers_the_documented_query_in_one_sentence(
     assert len(answer.strip().splitlines()) == 1
 
 
-def test_each_server_counts_its_own_requests(default_servers: Servers, answer: str) -> None:
-    """BentoML's numbers of both are there, each at its own door."""
-    assert answer
-    of_each = (("ExchangeAssistant", "/exchange"), ("Llama", "/v1/chat/completions"))
-    for server, (name, route) in zip(default_servers, of_each, strict=True):
-        metrics = httpx2.get(f"{server.url}/metrics").text
-        assert set(re.findall(r'runner_name="(\w+)"', metrics)) == {name}
-        assert f'bentoml_service_request_total{{endpoint="{route}"' in metrics
-
-
 def test_the_readmes_clients_work(default_servers: Servers, answer: str) -> None:
     """As they stand, but for the ports: BentoML's gets the same answer, OpenAI's calls its tool."""
 

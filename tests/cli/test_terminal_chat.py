@@ -144,14 +144,17 @@ def test_a_signal_to_end_is_no_ctrl_c(tmp_path: Path) -> None:
             assert person.child.exitstatus == 130
 
 
-def test_nothing_that_a_model_writes_commands_the_terminal(tmp_path: Path) -> None:
-    """Neither in an answer nor in a call, a result or an error; markup is text."""
+def test_nothing_that_comes_from_a_server_commands_the_terminal(tmp_path: Path) -> None:
+    """Neither in an answer nor in a call, a result or an error, after which the chat goes on."""
     evil = "a\x1b]0;owned\x07b\x9bc [bold]d[/bold] :smile: \u202ee"
     seen = "a␛]0;owned␇b�c [bold]d[/bold] :smile: �e"
     script = (calls(("create_task", {"title": evil})), says(f"Well: {evil.replace('0', 'O')}."))
-    with scripted_http(*script, fails(400, evil)) as server, chat(server, tmp_path) as person:
+    with scripted_http(*script, fails(500, evil)) as server, chat(server, tmp_path) as person:
         told = person.asks("note it") + person.asks("and again")
+        server.close()
+        assert "The model server can't be reached" in person.asks("and then?")
     assert told.count(seen) == 2  # the result and the error
+    assert f"The model server failed: {seen}" in told
     assert seen.replace("0", "O") in told
     assert "\\u001b]0;owned\\u0007" in told  # the call's JSON
     assert not [each for each in ("\x1b]", "\x07", "\x9b", "\u202e") if each in told]
@@ -182,16 +185,6 @@ def test_the_oldest_turn_is_left_out_of_what_is_too_long(tmp_path: Path) -> None
     assert 'Added "fix a bug" to the to-do list.' in told
     assert SHORTENED not in told
     assert tasks(tmp_path / "todo.db") == [(1, "fix a bug", 0)]
-
-
-def test_a_server_that_fails_or_goes_away_is_told_and_the_chat_goes_on(tmp_path: Path) -> None:
-    """In a sentence; the next turn can work."""
-    script = (fails(500, "out of memory"), LISTED, says("Nothing."))
-    with scripted_http(*script) as server, chat(server, tmp_path) as person:
-        assert "The model server failed: out of memory" in person.asks("what is to do?")
-        assert person.asks("and now?").endswith("Nothing.\n")
-        server.close()
-        assert "The model server can't be reached" in person.asks("and then?")
 
 
 def one_shot(
