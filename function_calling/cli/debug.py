@@ -11,6 +11,7 @@ import os
 import sys
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from llguidance import LLMatcher, LLTokenizer
@@ -38,25 +39,25 @@ logging.getLogger(ChatModel.__module__).addHandler(logging.NullHandler())
 
 def render(options: argparse.Namespace) -> int:
     """Print what an engine would be given for a request; the exit status."""
-    bench = Bench(read_input(options.request), *chosen(options))
-    for heading, text in bench.sections():
+    turn = requested(read_input(options.request), *chosen(options))
+    # A constraint is that behind the reasoning, if there is any.
+    for heading, text in sections(replace(turn, reasoning=None)):
         print(f"===== {heading} =====\n{text}")
     return 0
 
 
 def parse(options: argparse.Namespace) -> int:
     """Print the content and the calls that `/v1` makes of a text; the exit status."""
-    bench = Bench(_with_tools(options.tools), *chosen(options))
-    text = read_input(options.text).decode(errors="replace")
-    events, played = bench.play(text, thinks=True)
+    turn = requested(_with_tools(options.tools), *chosen(options))
+    events, engine = played(turn, read_input(options.text).decode(errors="replace"))
     content = "".join(each.text for each in events if isinstance(each, TextDelta))
     print(content, end="\n" if content and not content.endswith("\n") else "")
     for each in events:
         if isinstance(each, ToolCall):
             print(f"call: {each.name} {each.arguments}")
-    if played.left.strip():
+    if engine.left.strip():
         sys.stdout.flush()
-        print(f"The text leaves the grammar of /v1 at {shown(played.left)}.", file=sys.stderr)
+        print(f"The text leaves the grammar of /v1 at {shown(engine.left)}.", file=sys.stderr)
     return 0
 
 
@@ -99,65 +100,61 @@ def _with_tools(name: str) -> bytes:
     return json.dumps({"messages": [{"role": "user"}], **tools}).encode()
 
 
-class Bench:
-    """A request before a model of which only the chat template is there.
+def requested(body: bytes, form: Format, template: ChatTemplate) -> Turn:
+    """The reply to OpenAI's chat-completion request of a model with this chat template.
 
     Args:
-        body: OpenAI's chat-completion request, as JSON.
+        body: The request, as JSON.
         form: The format in which the model calls tools, unless the request names one.
-        template: The model's chat template.
+        template: All that is there of the model.
 
     Raises:
         RequestError: `/v1` would refuse the request.
     """
+    length = Settings.from_env(os.environ).context_length
+    ends = template.tokens["bos_token"], template.tokens["eos_token"]
+    silent = Recording("", form, ())
+    model = ChatModel(LoadedModel("", silent, template.source, *ends, length), form)
+    chat = ChatRequest.parse(body)
+    return model.turn(**chat.prompt(), sampling=chat.samplings()[0])
 
-    def __init__(self, body: bytes, form: Format, template: ChatTemplate) -> None:
-        length = Settings.from_env(os.environ).context_length
-        ends = template.tokens["bos_token"], template.tokens["eos_token"]
-        silent = Recording("", form, ())
-        self._model = ChatModel(LoadedModel("", silent, template.source, *ends, length), form)
-        self._chat = ChatRequest.parse(body)
 
-    def _turn(self) -> Turn:
-        return self._model.turn(**self._chat.prompt(), sampling=self._chat.samplings()[0])
+def played(turn: Turn, text: str) -> tuple[list[Event], "Recording"]:
+    """The reply of `/v1` where the model writes this text, and the engine that played it.
 
-    def play(self, text: str, *, thinks: bool = False) -> tuple[list[Event], "Recording"]:
-        """The reply of `/v1` where the model writes this text, and the engine that played it.
+    Raises:
+        RequestError: `/v1` would refuse the request.
+    """
+    engine = Recording(text, turn.form, tuple(turn.schemas))
 
-        `thinks` says whether the text may begin with reasoning, which `/v1` has written apart.
-        """
-        turn = self._turn()
-        turn.reasoning = turn.reasoning if thinks else None
-        turn.engine = engine = Recording(text, turn.form, tuple(turn.schemas))
+    async def events() -> list[Event]:
+        return [event async for event in replace(turn, engine=engine).events()]
 
-        async def events() -> list[Event]:
-            return [event async for event in turn.events()]
+    return asyncio.run(events()), engine
 
-        return asyncio.run(events()), engine
 
-    def sections(self) -> Iterator[tuple[str, str]]:
-        """Heading and text of the prompts, of the grammars, and of what isn't enforced.
+def sections(turn: Turn) -> Iterator[tuple[str, str]]:
+    """Heading and text of the prompts, of the grammars, and of what isn't enforced.
 
-        Raises:
-            RequestError: `/v1` would refuse the request.
-        """
-        turn = self._turn()
-        form, mode = turn.form, turn.choice.mode
-        prompt, sampling = self.play("")[1].given[0]
-        yield f"prompt: {form.name}, {len(prompt)} characters", prompt
-        if sampling.constraint:
-            what = "a call" if mode == "required" else "the content, or a call"
-            yield f"constraint behind the prompt: {what}", grammar(sampling.constraint)
-        begun: dict[str, str] = {}
-        for name in turn.schemas if mode == "auto" else ():
-            for written, how in self.play(form.calls([(name, "{}")]))[1].given[1:]:
-                if how.constraint:
-                    behind = json.dumps(written.removeprefix(prompt), ensure_ascii=False)
-                    begun[behind] = grammar(how.constraint)
-        for behind, rules in begun.items():
-            yield f"constraint once a call begins, behind {behind}", rules
-        if turn.unenforced:
-            yield "not enforced", "\n".join(turn.unenforced)
+    Raises:
+        RequestError: `/v1` would refuse the request.
+    """
+    form, mode = turn.form, turn.choice.mode
+    prompt, sampling = played(turn, "")[1].given[0]
+    yield f"prompt: {form.name}, {len(prompt)} characters", prompt
+    if sampling.constraint:
+        what = "a call" if mode == "required" else "the content, or a call"
+        yield f"constraint behind the prompt: {what}", grammar(sampling.constraint)
+    begun: dict[str, str] = {}
+    for name in turn.schemas if mode == "auto" else ():
+        for written, how in played(turn, form.calls([(name, "{}")]))[1].given[1:]:
+            if how.constraint:
+                behind = json.dumps(written.removeprefix(prompt), ensure_ascii=False)
+                begun[behind] = grammar(how.constraint)
+    for behind, rules in begun.items():
+        yield f"constraint once a call begins, behind {behind}", rules
+    if turn.unenforced:
+        yield "not enforced", "\n".join(turn.unenforced)
 
 
 class Recording(Engine):

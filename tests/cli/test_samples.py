@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scripted_engine import LLAMA31, QWEN3
 
 from function_calling.api.messages import conversation
-from function_calling.cli.debug import Bench
+from function_calling.cli.debug import played, requested
 from function_calling.cli.samples import Sample, samples
 from function_calling.cli.template_file import template_file
 from function_calling.errors import RequestError
@@ -95,7 +95,7 @@ def calls_in(message: Message) -> list[tuple[str, Any]]:
 def read(name: str, text: str) -> list[tuple[str, Any]]:
     """The calls that `/v1` reads in a text."""
     body = json.dumps({"messages": [user("?")], "tools": TOOLS}).encode()
-    events, _ = Bench(body, FORMATS[name], template_file("")).play(text)
+    events, _ = played(requested(body, FORMATS[name], template_file("")), text)
     calls = [each for each in events if isinstance(each, ToolCall)]
     return [(call.name, json.loads(call.arguments)) for call in calls]
 
