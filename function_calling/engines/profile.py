@@ -193,7 +193,7 @@ def _needed(settings: Settings, profile: Profile) -> float:
         if folder := settings.llama_model_dir:
             path = Path(folder) / "config.json"
         else:
-            path = Hub(profile.model_id, "config.json").download()
+            path = Hub(profile.model_id, "config.json").newest()
         return memory_needed(json.loads(path.read_bytes()), settings.gpu_context_length)
     except (WeightsError, OSError, ValueError, LookupError, TypeError, AttributeError):
         return 0

@@ -35,7 +35,7 @@ QWEN = ModelFile(
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     sources=(
         Hub(
-            repo_id="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+            repo="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
             filename="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
             revision="f86cb2c1fa58255f8052cc32aeede1b7482d4361",
         ),
@@ -86,7 +86,7 @@ def resolve(settings: Settings) -> Path:
         raise SettingsError(
             f"MODEL_ID={settings.model_id!r}: wanted owner/repo:file.gguf for the embedded engine."
         )
-    return Hub(match[1], match[2]).download()
+    return Hub(match[1], match[2]).newest()
 
 
 def fetch(file: ModelFile, folder: Path | None = None) -> Path:

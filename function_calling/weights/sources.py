@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -34,39 +34,40 @@ def tell(line: str) -> None:
 class Hub:
     """A file in a repository on the hub; `revision` None means the newest."""
 
-    repo_id: str
+    repo: str
     filename: str
     revision: str | None = None
 
     def __str__(self) -> str:
-        return f"hub {self.repo_id}" + (f"@{self.revision[:8]}" if self.revision else "")
+        return f"hub {self.repo}" + (f"@{self.revision[:8]}" if self.revision else "")
 
     def carry(self, part: Path) -> None:
         """Put the file at `part`.
 
         Raises:
-            WeightsError: See `download`.
+            WeightsError: See `newest`.
             OSError: The disk refused.
         """
-        path = self.download()
+        path = self.newest()
         part.unlink(missing_ok=True)
         try:
             os.link(path.resolve(), part)  # the hub's cache keeps its name, we have ours
         except OSError:  # another disk, or a disk without links
             shutil.copyfile(path, part)
 
-    def download(self) -> Path:
+    def newest(self) -> Path:
         """The file in the client's cache: as the hub has it, or as it is there if the hub is away.
 
         Raises:
             WeightsError: The hub doesn't give the file, and it isn't cached.
         """
+        which = {"repo_id": self.repo, "filename": self.filename, "revision": self.revision}
         try:
-            get_hf_file_metadata(hf_hub_url(**asdict(self)), timeout=PROBE_SECONDS)
-            return Path(hf_hub_download(**asdict(self)))
+            get_hf_file_metadata(hf_hub_url(**which), timeout=PROBE_SECONDS)
+            return Path(hf_hub_download(**which))
         # The client lets its transports' own errors through; each means that this way is closed.
         except Exception as error:
-            cached = try_to_load_from_cache(**asdict(self))
+            cached = try_to_load_from_cache(**which)
             if isinstance(cached, str):
                 return Path(cached)
             reason = str(error).strip().partition("\n")[0]  # the hub's errors are paragraphs

@@ -49,12 +49,12 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Configs:
     """The hub's config.json files by model; there are none yet."""
     configs: Configs = {}
 
-    def download(asked: profile.Hub) -> Path:
-        if asked.repo_id not in configs or asked.filename != "config.json":
+    def newest(asked: profile.Hub) -> Path:
+        if asked.repo not in configs or asked.filename != "config.json":
             raise WeightsError("away")
-        return configs[asked.repo_id]
+        return configs[asked.repo]
 
-    monkeypatch.setattr(profile.Hub, "download", download)
+    monkeypatch.setattr(profile.Hub, "newest", newest)
     return configs
 
 
