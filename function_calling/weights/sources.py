@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 from huggingface_hub import (
@@ -61,7 +62,11 @@ class Hub:
         Raises:
             WeightsError: The hub doesn't give the file, and it isn't cached.
         """
-        which = {"repo_id": self.repo, "filename": self.filename, "revision": self.revision}
+        which: dict[str, Any] = {
+            "repo_id": self.repo,
+            "filename": self.filename,
+            "revision": self.revision,
+        }
         try:
             get_hf_file_metadata(hf_hub_url(**which), timeout=PROBE_SECONDS)
             return Path(hf_hub_download(**which))
