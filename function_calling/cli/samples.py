@@ -1,9 +1,9 @@
 """The command `samples`: recorded conversations as training text, as serving would show them.
 
 A sample's text is the prompt of an assistant's turn with that turn behind it; its spans are what
-the assistant wrote, each up to where it stopped: with the first special token behind it, or the
-word that announces a result (`Observation:`). Where a later prompt tells a turn otherwise than it
-was when it was written, that turn gets a sample of its own.
+the assistant wrote, each up to where it stopped: with the first special token behind it, or else
+the first word, such as that before a result (`Observation:`). Where a later prompt tells a turn
+otherwise than it was when it was written, that turn gets a sample of its own.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from function_calling.model.words import Message, Tool
 
 _ANY_TEXT = "\ue000"
 """Stands for a reply of which only the frame is asked for; nobody writes it."""
-_END = re.compile(r"\s*(?:<[^<>\s]+>|\[[^\[\]\s]+\]|\w+:)")
-"""A special token as models spell them (`<|user|>`, `[INST]`), or a word such as `Observation:`."""
+_END = re.compile(r"\s*(?:<[^<>\s]+>|\[[^\[\]\s]+\]|\S+)")
+"""A special token as models spell them (`<|user|>`, `[INST]`), else a word (`Observation:`)."""
 
 
 def learn(options: argparse.Namespace) -> int:
