@@ -238,10 +238,12 @@ class _ServersTool(FunctionSchema):
         self.harmless = bool(listed.annotations and listed.annotations.read_only_hint)
         self.function = function if self.harmless else needs_approval(function)
 
-    def _checked(self, members: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    def _checked(self, written: dict[str, Any]) -> dict[str, Any]:
         # On the wire a number is JSON's, and half a surrogate pair would end the connection.
-        arguments = json.loads(json_text(members).encode(errors="replace"))
-        return arguments, problems(arguments, self.parameters)
+        arguments: dict[str, Any] = json.loads(json_text(written).encode(errors="replace"))
+        if wrong := problems(arguments, self.parameters):
+            raise self._wrong(f"{'; '.join(wrong)}.")
+        return arguments
 
 
 def _free_name(wanted: str, taken: Collection[str]) -> str:

@@ -1,8 +1,8 @@
 """A function's signature, type hints and docstring, as a JSON Schema and as a check.
 
-pydantic builds a model of the arguments from them, which writes the schema that is sent to the
-language model, and checks what comes back. Of a Google-style docstring the language model reads
-the first paragraph and the entries of `Args:`.
+pydantic makes both of them: the schema that is sent to the language model, and the check of what
+comes back. Of a Google-style docstring the language model reads the first paragraph and the entries
+of `Args:`.
 """
 
 import inspect
@@ -15,27 +15,12 @@ from decimal import Context, Decimal
 from enum import Enum
 from functools import partial
 from numbers import Number
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    PydanticUserError,
-    ValidationError,
-    create_model,
-)
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import (
-    ErrorDetails,
-    PydanticCustomError,
-    SchemaError,
-    SchemaValidator,
-    core_schema,
-    to_jsonable_python,
-)
+from pydantic_core import ErrorDetails, PydanticCustomError, SchemaValidator, core_schema
 
 from function_calling.errors import ToolError
 from function_calling.toolbox.json_text import LARGEST_EXPONENT, json_text
@@ -45,28 +30,17 @@ _log = logging.getLogger(__name__)
 # What OpenAI allows (https://platform.openai.com/docs/api-reference/chat/create).
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
-MOST_LEVELS = 100
-"""Lists and objects of an argument in each other; more would come close to Python's own bound."""
-
-# Arguments may be called `copy` or `_x`, pydantic's fields may not: they go by alias.
-_FIELD = "argument_{}"
 _RULES = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-# How pydantic's errors about a type begin, and what is wanted; the first that fits counts.
-_TIMES = {
-    "datetime_": "a date and time like 2026-01-31T18:30:00",
-    "date_": "a date like 2026-01-31",
-    "time_delta_": "a duration like PT1H30M",
-    "time_": "a time like 18:30",
+# What is wanted for pydantic's kinds of numbers and times.
+_NUMBER = "a number"
+_WANTED = {
+    **dict.fromkeys(("int", "float", "decimal"), _NUMBER),
+    "date": "a date like 2026-01-31",
+    "datetime": "a date and time like 2026-01-31T18:30:00",
+    "time": "a time like 18:30",
+    "timedelta": "a duration like PT1H30M",
 }
-_WANTED = {kind.replace("_", ""): wanted for kind, wanted in _TIMES.items()}
-_WANTED |= dict.fromkeys(("int", "float", "decimal"), "a number")
-
-# Of pydantic's own schemas, those of JSON's kinds; and what holds no schemas.
-_OF_JSON = ("str", "int", "float", "bool")
-_VALUES = ("config", "default", "expected", "members", "metadata", "serialization")
-
-_MARK = "x-said"
 
 # What pydantic takes for seconds since 1970, also in quotes.
 _COUNTED = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
@@ -94,12 +68,6 @@ class Said:
     by: Literal["anyone", "tool"] = "anyone"
     numbers: bool = False
 
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """The same schema with a mark, which tells where in a type it stands."""
-        return {**handler(schema), _MARK: True}
-
 
 class FunctionSchema:
     """What a model must know to call `function`, and the check of what it sends.
@@ -107,7 +75,7 @@ class FunctionSchema:
     Attributes:
         description: The first paragraph of the function's docstring.
         parameters: The JSON Schema of its arguments.
-        said: The parameters that are marked as `Said`.
+        said: The parameters that are marked as `Said`, wherever in their type.
 
     Raises:
         TypeError: The function can't be a tool; names what is missing. For its developer.
@@ -116,39 +84,28 @@ class FunctionSchema:
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.name = _name(function)
-        self.description, meanings = read_docstring(inspect.getdoc(function) or "")
+        self.description, meanings = _read_docstring(inspect.getdoc(function) or "")
         if not self.description:
             raise TypeError(f"{self.name} has no docstring: a model needs to read what it does.")
-        signature = inspect.signature(function).parameters
+        self._signature = inspect.signature(function)
+        parameters = self._signature.parameters
+        for name, each in parameters.items():
+            if each.kind not in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY):
+                raise TypeError(f"{self.name}({each}): wanted an argument with a name.")
+            if each.annotation is each.empty:
+                raise TypeError(f"{self.name}({name}): wanted a type hint.")
+        if strangers := meanings.keys() - parameters.keys():
+            raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
         try:
             hints = get_type_hints(function, include_extras=True)
-            members = {
-                _FIELD.format(name): _member(each, self.name, hints, meanings)
-                for name, each in signature.items()
-            }
-            model = create_model(self.name, __config__=_RULES, **members)
-            fields = dict(zip(signature, model.model_fields.values(), strict=True))
-            self._defaults = {name: each.get_default() for name, each in fields.items()}
-            self.said = {
-                name: mark
-                for name, each in fields.items()
-                for mark in each.metadata
-                if isinstance(mark, Said)
-            }
-            self.parameters = _parameters(model)
-            for name, schema in self.parameters["properties"].items():
-                marked = schema.pop(_MARK, False)
-                if f'"{_MARK}"' in json_text(schema) or (marked and name not in self.said):
-                    wanted = "Annotated[the whole type, Said()]"
-                    raise TypeError(f"{self.name}({name}) is Said in part: wanted {wanted}.")
-            heedful = _heedful(model.__pydantic_core_schema__)
-            # A model in it that is built already would bring its own check.
-            self._validator = SchemaValidator(heedful, _use_prebuilt=False)
-        except (NameError, SyntaxError, PydanticUserError, SchemaError) as error:
+            adapter: TypeAdapter[Any] = TypeAdapter(function, config=_RULES)  # type: ignore[arg-type]
+            self.parameters = _parameters(adapter, meanings)
+            self._validator = _validator(adapter.core_schema)
+        except Exception as error:  # whatever somebody's own type hints do
             told = " ".join(str(error).partition("\n\n")[0].split())
             raise TypeError(f"{self.name}: {told}") from error
-        if strangers := meanings.keys() - signature.keys():
-            raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
+        self.said = {name: mark for name in parameters if (mark := _mark(hints[name]))}
+        self._defaults = {name: _default(parameters[name].default) for name in self.said}
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -165,29 +122,26 @@ class FunctionSchema:
             ToolError: The text is no JSON object, or an argument is missing, unknown or wrong.
         """
         try:
-            members = _members(text)
+            return self._checked(_members(text))
+        except ToolError:
+            raise
         except (ValueError, RecursionError) as error:
             raise self._wrong(
                 f"The arguments are not a JSON object ({error}). "
                 f"Wanted: an object of this JSON Schema: {json_text(self.parameters)}"
             ) from None
-        read, problems = self._checked(members)
-        if problems:
-            raise self._wrong(f"{'; '.join(problems)}.")
-        return read
-
-    def _checked(self, members: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The arguments as the function takes them, and what is wrong with them."""
-        try:
-            checked = self._validator.validate_python(members)
-        except ValidationError as error:
-            return {}, [_told(each, self.parameters) for each in error.errors(include_url=False)]
-        except ToolError:
-            raise
         except Exception as error:  # a validator is its developer's code
             _log.error("A validator of tool %s failed", self.name, exc_info=error)
-            return {}, [f"their check failed with {type(error).__name__}: {error}"]
-        return {name: getattr(checked, _FIELD.format(name)) for name in self._defaults}, []
+            raise self._wrong(f"Their check failed with {type(error).__name__}: {error}.") from None
+
+    def _checked(self, written: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as the function takes them."""
+        try:
+            positional, named = self._validator.validate_python(written)
+        except ValidationError as error:
+            problems = [_told(each, self.parameters) for each in error.errors(include_url=False)]
+            raise self._wrong(f"{'; '.join(problems)}.") from None
+        return self._signature.bind(*positional, **named).arguments
 
     def chosen(self, arguments: Mapping[str, Any], text: str) -> dict[str, tuple[Said, Any]]:
         """The marked arguments that are not their defaults, each with its mark.
@@ -205,7 +159,7 @@ class FunctionSchema:
         return ToolError(f"{self.name} was not called: its arguments are wrong.", advice=advice)
 
 
-def read_docstring(text: str) -> tuple[str, dict[str, str]]:
+def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
     """The first paragraph and the entries of `Args:`, each on one line, of a clean docstring."""
     summary = " ".join(text.strip().split("\n\n")[0].split())
     meanings: dict[str, str] = {}
@@ -234,41 +188,23 @@ def _name(function: Callable[..., Any]) -> str:
     return name
 
 
-def _member(
-    parameter: inspect.Parameter, tool: str, hints: Mapping[str, Any], meanings: Mapping[str, str]
-) -> Any:
-    """A parameter as a field of pydantic's: its type, and what else there is to say."""
-    name = parameter.name
-    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-        raise TypeError(f"{tool}({parameter}): wanted an argument with a name.")
-    if name not in hints:
-        raise TypeError(f"{tool}({name}): wanted a type hint.")
-    told: dict[str, Any] = {"description": meanings[name]} if name in meanings else {}
-    hint, default = hints[name], parameter.default
-    if isinstance(default, FieldInfo):
-        hint = Annotated[hint, default]
-    elif default is not parameter.empty:
-        told["default"] = default
-    return hint, Field(alias=name, **told)
+def _mark(hint: Any) -> Said | None:
+    """The mark in a type, also of a part of it."""
+    if isinstance(hint, Said):
+        return hint
+    return next(filter(None, map(_mark, get_args(hint))), None)
+
+
+def _default(given: Any) -> Any:
+    return given.get_default() if isinstance(given, FieldInfo) else given
 
 
 def _members(text: str) -> dict[str, Any]:
     """The members of a JSON object as a model wrote it, or a ValueError that says what it is."""
-    try:
-        members = json.loads(text.strip() or "{}", parse_float=_number, parse_constant=_number)
-    except json.JSONDecodeError as error:
-        near = error.doc[max(0, error.pos - 20) : error.pos + 20]
-        raise ValueError(f"{error.msg} at character {error.pos}, near {near!r}") from None
-    if _deeper(members, MOST_LEVELS):
-        raise ValueError(f"there are more than {MOST_LEVELS} levels in it")
+    members = json.loads(text.strip() or "{}", parse_float=_number, parse_constant=_number)
     if not isinstance(members, dict):
         raise ValueError(f"{_shown(members)} is no object")
     return members
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels < 0 or any(_deeper(each, levels - 1) for each in inside)
 
 
 def _number(text: str) -> Decimal:
@@ -279,11 +215,14 @@ def _number(text: str) -> Decimal:
     return number
 
 
-def _parameters(model: type[BaseModel]) -> dict[str, Any]:
-    """The model's fields as JSON Schema: no titles, references written out, decimals as numbers."""
-    if not model.model_fields:
+def _parameters(adapter: TypeAdapter[Any], meanings: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments as JSON Schema: no titles, references written out, decimals as numbers."""
+    schema = adapter.json_schema(schema_generator=_Generator)
+    if not schema["properties"]:
         return {"type": "object", "properties": {}}
-    schema = model.model_json_schema(schema_generator=_Generator)
+    for name, meaning in meanings.items():
+        described = schema["properties"][name] | {"description": meaning}
+        schema["properties"][name] = dict(sorted(described.items()))
     definitions = schema.pop("$defs", {})
     plain: dict[str, Any] = _plain(schema, definitions, ())
     # Only a type that contains itself still refers to its definition.
@@ -292,9 +231,6 @@ def _parameters(model: type[BaseModel]) -> dict[str, Any]:
 
 class _Generator(GenerateJsonSchema):
     """pydantic's JSON Schema, with each Decimal as a plain number."""
-
-    # A default without JSON form, as a marker for "not given", is not for the model.
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012
 
     def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
         number: JsonSchemaValue = {"type": "number"}
@@ -328,7 +264,7 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
     # The name of a check is none of the model's.
     steps = [step for each in error["loc"] if not (step := str(each)).startswith("function-")]
     where, nested = ".".join(steps), len(steps) > 1
-    if error["type"] == "missing":
+    if error["type"].startswith("missing"):
         wanted = "" if nested else f", wanted {json_text(parameters['properties'][where])}"
         return f"{where} is missing{wanted}"
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -336,18 +272,23 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
         known = "" if nested else f", the arguments are: {names}"
         return f"{where}={_shown(error['input'])} is no argument{known}"
     problem = error["msg"].removeprefix("Value error, ")
-    problem = f"{problem[:1].lower()}{problem[1:]}"
-    kind = error["type"].replace("_past", "").replace("_future", "")
-    times = (f"wanted {wanted}" for begins, wanted in _TIMES.items() if kind.startswith(begins))
-    return f"{where}={_shown(error['input'])} is wrong: {next(times, problem)}"
+    return f"{where}={_shown(error['input'])} is wrong: {problem[:1].lower()}{problem[1:]}"
+
+
+def _validator(schema: Any) -> SchemaValidator:
+    """The check of the arguments alone, out of pydantic's schema of a call."""
+    definitions = schema.get("definitions", [])
+    call = schema["schema"] if definitions else schema
+    alone = core_schema.definitions_schema(call["arguments_schema"], definitions)
+    # A model in it that is built already would bring its own check.
+    rules = core_schema.CoreConfig(allow_inf_nan=False)
+    return SchemaValidator(_heedful(alone), rules, _use_prebuilt=False)
 
 
 def _heedful(node: Any) -> Any:
-    """pydantic's schema of a check, without what it takes and no model can have meant.
+    """pydantic's schema of a check, in which a truth value is no number, and a number no time.
 
-    That is true for 1, and 3 for three past midnight. A member of an enum is what a model was told
-    to write for it, and what is iterated over is checked as a list is. Strict is as JSON can be: no
-    day is one there, and no set.
+    Else true would be 1, and 3 three past midnight, which no model can have meant.
     """
     if isinstance(node, list | tuple):
         return type(node)(map(_heedful, node))
@@ -356,34 +297,20 @@ def _heedful(node: Any) -> Any:
     kind = node.get("type")
     if not isinstance(kind, str):  # schemas by the names of fields
         return {name: _heedful(each) for name, each in node.items()}
-    made = {key: each if key in _VALUES else _heedful(each) for key, each in node.items()}
-    if kind not in _OF_JSON:
-        made["strict"] = False
-    if kind == "generator":
-        return made | {"type": "list"}
-    if kind in _WANTED:
-        check = partial(_meant, _WANTED[kind])
-    elif kind in ("enum", "literal"):
-        members = made["members" if kind == "enum" else "expected"]
-        check = partial(_member_of, {json_text(to_jsonable_python(each)): each for each in members})
-    else:
+    made = {k: each if k in ("default", "metadata") else _heedful(each) for k, each in node.items()}
+    if kind not in _WANTED:
         return made
     ref = made.pop("ref", None)
+    check = partial(_meant, _WANTED[kind])
     return core_schema.no_info_before_validator_function(check, made, ref=ref)
 
 
 def _meant(wanted: str, value: Any) -> Any:
     """The value, unless it is a truth value for a number, or a number for a time."""
     counted = isinstance(value, int | Decimal) or _COUNTED.fullmatch(str(value))
-    if isinstance(value, bool) or (counted and wanted != "a number"):
+    if isinstance(value, bool) or (counted and wanted != _NUMBER):
         raise PydanticCustomError("meant", f"wanted {wanted}")
     return value
-
-
-def _member_of(members: Mapping[str, Any], value: Any) -> Any:
-    """The member that is written so, or else the value; a truth value would be 1 or 0."""
-    text = json_text(value)
-    return members.get(text, text if isinstance(value, bool) else value)
 
 
 def _is_number(value: Any) -> bool:
