@@ -5,7 +5,7 @@ float and never a string, since small models stumble over numbers in quotes.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set, ValuesView
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -36,9 +36,7 @@ def json_text(value: Any) -> str:
         return "{" + ", ".join(members) + "}"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, Sequence | Set | ValuesView) and not isinstance(
-        value, bytes | bytearray | memoryview
-    ):
+    if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
         return "[" + ", ".join(json_text(item) for item in value) + "]"
     if isinstance(value, Iterator):
         raise TypeError("an iterator can't be told; wanted a list")

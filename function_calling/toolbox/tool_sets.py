@@ -68,23 +68,21 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
     names = [name.strip() for name in chosen.split(",") if name.strip()]
     if not names:
         raise SettingsError(f"TOOLS={chosen!r}: {wanted}.")
-    # Those of others first: where one is wrong, none of ours was opened.
-    imported: dict[str, ToolSet] = {}
-    for name in (each for each in names if each not in known):
-        try:
-            imported[name] = _imported(name)
-        except (Exception, SystemExit) as error:  # whatever somebody's own module does
-            why = one_line(f"{type(error).__name__}: {error}")
-            raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error
     with ExitStack() as opened:
         sets = []
         for name in names:
-            sets.append(known[name]() if name in known else imported[name])
+            try:
+                sets.append(known[name]() if name in known else _imported(name))
+            except SettingsError:
+                raise
+            except (Exception, SystemExit) as error:  # whatever somebody's own module does
+                why = one_line(f"{type(error).__name__}: {error}")
+                raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error
             opened.callback(sets[-1].close)
         try:
             joined = join(sets)
             Toolbox(joined.functions)
-        except Exception as error:  # whatever somebody's own type hints do
+        except (TypeError, ValueError) as error:
             raise SettingsError(f"TOOLS={chosen!r}: {one_line(str(error))}") from error
         opened.pop_all()
     return joined

@@ -10,11 +10,11 @@ import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Thread
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from function_calling.errors import ToolError
 from function_calling.telemetry import metrics, tracing
@@ -250,10 +250,8 @@ class Toolbox:
 
     async def _carried_out(self, tool: FunctionSchema, arguments: dict[str, Any]) -> ToolResult:
         """What comes of a call, whatever the function raises."""
-        function = partial(tool.function, **arguments)
         try:
-            asynchronous = inspect.iscoroutinefunction(tool.function)
-            value = function() if asynchronous else await _in_thread(function)
+            value = await _in_thread(partial(tool.function, **arguments))
             if inspect.isawaitable(value):
                 value = await value
             # Long results take their time to be written down.
@@ -329,22 +327,18 @@ async def _in_thread(work: Callable[[], _Result]) -> _Result:
     No thread can be stopped. One that hangs takes no place in a pool from others, and the process
     can end without it.
     """
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    returned: list[_Result] = []
-    raised: list[BaseException] = []
+    outcome: Future[tuple[_Result | None, BaseException | None]] = Future()
+    outcome.set_running_or_notify_cancel()  # who stops waiting must not take it from the thread
     context = contextvars.copy_context()
 
     def run() -> None:
         try:
-            returned.append(context.run(work))
-        except BaseException as error:
-            raised.append(error)
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(ended.set)
+            outcome.set_result((context.run(work), None))
+        except BaseException as error:  # also what a future would not take, as StopIteration
+            outcome.set_result((None, error))
 
     Thread(target=run, daemon=True).start()
-    await ended.wait()
-    if raised:
-        raise raised.pop()
-    return returned[0]
+    value, error = await asyncio.wrap_future(outcome)
+    if error:
+        raise error
+    return cast(_Result, value)
