@@ -9,8 +9,8 @@ from pydantic import Field
 
 from function_calling.exchange import arithmetic
 from function_calling.exchange.currencies import find_currency
-from function_calling.exchange.ecb import ecb_rates
-from function_calling.exchange.rates import DatedRates, FixedRates, Rates, checked_amount, convert
+from function_calling.exchange.ecb import EcbRates, ecb_rates
+from function_calling.exchange.rates import FixedRates, Rates, checked_amount, convert
 from function_calling.mcp_tools.servers_file import read_servers
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
@@ -62,7 +62,7 @@ class CurrencyTools:
 class DatedCurrencyTools:
     """`CurrencyTools` at rates that are known for the past as well: a day may be asked for."""
 
-    def __init__(self, rates: DatedRates) -> None:
+    def __init__(self, rates: EcbRates) -> None:
         self._rates = rates
 
     def convert_currency(

@@ -14,7 +14,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -105,13 +105,20 @@ class EcbRates:
         history, wanted = self.history, on or self._today()
         if wanted > self._today():
             raise ToolError(f"{on} is in the future: the newest rates are of {history.last}.")
-        day, per, value = _published(history, source, target, wanted)
+        until = min(wanted, history.last)
+        week = (until - timedelta(past) for past in range(LONGEST_PAUSE.days + 1))
+        for day in week:
+            rates = history.per_euro(day)
+            if source in rates and target in rates:
+                break
+        else:
+            raise _no_rate(history, (source, target), wanted)
         told = f"at {BANK}'s reference rate of {day}"
         if wanted - history.last > LONGEST_PAUSE:
             told += ", which is out of date: newer ones are not known here"
         elif on and day < on:
             told += f", the last known before {on}"
-        return Rate(value, day=day, per=per, told=told)
+        return Rate(rates[target], day=day, per=rates[source], told=told)
 
     def refresh(self, url: str) -> None:
         """Take what another process has fetched of late, or the bank's zip file at `url`.
@@ -176,30 +183,20 @@ def ecb_rates(settings: Settings) -> EcbRates:
     return rates
 
 
-def _published(
-    history: History, source: str, target: str, wanted: date
-) -> tuple[date, Decimal, Decimal]:
-    """The newest day up to `wanted` with a rate for both, and what one euro bought of each then."""
-    until = min(wanted, history.last)
-    for past in range(LONGEST_PAUSE.days + 1):
-        rates = history.per_euro(day := until - timedelta(past))
-        if source in rates and target in rates:
-            return day, rates[source], rates[target]
-    for code in (source, target):
-        _check_span(history, code, wanted)
-    raise ToolError(f"{BANK[0].upper()}{BANK[1:]} published no rate in the week before {wanted}.")
-
-
-def _check_span(history: History, code: str, wanted: date) -> None:
-    """Refuse a currency that has no rate about that day."""
-    none = f"There is no rate for the {Currency(code)}"
-    if code not in history.spans:
-        current = sorted(each for each, (_, last) in history.spans.items() if last == history.last)
-        advice = f"It has rates for {', '.join(current)}."
-        raise ToolError(f"{none}: {BANK} publishes none.", advice=advice)
-    first, last = history.spans[code]
-    if wanted < first or min(wanted, history.last) - last > LONGEST_PAUSE:
-        raise ToolError(f"{none} of {wanted}: {BANK}'s are from {first} to {last}.")
+def _no_rate(history: History, codes: Iterable[str], wanted: date) -> ToolError:
+    """Why there is no rate between two currencies about that day."""
+    for code in codes:
+        none = f"There is no rate for the {Currency(code)}"
+        if code not in history.spans:
+            current = sorted(
+                each for each, span in history.spans.items() if span[1] == history.last
+            )
+            advice = f"It has rates for {', '.join(current)}."
+            return ToolError(f"{none}: {BANK} publishes none.", advice=advice)
+        first, last = history.spans[code]
+        if wanted < first or min(wanted, history.last) - last > LONGEST_PAUSE:
+            return ToolError(f"{none} of {wanted}: {BANK}'s are from {first} to {last}.")
+    return ToolError(f"{BANK[0].upper()}{BANK[1:]} published no rate in the week before {wanted}.")
 
 
 def _csv(content: bytes) -> str:
@@ -219,8 +216,7 @@ def _download(url: str) -> bytes:
         response.raise_for_status()
         for chunk in response.iter_bytes():
             content += chunk
-            if len(content) > LARGEST_DOWNLOAD:
-                raise ValueError(f"more than {LARGEST_DOWNLOAD} bytes")
-            if time.monotonic() > deadline:
-                raise ValueError(f"not done in {DOWNLOAD_SECONDS:g} seconds")
+            if len(content) > LARGEST_DOWNLOAD or time.monotonic() > deadline:
+                bounds = f"{LARGEST_DOWNLOAD} bytes in {DOWNLOAD_SECONDS:g} seconds"
+                raise ValueError(f"wanted at most {bounds}")
     return bytes(content)

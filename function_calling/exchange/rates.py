@@ -1,7 +1,6 @@
 """Rates of exchange, where they come from, and an amount of money converted at one of them.
 
-A source is a class with the method of `Rates`, handed to `CurrencyTools`; one that knows the past
-has that of `DatedRates`, and is handed to `DatedCurrencyTools`.
+A source is a class with the method of `Rates`, handed to `CurrencyTools`.
 """
 
 from dataclasses import dataclass
@@ -48,17 +47,6 @@ class Rates(Protocol):
 
     def rate(self, source: str, target: str) -> Rate:
         """The rate between two ISO 4217 codes; a ToolError where there is none."""
-
-
-class DatedRates(Protocol):
-    """A source of exchange rates that knows those of the past."""
-
-    @property
-    def codes(self) -> frozenset[str]:
-        """The currencies, as ISO 4217 codes, that have had a rate on any day."""
-
-    def rate(self, source: str, target: str, on: date | None = None) -> Rate:
-        """The rate that holds on a day, or today; a ToolError where there is none."""
 
 
 class FixedRates:
