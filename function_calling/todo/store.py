@@ -2,8 +2,6 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
@@ -20,7 +18,10 @@ CREATE TABLE IF NOT EXISTS tasks (
     done INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 )"""
-_SELECT = "SELECT id, title, done FROM tasks"
+_SELECT = "SELECT id, title, done FROM tasks ORDER BY done, id"
+_RETURNING = "RETURNING id, title, done"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +45,22 @@ class TodoStore:
         patience: Seconds to wait while another process writes.
 
     Raises:
-        SettingsError: The file can't be made, read or written, or holds something else.
+        SettingsError: The file can't be made or read, or holds something else.
     """
 
     def __init__(self, path: str = "", patience: float = 5.0) -> None:
         self._lock = Lock()
         try:
-            # Autocommit: each transaction below begins where it says so.
+            # Each statement below is a transaction of its own.
             self._connection = sqlite3.connect(
                 path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False
             )
-            with ExitStack() as failing:
-                failing.callback(self._connection.close)
-                with self._connection:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    self._connection.execute(_TABLE)
-                    self._connection.execute(f"{_SELECT} LIMIT 0")
-                # Last, as it changes the file, which until here may be somebody else's.
-                self._connection.execute("PRAGMA journal_mode = WAL")
-                failing.pop_all()
+            try:
+                self._connection.execute(_TABLE)
+                self._connection.execute(f"{_SELECT} LIMIT 0")
+            except sqlite3.Error:
+                self._connection.close()
+                raise
         except (sqlite3.Error, ValueError) as error:
             raise SettingsError(
                 f"TODO_DB={path!r}: this can't be the to-do list ({error}); wanted an SQLite file "
@@ -71,53 +69,53 @@ class TodoStore:
 
     def create(self, title: str) -> Task:
         """Add a task."""
-        title = _checked(title)
-        with self._transaction("IMMEDIATE") as connection:
-            cursor = connection.execute("INSERT INTO tasks (title) VALUES (?)", (title,))
-            assert cursor.lastrowid is not None
-            return _find(connection, cursor.lastrowid)
+        (task,) = self._run(f"INSERT INTO tasks (title) VALUES (?) {_RETURNING}", _checked(title))
+        return task
 
     def tasks(self, search: str = "") -> list[Task]:
         """The tasks whose title contains `search`, in upper or lower case: open ones first."""
-        with self._transaction("DEFERRED") as connection:
-            found = _all(connection)
         wanted = " ".join(search.casefold().split())
-        return [task for task in found if wanted in task.title.casefold()]
+        return [task for task in self._run(_SELECT) if wanted in task.title.casefold()]
 
     def update(self, id: int, title: str | None = None, done: bool | None = None) -> Task:
         """Change what is not None of a task; the task as it is then."""
+        new = "title = coalesce(?, title), done = coalesce(?, done)"
         title = None if title is None else _checked(title)
-        with self._transaction("IMMEDIATE") as connection:
-            _find(connection, id)
-            connection.execute(
-                "UPDATE tasks SET title = coalesce(?, title), done = coalesce(?, done)"
-                " WHERE id = ?",
-                (title, done, id),
-            )
-            return _find(connection, id)
+        return self._one(f"UPDATE tasks SET {new} WHERE id = ? {_RETURNING}", title, done, id)
 
     def delete(self, id: int) -> Task:
         """Remove a task; the task as it was."""
-        with self._transaction("IMMEDIATE") as connection:
-            task = _find(connection, id)
-            connection.execute("DELETE FROM tasks WHERE id = ?", (id,))
-            return task
+        return self._one(f"DELETE FROM tasks WHERE id = ? {_RETURNING}", id)
 
     def close(self) -> None:
         """Free the database; tasks in memory are gone."""
         with self._lock:
             self._connection.close()
 
-    @contextmanager
-    def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
-        """The connection for one thread alone: all that is done with it counts, or nothing."""
+    def _run(self, statement: str, *values: str | int | None) -> list[Task]:
+        """The tasks that a statement gives."""
         try:
-            with self._lock, self._connection as connection:
-                connection.execute(f"BEGIN {kind}")
-                yield connection
+            with self._lock:
+                rows = self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            logging.getLogger(__name__).error("The to-do list's database failed: %s", error)
+            _log.error("The to-do list's database failed: %s", error)
             raise ToolError(f"The to-do list can't be used now: {error}.") from error
+        return [Task(id, title, bool(done)) for id, title, done in rows]
+
+    def _one(self, statement: str, *values: str | int | None) -> Task:
+        """The task with the id, the last of the values; or an error that names those there are."""
+        try:
+            found = self._run(statement, *values)
+        except OverflowError:  # no id is as large
+            found = []
+        if found:
+            return found[0]
+        there = [f"{task.id} ({task.title})" for task in self.tasks()]
+        more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
+        named = f"the tasks are: {', '.join(there[:MOST_NAMED])}{more}"
+        raise ToolError(
+            f"There is no task {values[-1]}: {named if there else 'the list is empty'}."
+        )
 
 
 def _checked(title: str) -> str:
@@ -131,20 +129,3 @@ def _checked(title: str) -> str:
             f"The title {shown(title)} has {len(title)} characters: wanted {LONGEST_TITLE} at most."
         )
     return title
-
-
-def _all(connection: sqlite3.Connection) -> list[Task]:
-    rows = connection.execute(f"{_SELECT} ORDER BY done, id")
-    return [Task(id, title, bool(done)) for id, title, done in rows]
-
-
-def _find(connection: sqlite3.Connection, id: int) -> Task:
-    """The task with this id, or an error that names those that there are."""
-    tasks = _all(connection)
-    for task in tasks:
-        if task.id == id:
-            return task
-    there = [f"{task.id} ({task.title})" for task in tasks]
-    more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
-    told = f"the tasks are: {', '.join(there[:MOST_NAMED])}{more}" if there else "the list is empty"
-    raise ToolError(f"There is no task {id}: {told}.")

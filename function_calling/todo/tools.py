@@ -1,9 +1,10 @@
 """What the model may call to keep the to-do list; docstrings are what it knows of each tool."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from function_calling.errors import ToolError
-from function_calling.todo.store import Task, TodoStore
+from function_calling.todo.store import TodoStore
 from function_calling.toolbox.schema import Said
 from function_calling.toolbox.tool_sets import ToolSet
 from function_calling.toolbox.toolbox import changes_something, needs_approval
@@ -33,7 +34,7 @@ class TodoTools:
             title: What is to be done, in the user's words
         """
         task = self._store.create(title)
-        return _task(task, f'Added "{task.title}" to the to-do list.')
+        return {**asdict(task), "summary": f'Added "{task.title}" to the to-do list.'}
 
     def list_tasks(
         self, status: Literal["all", "open", "done"] = "all", search: str = ""
@@ -60,7 +61,7 @@ class TodoTools:
         if left_out > 0:
             told.append(f"{left_out} more are not listed.")
         return {
-            "tasks": [{"place": place, **_task(task)} for place, task in enumerate(listed, 1)],
+            "tasks": [{"place": place, **asdict(task)} for place, task in enumerate(listed, 1)],
             "summary": " ".join(told),
         }
 
@@ -81,7 +82,7 @@ class TodoTools:
         changes = [f'Changed the title to "{task.title}".'] if title.strip() else []
         if done is not None:
             changes.append(f'Marked "{task.title}" as {"done" if done else "not done"}.')
-        return _task(task, " ".join(changes))
+        return {**asdict(task), "summary": " ".join(changes)}
 
     @needs_approval
     def delete_task(self, id: Annotated[int, Said(by="tool")]) -> dict[str, Any]:
@@ -91,7 +92,7 @@ class TodoTools:
             id: Id of the task, from list_tasks
         """
         task = self._store.delete(id)
-        return _task(task, f'Deleted "{task.title}" from the to-do list.')
+        return {**asdict(task), "summary": f'Deleted "{task.title}" from the to-do list.'}
 
 
 def todo_tools(store: TodoStore) -> ToolSet:
@@ -104,9 +105,3 @@ def todo_tools(store: TodoStore) -> ToolSet:
         examples=["Note that I must buy milk", "What is on my list?"],
         close=store.close,
     )
-
-
-def _task(task: Task, summary: str = "") -> dict[str, Any]:
-    """A task as the model reads it."""
-    told = {"id": task.id, "title": task.title, "done": task.done}
-    return told | ({"summary": summary} if summary else {})
