@@ -1,16 +1,16 @@
 """The tools of MCP servers, for the assistant to call beside its own.
 
-All connections live in a thread of their own, each in one task that connects, lists the tools, and
-does so again after a failure: nobody waits for a server that is slow or away, and it costs its own
-tools alone. What a server says is data: bounded, and checked against its own schemas.
+All connections live in a thread of their own, each in one task that connects, and does so again
+after a failure: nobody waits for a server that is slow or away, and it costs its own tools alone.
+What a server says is data: bounded, and checked against its own schemas.
 """
 
+import asyncio
 import json
 import logging
 import math
 import os
 import re
-from asyncio import Event
 from collections.abc import AsyncIterator, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import INVALID_PARAMS, CallToolResult
 from mcp.types import Tool as Listed
 
-from function_calling.errors import SettingsError, ToolError, one_line
+from function_calling.errors import ToolError, one_line
 from function_calling.mcp_tools.schemas import is_usable, problems
 from function_calling.mcp_tools.servers_file import ServerEntry
 from function_calling.toolbox.json_text import json_text
@@ -38,9 +38,8 @@ from function_calling.toolbox.toolbox import needs_approval
 
 START_SECONDS, ANEW_SECONDS = 10, 2
 """How long questions wait: from the start, for servers that start; later, for new lists."""
-CONNECT_SECONDS, LIST_SECONDS, CLOSE_SECONDS = 60, 30, 8
-LISTED_EVERY, LONGEST_PAUSE = 60, 60
-"""Seconds between lists that nobody asks for; and between attempts to connect: 0, 1, 2, 4 …"""
+CONNECT_SECONDS, CLOSE_SECONDS, LONGEST_PAUSE = 60, 8, 60
+"""The last is between attempts to connect: 0, 1, 2, 4 …"""
 MOST_TOOLS, MOST_PAGES = 32, 20
 """Of a server's list."""
 LONGEST_DESCRIPTION, LONGEST_LOGGED = 1000, 1000
@@ -52,17 +51,10 @@ _log = logging.getLogger(__name__)
 
 
 class Servers:
-    """Servers that are connected until they are closed.
-
-    Raises:
-        SettingsError: Two have one name, as far as the names of tools can tell.
-    """
+    """Servers that are connected until they are closed."""
 
     def __init__(self, entries: Mapping[str, ServerEntry]) -> None:
         self._servers = [_Server(name, entry) for name, entry in entries.items()]
-        prefixes = [each.prefix for each in self._servers]
-        if twice := [each for each in prefixes if prefixes.count(each) > 1]:
-            raise SettingsError(f"MCP_SERVERS: several servers would be called {twice[0]}.")
         started: Future[BlockingPortal] = Future()
         self._thread = Thread(target=anyio.run, args=(self._run, started), daemon=True)
         self._thread.start()
@@ -89,13 +81,12 @@ class Servers:
 
     async def _list_anew(self) -> None:
         to_start = self._started - monotonic()
-        # One that was too late for an earlier question is not waited for again.
-        waited = [it.settled for it in self._servers if to_start > 0 or it.settled.is_set()]
-        for each in self._servers:
-            each.list_anew()
         with anyio.move_on_after(max(to_start, ANEW_SECONDS)):
-            for settled in waited:
-                await settled.wait()
+            async with anyio.create_task_group() as tasks:
+                for each in self._servers:
+                    # One that was too late for an earlier question is not waited for again.
+                    if to_start > 0 or each.there:
+                        tasks.start_soon(each.list_anew)
 
     def close(self) -> None:
         """Disconnect, which ends those that were started."""
@@ -110,29 +101,29 @@ class _Server:
     Attributes:
         prefix: Its name, as the names of its tools begin.
         listed: Its tools, while it is there.
-        settled: Whether the last list, or the attempt to connect for one, has come to an end.
     """
 
     def __init__(self, name: str, entry: ServerEntry) -> None:
         self.prefix = re.sub(r"[^A-Za-z0-9_-]", "_", name)[: LONGEST_NAME // 2]
         self.listed: list[Listed] = []
-        self.settled = Event()
         self._entry = entry
-        self._client: Client | None = None
-        self._asked = Event()
-        self._running = 0
-        self._left_out = ""
+        # While it is there: the client, and what ends the connection by an error.
+        self._connection: tuple[Client, asyncio.Future[None]] | None = None
+        self._settled = asyncio.Event()  # it is there, or did not come
+
+    @property
+    def there(self) -> bool:
+        """Whether it is connected, as far as is known."""
+        return self._connection is not None
 
     async def keep(self) -> None:
         """Connect, and again whenever it fails, until this is cancelled."""
         pause = 0
         while True:
-            since = monotonic()
             try:
-                await self._connected()
+                await self._connect()
             except Exception as error:
-                if self._client and monotonic() - since > LONGEST_PAUSE:
-                    pause = 0
+                pause = 0 if self.there else pause
                 why: BaseException = error
                 while isinstance(why, BaseExceptionGroup):
                     why = why.exceptions[0]
@@ -140,27 +131,34 @@ class _Server:
                 level = logging.DEBUG if pause else logging.WARNING
                 _log.log(level, "MCP server %s is away (%s)", self.prefix, told)
             finally:
-                self._client, self.listed = None, []
+                self._connection, self.listed = None, []
             if pause:
-                self.settled.set()
+                self._settled.set()
                 await anyio.sleep(pause)
             pause = min(max(1, 2 * pause), LONGEST_PAUSE)
 
-    async def _connected(self) -> None:
+    async def _connect(self) -> None:
         with anyio.fail_after(CONNECT_SECONDS) as limit:
             # A list from a cache would not tell that the server is gone.
             async with Client(self._transport(), cache=None) as client:
-                while True:
-                    # While it is busy it may not answer, and that would end what it does.
-                    if not self._running:
-                        self.listed = await self._list(client)
-                    limit.deadline = math.inf
-                    self._client = client
-                    self.settled.set()
-                    with anyio.move_on_after(LISTED_EVERY):
-                        await self._asked.wait()
-                    self._asked.clear()
-                    limit.deadline = anyio.current_time() + LIST_SECONDS
+                self.listed = await self._list(client)
+                limit.deadline = math.inf
+                lost = asyncio.get_running_loop().create_future()
+                self._connection = client, lost
+                self._settled.set()
+                await lost
+
+    async def list_anew(self) -> None:
+        """Have the tools listed as they are now; wait for a server that starts, or starts again."""
+        if self._connection:
+            client, lost = self._connection
+            try:
+                self.listed = await self._list(client)
+            except Exception as error:
+                if not lost.done():
+                    self._settled.clear()
+                    lost.set_exception(error)
+        await self._settled.wait()
 
     async def _list(self, client: Client) -> list[Listed]:
         tools: list[Listed] = []
@@ -174,33 +172,23 @@ class _Server:
         usable = list(islice(good, MOST_TOOLS))
         kept = {each.name for each in usable}
         out = ", ".join(each.name for each in tools if each.name not in kept)[:LONGEST_LOGGED]
-        if out and out != self._left_out:
+        if out and not self.there:
             _log.warning("MCP server %s: tools left out: %s", self.prefix, one_line(out))
-        self._left_out = out
         return usable
-
-    def list_anew(self) -> None:
-        """Have the tools listed anew, if the server is there."""
-        if self._client:
-            self.settled.clear()
-            self._asked.set()
 
     async def call(self, tool: "_ServersTool", arguments: dict[str, Any]) -> str | None:
         """What a tool returns, or a ToolError."""
-        if self._client is None:
+        if self._connection is None:
             raise ToolError(f"{tool.name} was not called: its server is away.")
-        self._running += 1
+        client, _ = self._connection
         try:
-            result = await self._client.call_tool(tool.listed.name, arguments)
+            result = await client.call_tool(tool.listed.name, arguments)
         except Exception as error:
-            self._asked.set()  # whether the server is gone, a list will tell
             # By the protocol, a server refuses so what it has not begun.
             broke = getattr(error, "code", None) != INVALID_PARAMS
             unknown = "; whether it did anything is unknown" if broke and not tool.harmless else ""
             problem = f"Tool {tool.name} failed{unknown}."
             raise ToolError(problem, advice=str(error), broke=broke) from error
-        finally:
-            self._running -= 1
         if result.is_error:
             raise ToolError(f"Tool {tool.name} failed.", advice=_text(result) or "")
         return _text(result)

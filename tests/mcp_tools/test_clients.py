@@ -421,10 +421,6 @@ NO_OBJECT = 'wanted an object {"mcpServers": {NAME: {…}}}.'
             "a.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
         ),
         ({"a": {"url": "http://x", "type": "sse"}}, "a.type: input should be 'stdio', 'http'"),
-        (
-            {"a.b": {"url": "http://x"}, "a b": {"url": "http://y"}},
-            "several servers would be called a_b.",
-        ),
         ([], NO_OBJECT),
         ("[]", NO_OBJECT),
         ("{", "it can't be read as JSON: Expecting property name"),
