@@ -71,13 +71,7 @@ def load_tool_sets(chosen: str, known: Mapping[str, Callable[[], ToolSet]]) -> T
     with ExitStack() as opened:
         sets = []
         for name in names:
-            try:
-                sets.append(known[name]() if name in known else _imported(name))
-            except SettingsError:
-                raise
-            except (Exception, SystemExit) as error:  # whatever somebody's own module does
-                why = one_line(f"{type(error).__name__}: {error}")
-                raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error
+            sets.append(known[name]() if name in known else _imported(name, wanted))
             opened.callback(sets[-1].close)
         try:
             joined = join(sets)
@@ -134,11 +128,18 @@ def _turning_away(topics: str) -> Callable[[], FinalAnswer]:
     return reply_without_tool
 
 
-def _imported(name: str) -> ToolSet:
+def _imported(name: str, wanted: str) -> ToolSet:
     """The tool set that somebody's module holds, found from the working directory."""
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)
-    value = resolve_name(name)
+    try:
+        return _as_tool_set(resolve_name(name))
+    except (Exception, SystemExit) as error:  # whatever the module does
+        why = one_line(f"{type(error).__name__}: {error}")
+        raise SettingsError(f"TOOLS names {name!r}: {wanted} ({why}).") from error
+
+
+def _as_tool_set(value: Any) -> ToolSet:
     if isinstance(value, ToolSet):
         return value
     if inspect.isroutine(value):

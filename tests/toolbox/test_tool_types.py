@@ -9,16 +9,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 import pytest
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    PastDate,
-    RootModel,
-    SecretStr,
-    computed_field,
-)
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr
 
 from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import FunctionSchema, Said
@@ -48,7 +39,7 @@ class Leg(BaseModel):
     next: "Leg | None" = None
 
 
-def tool(hint: Any, *default: Any) -> Callable[..., Any]:
+def tool(hint: Any) -> Callable[..., Any]:
     """A tool with one argument of this type, which it returns."""
 
     def give(v: Any) -> Any:
@@ -56,13 +47,7 @@ def tool(hint: Any, *default: Any) -> Callable[..., Any]:
         return v
 
     give.__annotations__ = {"v": hint}
-    give.__defaults__ = default or None
     return give
-
-
-def properties(function: Callable[..., Any]) -> Any:
-    """What a model is sent of the arguments."""
-    return FunctionSchema(function).parameters["properties"]
 
 
 def test_a_function_is_offered_by_its_name_docstring_and_types() -> None:
@@ -122,23 +107,19 @@ POINT = {
 )
 def test_types_are_written_out_without_titles_or_references(hint: Any, shown: Any) -> None:
     """And a mark is not for the model."""
-    assert properties(tool(hint)) == {"v": shown}
+    assert FunctionSchema(tool(hint)).parameters["properties"] == {"v": shown}
 
 
 @pytest.mark.parametrize(
     ("hint", "written", "value"),
     [
-        (int, "5.0", 5),
-        (bool, '"false"', False),
+        (int, '"5"', 5),
         (bool | int, "true", True),
         (Decimal, "0.1000000000000000000000000001", Decimal("0.1000000000000000000000000001")),
-        (Any, '{"a": [0.10]}', {"a": [Decimal("0.10")]}),
         (Color, '"red"', Color.RED),
         (datetime, '"2026-01-31T18:30:00Z"', datetime(2026, 1, 31, 18, 30, tzinfo=UTC)),
         (Point, '{"x": 1, "y": 0.10}', Point(1, Decimal("0.10"))),
-        (tuple[int, str], '[1, "a"]', (1, "a")),
         (Leg | Point, '{"x": 1}', Point(1)),
-        (Annotated[int, Said()], '"5"', 5),
     ],
 )
 def test_what_a_model_writes_arrives_as_the_type(hint: Any, written: str, value: Any) -> None:
@@ -153,33 +134,21 @@ def fails(value: Any) -> Any:
     raise KeyError(value)
 
 
-def fails_silently(_value: Any) -> Any:
-    """A validator that does not say what is wrong."""
-    raise ValueError
-
-
 @pytest.mark.parametrize(
     ("hint", "written", "problem"),
     [
         (int | None, "true", "v=true is wrong: wanted a number"),
-        (tuple[int, bool], "[true, true]", "v.0=true is wrong: wanted a number"),
-        (Point | None, '{"x": true}', "v.x=true is wrong: wanted a number"),
-        (set[int], "[true]", "v.0=true is wrong: wanted a number"),
-        (dict[int, Decimal], '{"1": true}', "v.1=true is wrong: wanted a number"),
-        (RootModel[list[date]], "[0]", "v.0=0 is wrong: wanted a date like 2026-01-31"),
-        (int | str, "5.5", "v=5.5 is wrong: input should be a valid integer"),
-        (Color, '"RED"', "v=\"RED\" is wrong: input should be 'red' or 'blue'"),
-        (date | None, "0", "v=0 is wrong: wanted a date like 2026-01-31"),
+        (dict[int, tuple[bool, Decimal]], '{"1": [true, true]}', "v.1.1=true is wrong"),
+        (Leg, '{"km": 1, "next": {"km": 2, "when": 0}}', "v.next.when=0 is wrong: wanted a date"),
         (datetime, "1700000000", "wanted a date and time like 2026-01-31T18:30:00"),
-        (PastDate, '"2999-01-31"', 'v="2999-01-31" is wrong: date should be in the past'),
-        (time, '"3pm"', 'v="3pm" is wrong: input should be in a valid time format'),
         (date, '"20260131"', 'v="20260131" is wrong: wanted a date like 2026-01-31'),
         (timedelta, "60", "v=60 is wrong: wanted a duration like PT1H30M"),
+        (time, '"3pm"', 'v="3pm" is wrong: input should be in a valid time format'),
+        (Color, '"RED"', "v=\"RED\" is wrong: input should be 'red' or 'blue'"),
+        (int | str, "5.5", "v=5.5 is wrong: input should be a valid integer"),
         (Point, '{"x": 1, "z": 2}', "v.z=2 is no argument"),
-        (Leg, '{"km": 1, "next": {"km": 2, "when": 0}}', "v.next.when=0 is wrong: wanted a date"),
         (Point, "{}", "v.x is missing"),
         (Annotated[str, BeforeValidator(fails)], "5", "Their check failed with KeyError: 5"),
-        (Annotated[str, AfterValidator(fails_silently)], '"a"', 'v="a" is wrong: '),
         (int, f'"{"x" * 500}"', f'v="{"x" * 79}… is wrong: input should be a valid integer'),
     ],
 )
@@ -213,10 +182,10 @@ def misdocumented(thing: int) -> None:
     ("function", "problem"),
     [
         (untyped, "untyped(thing): wanted a type hint"),
+        (print, "print(*args): wanted an argument with a name"),
         (misdocumented, "documents ['think']"),
         (counting, "counting yields: wanted a function that returns its whole result"),
         (tool(Annotated[str, Field(pattern="(")]), "give: Error building"),
-        (tool("list["), "give: Forward reference must be an expression"),
         (tool(Callable), "give: Cannot generate a JsonSchema"),
         (tool("Nowhere"), "give: name 'Nowhere' is not defined"),
         (type("Nameless", (), {"__call__": lambda self: None})(), "wanted a function with a name"),
@@ -229,46 +198,28 @@ def test_what_cannot_be_a_tool_is_named(function: Any, problem: str) -> None:
     assert problem in str(caught.value)
 
 
-FRESH: Any = Field(default_factory=list)
-
-
-def bounded(
-    n: int = Field(ge=1, description="How many."),
-    m: int = Field(2, le=3),
-    to: list[int] = FRESH,
-) -> None:
-    """Spell bounds as FastAPI does."""
-
-
 def test_a_field_of_pydantics_may_stand_as_the_default() -> None:
     """With its bounds, and its own default or none."""
+    fresh: Any = Field(default_factory=list)
+
+    def bounded(n: int = Field(ge=1, description="How many."), to: list[int] = fresh) -> None:
+        """Spell bounds as FastAPI does."""
+
     given = FunctionSchema(bounded)
-    assert given.parameters == {
-        "type": "object",
-        "properties": {
-            "n": {"type": "integer", "minimum": 1, "description": "How many."},
-            "m": {"type": "integer", "maximum": 3, "default": 2},
-            "to": {"type": "array", "items": {"type": "integer"}},
-        },
-        "required": ["n"],
-        "additionalProperties": False,
+    assert given.parameters["properties"] == {
+        "n": {"type": "integer", "minimum": 1, "description": "How many."},
+        "to": {"type": "array", "items": {"type": "integer"}},
     }
-    assert given.arguments('{"n": 1}') == {"n": 1, "m": 2, "to": []}
+    assert given.parameters["required"] == ["n"]
+    assert given.arguments('{"n": 1}') == {"n": 1, "to": []}
 
 
 class Account(BaseModel):
-    """A result with a secret, and with a sum."""
+    """A result with secrets."""
 
-    owner: str
     parts: list[Decimal]
     key: SecretStr = SecretStr("xyz")
     pin: int = Field(default=1234, exclude=True)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def total(self) -> Decimal:
-        """All parts."""
-        return sum(self.parts, Decimal(0))
 
 
 @pytest.mark.parametrize(
@@ -277,17 +228,12 @@ class Account(BaseModel):
         (Decimal("131.90"), "131.90"),
         (Decimal("1E+401"), "1E+401"),
         (Decimal("NaN"), '"NaN"'),
-        (float("inf"), '"Infinity"'),
-        (datetime(2026, 1, 31, 18, 30, tzinfo=UTC), '"2026-01-31T18:30:00Z"'),
         ((Color.RED, Point(1)), '["red", {"x": 1, "y": 0.5}]'),
         (deque([ChainMap({"a": Decimal("1.10")}).values()]), "[[1.10]]"),
         ({date(2026, 5, 1): "加元", 1: True}, '{"2026-05-01": "加元", "1": true}'),
-        (
-            Account(owner="Ann", parts=[Decimal("1.10")]),
-            '{"owner": "Ann", "parts": [1.10], "key": "**********", "total": 1.10}',
-        ),
+        (Account(parts=[Decimal("1.10")]), '{"parts": [1.10], "key": "**********"}'),
     ],
 )
 def test_results_become_json_as_their_author_says(value: Any, text: str) -> None:
-    """Secrets stay out, computed fields come in, digits stay."""
+    """Secrets stay out, digits stay."""
     assert json_text(value) == text
