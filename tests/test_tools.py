@@ -51,12 +51,7 @@ def test_a_conversion_tells_all_about_itself() -> None:
     [
         ("1", "1 US dollar to Canadian dollars is 3.14."),
         ("-0.0", "0 US dollars to Canadian dollars is 0.00."),
-        ("5.00", "5 US dollars to Canadian dollars is 15.71."),
         ("1E+6", "1000000 US dollars to Canadian dollars is 3141590.00."),
-        (
-            "999999999999999.999999999999",
-            "999999999999999.999999999999 US dollars to Canadian dollars is 3141590000000000.00.",
-        ),
     ],
 )
 def test_an_amount_is_told_in_all_its_digits(amount: str, told: str) -> None:
@@ -70,7 +65,6 @@ def test_an_amount_is_told_in_all_its_digits(amount: str, told: str) -> None:
     [
         ("-0.01", "is from 0 to 1000000000000000"),
         ("sNaN", "is from 0 to"),
-        ("1000000000000000.01", "is from 0 to"),
         ("1E+999999", "is from 0 to"),
         ("1E-13", "has at most 12 decimals"),
     ],

@@ -15,21 +15,15 @@ from function_calling.exchange.arithmetic import LARGEST, LONGEST, calculate
     ("expression", "result"),
     [
         ("(1 + 2) * 3 + 2 * 3", "15"),
-        ("3 × 4 ÷ 8 − 1", "0.5"),
-        ("-3 * -(2 + .5)", "7.5"),
+        ("-3 × -(2 + .5) ÷ 8 − 1", "-0.0625"),
         ("20 * 5.00", "100"),
         ("1 / 3", "0.333333333333"),
-        ("1 / 7 * 7", "1"),
         ("-0", "0"),
-        ("80 * 15%", "12"),
         ("80 / 50%", "160"),
         ("(10 + 5)%", "0.15"),
         ("200 - 15% - 10%", "153"),
         ("200 + 10% * 50", "205"),
-        ("5% + 3%", "0.08"),
         ("100 + (5% + 3%)", "108"),
-        ("9" * 30, "9" * 30),
-        ("(" * 90 + "1" + ")" * 90, "1"),
         ("-" * 198 + "1", "1"),
     ],
 )
@@ -56,16 +50,12 @@ def test_results_are_exact(numbers: list[Decimal], signs: list[str]) -> None:
     ("expression", "reason"),
     [
         ("0 / (2 - 2)", "it divides by 0"),
-        ("1,000 + 5", "',' has no place in it"),
         ("15% of 80", "'o' has no place in it"),
         ("2 ** 3", "'**' has no place in it"),
         ("10 % 3", "a number, a sign or a bracket is missing"),
         ("2(3)", "a number, a sign or a bracket is missing"),
-        ("3 *", "a number, a sign or a bracket is missing"),
         ("()", "a number, a sign or a bracket is missing"),
-        ("", "a number, a sign or a bracket is missing"),
         ("9" * 31, "its result is too large"),
-        ("9" * 99 + "*" + "9" * 99, "its result is too large"),
     ],
 )
 def test_what_can_not_be_calculated_is_said(expression: str, reason: str) -> None:
@@ -74,9 +64,5 @@ def test_what_can_not_be_calculated_is_said(expression: str, reason: str) -> Non
         calculate(expression)
     assert caught.value.problem == f"{expression!r} can't be calculated: {reason}."
     assert "Write numbers such as 1234.5" in str(caught.value)
-
-
-def test_a_calculation_has_a_length() -> None:
-    """Which bounds the time that it takes."""
     with pytest.raises(ToolError, match="at most 200 characters, not 201"):
         calculate("1" * (LONGEST + 1))

@@ -16,7 +16,7 @@ import pytest
 from scripted_http import FileServer, serving
 
 from function_calling.exchange import ecb
-from function_calling.exchange.ecb import EcbRates, History, ecb_rates
+from function_calling.exchange.ecb import EcbRates, ecb_rates
 from function_calling.settings import Settings
 
 HEAD = "Date,USD,RUB,"
@@ -96,12 +96,10 @@ def test_a_kept_file_that_is_broken_is_fetched_again(
 FAULTS: dict[str, dict[str, Any]] = {
     "refuses": {"url": "http://127.0.0.1:1/"},
     "hangs": {"QUIET_SECONDS": 0.1},
-    "drips": {"DOWNLOAD_SECONDS": -1.0},
     "is too large": {"LARGEST_DOWNLOAD": 10},
+    "unpacks to too much": {"LARGEST_TEXT": 10},
     "breaks off": {"length": len(FRESH) + 1},
     "says 500": {"status": 500},
-    "sends a truncated zip": {"content": FRESH[:-30]},
-    "sends no rates": {"content": packed("Sorry")},
     "sends rates of 0": {"content": packed(HEAD, "2024-01-03,0,N/A,", OLD)},
     "sends older rates": {"content": packed(HEAD, "2023-12-29,1.1050,N/A,")},
     "sends a part": {"content": packed(HEAD, NEW)},
@@ -120,24 +118,17 @@ def test_a_source_that_is_down_leaves_the_last_good_rates(
     """They stay in use and on disk; the log says so, and a stale rate says it too."""
     EcbRates().refresh(bank.url)
     age(kept, 2 * ecb.REFRESH_SECONDS)
+    rates = EcbRates(lambda: date(2024, 2, 1))
     for name, value in fault.items():
         monkeypatch.setattr(ecb if name.isupper() else bank, name, value)
     if "QUIET_SECONDS" in fault:
         bank.gate.clear()
-    rates = EcbRates(lambda: date(2024, 2, 1))
     rates.refresh(bank.url)
     assert kept.read_bytes() == FRESH
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert f"Exchange rates stay those of 2024-01-03: {bank.url} gave no newer ones" in caplog.text
     told = rates.rate("USD", "EUR").told
     assert told.endswith("of 2024-01-03, which is out of date: newer ones are not known here")
-
-
-def test_a_file_that_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it is unpacked."""
-    monkeypatch.setattr(ecb, "LARGEST_TEXT", 10)
-    with pytest.raises(ValueError, match="wanted 10 at most"):
-        History(KNOWN)
 
 
 def test_no_question_waits_for_a_source_that_hangs(bank: FileServer) -> None:
