@@ -139,7 +139,10 @@ def write(folder: Path, servers: Any) -> str:
 
 
 def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
-    """Under the server's name and the tool's, with its own schema, checked as ours are."""
+    """Under the server's name and the tool's, with its own schema; no call is forced.
+
+    A model that must call would call servers' tools for whatever it is asked.
+    """
     desk.connect()
     assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
     first = desk.model.requests[0]
@@ -147,22 +150,14 @@ def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
     assert tool["description"] == "Tell the temperature that is forecast for a city."
     assert tool["parameters"]["required"] == ["city"]
     assert results(desk.model) == [ANSWER]
-    about = desk.http.get("/ui/about").json()
-    assert about["topic"] == "converting money or weather"
-    converted = "42 USD are 131.95 CAD."
-    assert desk.asks(calls(CONVERTED), says(converted), query="42 USD in CAD?") == converted
-
-
-def test_beside_servers_tools_no_call_is_forced(desk: Desk) -> None:
-    """A model that must call would call them for whatever it is asked; they may be all there is."""
-    desk.connect()
+    assert desk.http.get("/ui/about").json()["topic"] == "converting money or weather"
     assert desk.asks(says("La la la."), query="Sing!") == "La la la."
     assert desk.model.requests[0]["tool_choice"] == "auto"
     assert {"convert_currency", "weather_note"} < set(desk.offered)
     assert "reply_without_tool" not in desk.offered
     desk.connect(tools="mcp")
-    assert desk.asks(says("La la la."), query="Sing!") == "La la la."
-    assert not [each for each in desk.offered if not each.startswith("weather_")]
+    desk.asks(calls(RIGHT), says(ANSWER))
+    assert all(each.startswith("weather_") for each in desk.offered)
 
 
 def test_without_its_servers_the_assistant_is_as_ever(
@@ -170,18 +165,16 @@ def test_without_its_servers_the_assistant_is_as_ever(
 ) -> None:
     """Where a command is none, nobody listens at a URL, or one that was started says nothing.
 
-    The first questions wait for a bounded time, and closing does not hang either.
+    The first questions wait for a bounded time, the next ones not at all.
     """
     monkeypatch.setattr(clients, "START_SECONDS", 0.2)
     nobody = f"http://127.0.0.1:{free_port()}/mcp"
-    silent = {"command": sys.executable, "args": ["-c", "import time; time.sleep(600)"]}
+    silent = {"command": sys.executable, "args": ["-c", "import sys; sys.stdin.read()"]}
     servers = {"none": {"command": "no-such-command"}, "nobody": {"url": nobody}, "silent": silent}
     desk.connect(servers)
-    begun = time.monotonic()
-    assert desk.asks(calls(("reply_without_tool", {}))).startswith("I can only convert money")
+    for _ in range(2):
+        assert desk.asks(calls(("reply_without_tool", {}))).startswith("I can only convert money")
     assert desk.offered == ["convert_currency", "reply_without_tool"]
-    desk.close()
-    assert time.monotonic() - begun < 15
 
 
 def test_wrong_arguments_come_back_before_they_leave(desk: Desk) -> None:
@@ -215,14 +208,6 @@ def test_a_servers_error_is_for_the_model_to_read(
     assert (result.ok, result.content, text) == (False, f"Tool weather_{tool} failed.", told)
 
 
-@pytest.mark.parametrize("members", [{"text": "a" * 40 + "b"}, {"a" * 40 + "b": 1}])
-def test_no_pattern_of_a_server_is_tried(desk: Desk, members: Any) -> None:
-    """One can take for ever, and the server checks it too."""
-    desk.connect()
-    desk.asks(calls(("weather_slow", members)), says("Done."))
-    assert results(desk.model) == ["slow was called."]
-
-
 def test_references_that_double_come_to_an_end() -> None:
     """What they find is told, and where they find nothing, no more than a bounded part is tried."""
     doubling = {f"{n}": {"allOf": [{"$ref": f"#/$defs/{n - 1}"}] * 2} for n in range(1, 60)}
@@ -230,17 +215,6 @@ def test_references_that_double_come_to_an_end() -> None:
     schema = {"type": "object", "properties": {"text": {"$ref": "#/$defs/59"}}, **defs}
     assert schemas.problems({"text": "right"}, schema) == []
     assert schemas.problems({"text": 1}, schema)[0] == "$.text: 1 is not of type 'string'"
-
-
-def test_half_a_surrogate_pair_does_not_end_the_connection(desk: Desk) -> None:
-    """No server can be sent it."""
-    desk.connect()
-    desk.offers("weather_long")
-    server = desk.process
-    desk.asks(calls(("weather_long", '{"any": "\\ud83d"}')), says("Done."))
-    assert results(desk.model)[0].startswith("sun ")
-    desk.offers("weather_long")
-    assert desk.process == server
 
 
 def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk) -> None:
@@ -255,19 +229,30 @@ def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk
 
 
 @pytest.mark.parametrize(
-    ("tool", "read"),
+    ("tool", "arguments", "read"),
     [
-        ("data", '{"key": "secret"}'),
-        ("picture", "Clouds.\n[Left out: image]"),
-        ("photo", "[Left out: image]"),
-        ("long", "sun " * 25 + "\n[Cut: these are the first 100 of 20000 bytes.]"),
+        ("data", {}, '{"key": "secret"}'),
+        ("picture", {}, "Clouds.\n[Left out: image]"),
+        ("photo", {}, "[Left out: image]"),
+        ("long", {}, "sun " * 25 + "\n[Cut: these are the first 100 of 20000 bytes.]"),
+        # No server can be sent half a pair.
+        ("data", '{"any": "\\ud83d"}', '{"key": "secret"}'),
+        # A pattern can take for ever, and the server checks it too.
+        ("slow", {"text": "a" * 40 + "b"}, "slow was called."),
+        ("slow", {"a" * 40 + "b": 1}, "slow was called."),
     ],
 )
-def test_a_result_is_text_within_its_bound(desk: Desk, tool: str, read: str) -> None:
-    """Or data as JSON; what can't be read is named."""
+def test_a_result_is_text_within_its_bound(
+    desk: Desk, tool: str, arguments: Any, read: str
+) -> None:
+    """Or data as JSON; what can't be read is named. No arguments end the connection."""
     desk.connect(tool_result_bytes=100)
-    desk.asks(calls((f"weather_{tool}", {})), says("Done."))
+    desk.offers(f"weather_{tool}")
+    server = desk.process
+    desk.asks(calls((f"weather_{tool}", arguments)), says("Done."))
     assert results(desk.model) == [read]
+    desk.offers(f"weather_{tool}")
+    assert desk.process == server
 
 
 def test_what_may_change_something_needs_a_yes(desk: Desk) -> None:
@@ -299,16 +284,14 @@ def test_a_server_that_dies_in_mid_call_is_told_and_comes_back(
 
 
 def test_a_server_that_dies_between_questions_is_started_anew(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where that is quick, no question notices; the log tells it each time, after a good while."""
-    monkeypatch.setattr(clients, "LONGEST_PAUSE", 0.01)
-    desk.connect({"weather": desk.stdio()})
+    """Where that is quick, no question notices; the log tells it each time."""
+    desk.connect()
     desk.offers("weather_forecast")
-    for died in (1, 2):
-        os.kill(desk.process, signal.SIGKILL)
-        desk.offers("weather_forecast")
-        assert len([each for each in caplog.messages if "weather is away" in each]) == died
+    os.kill(desk.process, signal.SIGKILL)
+    desk.offers("weather_forecast")
+    assert [each.levelname for each in caplog.records if "is away" in each.message] == ["WARNING"]
 
 
 def test_a_tool_that_hangs_ends_in_its_time(desk: Desk) -> None:
@@ -332,43 +315,29 @@ def test_a_list_that_changes_is_followed(desk: Desk) -> None:
     assert results(desk.model) == ["more was called."]
 
 
-def test_names_are_openais_and_each_is_one_tools(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Whatever servers call themselves and their tools; ours keep theirs.
-
-    A tool without a schema that holds is left out, which is logged once.
-    """
-    entry = desk.stdio(tools=["x.y", "x_y", "broken"])
-    desk.connect({"my weather": entry, "convert_currency": entry, "reply_without_tool": entry})
+def test_names_are_openais_and_each_is_one_tools(desk: Desk) -> None:
+    """Whatever servers call their tools."""
+    desk.connect()
     for name, read in (("x_y", "x.y"), ("x_y_2", "x_y")):
-        desk.asks(calls((f"my_weather_{name}", {})), says("Done."))
+        desk.asks(calls((f"weather_{name}", {})), says("Done."))
         assert results(desk.model) == [f"{read} was called."]
-    named = ("my_weather", "convert_currency", "reply_without_tool")
-    foreign = [f"{name}_{tool}" for name in named for tool in ("x_y", "x_y_2")]
-    assert desk.offered == ["convert_currency", *foreign]
-    left_out = "MCP server my_weather: tools left out: broken"
-    assert caplog.messages.count(left_out) == 1
 
 
-def test_bounds_hold_for_what_a_server_lists(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number of its tools, their descriptions and their schemas."""
-    monkeypatch.setattr(clients, "MOST_TOOLS", 2)
+def test_bounds_hold_for_what_a_server_lists(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Tools, descriptions, schemas, which must hold, and pages; what is left out is logged."""
+    monkeypatch.setattr(clients, "MOST_TOOLS", 14)
     monkeypatch.setattr(clients, "LONGEST_DESCRIPTION", 5)
     monkeypatch.setattr(schemas, "LONGEST_SCHEMA", 60)
-    desk.connect({"weather": desk.stdio()})
-    desk.offers("weather_hang")
-    tools = [each["function"] for each in desk.model.requests[-1]["tools"]]
-    foreign = [each for each in tools if each["name"].startswith("weather_")]
-    assert [each["name"] for each in foreign] == ["weather_hang", "weather_die"]
-    assert [each["description"] for each in foreign] == ["Do ha", "Do di"]
-
-
-def test_a_list_without_end_is_read_in_part(desk: Desk) -> None:
-    """What was read by then is offered."""
     (desk.folder / "endless").touch()
-    desk.connect({"weather": desk.stdio()})
-    desk.offers("weather_forecast_2")
+    desk.connect({"my weather": desk.stdio(tools=["hang", "die", "forecast", "broken"])})
+    desk.offers("my_weather_hang_7")
+    tools = [each["function"] for each in desk.model.requests[-1]["tools"]]
+    foreign = [each for each in tools if each["name"].startswith("my_weather_")]
+    assert len(foreign) == 14
+    assert {each["description"] for each in foreign} == {"Do ha", "Do di"}
+    assert "MCP server my_weather: tools left out: forecast, broken, " in caplog.text
 
 
 def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
@@ -400,42 +369,30 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
         running.wait()
 
 
-HEADERS = {"Authorization": "Bearer secret\n"}, {"Authorization": "Bearer ${NO_SUCH_KEY}"}
-NO_OBJECT = 'wanted an object {"mcpServers": {NAME: {…}}}.'
-
-
 @pytest.mark.parametrize(
     ("servers", "wrong"),
     [
         ({"a": {}}, "a: wanted either command or url."),
         ({"a": []}, "a: input should be a valid dictionary or instance of ServerEntry."),
-        ({"a": {"command": "x", "url": "http://x"}}, "a: wanted either command or url."),
         ({"a": {"url": "ftp://x"}}, 'a: url="ftp://x": wanted an address of http or https.'),
         ({"a": {"command": "x", "env": {"A": 1}}}, "a.env.A: input should be a valid string."),
         (
-            {"a": {"url": "http://x", "headers": HEADERS[0]}},
+            {"a": {"url": "http://x", "headers": {"Authorization": "Bearer secret\n"}}},
             "a.headers.Authorization: wanted printable ASCII, on one line.",
         ),
         (
-            {"a": {"url": "http://x", "headers": HEADERS[1]}},
+            {"a": {"url": "http://x", "headers": {"Authorization": "${NO_SUCH_KEY}"}}},
             "a.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
         ),
-        ({"a": {"url": "http://x", "type": "sse"}}, "a.type: input should be 'stdio', 'http'"),
-        ([], NO_OBJECT),
-        ("[]", NO_OBJECT),
-        ("{", "it can't be read as JSON: Expecting property name"),
+        ([], 'wanted an object {"mcpServers": {NAME: {…}}}.'),
         (None, "it can't be read as JSON: [Errno 2] No such file or directory"),
     ],
 )
 def test_a_wrong_file_ends_the_start(tmp_path: Path, servers: Any, wrong: str) -> None:
     """In one line, with the server, the key and what was wanted."""
-    path = tmp_path / "mcp.json"
-    if isinstance(servers, str):
-        path.write_text(servers)
-    elif servers is not None:
-        write(tmp_path, servers)
+    path = "nowhere.json" if servers is None else write(tmp_path, servers)
     with pytest.raises(SettingsError) as caught:
-        mcp_tools(Settings(mcp_servers=str(path)))
+        mcp_tools(Settings(mcp_servers=path))
     (line,) = str(caught.value).splitlines()
     assert line.startswith("MCP_SERVERS")
     assert wrong.rstrip(".") in line

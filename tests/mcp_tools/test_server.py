@@ -24,7 +24,6 @@ from mcp.client.streamable_http import streamable_http_client
 from served import Served, assistant_app
 
 import service
-from function_calling.errors import ToolError
 from function_calling.mcp_tools.server import McpServer
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
@@ -63,16 +62,9 @@ def order(total: Decimal) -> Order:
     return Order(total)
 
 
-def say(what: str) -> str | None:
-    """Say something, or nothing."""
-    if what == "secret":
-        raise ToolError("It is a secret.", advice="Ask for the weather.")
-    return {"much": "é" * 400, "nothing": None}.get(what, what)
-
-
-def fail() -> None:
-    """Fail."""
-    raise OSError("the disk is on fire")
+def say(what: str) -> str:
+    """Say something."""
+    return what
 
 
 def hang() -> None:
@@ -85,7 +77,7 @@ def opening_hours() -> FinalAnswer:
     return FinalAnswer("From 9 to 17.")
 
 
-SHOP = ToolSet(functions=[add, order, say, fail, hang, opening_hours])
+SHOP = ToolSet(functions=[add, order, say, hang, opening_hours])
 
 
 class Person:
@@ -144,33 +136,23 @@ async def test_the_chosen_tools_are_listed_as_a_model_gets_them(mode: str) -> No
     assert caught.value.message.startswith('There is no tool "reply_without_tool". The tools are: ')
 
 
-WRONG_ARGUMENTS = "add was not called: its arguments are wrong."
-CUT = f"{'é' * 50}\n[Cut: these are the first 100 of 800 bytes.]"
-
-
-@MODES
 @pytest.mark.parametrize(
     ("name", "arguments", "wrong", "text"),
     [
         ("add", {"total": "131.90"}, False, "132.90"),
         ("order", {"total": 2}, False, '{"total": 2, "paid": 131.90}'),
         ("say", {"what": '{"half": "\\ud83d"}'}, False, '{"half": "\\ud83d"}'),
-        ("say", {"what": '{"none": NaN}'}, False, '{"none": NaN}'),
-        ("say", {"what": "nothing"}, False, "Done."),
-        ("say", {"what": "much"}, False, CUT),
         ("opening_hours", {}, False, "From 9 to 17."),
-        ("add", {"total": 1, "by": 2}, True, f"{WRONG_ARGUMENTS} by=2 is no argument, the "),
-        ("say", {"what": "secret"}, True, "It is a secret. Ask for the weather."),
-        ("fail", {}, True, "Tool fail failed: OSError: the disk is on fire"),
+        ("add", {"total": 1, "by": 2}, True, "add was not called: its arguments are wrong. by=2 "),
         ("hang", {}, True, "Tool hang took longer than 0.05 seconds and was given up; whether it "),
     ],
 )
-async def test_a_result_is_text_within_its_bound_and_an_object_is_one_too(
-    mode: str, name: str, arguments: Any, wrong: bool, text: str
+async def test_a_result_is_text_and_an_object_is_one_too(
+    name: str, arguments: Any, wrong: bool, text: str
 ) -> None:
     """The toolbox's own, also of what goes wrong; nothing is looked for in a conversation."""
-    bounds = {"tool_result_bytes": 100} | ({"tool_timeout": 0.05} if name == "hang" else {})
-    async with client(SHOP, mode, **bounds) as connected:
+    bounds = {"tool_timeout": 0.05} if name == "hang" else {}
+    async with client(SHOP, "2026-07-28", **bounds) as connected:
         is_error, told, value = await read(connected, name, **arguments)
     assert (is_error, told[: len(text)] if wrong else told) == (wrong, text)
     assert value == ({"total": 2, "paid": 131.9} if name == "order" else None)
@@ -182,7 +164,6 @@ async def test_a_result_is_text_within_its_bound_and_an_object_is_one_too(
     [
         ("accept", '{"id": 1, "title": "Buy milk", '),
         ("decline", "delete_task was not called: the user said no."),
-        ("cancel", "delete_task was not called: the user said no."),
         ("", "delete_task was not called: nobody can say the yes it needs."),
     ],
 )
@@ -241,12 +222,13 @@ def served() -> Iterator[Served]:
 
 @MODES
 async def test_the_assistant_serves_its_tools_over_http(mode: str, served: Served) -> None:
-    """One request at a time: each may come to another replica. Older clients can't be asked."""
+    """One request at a time, without a session or a stream. Older clients can't be asked."""
     over = httpx2.ASGITransport(served.http.app)
     async with httpx2.AsyncClient(transport=over) as http:
         transport = streamable_http_client("http://127.0.0.1:3000/mcp", http_client=http)
         async with Client(transport, mode=mode, elicitation_callback=Person("accept")) as connected:
             assert len((await connected.list_tools()).tools) == 6
+            assert (await http.get("http://127.0.0.1:3000/mcp")).status_code == 405
             wrong, _, task = await read(connected, "create_task", title="Buy milk")
             assert not wrong
             wrong, text, _ = await read(connected, "delete_task", id=task["id"])
@@ -254,12 +236,6 @@ async def test_the_assistant_serves_its_tools_over_http(mode: str, served: Serve
             with pytest.raises(MCPError) as caught:
                 await connected.call_tool("nothing", {})
     assert caught.value.code == types.INVALID_PARAMS
-
-
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_no_connection_is_kept_open(method: str, served: Served) -> None:
-    """There is no session that would have something to say."""
-    assert served.http.request(method, "/mcp").status_code == 405
 
 
 def test_without_the_package_each_door_says_what_to_do(
