@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hosts import Host, served_by_uvicorn
 from pseudo_terminal import tasks
-from scripted_server import ScriptedServer, Turn, breaks_off, calls, fails, hangs, says
+from scripted_server import ScriptedServer, Turn, calls, hangs, says
 from served import Served
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
@@ -174,60 +174,20 @@ def test_a_deletion_waits_for_a_yes(
     store.close()
 
 
-def test_a_yes_goes_with_the_messages_that_the_server_gave(visit: Visit) -> None:
-    """The whole conversation is sent again; afterwards only the answer, of both, is kept."""
-    call = {"id": "b", "name": "delete_task", "arguments": '{"id": 1}'}
-    added = [{"role": "assistant", "content": None, "tool_calls": [{"id": "b"}]}]
-    result = {"type": "tool_result", "id": "b", "name": "delete_task", "ok": True, "content": "ok"}
-    took, text = ({"type": "text", "text": it} for it in ("I took 1.", "Done."))
-    replies = [
-        events({"type": "tool_call", **call}, took, ended("approval", **call, messages=added)),
-        events(result, text, ended("done", grounding="ok")),
-        events(text, ended("done", grounding="none")),
-    ]
-    bodies: list[Any] = []
-
-    def reply(route: Route) -> None:
-        bodies.append(route.request.post_data_json)
-        route.fulfill(body=replies.pop(0), content_type="text/event-stream")
-
-    page = visit()
-    page.route("**/chat", reply)
-    ask(page, "Delete it")
-    page.get_by_role("button", name="Allow").dblclick()
-    expect(page.get_by_text("2 calls · 3.0 s · 30 tokens")).to_be_visible()
-    expect(page.locator(".step")).to_have_count(1)
-    ask(page, "Thanks")
-    expect(page.locator(".answer")).to_have_count(2)
-    expect(page.get_by_text("1 call · ")).to_be_visible()
-    asked, thanks = ({"role": "user", "content": text} for text in ("Delete it", "Thanks"))
-    done = {"role": "assistant", "content": "I took 1. Done."}
-    assert bodies == [
-        {"messages": [asked], "approvals": {}},
-        {"messages": [asked, *added], "approvals": {"b": True}},
-        {"messages": [asked, done, thanks], "approvals": {}},
-    ]
-
-
-@pytest.mark.parametrize("key", [True, False])
-def test_a_running_answer_is_stopped(scripted: Scripted, visit: Visit, key: bool) -> None:
-    """By a button or by Esc; the model stops, and what was found stays known."""
+def test_a_running_answer_is_stopped(scripted: Scripted, visit: Visit) -> None:
+    """By Esc; the model stops, and what was found stays known."""
     server = scripted(CONVERTS, hangs(), says("Nothing else."), says("Nothing else."))
     page = visit()
     ask(page, EXAMPLE)
     expect(page.locator(".answer")).to_have_text("The")
-    page.get_by_label("Your message").fill("Is that all?")
-    page.keyboard.press("Enter")  # not while an answer is under way
-    if key:
-        page.keyboard.press("Escape")
-    else:
-        page.get_by_role("button", name="Stop").click()
+    ask(page, "Is that all?")  # not while an answer is under way
+    page.keyboard.press("Escape")
     expect(page.get_by_text("Stopped.").first).to_be_visible()
     ending = time.monotonic() + 10
     while not server.closed:
         assert time.monotonic() < ending
         page.wait_for_timeout(20)
-    page.keyboard.press("Enter") if key else page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Send").click()
     expect(page.locator(".turn")).to_have_count(2)
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
     said = [each["content"] for each in server.requests[2]["messages"][1:4]]
@@ -260,12 +220,13 @@ def test_what_models_and_tools_write_is_text(scripted: Scripted, visit: Visit) -
 
 
 def test_a_failure_is_told_and_the_conversation_goes_on(scripted: Scripted, visit: Visit) -> None:
-    """Whatever answers in the service's place, or nothing."""
+    """Whatever answers in the service's place, or nothing; the question can be mended."""
     scripted(CONVERTS, says(ANSWER))
     busy = {"error": {"message": "The model is busy."}}
     failures: dict[str, Any] = {
         "The server can't be reached.": None,
-        "The connection was cut": {"body": events({"type": "text", "text": "42"})},
+        "The connection was cut": {"body": ""},
+        "no memory": {"body": events({"type": "error", "error": {"message": "no memory"}})},
         "The server refused with status 502.": {"status": 502, "body": "<html>"},
         "The model is busy. Try again in 7 seconds.": {
             "status": 503,
@@ -284,25 +245,8 @@ def test_a_failure_is_told_and_the_conversation_goes_on(scripted: Scripted, visi
     for told in failures:
         ask(page, EXAMPLE)
         expect(page.get_by_role("alert").filter(has_text=told)).to_be_visible()
-    ask(page, EXAMPLE)
-    expect(page.locator(".answer").last).to_have_text(ANSWER)
-
-
-def test_the_services_own_errors_are_told(scripted: Scripted, visit: Visit) -> None:
-    """A refused request, and an error after the stream has begun; the question can be mended."""
-    scripted(
-        *[breaks_off()] * 2, fails(500, "no memory"), CONVERTS, says(ANSWER), max_query_length=60
-    )
-    page = visit()
-    for question, told in (
-        ("x" * 61, "content has 61 characters; wanted 60 at most."),
-        (EXAMPLE, "The model server broke off its reply."),
-        (EXAMPLE, "The model server failed: no memory"),
-    ):
-        ask(page, question)
-        expect(page.locator(".error").last).to_contain_text(told)
-        expect(page.get_by_label("Your message")).to_have_value(question)
-    ask(page, EXAMPLE)
+        expect(page.get_by_label("Your message")).to_have_value(EXAMPLE)
+    page.keyboard.press("Enter")
     expect(page.locator(".answer").last).to_have_text(ANSWER)
 
 
@@ -431,22 +375,14 @@ ATTACK = """async ({url, key}) => {
     form.submit();
   });
   const got = [];
-  for (const type of ["text/plain", "multipart/form-data", "application/x-www-form-urlencoded"]) {
+  for (const type of ["text/plain", "multipart/form-data"]) {
     got.push(await send("/exchange", {mode: "no-cors", ...typed(type)}), await form(type));
   }
   navigator.sendBeacon(url + "/exchange", json);
   for (const path of ["/exchange", "/chat", "/mcp"]) {
-    got.push(await send(path, typed("application/json")), await send(path, typed("text/plain")));
+    got.push(await send(path, typed("application/json")));
   }
-  for (const path of ["/ui/about", "/docs.json", "/metrics", "/livez"]) {
-    got.push(await fetch(url + path).then((it) => it.type).catch(() => "refused"));
-  }
-  const script = document.createElement("script");
-  script.src = url + "/ui/about";
-  got.push(await new Promise((done) => {
-    [script.onload, script.onerror] = [() => done("read"), () => done("refused")];
-    document.body.append(script);
-  }));
+  got.push(await fetch(url + "/ui/about").then((it) => it.type).catch(() => "refused"));
   return got;
 }"""
 """What a page of another origin may try; an opaque response tells it nothing."""
@@ -455,7 +391,7 @@ ATTACK = """async ({url, key}) => {
 def test_a_page_of_another_origin_can_neither_read_nor_trigger_anything(
     app: Served, site: str, scripted: Scripted, chromium: Browser
 ) -> None:
-    """Neither by a form, nor by what it may send unasked, nor by a script."""
+    """Neither by a form, nor by what it may send unasked."""
     server = scripted()
     listed: list[int] = []
     elsewhere = Starlette(routes=[StarletteRoute("/", HTMLResponse("<body>"))])
@@ -465,10 +401,8 @@ def test_a_page_of_another_origin_can_neither_read_nor_trigger_anything(
         page.goto(foreign.replace("127.0.0.1", "localhost"))
         got = page.evaluate(ATTACK, {"url": site})
     assert set(got) == {"opaque", "sent", "refused"}
-    assert got.count("opaque") == got.count("sent") == 3
-    assert set(listed) <= {200, 403}
-    assert listed.count(200) <= 1  # the probe's, which the page can't read
-    assert listed.count(403) >= 6  # the unasked and the forms; what asks first is not listed
+    assert got.count("opaque") == got.count("sent") == 2
+    assert set(listed) == {403}
     assert not server.requests
 
 
