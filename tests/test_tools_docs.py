@@ -39,14 +39,7 @@ def my_tools(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
             {"items": [{"name": "tea", "price": 1.10}], "pay": "card", "day": "2026-01-31"},
             '{"total": 1.1, "day": "2026-01-31"}',
         ),
-        (
-            "order",
-            {"items": [], "pay": "card", "day": 20260131},
-            "order was not called: its arguments are wrong. day=20260131 is wrong: wanted a date "
-            "like 2026-01-31.",
-        ),
         ("opening_hours", {}, "The shop is open from 9 to 17."),
-        ("rate", {"currency": "CAD"}, "3.14159"),
         ("rate", {"currency": "XYZ"}, "XYZ has no rate. Give one of CAD."),
         ("erase_everything", {}, "All is gone."),
     ],
@@ -69,17 +62,11 @@ async def test_the_object_and_the_set_shown_are_found(my_tools: ModuleType) -> N
     assert list(shop.functions) == [my_tools.order, my_tools.opening_hours]
 
 
-def test_the_marks_shown_are_honoured(my_tools: ModuleType) -> None:
-    """The one includes the other."""
-    toolbox = Toolbox([my_tools.add_to, my_tools.erase_everything, my_tools.rate])
-    changing = [name for name in toolbox.descriptions if toolbox.changes(name)]
-    assert changing == ["add_to", "erase_everything"]
-
-
-@pytest.mark.parametrize("index", [0, BLOCKS.index(next(b for b in BLOCKS if "Said" in b))])
-def test_what_is_said_to_be_short_is_ten_lines(index: int) -> None:
+def test_what_is_said_to_be_short_is_ten_lines() -> None:
     """With the imports that it needs."""
-    assert len([line for line in BLOCKS[index].splitlines() if line]) <= 10
+    marked = next(block for block in BLOCKS if "Said" in block)
+    for block in (BLOCKS[0], marked):
+        assert len([line for line in block.splitlines() if line]) <= 10
 
 
 async def test_a_made_up_value_comes_back_with_those_that_occur(my_tools: ModuleType) -> None:
@@ -90,6 +77,7 @@ async def test_a_made_up_value_comes_back_with_those_that_occur(my_tools: Module
     told, added = results(server)
     assert told.casefold() == MADE_UP.replace("\n", " ").casefold()
     assert added == "Added 3 to invoice A-2041."
+    assert Toolbox([my_tools.add_to]).changes("add_to")
 
 
 def test_every_setting_named_is_one() -> None:
