@@ -10,13 +10,13 @@ and until then there is what an earlier run has kept, or the one that `currency_
 """
 
 import logging
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -87,7 +87,8 @@ class EcbRates:
         self._today = today
         self._file = user_cache_path("function-calling") / "rates" / "eurofxref-hist.zip"
         self.history = History(Path(CURRENCY_FILE).read_bytes())
-        self._take_kept()
+        if self._file.exists():
+            self._take(self._file, self._file.read_bytes)
 
     @property
     def codes(self) -> frozenset[str]:
@@ -125,38 +126,32 @@ class EcbRates:
 
         A failure is logged and changes no rate.
         """
-        if self._take_kept(REFRESH_SECONDS):
+        if self._kept_lately() and self._take(self._file, self._file.read_bytes):
             return
+        if content := self._take(url, partial(_download, url)):
+            self._keep(content)
+
+    def _take(self, source: str | Path, read: Callable[[], bytes]) -> bytes:
+        """Use the file that `read` gives, and return it; b"" if it does not continue the rates."""
         try:
-            content = _download(url)
-            self._take(content)
+            content = read()
+            new, old = History(content), self.history
+            if new.first > old.first or new.last < old.last:
+                raise ValueError(f"rates from {new.first} to {new.last}, which lack some in use")
         except Exception as error:  # whatever it is, the next try may go well
             _log.warning(
                 "Exchange rates stay those of %s: %s gave no newer ones: %s: %s",
-                *(self.history.last, url, type(error).__name__, error),
+                *(self.history.last, source, type(error).__name__, error),
             )
-            return
-        self._keep(content)
-
-    def _take(self, content: bytes) -> None:
-        """Use these rates; a ValueError if they don't continue those in use."""
-        new, old = History(content), self.history
-        if new.first > old.first or new.last < old.last:
-            raise ValueError(f"rates from {new.first} to {new.last}, which lack some in use")
+            return b""
         self.history = new
+        return content
 
-    def _take_kept(self, longest: float = math.inf) -> bool:
-        """Use the kept file if it is younger than so many seconds; whether that was possible."""
+    def _kept_lately(self) -> bool:
         try:
-            if abs(time.time() - self._file.stat().st_mtime) >= longest:
-                return False
-            self._take(self._file.read_bytes())
-        except FileNotFoundError:
+            return abs(time.time() - self._file.stat().st_mtime) < REFRESH_SECONDS
+        except OSError:
             return False
-        except (OSError, ValueError) as error:
-            _log.warning("The exchange rates in %s are not used: %s", self._file, error)
-            return False
-        return True
 
     def _keep(self, content: bytes) -> None:
         """Write the file whole or not at all; a disk that refuses costs a download later on."""

@@ -45,8 +45,8 @@ _WANTED = {
 # What pydantic takes for seconds since 1970, also in quotes.
 _COUNTED = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
 
-_SECTION = re.compile(r"^(?P<title>[A-Z]\w*( \w+)?):\s*$")
-_ENTRY = re.compile(r"^(?P<indent> +)(?P<name>\w+)(?: \(.*?\))?:\s*(?P<text>.*)$")
+_ARGS = re.compile(r"^Args:\n(?P<entries>(?: .*\n?|\n)*)", re.MULTILINE)
+_ENTRY = re.compile(r"^( +)(\w+)(?: \(.*?\))?:(.*(?:\n\1 +.*)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +161,10 @@ class FunctionSchema:
 
 def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
     """The first paragraph and the entries of `Args:`, each on one line, of a clean docstring."""
-    summary = " ".join(text.strip().split("\n\n")[0].split())
-    meanings: dict[str, str] = {}
-    title, name, margin = "", "", ""
-    for line in text.splitlines():
-        if section := _SECTION.match(line):
-            title = section["title"]
-        elif title == "Args":
-            entry = _ENTRY.match(line)
-            if entry and (not margin or entry["indent"] == margin):
-                name, margin = entry["name"], entry["indent"]
-                meanings[name] = entry["text"].strip()
-            elif name:
-                meanings[name] = f"{meanings[name]} {line.strip()}".strip()
-    return summary, meanings
+    args = _ARGS.search(text)
+    entries = _ENTRY.findall(args["entries"]) if args else []
+    meanings = {name: " ".join(meaning.split()) for _, name, meaning in entries}
+    return " ".join(text.partition("\n\n")[0].split()), meanings
 
 
 def _name(function: Callable[..., Any]) -> str:

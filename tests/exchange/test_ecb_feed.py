@@ -88,7 +88,7 @@ def test_a_kept_file_that_is_broken_is_fetched_again(
     kept.write_bytes(FRESH[:100])
     rates = EcbRates()
     assert rates.history.last == date(2024, 1, 2)
-    assert "are not used: no file of rates: BadZipFile" in caplog.text
+    assert f"{kept} gave no newer ones: ValueError: no file of rates: BadZipFile" in caplog.text
     rates.refresh(bank.url)
     assert (rates.history.last, len(bank.requests)) == (date(2024, 1, 3), 1)
 
