@@ -1,7 +1,8 @@
 """The tools of MCP servers, for the assistant to call beside its own.
 
-All connections live in a thread of their own, each in one task that connects, and does so again
-after a failure: nobody waits for a server that is slow or away, and it costs its own tools alone.
+All connections live in a thread of their own, which closing waits for, so that no process is left
+behind; each in one task that connects, and does so again after a failure: nobody waits for a server
+that is slow or away, and it costs its own tools alone.
 What a server says is data: bounded, and checked against its own schemas.
 """
 

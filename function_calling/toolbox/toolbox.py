@@ -265,17 +265,9 @@ class Toolbox:
             text = self._cut(value.text)
             # What was done must be told beside whatever else was found.
             return ToolResult(text, True, text if self.changes(name) else None, final=True)
-        try:
-            content = result_text(value, self._byte_limit)
-        except Exception as error:
-            kind = type(value).__name__
-            # Not the error itself: its trace would keep the value.
-            _log.error("Tool %s returned %s, which has no JSON form: %s", name, kind, str(error))
-            problem = f"{name} was called, but its result ({kind}) has no JSON form."
-            return self._failure(problem, begun=name)
         summary = value.get("summary") if isinstance(value, dict) else None
         told = self._cut(summary) if isinstance(summary, str) else None
-        return ToolResult(content, True, told)
+        return ToolResult(self._cut(value), True, told)
 
     def _failed(self, name: str, error: BaseException) -> ToolResult:
         """A function's error as the model reads it; the operator reads where it came from."""
@@ -299,8 +291,8 @@ class Toolbox:
         unsure = self.changes(begun)
         return ToolResult(self._cut(problem), False, summary=told, unsure=unsure, broke=bool(begun))
 
-    def _cut(self, text: str) -> str:
-        return result_text(text, self._byte_limit)
+    def _cut(self, value: Any) -> str:
+        return result_text(value, self._byte_limit)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -235,6 +235,9 @@ def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk
         ("picture", {}, "Clouds.\n[Left out: image]"),
         ("photo", {}, "[Left out: image]"),
         ("long", {}, "sun " * 25 + "\n[Cut: these are the first 100 of 20000 bytes.]"),
+        # Names are OpenAI's, and each is one tool's.
+        ("x_y", {}, "x.y was called."),
+        ("x_y_2", {}, "x_y was called."),
         # No server can be sent half a pair.
         ("data", '{"any": "\\ud83d"}', '{"key": "secret"}'),
         # A pattern can take for ever, and the server checks it too.
@@ -313,14 +316,6 @@ def test_a_list_that_changes_is_followed(desk: Desk) -> None:
     (desk.folder / "more").touch()
     desk.asks(calls(("weather_more", {})), says("Done."))
     assert results(desk.model) == ["more was called."]
-
-
-def test_names_are_openais_and_each_is_one_tools(desk: Desk) -> None:
-    """Whatever servers call their tools."""
-    desk.connect()
-    for name, read in (("x_y", "x.y"), ("x_y_2", "x_y")):
-        desk.asks(calls((f"weather_{name}", {})), says("Done."))
-        assert results(desk.model) == [f"{read} was called."]
 
 
 def test_bounds_hold_for_what_a_server_lists(

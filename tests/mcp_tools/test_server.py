@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -39,14 +38,6 @@ MODES = pytest.mark.parametrize("mode", ["2026-07-28", "legacy"])
 command = pytest.fixture(commands)
 
 
-@dataclass
-class Order:
-    """What was ordered."""
-
-    total: Decimal
-    paid: Decimal = Decimal("131.90")
-
-
 def add(total: Annotated[Decimal, Said()]) -> Decimal:
     """Add one.
 
@@ -57,9 +48,9 @@ def add(total: Annotated[Decimal, Said()]) -> Decimal:
 
 
 @changes_something
-def order(total: Decimal) -> Order:
+def order(total: Decimal) -> dict[str, Decimal]:
     """Order things."""
-    return Order(total)
+    return {"total": total, "paid": Decimal("131.90")}
 
 
 def say(what: str) -> str:
@@ -111,29 +102,25 @@ async def read(connected: Client, tool: str, /, **arguments: Any) -> tuple[bool,
     return result.is_error, content.text, result.structured_content
 
 
-@MODES
-async def test_the_chosen_tools_are_listed_as_a_model_gets_them(mode: str) -> None:
+async def test_the_chosen_tools_are_listed_as_a_model_gets_them() -> None:
     """But for the one that turns a message away; hints say what changes and what asks first."""
     known = {name: partial(make, Settings()) for name, make in TOOL_SETS.items()}
     tools = load_tool_sets("currency,todo", known)
     *offered, turning_away = Toolbox(tools.functions).schemas
-    async with client(tools, mode) as connected:
+    async with client(tools, "2026-07-28") as connected:
         listed = (await connected.list_tools()).tools
-        with pytest.raises(MCPError) as caught:
+        with pytest.raises(MCPError, match=r"There is no tool .reply_without_tool.. The tools"):
             await connected.call_tool(turning_away["function"]["name"], {})
     tools.close()
     assert [(each.name, each.description, each.input_schema) for each in listed] == [
         tuple(each["function"].values()) for each in offered
     ]
     hints = {each.name: each.annotations for each in listed}
-    assert [name for name, each in hints.items() if each and each.read_only_hint] == [
-        *("convert_currency", "calculate", "list_tasks")
-    ]
+    reading = [name for name, each in hints.items() if each and each.read_only_hint]
+    assert reading == ["convert_currency", "calculate", "list_tasks"]
     assert [name for name, each in hints.items() if each and each.destructive_hint] == [
         "delete_task"
     ]
-    assert caught.value.code == types.INVALID_PARAMS
-    assert caught.value.message.startswith('There is no tool "reply_without_tool". The tools are: ')
 
 
 @pytest.mark.parametrize(

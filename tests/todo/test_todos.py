@@ -22,12 +22,6 @@ def todo(store: TodoStore) -> TodoTools:
     return TodoTools(store)
 
 
-@pytest.fixture(params=["file", "memory"])
-def path(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a store keeps its tasks."""
-    return str(tmp_path / "todo.db") if request.param == "file" else ""
-
-
 def titles(store: TodoStore) -> list[str]:
     """What is on the list."""
     return [task.title for task in store.tasks()]
@@ -67,18 +61,15 @@ def test_a_task_is_changed_in_what_is_given(todo: TodoTools) -> None:
     assert caught.value.problem == "Nothing would change."
 
 
-def test_an_id_never_comes_to_mean_another_task(path: str) -> None:
-    """Nor is a file that was closed forgotten, as memory is."""
-    store = TodoStore(path)
-    store.create("one")
-    store.delete(store.create("two").id)
-    assert store.create("three").id == 3
-    store.delete(3)
-    store.close()
-    store = TodoStore(path)
-    assert titles(store) == (["one"] if path else [])
-    assert store.create("four").id == (4 if path else 1)
-    store.close()
+def test_an_id_never_comes_to_mean_another_task(tmp_path: Path) -> None:
+    """Nor is a file that was closed forgotten."""
+    path = str(tmp_path / "todo.db")
+    with closing(TodoStore(path)) as store:
+        store.create("one")
+        store.delete(store.create("two").id)
+    with closing(TodoStore(path)) as store:
+        assert titles(store) == ["one"]
+        assert store.create("three").id == 3
 
 
 @pytest.mark.parametrize("id", [0, 10**400])
@@ -121,9 +112,9 @@ def test_a_file_is_shared_with_others(tmp_path: Path, caplog: pytest.LogCaptureF
     store.close()
 
 
-async def test_calls_side_by_side_lose_and_double_nothing(path: str) -> None:
+async def test_calls_side_by_side_lose_and_double_nothing(tmp_path: Path) -> None:
     """As assistants make them: plain functions in threads, and servers that share a file."""
-    stores = [TodoStore(path, patience=60) for _ in range(2 if path else 1)]
+    stores = [TodoStore(str(tmp_path / "todo.db"), patience=60) for _ in range(2)]
     toolboxes = [Toolbox(todo_tools(store).functions) for store in stores]
 
     async def call(n: int, name: str, arguments: str) -> bool:

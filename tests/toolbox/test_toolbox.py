@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from pydantic import Field
 
 from function_calling.toolbox.schema import Said
 from function_calling.toolbox.toolbox import FinalAnswer, Toolbox, needs_approval
@@ -21,12 +20,8 @@ def convert(amount: Decimal, to: str = "CAD") -> Any:
 
     Args:
         amount: How much, in dollars.
-        to: The currency wanted.
     """
     return [amount, to]
-
-
-CONVERT = Toolbox([convert])
 
 
 def giving(value: Any) -> Callable[[], Any]:
@@ -41,38 +36,29 @@ def giving(value: Any) -> Callable[[], Any]:
     return give
 
 
-WRONG = "convert was not called: its arguments are wrong."
-
-
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "advice"),
     [
-        ('{"amount": 1,, "to"', "line 1 column 14 (char 13)"),
-        ('{"amount": NaN}', "NaN is out of range"),
-        ('"42"', '"42" is no object'),
-        ('{"amount": ' + "[" * 900 + "]" * 900 + "}", "recursion"),
+        ('{"amount": 1,, "to"', "The arguments are not a JSON object (Expecting property name"),
+        ('{"amount": NaN}', "The arguments are not a JSON object (NaN is out of range). Wanted: "),
+        ('"42"', 'The arguments are not a JSON object ("42" is no object). Wanted: an object '),
+        ('{"amount": ' + "[" * 900 + "]" * 900 + "}", "The arguments are not a JSON object (max"),
+        (
+            '{"to": 7, "from": "USD"}',
+            'amount is missing, wanted {"description": "How much, in dollars.", "type": "number"};'
+            ' to=7 is wrong: input should be a valid string; from="USD" is no argument, '
+            "the arguments are: amount, to.",
+        ),
     ],
 )
-async def test_broken_json_is_answered_with_the_place_and_the_schema(
-    arguments: str, named: str
-) -> None:
-    """The model reads where it broke and what was wanted."""
-    result = await CONVERT.call("convert", arguments)
-    assert named in result.content
-    assert result.content.startswith(f"{WRONG} The arguments are not a JSON object")
-    assert result.content.endswith(json.dumps(CONVERT.schemas[0]["function"]["parameters"]))
-    assert result.told == WRONG
-
-
-async def test_wrong_arguments_are_named_with_value_and_want() -> None:
-    """All at once, to the model alone; people read that the call was wrong."""
-    result = await CONVERT.call("convert", '{"to": 7, "from": "USD"}')
-    assert result.content == (
-        f'{WRONG} amount is missing, wanted {{"description": "How much, in dollars.", "type": '
-        '"number"}; to=7 is wrong: input should be a valid string; from="USD" is no argument, '
-        "the arguments are: amount, to."
-    )
-    assert result.told == WRONG
+async def test_wrong_arguments_are_named_with_value_and_want(arguments: str, advice: str) -> None:
+    """To the model alone; people read that the call was wrong."""
+    toolbox = Toolbox([convert])
+    result = await toolbox.call("convert", arguments)
+    assert result.told == "convert was not called: its arguments are wrong."
+    assert result.content.startswith(f"{result.told} {advice}")
+    schema = json.dumps(toolbox.schemas[0]["function"]["parameters"])
+    assert result.content.endswith(schema) == ("not a JSON object" in advice)
 
 
 class Unprintable(Exception):
@@ -83,23 +69,21 @@ class Unprintable(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("value", "text"),
     [
         (SystemExit("bye"), "SystemExit: bye"),
         (StopIteration(), "RuntimeError: coroutine raised StopIteration"),
-        (
-            ExceptionGroup("", [ExceptionGroup("", [TimeoutError("no reply")])]),
-            "TimeoutError: no reply",
-        ),
+        (ExceptionGroup("", [ExceptionGroup("", [OSError("no disk")])]), "OSError: no disk"),
         (Unprintable(), "test_toolbox.Unprintable: <exception str() failed>"),
+        (iter([1]), "TypeError: an iterator can't be told; wanted a list"),
     ],
 )
 async def test_whatever_a_tool_raises_is_told(
-    error: BaseException, text: str, caplog: pytest.LogCaptureFixture
+    value: Any, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The model reads type and message, the operator the trace."""
     with caplog.at_level(logging.ERROR):
-        result = await Toolbox([giving(error)]).call("give", "{}")
+        result = await Toolbox([giving(value)]).call("give", "{}")
     assert result.content == f"Tool give failed: {text}"
     assert result.told == "Tool give failed; the log says why."
     assert caplog.records[0].exc_info
@@ -127,33 +111,26 @@ async def test_a_tool_that_overruns_is_given_up() -> None:
         result = await toolbox.call(name, "{}", time_limit=0.01)
         took = "took longer than 0.01 seconds and was given up"
         assert result.content == f"Tool {name} {took}; whether it did anything is unknown."
-        assert not result.ok
     assert cancelled.is_set()
     enough.set()
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "text", "told"),
     [
-        ("as it is", "as it is"),
-        (None, "Done."),
-        ({"a": Decimal("131.90"), "summary": 1}, '{"a": 131.90, "summary": 1}'),
-        ({"n": 1, "summary": "It is 1."}, '{"n": 1, "summary": "It is 1."}'),
-        ("half a pair \ud83d", "half a pair ?"),
-        (FinalAnswer("Closed."), "Closed."),
-        (object(), "give was called, but its result (object) has no JSON form."),
-        (iter([1]), "give was called, but its result (list_iterator) has no JSON form."),
-        ("元" * 20, "元" * 16 + "\n[Cut: these are the first 50 of 60 bytes.]"),
+        ("half a pair \ud83d", "half a pair ?", "half a pair ?"),
+        (None, "Done.", "Done."),
+        ({"a": Decimal("1.90"), "summary": 1}, *['{"a": 1.90, "summary": 1}'] * 2),
+        ({"n": 1, "summary": "It is 1."}, '{"n": 1, "summary": "It is 1."}', "It is 1."),
+        (FinalAnswer("Closed."), "Closed.", "Closed."),
+        ("元" * 20, *["元" * 16 + "\n[Cut: these are the first 50 of 60 bytes.]"] * 2),
     ],
 )
-async def test_results_are_told_as_text_or_json(value: Any, text: str) -> None:
+async def test_results_are_told_as_text_or_json(value: Any, text: str, told: str) -> None:
     """What can't be sent, or is too long, is said; people read a summary; no arguments are none."""
-    limit = 50 if value == "元" * 20 else 8192
-    result = await Toolbox([giving(value)], byte_limit=limit).call("give", " ")
-    assert result.content == text
-    assert result.ok == ("no JSON form" not in text)
+    result = await Toolbox([giving(value)], byte_limit=50).call("give", " ")
+    assert (result.ok, result.content, result.told) == (True, text, told)
     assert result.final == isinstance(value, FinalAnswer)
-    assert result.told == ("It is 1." if "It is" in text else text)
 
 
 async def test_what_is_no_number_is_traced_as_the_model_wrote_it() -> None:
@@ -162,7 +139,7 @@ async def test_what_is_no_number_is_traced_as_the_model_wrote_it() -> None:
     def pick(
         day: Annotated[date, Said()],
         count: Annotated[int | None, Said()] = 1,
-        place: Annotated[str, Said()] | None = Field(default="here"),
+        place: Annotated[str, Said()] | None = "here",
     ) -> str:
         """Pick."""
         return f"{day} {count} {place}"

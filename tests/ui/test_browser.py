@@ -5,7 +5,6 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,6 @@ from hosts import Host, served_by_uvicorn
 from pseudo_terminal import tasks
 from scripted_server import ScriptedServer, Turn, calls, hangs, says
 from served import Served
-from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
-from starlette.routing import Route as StarletteRoute
-from starlette.types import ASGIApp
 
 from function_calling.agent.model_call import llama_client
 from function_calling.door.access import Access
@@ -44,18 +39,11 @@ Scripted = Callable[..., ScriptedServer]
 Visit = Callable[..., Page]
 
 
-@contextmanager
-def running(app: ASGIApp) -> Iterator[str]:
-    """Serve an app that runs already; its URL."""
-    with served_by_uvicorn(app) as port:
-        yield f"http://127.0.0.1:{port}"
-
-
 @pytest.fixture(scope="module")
 def site(app: Served) -> Iterator[str]:
     """The URL of the real service."""
-    with running(app.http.app) as url:
-        yield url
+    with served_by_uvicorn(app.http.app) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -115,13 +103,6 @@ def ask(page: Page, question: str) -> None:
 def events(*sent: dict[str, Any]) -> str:
     """The events as a stream holds them."""
     return "".join(f"data: {json.dumps(each)}\n\n" for each in sent)
-
-
-def ended(kind: str, **more: Any) -> dict[str, Any]:
-    """The event that ends a request, with its costs."""
-    timings = {"first_text": None, "model": 1.0, "tools": 0.0, "total": 1.5}
-    costs = {"usage": {"total_tokens": 15}, "rounds": 1, "tool_calls": 1, "timings": timings}
-    return {"type": kind, **costs, **more}
 
 
 def test_a_question_shows_its_call_its_result_and_its_answer(
@@ -325,7 +306,7 @@ def test_nothing_is_wider_than_the_screen(visit: Visit, size: dict[str, int], sc
     long = "x" * 500
     call = {"id": "a", "name": "y" * 64, "arguments": json.dumps({"text": long})}
     result = {"type": "tool_result", "id": "a", "name": "y", "ok": False, "content": long}
-    approval = ended("approval", id="b", name="z" * 64, arguments=long, messages=[])
+    approval = {"type": "approval", "id": "b", "name": "z" * 64, "arguments": long, "messages": []}
     text = {"type": "text", "text": long}
     page = visit(viewport=size, color_scheme=scheme)
     body = events({"type": "tool_call", **call}, result, text, approval)
@@ -359,58 +340,11 @@ def test_the_default_model_answers_on_the_page(
     expect(last.get_by_text("Stopped.")).to_be_visible()
 
 
-ATTACK = """async ({url, key}) => {
-  const json = '{"query": "42 USD in CAD?"}';
-  const send = (path, more) => fetch(url + path, {method: "POST", body: json, ...more})
-    .then((it) => it.type).catch(() => "refused");
-  const typed = (type) => ({headers: {"content-type": type}});
-  const form = (type) => new Promise((done) => {
-    const frame = Object.assign(document.createElement("iframe"), {name: type});
-    const form = document.createElement("form");
-    const field = Object.assign(document.createElement("input"), {name: json, value: ""});
-    Object.assign(form, {action: url + "/exchange", method: "POST", enctype: type, target: type});
-    form.append(field);
-    document.body.append(frame, form);
-    frame.onload = () => done("sent");
-    form.submit();
-  });
-  const got = [];
-  for (const type of ["text/plain", "multipart/form-data"]) {
-    got.push(await send("/exchange", {mode: "no-cors", ...typed(type)}), await form(type));
-  }
-  navigator.sendBeacon(url + "/exchange", json);
-  for (const path of ["/exchange", "/chat", "/mcp"]) {
-    got.push(await send(path, typed("application/json")));
-  }
-  got.push(await fetch(url + "/ui/about").then((it) => it.type).catch(() => "refused"));
-  return got;
-}"""
-"""What a page of another origin may try; an opaque response tells it nothing."""
-
-
-def test_a_page_of_another_origin_can_neither_read_nor_trigger_anything(
-    app: Served, site: str, scripted: Scripted, chromium: Browser
-) -> None:
-    """Neither by a form, nor by what it may send unasked."""
-    server = scripted()
-    listed: list[int] = []
-    elsewhere = Starlette(routes=[StarletteRoute("/", HTMLResponse("<body>"))])
-    with running(elsewhere) as foreign, chromium.new_context() as context:
-        page = context.new_page()
-        page.on("response", lambda it: listed.append(it.status) if site in it.url else None)
-        page.goto(foreign.replace("127.0.0.1", "localhost"))
-        got = page.evaluate(ATTACK, {"url": site})
-    assert set(got) == {"opaque", "sent", "refused"}
-    assert got.count("opaque") == got.count("sent") == 2
-    assert set(listed) == {403}
-    assert not server.requests
-
-
 def test_the_page_asks_for_a_key(app: Served, scripted: Scripted, visit: Visit) -> None:
     """Which is kept for the tab alone, and is in no command that is copied."""
     scripted(CONVERTS, says(ANSWER))
-    with running(Access(app.http.app, Settings(), ["first-key-1234"])) as url:
-        page = visit(url)
+    with served_by_uvicorn(Access(app.http.app, Settings(), ["first-key-1234"])) as port:
+        page = visit(f"http://127.0.0.1:{port}")
         key = page.get_by_label("API key", exact=True)
         for wrong, told in (("", "There is no API key"), ("wrong-key-1234", "API key is wrong")):
             if wrong:
