@@ -12,9 +12,9 @@ import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from function_calling.errors import SettingsError, shown
 
@@ -70,6 +70,9 @@ class ServerEntry(BaseModel):
         return self.tools is None or "*" in self.tools or tool in self.tools
 
 
+_ENTRIES = TypeAdapter(dict[str, ServerEntry])
+
+
 def read_servers(path: str) -> dict[str, ServerEntry]:
     """The servers of a file by name, without those that are disabled.
 
@@ -79,29 +82,22 @@ def read_servers(path: str) -> dict[str, ServerEntry]:
     """
     if not path:
         raise SettingsError("TOOLS=mcp: wanted MCP_SERVERS to name a file of servers.")
+    place = f"MCP_SERVERS={path!r}"
     if not find_spec("mcp"):
-        problem = "the package mcp is not installed here: `make mcp` installs it."
-        raise SettingsError(f"MCP_SERVERS={path!r}: {problem}")
+        raise SettingsError(
+            f"{place}: the package mcp is not installed here: `make mcp` installs it."
+        )
     try:
-        whole: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"MCP_SERVERS={path!r}: it can't be read as JSON: {error}.") from None
-    entries = whole.get("mcpServers") if isinstance(whole, dict) else None
-    if not isinstance(entries, dict):
-        wanted = 'wanted an object {"mcpServers": {NAME: {…}}}'
-        raise SettingsError(f"MCP_SERVERS={path!r}: {wanted}.")
-    return {
-        name: _read(f"MCP_SERVERS={path!r}: {name}", entry)
-        for name, entry in entries.items()
-        if not (isinstance(entry, dict) and entry.get("disabled") is True)
-    }
-
-
-def _read(place: str, entry: Any) -> ServerEntry:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))["mcpServers"].items()
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        wanted = 'it can\'t be read as JSON of an object {"mcpServers": {NAME: {…}}}'
+        raise SettingsError(f"{place}: {wanted} ({error}).") from None
+    off = [name for name, it in entries if isinstance(it, dict) and it.get("disabled") is True]
+    enabled = {name: entry for name, entry in entries if name not in off}
     try:
-        return ServerEntry.model_validate(entry, strict=True)
+        return _ENTRIES.validate_python(enabled, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join([place, *map(str, first["loc"])])
+        where = ".".join(map(str, first["loc"]))
         problem = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{where}: {problem[0].lower()}{problem[1:]}.") from None
+        raise SettingsError(f"{place}: {where}: {problem[0].lower()}{problem[1:]}.") from None

@@ -379,8 +379,8 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
             {"a": {"url": "http://x", "headers": {"Authorization": "${NO_SUCH_KEY}"}}},
             "a.headers.Authorization: the environment variable NO_SUCH_KEY is not set.",
         ),
-        ([], 'wanted an object {"mcpServers": {NAME: {…}}}.'),
-        (None, "it can't be read as JSON: [Errno 2] No such file or directory"),
+        ([], 'it can\'t be read as JSON of an object {"mcpServers": {NAME: {…}}}'),
+        (None, "NAME: {…}}} ([Errno 2] No such file or directory: 'nowhere.json')"),
     ],
 )
 def test_a_wrong_file_ends_the_start(tmp_path: Path, servers: Any, wrong: str) -> None:
