@@ -42,9 +42,6 @@ _WANTED = {
     "timedelta": "a duration like PT1H30M",
 }
 
-# What pydantic takes for seconds since 1970, also in quotes.
-_COUNTED = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*")
-
 _ARGS = re.compile(r"^Args:\n(?P<entries>(?: .*\n?|\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^( +)(\w+)(?: \(.*?\))?:(.*(?:\n\1 +.*)*)", re.MULTILINE)
 
@@ -297,8 +294,7 @@ def _heedful(node: Any) -> Any:
 
 def _meant(wanted: str, value: Any) -> Any:
     """The value, unless it is a truth value for a number, or a number for a time."""
-    counted = isinstance(value, int | Decimal) or _COUNTED.fullmatch(str(value))
-    if isinstance(value, bool) or (counted and wanted != _NUMBER):
+    if isinstance(value, bool) or (wanted != _NUMBER and isinstance(value, int | Decimal)):
         raise PydanticCustomError("meant", f"wanted {wanted}")
     return value
 
