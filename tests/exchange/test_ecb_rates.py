@@ -105,19 +105,16 @@ def test_the_day_of_a_rate_is_told(bank: Bank, on: str, today: str, told: str) -
     ],
 )
 def test_what_the_bank_has_not_is_said_plainly(bank: Bank, asked: str, told: str) -> None:
-    """The error names what was asked, and what there is."""
+    """The error names what was asked, and what there is; to the model also what else there is."""
     with pytest.raises(ToolError) as caught:
         bank(asked)
     assert str(caught.value) == told
-
-
-def test_the_model_learns_which_currencies_there_are(bank: Bank) -> None:
-    """A person reads only that there is no rate for the one that was asked for."""
     with pytest.raises(ToolError) as caught:
         bank("1 USD VND")
-    assert caught.value.problem == (
+    none = (
         "There is no rate for the Vietnamese dong (VND): the European Central Bank publishes none."
     )
+    assert caught.value.problem == none
     offered = str(caught.value).rpartition(" rates for ")[2].rstrip(".").split(", ")
     assert {"EUR", "USD", "CHF"} < set(offered)
     assert not {"RUB", "BGN", "HRK"} & set(offered)
