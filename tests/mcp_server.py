@@ -12,11 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mcp import MCPError
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp_types import (
-    INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
     ImageContent,
@@ -47,7 +45,7 @@ SLOW = {
 SCHEMAS = {"forecast": CITY, "note": CITY, "slow": SLOW}
 READING = ["forecast", "hang", "die", "fail", "long", "data", "x.y", "x_y", "slow"]
 READING += ["picture", "photo"]
-CHANGING = ["note", "refuse", "die_noting"]
+CHANGING = ["note", "die_noting"]
 
 
 def tools(folder: Path) -> list[Tool]:
@@ -77,8 +75,6 @@ async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResu
         await asyncio.Event().wait()
     if name.startswith("die") or (folder / "deadly").exists():
         os.kill(os.getpid(), signal.SIGKILL)
-    if name == "refuse":
-        raise MCPError(INVALID_PARAMS, "There is no such city.")
     if name == "forecast":
         return text(f"It will have {given.get('days', 1) * 10} degrees in {given['city']}.")
     if name == "note":

@@ -26,7 +26,7 @@ from anyio.from_thread import BlockingPortal
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import INVALID_PARAMS, CallToolResult
+from mcp.types import CallToolResult
 from mcp.types import Tool as Listed
 
 from function_calling.errors import ToolError, one_line
@@ -185,11 +185,9 @@ class _Server:
         try:
             result = await client.call_tool(tool.listed.name, arguments)
         except Exception as error:
-            # By the protocol, a server refuses so what it has not begun.
-            broke = getattr(error, "code", None) != INVALID_PARAMS
-            unknown = "; whether it did anything is unknown" if broke and not tool.harmless else ""
+            unknown = "" if tool.harmless else "; whether it did anything is unknown"
             problem = f"Tool {tool.name} failed{unknown}."
-            raise ToolError(problem, advice=str(error), broke=broke) from error
+            raise ToolError(problem, advice=str(error), broke=True) from error
         if result.is_error:
             raise ToolError(f"Tool {tool.name} failed.", advice=_text(result) or "")
         return _text(result)

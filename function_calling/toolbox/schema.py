@@ -170,8 +170,6 @@ def _name(function: Callable[..., Any]) -> str:
         raise TypeError(
             f"{name or repr(function)}: wanted a function with a name of {_NAME.pattern}."
         )
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{name} yields: wanted a function that returns its whole result.")
     return name
 
 

@@ -271,16 +271,13 @@ class Toolbox:
 
     def _failed(self, name: str, error: BaseException) -> ToolResult:
         """A function's error as the model reads it; the operator reads where it came from."""
-        group = error
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
         if isinstance(error, ToolError):
             begun = name if error.broke else ""
             return self._failure(str(error), begun=begun, summary=error.problem)
         if isinstance(error, asyncio.CancelledError):
             problem = f"Tool {name} failed: what it waited for was cancelled."
             return self._failure(problem, begun=name)
-        _log.error("Tool %s failed", name, exc_info=group)
+        _log.error("Tool %s failed", name, exc_info=error)
         told = "".join(traceback.format_exception_only(error)).strip()
         summary = f"Tool {name} failed; the log says why."
         return self._failure(f"Tool {name} failed: {told}", begun=name, summary=summary)

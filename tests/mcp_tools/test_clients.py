@@ -34,27 +34,27 @@ from tools import TOOL_SETS, mcp_tools
 SERVER = Path(__file__).resolve().parent.parent / "mcp_server.py"
 RIGHT = ("weather_forecast", {"city": "Oslo", "days": 2})
 ANSWER = "It will have 20 degrees in Oslo."
-CONVERTED = ("convert_currency", {"from_currency": "USD", "to_currency": "CAD", "amount": 42})
 WRONG = "weather_forecast was not called: its arguments are wrong."
 UNKNOWN = "whether it did anything is unknown."
 
 
 class Desk:
-    """Asks the assistant, whose model is scripted, and whose servers are those of a file."""
+    """Asks the assistant, whose model is scripted, and whose servers are those of a file.
+
+    Attributes:
+        model: The one that was asked last.
+        results: What came of calls of the last question.
+    """
 
     def __init__(
         self, app: Served, patch: pytest.MonkeyPatch, own: Path, shared: tuple[Path, ToolSet]
     ) -> None:
-        self._app = app
-        self.http = app.http
+        self.app = app
         self._patch = patch
         self._shared = shared
         self.folder = own
         self.model = ScriptedServer()
-
-    def stdio(self, **more: Any) -> dict[str, Any]:
-        """The entry of the server that is started by a command."""
-        return {"command": sys.executable, "args": [str(SERVER), str(self.folder)], **more}
+        self.results: list[ToolResultEvent] = []
 
     def connect(self, servers: dict[str, Any] | None = None, **settings: Any) -> None:
         """Have these servers; the one by stdio that tests share where none is given."""
@@ -63,25 +63,15 @@ class Desk:
             self.folder, shared = self._shared
             sets = {**TOOL_SETS, "mcp": lambda _: shared}
         settings["mcp_servers"] = write(self.folder, servers)
-        self._app.use(self._patch, self.model.client(), sets, **settings)
+        self.app.use(self._patch, self.model.client(), sets, **settings)
 
-    def plays(self, *turns: Turn) -> None:
-        """Have a model that takes these turns."""
-        self.model = ScriptedServer(*turns)
-        self._patch.setattr(self._app.assistant, "client", self.model.client())
-
-    def asks(self, *turns: Turn, query: str = "How will it be in Oslo?") -> str:
+    def asks(self, *turns: Turn) -> str:
         """Have a question answered by these turns of the model."""
-        self.plays(*turns)
-        response = self._app.http.post("/exchange", json={"query": query})
-        assert response.status_code == 200, response.text
-        return response.text
-
-    def chats(self, *turns: Turn) -> tuple[str, list[ToolResultEvent]]:
-        """The same as a chat: what is told, and what came of calls."""
-        self.plays(*turns)
-        told, events = chat(self._app.http, [{"role": "user", "content": "Oslo?"}])
-        return told, [each for each in events if isinstance(each, ToolResultEvent)]
+        self.model = ScriptedServer(*turns)
+        self._patch.setattr(self.app.assistant, "client", self.model.client())
+        told, events = chat(self.app.http, [{"role": "user", "content": "Oslo? Or 42 USD?"}])
+        self.results = [each for each in events if isinstance(each, ToolResultEvent)]
+        return told
 
     @property
     def offered(self) -> list[str]:
@@ -91,21 +81,16 @@ class Desk:
     def offers(self, name: str, *, there: bool = True) -> None:
         """Ask until the model is offered a tool, or is not any more."""
         ending = time.monotonic() + 30
-        while True:
-            self.asks(says("Hello."), says("Hello."), query="Hello")
-            if (name in self.offered) == there:
-                return
+        self.asks(says("Hello."))
+        while (name in self.offered) != there:
             assert time.monotonic() < ending
             time.sleep(0.1)
+            self.asks(says("Hello."))
 
     @property
     def process(self) -> int:
         """The server that was started last."""
         return int((self.folder / "started").read_text().split()[-1])
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._app.assistant.close()
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +112,7 @@ def desk(
     monkeypatch.setattr(clients, "LONGEST_PAUSE", 0.1)
     desk = Desk(app, monkeypatch, tmp_path, shared)
     yield desk
-    desk.close()
+    app.assistant.close()
 
 
 def write(folder: Path, servers: Any) -> str:
@@ -149,8 +134,8 @@ def test_a_servers_tool_is_called_beside_our_own(desk: Desk) -> None:
     assert tool["description"] == "Tell the temperature that is forecast for a city."
     assert tool["parameters"]["required"] == ["city"]
     assert results(desk.model) == [ANSWER]
-    assert desk.http.get("/ui/about").json()["topic"] == "converting money or weather"
-    assert desk.asks(says("La la la."), query="Sing!") == "La la la."
+    assert desk.app.http.get("/ui/about").json()["topic"] == "converting money or weather"
+    assert desk.asks(says("La la la.")) == "La la la."
     assert desk.model.requests[0]["tool_choice"] == "auto"
     assert {"convert_currency", "weather_note"} < set(desk.offered)
     assert "reply_without_tool" not in desk.offered
@@ -180,7 +165,6 @@ def test_without_its_servers_the_assistant_is_as_ever(
     ("tool", "arguments", "told", "read"),
     [
         ("fail", {}, "weather_fail failed.", "The station is closed."),
-        ("refuse", {}, "weather_refuse failed.", "There is no such city."),
         ("forecast", {"city": 3, "day": 1}, WRONG, "$.city: 3 is not of type 'string'; $: Addit"),
     ],
 )
@@ -189,14 +173,12 @@ def test_an_error_is_for_the_model_to_read(
 ) -> None:
     """A person reads that the tool failed, and nothing of a stranger's words.
 
-    Wrong arguments come back before they leave, and what a server refuses by the protocol is not in
-    doubt: the model may try again.
+    Wrong arguments come back before they leave.
     """
     desk.connect()
     wrong = calls((f"weather_{tool}", arguments))
-    text, (result, _) = desk.chats(wrong, calls(RIGHT), says(ANSWER))
-    assert text == ANSWER
-    assert result.content.endswith(told)
+    assert desk.asks(wrong, calls(RIGHT), says(ANSWER)) == ANSWER
+    assert desk.results[0].content.endswith(told)
     assert f"{told} {read}" in results(desk.model)[0]
 
 
@@ -254,8 +236,9 @@ def test_what_may_change_something_needs_a_yes(desk: Desk) -> None:
     """Whatever is not marked as reading only; where nobody can be asked, `APPROVAL` decides."""
     noted = ("weather_note", {"city": "Oslo"})
     desk.connect(approval="refused")
-    _, (refused,) = desk.chats(calls(noted), says("I may not."))
-    assert refused.content == "weather_note was not called: nobody can say the yes it needs."
+    desk.asks(calls(noted), says("I may not."))
+    told = "weather_note was not called: nobody can say the yes it needs."
+    assert desk.results[0].content == told
     assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
     assert not (desk.folder / "notes").exists()
     desk.connect(approval="given")
@@ -269,9 +252,9 @@ def test_a_server_that_dies_in_mid_call_is_told_and_comes_back(
 ) -> None:
     """Model, person and log; the next question finds the server started anew."""
     desk.connect()
-    told, (result,) = desk.chats(calls((f"weather_{tool}", {})), says("I did it."))
-    assert result.content == f"Tool weather_{tool} failed{doubt}"
-    assert told == f"I did it. {result.content}"
+    told = f"Tool weather_{tool} failed{doubt}"
+    assert desk.asks(calls((f"weather_{tool}", {})), says("I did it.")) == f"I did it. {told}"
+    assert [each.content for each in desk.results] == [told]
     died = desk.process
     desk.offers("weather_forecast")
     assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
@@ -284,8 +267,8 @@ def test_a_tool_that_hangs_ends_in_its_time(desk: Desk) -> None:
     desk.connect(tool_timeout=0.2)
     desk.offers("weather_hang")
     server = desk.process
-    _, (result,) = desk.chats(calls(("weather_hang", {})), says(""))
-    assert result.content.endswith(f"longer than 0.2 seconds and was given up; {UNKNOWN}")
+    told = desk.asks(calls(("weather_hang", {})), says(""))
+    assert told.endswith(f"longer than 0.2 seconds and was given up; {UNKNOWN}")
     assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
     assert desk.process == server
 
@@ -308,10 +291,12 @@ def test_bounds_hold_for_what_a_server_lists(
     monkeypatch.setattr(clients, "LONGEST_DESCRIPTION", 5)
     monkeypatch.setattr(schemas, "LONGEST_SCHEMA", 60)
     (desk.folder / "endless").touch()
-    desk.connect({"my weather": desk.stdio(tools=["hang", "die", "forecast", "broken"])})
+    entry = {"command": sys.executable, "args": [str(SERVER), str(desk.folder)]}
+    tools = ["hang", "die", "forecast", "broken"]
+    desk.connect({"my weather": {**entry, "tools": tools}})
     desk.offers("my_weather_hang_7")
-    tools = [each["function"] for each in desk.model.requests[-1]["tools"]]
-    foreign = [each for each in tools if each["name"].startswith("my_weather_")]
+    offered = [each["function"] for each in desk.model.requests[-1]["tools"]]
+    foreign = [each for each in offered if each["name"].startswith("my_weather_")]
     assert len(foreign) == 14
     assert {each["description"] for each in foreign} == {"Do ha", "Do di"}
     assert "MCP server my_weather: tools left out: forecast, broken, " in caplog.text
@@ -333,9 +318,9 @@ def test_a_server_by_http_is_called_and_found_again(desk: Desk) -> None:
         desk.connect({"weather": {"type": "http", "url": f"http://127.0.0.1:{port}/mcp"}})
         desk.offers("weather_forecast")
         assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
-        _, (died, away) = desk.chats(calls(("weather_die_noting", {})), calls(RIGHT), says(""))
-        assert died.content == f"Tool weather_die_noting failed; {UNKNOWN}"
-        assert not away.ok
+        desk.asks(calls(("weather_die_noting", {})), calls(RIGHT), says(""))
+        assert desk.results[0].content == f"Tool weather_die_noting failed; {UNKNOWN}"
+        assert not desk.results[1].ok
         desk.offers("weather_forecast", there=False)
         running.wait()
         running = serve()

@@ -158,11 +158,6 @@ async def test_what_is_of_another_type_is_told_with_what_was_wanted(
     assert problem in result.content
 
 
-def counting(n: int) -> Any:
-    """Count."""
-    yield n
-
-
 def untyped(thing) -> None:  # type: ignore[no-untyped-def]
     """Lack a type."""
 
@@ -181,7 +176,6 @@ def misdocumented(thing: int) -> None:
         (untyped, "untyped(thing): wanted a type hint"),
         (print, "print(*args): wanted an argument with a name"),
         (misdocumented, "documents ['think']"),
-        (counting, "counting yields: wanted a function that returns its whole result"),
         (tool(Annotated[str, Field(pattern="(")]), "give: Error building"),
         (tool(Callable), "give: Cannot generate a JsonSchema"),
         (type("Nameless", (), {"__call__": lambda self: None})(), "wanted a function with a name"),
