@@ -32,21 +32,6 @@ def undocumented(city: str) -> str:
     return city
 
 
-class Clock:
-    @property
-    def broken(self) -> str:
-        raise RuntimeError("no time")
-
-    def now(self) -> str:
-        """Tell the time."""
-        return "12:00"
-
-    def _hidden(self) -> None:
-        """Not for a model."""
-
-
-clock = Clock()
-listed = [weather]
 forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
 '''
 
@@ -84,22 +69,15 @@ async def test_one_tool_turns_away_what_no_set_is_for() -> None:
     assert len(json.dumps(toolbox.schemas)) + len(tools.system_prompt) < 4500
 
 
-@pytest.mark.parametrize(
-    ("attribute", "names", "call", "content"),
-    [
-        ("weather", ["weather", "reply_without_tool"], '{"city": "Oslo"}', "Sunny in Oslo."),
-        ("clock", ["now", "reply_without_tool"], "{}", "12:00"),
-        ("forecast", ["weather"], '{"city": "Oslo"}', "Sunny in Oslo."),
-    ],
-)
-async def test_an_operators_own_tools_are_found_by_name(
-    my_tools: str, attribute: str, names: list[str], call: str, content: str
-) -> None:
-    """A function, an object's public methods, or a set, from the working directory."""
-    tools = load_tool_sets(f"{my_tools}:{attribute}", OURS)
+async def test_an_operators_own_tools_are_found_by_name(my_tools: str) -> None:
+    """From the working directory."""
+    tools = load_tool_sets(f"{my_tools}:weather", OURS)
     toolbox = Toolbox(tools.functions)
-    assert (list(toolbox.descriptions), tools.topic) == (names, names[0])
-    assert (await toolbox.call(names[0], call)).content == content
+    assert (list(toolbox.descriptions), tools.topic) == (
+        ["weather", "reply_without_tool"],
+        "weather",
+    )
+    assert (await toolbox.call("weather", '{"city": "Oslo"}')).content == "Sunny in Oslo."
 
 
 def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
@@ -117,7 +95,7 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
         ("", "TOOLS='': wanted currency, todo or module:attribute, divided by commas."),
         ("{my}:", "TOOLS names '{my}:': wanted currency, todo or module:attribute"),
         ("{my}:wether", "has no attribute 'wether'"),
-        ("{my}:listed", "neither a function, nor an object with public methods, nor a ToolSet"),
+        ("{my}:ToolSet", "neither a function, nor an object with public methods, nor a ToolSet"),
         ("{my}:undocumented", "undocumented has no docstring"),
         ("todo,{my}_ends:x", "(SystemExit: set KEY\\nfirst)"),
         ("{my}_wrong:x", "first_choice\\n  Input should be 'required' or 'auto'"),
