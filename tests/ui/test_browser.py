@@ -231,19 +231,19 @@ def test_a_failure_is_told_and_the_conversation_goes_on(scripted: Scripted, visi
     expect(page.locator(".answer").last).to_have_text(ANSWER)
 
 
-def test_it_can_be_used_by_keyboard(scripted: Scripted, visit: Visit) -> None:
-    """Each control is reached in its order, and shows that it has the focus."""
+def test_it_can_be_used_by_keyboard(scripted: Scripted, visit: Visit, site: str) -> None:
+    """Each control in its order, with the focus shown; the request is copied, quoted for a shell."""
     scripted(CONVERTS, says(ANSWER))
     page = visit()
-    expect(page.get_by_role("button", name=EXAMPLE)).to_be_visible()
+    expect(page.get_by_role("button", name="Copy as curl")).to_be_disabled()
     message = page.get_by_label("Your message")
     expect(message).to_be_focused()
-    page.keyboard.type("42 USD")
+    page.keyboard.type("What's 42 USD in CAD?")
     page.keyboard.press("Shift+Enter")
-    page.keyboard.type("in CAD")
-    expect(message).to_have_value("42 USD\nin CAD")
+    page.keyboard.type("$(id)")
     page.keyboard.press("Enter")
-    expect(page.locator("h2")).to_have_text("42 USD\nin CAD")
+    question = "What's 42 USD in CAD?\n$(id)"
+    expect(page.locator("h2")).to_have_text(question)
     expect(page.locator(".answer")).to_have_text(ANSWER)
     expect(message).to_be_focused()
     for name in ("Full result", "scripted · 3 tools", "New conversation", "Copy as curl"):
@@ -251,23 +251,7 @@ def test_it_can_be_used_by_keyboard(scripted: Scripted, visit: Visit) -> None:
         focused = page.locator(":focus-visible")
         expect(focused).to_have_text(name)
         expect(focused).to_have_css("outline-style", "solid")
-    focused.press("Tab")
-    page.keyboard.press("Space")
-    expect(page.locator(".turn")).to_have_count(0)
-
-
-def test_the_last_request_is_copied_as_curl(scripted: Scripted, visit: Visit, site: str) -> None:
-    """Quoted for a shell; the focus stays."""
-    scripted(CONVERTS, says(ANSWER))
-    page = visit()
-    button = page.get_by_role("button", name="Copy as curl")
-    expect(button).to_be_disabled()
-    question = "What's 42 USD in CAD?\n$(id)"
-    message = page.get_by_label("Your message")
-    message.fill(question)
-    page.get_by_role("button", name="Send").dblclick()
-    expect(page.locator(".answer")).to_have_text(ANSWER)
-    button.click()
+    page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Copied")).to_be_focused()
     message.focus()
     page.keyboard.press("Control+V")
@@ -287,12 +271,9 @@ def test_model_and_tools_are_shown_as_they_are_now(
     page.clock.install()
     problem = page.get_by_role("alert")
     expect(problem).to_contain_text("can't be reached")
-    summary = page.get_by_text("No model · 5 tools")
-    summary.click()
+    page.get_by_text("No model · 5 tools").click()
     delete = page.get_by_role("listitem").filter(has_text="delete_task")
-    expect(delete).to_have_text(
-        "delete_task  Delete a task from the to-do list. Asks you first.", use_inner_text=True
-    )
+    expect(delete).to_contain_text("Delete a task from the to-do list. Asks you first.")
     monkeypatch.setattr(app.assistant, "client", ScriptedServer().client())
     page.clock.run_for(6000)
     expect(page.get_by_text("scripted · 5 tools")).to_be_visible()
