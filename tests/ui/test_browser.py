@@ -232,7 +232,7 @@ def test_a_failure_is_told_and_the_conversation_goes_on(scripted: Scripted, visi
 
 
 def test_it_can_be_used_by_keyboard(scripted: Scripted, visit: Visit, site: str) -> None:
-    """Each control in its order, with the focus shown; the request is copied, quoted for a shell."""
+    """Each control in its order, with the focus shown; the request is copied for a shell."""
     scripted(CONVERTS, says(ANSWER))
     page = visit()
     expect(page.get_by_role("button", name="Copy as curl")).to_be_disabled()
