@@ -83,14 +83,18 @@ def test_a_refresh_brings_the_newest_rates(bank: FileServer, kept: Path) -> None
 def test_a_kept_file_that_is_broken_is_fetched_again(
     bank: FileServer, kept: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The rates at hand are used until then, and the log says why."""
+    """The rates at hand are used until then; also where none can be kept. The log says why."""
     kept.parent.mkdir(parents=True)
     kept.write_bytes(FRESH[:100])
     rates = EcbRates()
     assert rates.history.last == date(2024, 1, 2)
     assert f"{kept} gave no newer ones: ValueError: no file of rates: BadZipFile" in caplog.text
+    kept.unlink()
+    kept.mkdir()
+    age(kept, 2 * ecb.REFRESH_SECONDS)
     rates.refresh(bank.url)
     assert (rates.history.last, len(bank.requests)) == (date(2024, 1, 3), 1)
+    assert "Can't keep the exchange rates in" in caplog.text
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -142,17 +146,6 @@ def test_no_question_waits_for_a_source_that_hangs(bank: FileServer) -> None:
     bank.gate.set()
     fetching.join()
     assert rates.rate("USD", "EUR").day == date(2024, 1, 3)
-
-
-def test_a_folder_that_can_not_be_written_keeps_nothing_back(
-    bank: FileServer, kept: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The rates are used all the same."""
-    kept.parents[1].write_text("a file")
-    rates = EcbRates()
-    rates.refresh(bank.url)
-    assert rates.history.last == date(2024, 1, 3)
-    assert "Can't keep the exchange rates in" in caplog.text
 
 
 def test_the_settings_say_whether_rates_are_fetched(bank: FileServer) -> None:

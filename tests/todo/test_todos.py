@@ -75,10 +75,9 @@ def test_an_id_never_comes_to_mean_another_task(tmp_path: Path) -> None:
 @pytest.mark.parametrize("id", [0, 10**400])
 def test_an_unknown_id_is_named_beside_those_that_there_are(store: TodoStore, id: int) -> None:
     """Whatever its size."""
-    with pytest.raises(ToolError) as caught:
+    told = rf"^There is no task {id}: the tasks are: 1 \(Buy milk\), 2 \(Call Bob\)\.$"
+    with pytest.raises(ToolError, match=told):
         store.update(id, done=True)
-    told = f"There is no task {id}: the tasks are: 1 (Buy milk), 2 (Call Bob)."
-    assert str(caught.value) == told
     for n in range(MOST_NAMED):
         store.create(f"task {n}")
     with pytest.raises(ToolError, match=r"25 \(task 22\) and 2 more\.$"):
@@ -90,9 +89,8 @@ def test_a_title_is_neither_empty_nor_long(store: TodoStore) -> None:
     assert store.update(1, title="x" * LONGEST_TITLE).title == "x" * LONGEST_TITLE
     with pytest.raises(ToolError, match=r'"x+… has 201 characters: wanted 200 at most\.$'):
         store.create("x" * (LONGEST_TITLE + 1))
-    with pytest.raises(ToolError, match=r"^The title is empty\. Say in a few words") as caught:
+    with pytest.raises(ToolError, match=r"^The title is empty\. Say in a few words"):
         store.update(1, title=" \n\t ")
-    assert caught.value.problem == "The title is empty."
 
 
 def test_a_file_is_shared_with_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
