@@ -95,7 +95,7 @@ class FunctionSchema:
             raise TypeError(f"{self.name} documents {sorted(strangers)}, which it doesn't take.")
         try:
             hints = get_type_hints(function, include_extras=True)
-            adapter: TypeAdapter[Any] = TypeAdapter(function, config=_RULES)  # type: ignore[arg-type]
+            adapter = TypeAdapter(_stand_in(self._signature, hints), config=_RULES)
             self.parameters = _parameters(adapter, meanings)
             self._validator = _validator(adapter.core_schema)
         except Exception as error:  # whatever somebody's own type hints do
@@ -171,6 +171,16 @@ def _name(function: Callable[..., Any]) -> str:
             f"{name or repr(function)}: wanted a function with a name of {_NAME.pattern}."
         )
     return name
+
+
+def _stand_in(signature: inspect.Signature, hints: dict[str, Any]) -> Any:
+    """A function of this signature; of one of another module, pydantic would not find the types."""
+
+    def function() -> None: ...
+
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__annotations__ = hints
+    return function
 
 
 def _mark(hint: Any) -> Said | None:

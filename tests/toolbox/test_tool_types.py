@@ -115,7 +115,7 @@ def test_types_are_written_out_without_titles_or_references(hint: Any, shown: An
         (int, '"5"', 5),
         (bool | int, "true", True),
         (Decimal, "0.1000000000000000000000000001", Decimal("0.1000000000000000000000000001")),
-        (Color, '"red"', Color.RED),
+        ("Color", '"red"', Color.RED),
         (datetime, '"2026-01-31T18:30:00Z"', datetime(2026, 1, 31, 18, 30, tzinfo=UTC)),
         (Point, '{"x": 1, "y": 0.10}', Point(1, Decimal("0.10"))),
         (Leg | Point, '{"x": 1}', Point(1)),
