@@ -53,12 +53,13 @@ def test_a_folder_of_something_else_is_not_laid_out_in(
 @pytest.mark.slow
 @pytest.mark.parametrize("environ", [GPU, {"ENGINE": "llamacpp"}])
 def test_to_import_the_services_asks_nobody(environ: dict[str, str]) -> None:
-    """A socket is not even made."""
+    """A socket is not even made; and MCP, which takes a second and 40 MB, is not loaded."""
     code = """
 import json, socket, sys
 def refuse(*_, **__): raise AssertionError("reached for the network")
 socket.socket.connect = socket.getaddrinfo = refuse
 import service
+assert not {'mcp', 'mcp_types'} & sys.modules.keys()
 print(json.dumps([str(each) for each in service.Llama.models]))
 """
     done = subprocess.run(

@@ -223,13 +223,6 @@ def test_without_the_package_each_door_says_what_to_do(
     assert (done.status, done.out, done.err) == (1, "", f"{missing}\n")
 
 
-@pytest.mark.slow
-def test_to_import_the_services_loads_no_mcp() -> None:
-    """It takes a second and 40 MB, and most never ask for it."""
-    code = "import sys, service; assert not {'mcp', 'mcp_types'} & sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=SERVERS_ENVIRONMENT, check=True)
-
-
 NOISY = '''
 import subprocess
 print("imported")
