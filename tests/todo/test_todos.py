@@ -13,7 +13,7 @@ from function_calling.todo.store import LONGEST_TITLE, MOST_NAMED, TodoStore
 from function_calling.todo.tools import MOST_LISTED, TodoTools, todo_tools
 from function_calling.toolbox.toolbox import Toolbox
 
-CALLS = 20
+CALLS = 12
 
 
 @pytest.fixture
