@@ -4,6 +4,7 @@ import logging
 import sqlite3
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 from function_calling.errors import SettingsError, ToolError, shown
 
@@ -18,8 +19,6 @@ CREATE TABLE IF NOT EXISTS tasks (
     done INTEGER NOT NULL DEFAULT 0 CHECK (done IN (0, 1)),
     created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
 )"""
-_SELECT = "SELECT id, title, done FROM tasks ORDER BY done, id"
-_RETURNING = "RETURNING id, title, done"
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +50,13 @@ class TodoStore:
     def __init__(self, path: str = "", patience: float = 5.0) -> None:
         self._lock = Lock()
         try:
-            # Each statement below is a transaction of its own.
+            # Autocommit: each statement is a transaction of its own.
             self._connection = sqlite3.connect(
                 path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False
             )
             try:
                 self._connection.execute(_TABLE)
-                self._connection.execute(f"{_SELECT} LIMIT 0")
+                self._connection.execute("SELECT id, title, done FROM tasks LIMIT 0")
             except sqlite3.Error:
                 self._connection.close()
                 raise
@@ -69,53 +68,59 @@ class TodoStore:
 
     def create(self, title: str) -> Task:
         """Add a task."""
-        (task,) = self._run(f"INSERT INTO tasks (title) VALUES (?) {_RETURNING}", _checked(title))
-        return task
+        title = _checked(title)
+        added, _ = self._run("INSERT INTO tasks (title) VALUES (?)", title)
+        return self._find(added.lastrowid)
 
     def tasks(self, search: str = "") -> list[Task]:
         """The tasks whose title contains `search`, in upper or lower case: open ones first."""
         wanted = " ".join(search.casefold().split())
-        return [task for task in self._run(_SELECT) if wanted in task.title.casefold()]
+        return [task for task in self._all() if wanted in task.title.casefold()]
 
     def update(self, id: int, title: str | None = None, done: bool | None = None) -> Task:
         """Change what is not None of a task; the task as it is then."""
-        new = "title = coalesce(?, title), done = coalesce(?, done)"
         title = None if title is None else _checked(title)
-        return self._one(f"UPDATE tasks SET {new} WHERE id = ? {_RETURNING}", title, done, id)
+        self._find(id)
+        new = "title = coalesce(?, title), done = coalesce(?, done)"
+        self._run(f"UPDATE tasks SET {new} WHERE id = ?", title, done, id)
+        return self._find(id)
 
     def delete(self, id: int) -> Task:
         """Remove a task; the task as it was."""
-        return self._one(f"DELETE FROM tasks WHERE id = ? {_RETURNING}", id)
+        task = self._find(id)
+        removed, _ = self._run("DELETE FROM tasks WHERE id = ?", id)
+        # Another process may have been faster: then this is the error that it is gone.
+        return task if removed.rowcount else self._find(id)
 
     def close(self) -> None:
         """Free the database; tasks in memory are gone."""
         with self._lock:
             self._connection.close()
 
-    def _run(self, statement: str, *values: str | int | None) -> list[Task]:
-        """The tasks that a statement gives."""
+    def _run(self, statement: str, *values: str | int | None) -> tuple[sqlite3.Cursor, list[Any]]:
+        """Execute a statement, for one thread at a time; the rows that it gives."""
         try:
             with self._lock:
-                rows = self._connection.execute(statement, values).fetchall()
+                cursor = self._connection.execute(statement, values)
+                return cursor, cursor.fetchall()
         except sqlite3.Error as error:
             _log.error("The to-do list's database failed: %s", error)
             raise ToolError(f"The to-do list can't be used now: {error}.") from error
+
+    def _all(self) -> list[Task]:
+        _, rows = self._run("SELECT id, title, done FROM tasks ORDER BY done, id")
         return [Task(id, title, bool(done)) for id, title, done in rows]
 
-    def _one(self, statement: str, *values: str | int | None) -> Task:
-        """The task with the id, the last of the values; or an error that names those there are."""
-        try:
-            found = self._run(statement, *values)
-        except OverflowError:  # no id is as large
-            found = []
-        if found:
-            return found[0]
-        there = [f"{task.id} ({task.title})" for task in self.tasks()]
+    def _find(self, id: int | None) -> Task:
+        """The task with this id, or an error that names those that there are."""
+        tasks = self._all()
+        for task in tasks:
+            if task.id == id:
+                return task
+        there = [f"{task.id} ({task.title})" for task in tasks]
         more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
         named = f"the tasks are: {', '.join(there[:MOST_NAMED])}{more}"
-        raise ToolError(
-            f"There is no task {values[-1]}: {named if there else 'the list is empty'}."
-        )
+        raise ToolError(f"There is no task {id}: {named if there else 'the list is empty'}.")
 
 
 def _checked(title: str) -> str:
