@@ -70,7 +70,8 @@ class TodoStore:
         """Add a task."""
         title = _checked(title)
         added, _ = self._run("INSERT INTO tasks (title) VALUES (?)", title)
-        return self._find(added.lastrowid)
+        assert added.lastrowid is not None
+        return Task(added.lastrowid, title, done=False)
 
     def tasks(self, search: str = "") -> list[Task]:
         """The tasks whose title contains `search`, in upper or lower case: open ones first."""
@@ -79,17 +80,18 @@ class TodoStore:
 
     def update(self, id: int, title: str | None = None, done: bool | None = None) -> Task:
         """Change what is not None of a task; the task as it is then."""
+        task = self._find(id)
         title = None if title is None else _checked(title)
-        self._find(id)
         new = "title = coalesce(?, title), done = coalesce(?, done)"
-        self._run(f"UPDATE tasks SET {new} WHERE id = ?", title, done, id)
-        return self._find(id)
+        changed, _ = self._run(f"UPDATE tasks SET {new} WHERE id = ?", title, done, id)
+        updated = Task(id, title or task.title, task.done if done is None else done)
+        return updated if changed.rowcount else self._find(id)
 
     def delete(self, id: int) -> Task:
         """Remove a task; the task as it was."""
         task = self._find(id)
+        # Where another process was faster, it is looked for again, which tells that it is gone.
         removed, _ = self._run("DELETE FROM tasks WHERE id = ?", id)
-        # Another process may have been faster: then this is the error that it is gone.
         return task if removed.rowcount else self._find(id)
 
     def close(self) -> None:
@@ -111,7 +113,7 @@ class TodoStore:
         _, rows = self._run("SELECT id, title, done FROM tasks ORDER BY done, id")
         return [Task(id, title, bool(done)) for id, title, done in rows]
 
-    def _find(self, id: int | None) -> Task:
+    def _find(self, id: int) -> Task:
         """The task with this id, or an error that names those that there are."""
         tasks = self._all()
         for task in tasks:
