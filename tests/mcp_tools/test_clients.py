@@ -222,7 +222,7 @@ def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk
 def test_a_result_is_text_within_its_bound(
     desk: Desk, tool: str, arguments: Any, read: str
 ) -> None:
-    """Or data as JSON; what can't be read is named. No arguments end the connection."""
+    """Or data as JSON; what can't be read is named. The server goes on, whatever it is sent."""
     desk.connect(tool_result_bytes=100)
     desk.offers(f"weather_{tool}")
     server = desk.process

@@ -1,6 +1,5 @@
 """A function's types as a schema for the model, and what a model writes as values of the types."""
 
-from collections import ChainMap, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -9,9 +8,8 @@ from enum import Enum
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, Field
 
-from function_calling.toolbox.json_text import json_text
 from function_calling.toolbox.schema import FunctionSchema, Said
 from function_calling.toolbox.toolbox import Toolbox
 
@@ -202,27 +200,3 @@ def test_a_field_of_pydantics_may_stand_as_the_default() -> None:
     }
     assert given.parameters["required"] == ["n"]
     assert given.arguments('{"n": 1}') == {"n": 1, "to": []}
-
-
-class Account(BaseModel):
-    """A result with secrets."""
-
-    parts: list[Decimal]
-    key: SecretStr = SecretStr("xyz")
-    pin: int = Field(default=1234, exclude=True)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (Decimal("1E+401"), "1E+401"),
-        (Decimal("NaN"), '"NaN"'),
-        ((Color.RED, Point(1)), '["red", {"x": 1, "y": 0.5}]'),
-        (deque([ChainMap({"a": Decimal("1.10")}).values()]), "[[1.10]]"),
-        ({date(2026, 5, 1): "元", 1: True}, '{"2026-05-01": "元", "1": true}'),
-        (Account(parts=[Decimal("1.10")]), '{"parts": [1.10], "key": "**********"}'),
-    ],
-)
-def test_results_become_json_as_their_author_says(value: Any, text: str) -> None:
-    """Secrets stay out, digits stay."""
-    assert json_text(value) == text
