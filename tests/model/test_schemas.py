@@ -83,7 +83,7 @@ def tagged(tag: str, **properties: Schema) -> Schema:
         {"type": ["number", "null"], "exclusiveMinimum": 0},
         {"type": "string", "enum": ["EUR", "USD"]},
         {"enum": ["EUR", "USD", 1, None]},
-        {"const": {"a": [1]}},
+        {"enum": [{"a": [1]}]},
         {"anyOf": [BOOLEAN, NONE]},
         {"type": "array", "items": BOOLEAN, "minItems": 1, "maxItems": 2},
         {"type": "array", "prefixItems": [NONE, BOOLEAN], "items": False, "maxItems": 2},
@@ -194,6 +194,7 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
         ),
         ({"type": "array", "items": {"type": "array", "contains": {}}}, "x: contains"),
         ({"type": "object", "properties": {"y": {"if": {}, "type": "null"}}}, "y: if"),
+        ({"properties": {"ab": NONE}, "patternProperties": {"^a": {}}}, "x: patternProperties"),
         ({"allOf": [{"pattern": "a"}, {"pattern": "b"}]}, "x: pattern"),
         ({"type": "string", "format": "date", "allOf": [{"format": "time"}]}, "x: format"),
         ({"$ref": "https://example.com/schema.json"}, "x: $ref"),
@@ -263,8 +264,8 @@ def test_references_are_kept_with_their_targets() -> None:
     assert result["properties"]["tree"] == {"$ref": "#/$defs/Tree"}
     assert result["$defs"]["Tree"]["additionalProperties"] is False
     # Engines don't all read the same escapes.
-    assert result["$defs"].keys() == {"Tree", "__properties_any", "a_b_", "a_b__3"}
-    assert result["$defs"]["__properties_any"] == ANYTHING
+    assert result["$defs"].keys() == {"Tree", "any", "a_b_", "a_b__3"}
+    assert result["$defs"]["any"] == ANYTHING
     assert compiles(result)
 
 
@@ -351,7 +352,6 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
     [
         ({**FEW, **COUNT}, {"minimum": 1}, {**COUNT, "minimum": 1, "maximum": 9}),
         ({**FEW, "type": ["integer", "null"]}, {"type": "number"}, {**FEW, **COUNT}),
-        ({**FEW, **COUNT, "multipleOf": 4}, {"multipleOf": 6}, {**FEW, **COUNT, "multipleOf": 12}),
         ({"enum": ["a", 1, True]}, {"enum": ["b", True, "a"]}, {"enum": ["a", True]}),
         ({"enum": ["a", 1, True]}, {"const": True}, {"enum": [True]}),
         ({"const": 1}, TEXT, NEVER),
@@ -386,17 +386,6 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
             {"additionalProperties": FEW, "propertyNames": {"pattern": "^a"}},
             {"minProperties": 1},
             {**CLOSED, "patternProperties": {"^a": SMALL}, "minProperties": 1},
-        ),
-        # A name is held to the patterns that it matches, and forbidden where none is to match.
-        (
-            {"patternProperties": {"^a": FEW}, "additionalProperties": False},
-            {"properties": {"a": COUNT, "b": {}}, "required": ["a", "a1"]},
-            {
-                **CLOSED,
-                "properties": {"a": {**FEW, **COUNT}, "b": {"enum": []}, "a1": SMALL},
-                "required": ["a", "a1"],
-                "patternProperties": {"^a": SMALL},
-            },
         ),
         ({"anyOf": [NONE, SHORT]}, {"anyOf": [BOOLEAN, {"minLength": 1}]}, None),
         ({"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}, None),
@@ -457,9 +446,6 @@ def test_a_discriminator_is_required(keyword: str) -> None:
         [{**REQUIRES_A, "type": "object"}, tagged("x", a=TEXT)],
         [needing("a", additionalProperties=TEXT), needing("b")],
         [{"enum": list(range(200))}, {"enum": list(range(200, 400))}],
-        [{"type": "integer", "maximum": 2}, {"type": "number", "minimum": 2.5}],
-        [SHORT, {**TEXT, "minLength": 3}],
-        [{"type": "array", "minItems": 1, "items": each} for each in (TEXT, COUNT)],
         [{"anyOf": [needing("a"), needing("b")]}, {"$ref": "#/$defs/Cash"}],
     ],
     ids=str,
@@ -487,7 +473,6 @@ def test_oneof_is_anyof_where_branches_exclude_each_other(branches: list[Any]) -
         [{"anyOf": [TEXT, COUNT]}, {"oneOf": [COUNT, NONE]}],
         [{**needing("a"), "anyOf": [needing("b")]}, needing("b")],
         [{"const": each} for each in range(300)],
-        [{"const": {"a": [1.0]}}, {"enum": [{"a": [1]}]}],
         [NONE, {"type": "string", "nullable": True}],
         [{"type": "integer", "maximum": 3}, {"type": "number", "minimum": 3}],
         [True, TEXT],
@@ -505,7 +490,7 @@ def test_what_stands_beside_a_oneof_counts() -> None:
     """A tag may be declared there, and more may be written into a branch than it says itself."""
     tags = [{"properties": {"kind": {"const": each}}} for each in ("a", "b")]
     beside = {"type": "object", "required": ["kind"], "oneOf": tags}
-    assert enforced(beside)["anyOf"][0]["properties"] == {"kind": {"const": "a"}}
+    assert enforced(beside)["anyOf"][0]["properties"] == {"kind": {"enum": ["a"]}}
     declared = {"type": "object", "properties": {"a": TEXT, "b": TEXT}}
     either = {**declared, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}
     assert enforceable({"properties": {"x": either}}, LONGEST)[1] == ["x: oneOf"]

@@ -133,14 +133,11 @@ def bound_count(result: Schema) -> list[str]:
 
 def keep_typed(result: Schema) -> None:
     """Of values that are listed, keep those of the type: engines may look at one alone."""
-    if "type" not in result or not result.keys() & {"const", "enum"}:
-        return
-    kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
-    values = [result["const"]] if "const" in result else result["enum"]
-    kept = [each for each in values if kind_of(each) in kinds or _whole(each, kinds)]
-    if kept != values:
-        result.pop("const", None)
-        result["enum"] = kept
+    if "type" in result and "enum" in result:
+        kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
+        result["enum"] = [
+            each for each in result["enum"] if kind_of(each) in kinds or _whole(each, kinds)
+        ]
 
 
 def _whole(value: Any, kinds: list[str]) -> bool:

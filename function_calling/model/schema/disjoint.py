@@ -1,21 +1,24 @@
 """Whether two schemas exclude each other, as the branches of a `oneOf` must.
 
 A grammar can't count how many branches a value matches, so `oneOf` is enforced as `anyOf`. That is
-the same where no value that is written for one branch matches another. LLGuidance has such a proof,
-too, but it follows no reference, as the branches of pydantic's tagged unions are, and reads no
-`enum`.
+the same where no value that is written for one branch matches another. Seen is what generators
+write: branches of other types or other listed values, and objects that a tag, or a property of
+their own, tells apart. LLGuidance follows no reference there, as pydantic's tagged unions have.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
+from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
 from function_calling.errors import RequestError
-from function_calling.model.schema.intersection import intersection
-from function_calling.model.schema.keywords import ANNOTATIONS, Budget, Schema, keywords, kind_of
-from function_calling.model.schema.references import References
+from function_calling.model.schema.keywords import (
+    ANNOTATIONS,
+    Budget,
+    Schema,
+    common_values,
+    keywords,
+    kind_of,
+)
 
 MOST_COMPARISONS = 50_000
 """Keywords, values and names to look at; what takes more is not seen."""
@@ -24,32 +27,27 @@ COMPARISONS_OF_A_SCHEMA = 100
 MOST_LEVELS = 16
 """Schemas in each other that are looked into."""
 
-_CHOICES = ("$ref", "anyOf", "oneOf", "allOf")
-_OPEN = {*_CHOICES, "patternProperties", "nullable"}
+_OPEN = {"$ref", "anyOf", "oneOf", "allOf", "patternProperties"}
 _KINDS = ("array", "boolean", "null", "number", "object", "string")
-_ENDS = {
-    "array": ("minItems", "maxItems"),
-    "number": ("minimum", "maximum"),
-    "object": ("minProperties", "maxProperties"),
-    "string": ("minLength", "maxLength"),
-}
-"""The keywords between whose values there must be room."""
 
 
-def disjoint(branches: Sequence[Any], references: References, place: str, budget: Budget) -> bool:
+def disjoint(branches: Sequence[Any], resolved: Callable[[Any], Any], budget: Budget) -> bool:
     """Whether no value that is written for one of the branches matches another.
 
     False also where that is not seen, or not soon enough.
 
+    Args:
+        branches: Their schemas.
+        resolved: Gives the schema that a reference alone stands for.
+        budget: What the whole schema may come to.
+
     Raises:
-        RequestError: The budget of the whole schema ends.
+        RequestError: The budget ends.
     """
-    search = _Search(references, place)
+    search = _Search(resolved)
     try:
-        written = [search.closed(each, MOST_LEVELS) for each in branches]
-        pairs = permutations(range(len(branches)), 2)
-        both = ({"allOf": [written[one], branches[other]]} for one, other in pairs)
-        return not any(search.any_value(each, MOST_LEVELS) for each in both)
+        pairs = permutations(branches, 2)
+        return all(search.excluded(one, other, MOST_LEVELS) for one, other in pairs)
     except RequestError:
         return False
     finally:
@@ -57,85 +55,68 @@ def disjoint(branches: Sequence[Any], references: References, place: str, budget
 
 
 class _Search:
-    """Looks for what keeps all values from a schema; what isn't looked into keeps none."""
-
-    def __init__(self, references: References, place: str) -> None:
-        self._references = references
-        self._place = place
+    def __init__(self, resolved: Callable[[Any], Any]) -> None:
+        self._resolved = resolved
         self.budget = Budget(MOST_COMPARISONS)
 
-    def closed(self, schema: Any, levels: int) -> Any:
-        """The schema of what is written for one: of an object, the named properties alone."""
-        if not isinstance(schema, Mapping) or not levels:
-            return schema
-        told = keywords(schema, "")
-        match {key: value for key, value in told.items() if key not in ANNOTATIONS}:
-            case {"$ref": reference, **beside} if not beside:
-                return self.closed(self._target(reference), levels - 1)
-            case {"anyOf": list(each), **beside} | {"oneOf": list(each), **beside} if not beside:
-                return {"anyOf": [self.closed(branch, levels - 1) for branch in each]}
-            case {"properties": Mapping() as declared, **beside}:
-                others = beside.get("additionalProperties")
-                free = isinstance(others, Mapping) or (others is True and not declared)
-                if not free and not beside.keys() & _OPEN:
-                    # What is required is written, also where it is not declared.
-                    written = {**dict.fromkeys(beside.get("required", ()), True), **declared}
-                    return {**schema, "properties": written, "additionalProperties": False}
-        return schema
+    def excluded(self, one: Any, other: Any, levels: int) -> bool:
+        """Whether no value that is written for the one matches the other.
 
-    def any_value(self, schema: Any, levels: int) -> bool:
-        """Whether some value may obey the schema."""
-        self.budget.spend(1)
-        if not isinstance(schema, Mapping) or not levels:
-            return schema is not False
-        told = keywords(schema, "")
-        if told.get("nullable") is True:
+        Keywords that aren't looked at could but exclude more.
+        """
+        if one is False or other is False:
             return True
-        if key := next((key for key in _CHOICES if key in told), None):
-            choices = self._choices(key, told.pop(key), told)
-            return any(self.any_value(each, levels - 1) for each in choices)
-        kinds = told.get("type", _KINDS)
-        kinds = [kinds] if isinstance(kinds, str) else kinds
-        kinds = {"number" if kind == "integer" else kind for kind in kinds}
-        if "const" in told or "enum" in told:
-            values = [told["const"]] if "const" in told else told["enum"]
-            return not {kind_of(value) for value in values}.isdisjoint(kinds)
-        return any(self._any_of_kind(kind, told, levels - 1) for kind in kinds)
+        one, other = self._told(one), self._told(other)
+        if levels and (branches := _branches(one)):
+            return all(self.excluded(each, other, levels - 1) for each in branches)
+        if levels and (branches := _branches(other)):
+            return all(self.excluded(one, each, levels - 1) for each in branches)
+        if "enum" in one and "enum" in other:
+            return not common_values(one["enum"], other["enum"])
+        kinds = _kinds(one) & _kinds(other)
+        return not kinds or (kinds == {"object"} and self._objects(one, other, levels))
 
-    def _choices(self, key: str, value: Any, beside: Schema) -> Iterable[Any]:
-        """The schemas of which a value must obey one."""
-        if key == "$ref":
-            return [self._both(beside, self._target(value))]
-        if key == "allOf":
-            return [reduce(self._both, value, beside)]
-        return (self._both(beside, each) for each in value)
+    def _told(self, schema: Any) -> Schema:
+        schema = self._resolved(schema)
+        told = keywords(schema, "") if isinstance(schema, Mapping) else {}
+        lists = (value for value in told.values() if isinstance(value, list | dict))
+        self.budget.spend(1 + sum(map(len, lists)))
+        return {key: value for key, value in told.items() if key not in ANNOTATIONS}
 
-    def _target(self, reference: Any) -> Any:
-        """What is referred to; anything, where that is not in this schema."""
-        if not self._references.local("$ref", reference):
-            return True
-        return self._references.target(reference, self._place)
-
-    def _both(self, one: Any, other: Any) -> Schema:
-        return intersection(_nullable(one), _nullable(other), "", self.budget)[0]
-
-    def _any_of_kind(self, kind: str, schema: Schema, levels: int) -> bool:
-        needed: list[Any] = []
-        match kind:
-            case "array":
-                places = [*schema.get("prefixItems", ()), schema.get("items", True)]
-                needed = places[: schema.get("minItems", 0)]
-            case "object" if "patternProperties" not in schema:
-                declared, others = schema.get("properties", {}), schema.get("additionalProperties")
-                needed = [declared.get(name, others) for name in schema.get("required", ())]
-        least, most = _ENDS.get(kind, ("", ""))
-        room = bool(schema.get(least, -math.inf) <= schema.get(most, math.inf))
-        return room and all(self.any_value(each, levels) for each in needed)
+    def _objects(self, one: Schema, other: Schema, levels: int) -> bool:
+        """Whether they differ on a property that one always has, or that the other needs."""
+        needed = {*one.get("required", ()), *other.get("required", ())}
+        return levels > 0 and any(
+            self.excluded(_written(name, one), _said(name, other), levels - 1) for name in needed
+        )
 
 
-def _nullable(schema: Any) -> Any:
-    """The schema with `nullable` as a choice, which an intersection keeps."""
-    if not isinstance(schema, Mapping) or schema.get("nullable") is not True:
-        return schema
-    told = {key: value for key, value in schema.items() if key != "nullable"}
-    return {"anyOf": [told, {"type": "null"}]}
+def _branches(schema: Schema) -> list[Any]:
+    """The schemas of which a value must obey one, where that is all that is said."""
+    (key, value), *others = schema.items() or [("", [])]
+    return value if key in ("anyOf", "oneOf") and not others else []
+
+
+def _kinds(schema: Schema) -> set[str]:
+    """The types that a value may have."""
+    if "enum" in schema:
+        return set(map(kind_of, schema["enum"]))
+    kinds = schema.get("type", _KINDS)
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    return {"number" if kind == "integer" else kind for kind in kinds}
+
+
+def _said(name: str, schema: Schema) -> Any:
+    """What an object's schema says of a property."""
+    others = True if "patternProperties" in schema else schema.get("additionalProperties", True)
+    return schema.get("properties", {}).get(name, others)
+
+
+def _written(name: str, schema: Schema) -> Any:
+    """The same of an object that is written: what is neither declared nor required is not."""
+    others = schema.get("additionalProperties")
+    open_ended = isinstance(others, Mapping) or (others is True and not schema.get("properties"))
+    unknown = open_ended or schema.keys() & _OPEN or name in schema.get("required", ())
+    if unknown or name in schema.get("properties", {name: ()}):
+        return _said(name, schema)
+    return False

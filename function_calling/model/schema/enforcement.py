@@ -25,7 +25,7 @@ from function_calling.model.schema.bounds import (
     keep_typed,
 )
 from function_calling.model.schema.disjoint import disjoint
-from function_calling.model.schema.intersection import apart, intersection, said_of
+from function_calling.model.schema.intersection import intersection
 from function_calling.model.schema.keywords import (
     ANNOTATIONS,
     KEPT,
@@ -34,7 +34,6 @@ from function_calling.model.schema.keywords import (
     Budget,
     Schema,
     keywords,
-    shaped,
 )
 from function_calling.model.schema.references import References
 
@@ -140,27 +139,19 @@ class _Rewriter:
             return {"enum": []}
         if not isinstance(schema, Mapping) or not schema.keys() - ANNOTATIONS:
             return self._anything()
-        if schema.get("nullable") is True:
-            told = self.schema(_without(schema, "nullable"), place)
-            return {"anyOf": list(filter(possible, (told, {"type": "null"})))}
-        if branching := self._branching(schema, place):
-            return self._unlooped(branching, schema, place)
+        told = keywords(schema, place)
+        self._name_properties(told, place)
+        if branching := self._branching(told, place):
+            return self._unlooped(*branching, told, place)
+        if self._references.local(told.get("$ref")):
+            return {"$ref": self._references.moved(told["$ref"], place)}
         result: Schema = {}
-        told = self._told(schema, place)
-        for key, value in told.items():
-            self._keyword(result, key, value, place)
+        for key in told:
+            self._keyword(result, key, told, place)
         keep_typed(result)
         self._bound(result, told, place)
         self._let_go(result, told, place)
         return result
-
-    def _told(self, schema: Mapping[str, Any], place: str) -> Schema:
-        """The keywords of a schema, with each name held to all patterns that it matches."""
-        told = keywords(schema, place)
-        names = [*told.get("properties", ()), *told.get("required", ())]
-        if names and "patternProperties" in told:
-            told["properties"] = {name: said_of(name, told, self.budget) for name in names}
-        return told
 
     def _let_go(self, result: Schema, told: Schema, place: str) -> None:
         """Leave out the keywords to which no engine holds a value, or not this one."""
@@ -173,63 +164,62 @@ class _Rewriter:
             if key in told:
                 self._ignore(place, key)
 
-    def _branching(self, schema: Mapping[str, Any], place: str) -> tuple[str, list[Any]] | None:
+    def _name_properties(self, told: Schema, place: str) -> None:
+        """Write a list or a pattern of `propertyNames` as the properties that it allows."""
+        names = self._resolved(told.get("propertyNames"), place)
+        declared, others = told.get("properties", {}), told.get("additionalProperties", True)
+        known = told.keys() & {"patternProperties", "required"} or declared
+        match (
+            _without(keywords(names, place), "type", *ANNOTATIONS)
+            if isinstance(names, Mapping)
+            else {}
+        ):
+            case {"enum": list(each), **rest} if not rest and "patternProperties" not in told:
+                texts = [name for name in each if isinstance(name, str)]
+                told["properties"] = {name: declared.get(name, others) for name in texts}
+            case {"pattern": str(each), **rest} if not rest and not known and self._apart([each]):
+                told["patternProperties"] = {each: others}
+            case _:
+                return
+        del told["propertyNames"]
+        told["additionalProperties"] = False
+
+    def _branching(self, told: Schema, place: str) -> tuple[str, list[Any]] | None:
         """The keyword whose schemas take in what stands beside it, and these schemas."""
-        beside = schema.keys() - ANNOTATIONS - {"$ref"}
-        if beside and self._references.local("$ref", schema.get("$ref")):
-            return "$ref", [self._references.target(schema["$ref"], place)]
-        if (names := self._names(schema, place)) is not None:
-            return "propertyNames", [{**names, "additionalProperties": False}]
+        beside = told.keys() - ANNOTATIONS - {"$ref"}
+        if beside and self._references.local(told.get("$ref")):
+            return "$ref", [self._references.target(told["$ref"], place)]
         for key in ("anyOf", "oneOf"):
-            if key in schema:
-                return key, shaped(key, schema[key], place)
-        if "allOf" in schema:
+            if key in told:
+                return key, told[key]
+        if "allOf" in told:
             whole: Schema = {}
-            for each in shaped("allOf", schema["allOf"], place):
+            for each in told["allOf"]:
                 whole = self._both(whole, each, place)
             return "allOf", [whole]
         return None
 
-    def _names(self, schema: Mapping[str, Any], place: str) -> Schema | None:
-        """The properties that `propertyNames` lists or has a pattern for; None if neither."""
-        told = self._resolved(schema.get("propertyNames"), place)
-        match _without(told, *ANNOTATIONS) if isinstance(told, Mapping) else {}:
-            case {"enum": list(names), **rest} if rest.keys() <= {"type"}:
-                return {"properties": {name: True for name in names if isinstance(name, str)}}
-            case {"pattern": str(each), **rest} if rest.keys() <= {"type"}:
-                # Of declared properties those alone are written.
-                if not schema.get("properties") and apart([each], self.budget):
-                    return {"patternProperties": {each: True}}
-        return None
-
-    def _unlooped(
-        self, branching: tuple[str, list[Any]], schema: Mapping[str, Any], place: str
-    ) -> Schema:
+    def _unlooped(self, key: str, schemas: list[Any], told: Schema, place: str) -> Schema:
         """The branches; or a reference, where they stand inside of themselves."""
-        text = json.dumps(_without(schema, *ANNOTATIONS), sort_keys=True)
+        text = json.dumps(_without(told, *ANNOTATIONS), sort_keys=True)
         if text in self._unfinished:
             if text not in self._looping:
-                self._looping[text] = self._references.defined(place, schema)
+                self._looping[text] = self._references.defined(place, told)
             return {"$ref": self._looping[text]}
         self._unfinished.add(text)
-        result = self._branches(*branching, schema, place)
+        result = self._branches(key, schemas, _without(told, key), place)
         self._unfinished.remove(text)
         return result
 
-    def _branches(
-        self, key: str, schemas: list[Any], schema: Mapping[str, Any], place: str
-    ) -> Schema:
+    def _branches(self, key: str, schemas: list[Any], beside: Schema, place: str) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
-        beside = _without(schema, key)
-        whole = [
-            self._both(self._tagged(beside, each, place), each, place)
-            for each in schemas
-            if each is not False
-        ]
-        branches = [self.schema(each, place) for each in whole]
-        if key == "oneOf" and not disjoint(whole, self._references, place, self.budget):
+        whole = [self._both(self._tagged(beside, each, place), each, place) for each in schemas]
+        if key == "oneOf" and not disjoint(
+            whole, lambda each: self._resolved(each, place), self.budget
+        ):
             self._ignore(place, key)
-        branches = list(filter(possible, branches)) or [{"enum": []}]
+        branches = list(filter(possible, (self.schema(each, place) for each in whole)))
+        branches = branches or [{"enum": []}]
         return branches[0] if len(branches) == 1 else {"anyOf": branches}
 
     def _tagged(self, beside: Schema, branch: Any, place: str) -> Schema:
@@ -239,14 +229,14 @@ class _Rewriter:
         """
         match beside.get("discriminator"), self._resolved(branch, place):
             case {"propertyName": str(name)}, Mapping() as declared:
-                if name in shaped("properties", declared.get("properties", {}), place):
+                if name in keywords(declared, place).get("properties", ()):
                     return intersection(beside, {"required": [name]}, place, self.budget)[0]
         return beside
 
     def _resolved(self, schema: Any, place: str) -> Any:
         """The schema that a reference alone stands for."""
         alone = isinstance(schema, Mapping) and schema.keys() - ANNOTATIONS == {"$ref"}
-        if alone and self._references.local("$ref", schema["$ref"]):
+        if alone and self._references.local(schema["$ref"]):
             return self._references.target(schema["$ref"], place)
         return schema
 
@@ -259,21 +249,20 @@ class _Rewriter:
             self._ignore(place, key)
         return result
 
-    def _keyword(self, result: Schema, key: str, value: Any, place: str) -> None:
+    def _keyword(self, result: Schema, key: str, told: Schema, place: str) -> None:
         """Write what a grammar can have of a keyword; where that isn't all, tell of it."""
-        if self._references.local(key, value):
-            result[key] = self._references.moved(value, place)
-        elif self._is_kept(key, value):
-            result[key] = value
-        elif key in {"properties", "patternProperties"}:
-            result[key] = self._named(key, value, place)
+        value = told[key]
+        if key == "properties":
+            result[key] = {name: self.schema(value[name], name[:LONGEST_PLACE]) for name in value}
+        elif key == "patternProperties":
+            result[key] = self._patterns(told, place)
         elif key == "prefixItems":
             result[key] = [self.schema(each, place) for each in value]
         elif key in {"items", "additionalProperties"}:
             result[key] = value if value is False else self.schema(value, place)
-        elif key == "propertyNames" and _allows_any_name(value):
-            pass
-        elif key not in ANNOTATIONS and not key.startswith("x-"):
+        elif self._is_kept(key, value):
+            result[key] = value
+        elif not _allows_all(key, value):
             self._ignore(place, key)
 
     def _is_kept(self, key: str, value: Any) -> bool:
@@ -281,18 +270,25 @@ class _Rewriter:
             return self.budget.compiles({"type": "string", key: value})
         return key in KEPT or (key, value) in KEPT_FORMATS
 
-    def _named(self, key: str, value: Mapping[str, Any], place: str) -> Schema:
-        if key == "patternProperties" and not apart(value, self.budget):
-            self._ignore(place, key)
-            kept: Schema = {}
-            for pattern, each in value.items():
-                if apart([*kept, pattern], self.budget):
-                    kept[pattern] = each
-            value = kept
-        return {name: self.schema(each, name[:LONGEST_PLACE]) for name, each in value.items()}
+    def _patterns(self, told: Schema, place: str) -> Schema:
+        """The schemas by pattern, for those of which no name matches two or is declared."""
+        declared = [*told.get("properties", ()), *told.get("required", ())]
+        kept: Schema = {}
+        for pattern, each in told["patternProperties"].items():
+            text = {"type": "string", "enum": declared, "pattern": pattern}
+            matched = declared and self.budget.compiles(text)
+            if not matched and self._apart([*kept, pattern]):
+                kept[pattern] = self.schema(each, pattern[:LONGEST_PLACE])
+            else:
+                self._ignore(place, "patternProperties")
+        return kept
+
+    def _apart(self, patterns: list[str]) -> bool:
+        """Whether engines know the patterns, and no two of them match the same name."""
+        return self.budget.compiles({"patternProperties": dict.fromkeys(patterns, True)})
 
     def _bound(self, result: Schema, schema: Mapping[str, Any], place: str) -> None:
-        if "$ref" in result or "enum" in result or "const" in result:
+        if "enum" in result:
             return
         if "type" not in result:
             told = (kind for kind, keys in TYPES.items() if result.keys() & set(keys))
@@ -323,12 +319,12 @@ def _is_empty(schema: Schema) -> bool:
     return all(map(_is_empty, schema["anyOf"])) if "anyOf" in schema else schema.get("enum") == []
 
 
-def _allows_any_name(schema: Any) -> bool:
-    """Whether the schema says no more of a name than that it is text."""
-    if not isinstance(schema, Mapping):
-        return schema is True
-    told = _without(schema, *ANNOTATIONS)
-    return not told or told == {"type": "string"}
+def _allows_all(key: str, value: Any) -> bool:
+    """Whether a keyword allows and forbids nothing, as a name's that says that it is text."""
+    if key == "propertyNames":
+        told = _without(value, *ANNOTATIONS) if isinstance(value, Mapping) else {"enum": []}
+        return value is True or told in ({}, {"type": "string"})
+    return key in ANNOTATIONS or key.startswith("x-")
 
 
 def _without(schema: Mapping[str, Any], *keys: str) -> Schema:

@@ -58,7 +58,7 @@ LARGEST_EXACT = 2**53
 
 
 def keywords(schema: Mapping[str, Any], place: str) -> Schema:
-    """The keywords of a schema; what older drafts spelled otherwise, as it is spelled now.
+    """The keywords of a schema; what may be said in several ways, in one.
 
     Raises:
         RequestError: The value of one is of the wrong kind.
@@ -70,7 +70,18 @@ def keywords(schema: Mapping[str, Any], place: str) -> Schema:
     others = told.pop("additionalItems", True)
     if isinstance(told.get("items"), list):
         told |= {"prefixItems": told["items"], "items": others}
+    if "const" in told:
+        value = [told.pop("const")]
+        told["enum"] = common_values(value, told.get("enum", value))
+    if told.pop("nullable", False) is True:
+        return {"anyOf": [told, {"type": "null"}]}
     return told
+
+
+def common_values(one: list[Any], other: list[Any]) -> list[Any]:
+    """The values that both list; `true` is no number."""
+    written = {json.dumps(each, sort_keys=True) for each in other}
+    return [each for each in one if json.dumps(each, sort_keys=True) in written]
 
 
 def shaped(key: str, value: Any, place: str) -> Any:

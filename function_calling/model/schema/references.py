@@ -26,11 +26,9 @@ class References:
         self.named: dict[str, Any] = {}
         self._given: dict[int, str] = {}
 
-    def local(self, key: str, value: Any) -> bool:
+    def local(self, value: Any) -> bool:
         """Whether this is a reference into the schema itself."""
-        if key != "$ref" or not isinstance(value, str):
-            return False
-        return value.startswith("#") or value in self._anchors
+        return isinstance(value, str) and (value.startswith("#") or value in self._anchors)
 
     def target(self, reference: str, place: str) -> Any:
         """The schema that the reference names.
@@ -42,7 +40,8 @@ class References:
         try:
             if reference != "#" and not reference.startswith("#/"):
                 return self._anchors[unquote(reference.removeprefix("#"))]
-            for step in _steps(reference):
+            for step in unquote(reference).split("/")[1:]:
+                step = step.replace("~1", "/").replace("~0", "~")
                 target = target[int(step) if isinstance(target, list) else step]
         except (LookupError, TypeError, ValueError):
             raise schema_refused(
@@ -60,16 +59,12 @@ class References:
         Raises:
             RequestError: It names nothing.
         """
-        target, name = self.target(reference, place), reference
-        match _steps(reference):
-            case ["$defs" | "definitions", own]:
-                name = own
-        return self.defined(name, target)
+        return self.defined(reference.rpartition("/")[2], self.target(reference, place))
 
     def defined(self, name: str, schema: Any) -> str:
         """The reference to a schema, which gets this name, but for what engines read otherwise."""
         if id(schema) not in self._given:
-            name = re.sub(r"\W", "_", name, flags=re.ASCII)
+            name = re.sub(r"\W", "_", unquote(name), flags=re.ASCII) or "_"
             while name in self.named:
                 name += f"_{len(self.named)}"
             self.named[name] = schema
@@ -87,8 +82,3 @@ def _anchors(schema: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(schema, list):
         for each in schema:
             yield from _anchors(each)
-
-
-def _steps(reference: str) -> list[str]:
-    steps = unquote(reference).split("/")[1:]
-    return [step.replace("~1", "/").replace("~0", "~") for step in steps]
