@@ -8,7 +8,8 @@ from pathlib import Path
 from function_calling.api.headers import LONGEST
 from function_calling.api.request import MOST_BIASES, MOST_MESSAGES, MOST_REPLIES, ChatRequest
 from function_calling.api.tools import MOST_TOOLS
-from function_calling.engines.grammar import LONGEST_CHECK, MOST_CHARACTERS
+from function_calling.engines.grammar import LONGEST_CHECK
+from function_calling.engines.json_rules import MOST_CHARACTERS
 from function_calling.formats import FORMATS
 from function_calling.model.chat_model import CHARACTERS_OF_A_TOKEN
 from function_calling.model.reasoning import REASONING_MARKS

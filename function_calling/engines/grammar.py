@@ -4,12 +4,19 @@ The syntax is Lark's with `%json` for a JSON Schema
 (https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md). One alternative reads
 
     %llguidance {}
-    start: " "? json0 "}\\n</tool_call>"
-    json0: %json {…schema…}
+    start: " "? list3 "}\n</tool_call>"
+    list3: …
+    json0: %json {"type": "string", "maxLength": 9}
 
-where `json_rules` may need more rules for the schema. A slot and the literal behind it stand in one
-grammar, and a space may come before a slot, because models merge those characters into one token: a
-grammar that ended with the slot would forbid `}}`.
+A slot and the literal behind it stand in one grammar, and a space may come before a slot, because
+models merge those characters into one token: a grammar that ended with the slot would forbid `}}`.
+
+A number that is a multiple of something, be it of the nine decimals without which it would have no
+end (`-0.333…`), is a minus sign and its opposite where it may be below zero:
+
+    any0: "-" json2 | json1
+    json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
+    json2: %json {"type": "number", "minimum": 0, "maximum": 9, "multipleOf": 0.5}
 """
 
 import json
@@ -23,16 +30,29 @@ from pathlib import Path
 
 from llguidance import LLMatcher
 
-from function_calling.engines.json_rules import json_rule
+from function_calling.engines.json_rules import (
+    LONGEST_NAME,
+    LOWER,
+    SEPARATORS,
+    UPPER,
+    JsonRules,
+    Schema,
+    free_number,
+    literal,
+    number_pattern,
+)
 from function_calling.errors import RequestError, naming, schema_refused
 from function_calling.model.words import Alternative, JsonSlot, OneOf, Part, Repeat, TextSlot
 
-MOST_CHARACTERS = 1_000_000
-"""Characters of a grammar at most."""
 LONGEST_CHECK = 5.0
 """Seconds that a grammar may take to compile."""
 LONGEST_PROBLEM = 300
 
+_SPACING = {
+    "whitespace_flexible": False,
+    **dict(zip(("item_separator", "key_separator"), SEPARATORS, strict=True)),
+}
+_OPPOSITES = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
 _COMPILER = Path(__file__).with_name("compiler.py")
 _MARKS = ("^", "<non-verbose/>")
 _PLACE = re.compile(r"^at \d+\(\d+\): ")
@@ -44,7 +64,7 @@ def grammar(constraint: Sequence[Alternative]) -> str:
     Raises:
         RequestError: It is too large or can't be compiled. llama.cpp would go on without any.
     """
-    writer = _Writer()
+    writer = _Lark()
     text = writer.grammar(constraint)
     try:
         _check(text)
@@ -60,29 +80,27 @@ def grammar_text(constraint: Sequence[Alternative]) -> str:
     Raises:
         RequestError: It is too large.
     """
-    return _Writer().grammar(constraint)
+    return _Lark().grammar(constraint)
 
 
-class _Writer:
+class _Lark(JsonRules):
     """Writes the parts of a constraint; what is no literal becomes a rule, once.
 
     Attributes:
         slots: The slots of JSON that were written.
     """
 
+    between = ": "
+
     def __init__(self) -> None:
+        super().__init__()
         self.slots: list[JsonSlot] = []
         self._written: dict[int, str] = {}
-        self._names: dict[str, str] = {}
-        self._opened: dict[str, str] = {}
-        self._length = 0
 
     def grammar(self, constraint: Sequence[Alternative]) -> str:
         """The alternatives, and the rules that they name."""
         start = " | ".join(map(self._sequence, constraint))
-        rules = [f"{name}{body}" for body, name in self._names.items()]
-        opened = [f"{name}{body}" for name, body in self._opened.items()]
-        return "\n".join(["%llguidance {}", f"start: {start}", *rules, *opened])
+        return "\n".join(["%llguidance {}", f"start: {start}", *self.rules()])
 
     def _sequence(self, parts: Alternative) -> str:
         return " ".join(self._part(part) for part in parts) or '""'
@@ -90,46 +108,66 @@ class _Writer:
     def _part(self, part: Part) -> str:
         match part:
             case str():
-                return self._counted(json.dumps(part, ensure_ascii=False))
+                return self.counted(literal(part))
             case OneOf():
                 return "(" + " | ".join(map(self._sequence, part.alternatives)) + ")"
             case Repeat():
-                again = self.rule("again", ": " + self._sequence(part.part))
+                again = self.rule("again", self._sequence(part.part))
                 return f"{again}{{0,{part.most}}}"
         if id(part) not in self._written:  # it may stand in many places, and its schema be large
             self._written[id(part)] = self._slot(part)
-        return self._counted(self._written[id(part)])
+        return self.counted(self._written[id(part)])
 
     def _slot(self, slot: JsonSlot | TextSlot) -> str:
         if isinstance(slot, JsonSlot):
             self.slots.append(slot)
-            return '" "? ' + json_rule(slot.schema, self)
-        end = json.dumps(slot.end, ensure_ascii=False)
-        text = f"(?s:.{{{slot.shortest},{slot.longest}}})"
-        return self.rule("text", f"[suffix={end}]: /{text}/")
+            return '" "? ' + self.json(slot.schema)
+        text = f"/(?s:.{{{slot.shortest},{slot.longest}}})/"
+        return self.rule("text", text, attributes=f"[suffix={literal(slot.end)}]")
 
-    def rule(self, kind: str, body: str) -> str:
-        """The name of the rule that has this body."""
-        return self._names.setdefault(self._counted(body), self._name(kind))
+    def leaf(self, schema: Schema) -> str:
+        """See `JsonRules.leaf`."""
+        if free_number(schema):
+            return self.rule("NUMBER", f"/{number_pattern(schema)}/")
+        if not _below_zero(schema):
+            return self._json(schema)
+        signs = [f'"-" {self._json(_opposites(schema))}']
+        if schema.get("maximum", 0) >= 0 and schema.get("exclusiveMaximum", 1) > 0:
+            signs.append(self._json({**_without(schema, LOWER), "minimum": 0}))
+        return self.any_of(signs)
 
-    def open_rule(self, kind: str) -> str:
-        """The name of a rule whose body follows."""
-        name = self._name(kind)
-        self._opened[name] = ""
-        return name
+    def undeclared(self, declared: Iterable[str]) -> str:
+        """See `JsonRules.undeclared`; a name that would need escapes is none."""
+        others = " | ".join(literal(literal(name)) for name in declared)
+        name = rf'/"[^"\\\x00-\x1F\x7F]{{0,{LONGEST_NAME}}}"/'
+        return self.rule("NAME", name + (f" & ~({others})" if others else ""))
 
-    def close_rule(self, name: str, body: str) -> None:
-        """Give the body."""
-        self._opened[name] = self._counted(body)
+    def matching(self, pattern: str) -> str:
+        """See `JsonRules.matching`."""
+        return self._json({"type": "string", "pattern": pattern})
 
-    def _name(self, kind: str) -> str:
-        return f"{kind}{len(self._names) + len(self._opened)}"
+    def _json(self, schema: Schema) -> str:
+        """What is left to LLGuidance."""
+        told = {**schema, "x-guidance": _SPACING}
+        return self.rule("json", f"%json {json.dumps(told, ensure_ascii=False)}")
 
-    def _counted(self, text: str) -> str:
-        self._length += len(text)
-        if self._length > MOST_CHARACTERS:
-            raise schema_refused(f"they come to more than {MOST_CHARACTERS} characters of grammar")
-        return text
+
+def _below_zero(schema: Schema) -> bool:
+    """Whether it allows multiples of something, and some of them below zero."""
+    bounded = any(schema[key] >= 0 for key in LOWER if key in schema)
+    return "multipleOf" in schema and "enum" not in schema and not bounded
+
+
+def _opposites(schema: Schema) -> Schema:
+    """The numbers below zero, each without its sign."""
+    bounds = {_OPPOSITES[key]: -schema[key] for key in _OPPOSITES if key in schema}
+    upper = {key: bound for key, bound in bounds.items() if key in UPPER}
+    lower = {key: bound for key, bound in bounds.items() if key in LOWER and bound >= 0}
+    return {**_without(schema, _OPPOSITES), **upper, **(lower or {"minimum": 0})}
+
+
+def _without(schema: Schema, keys: Iterable[str]) -> Schema:
+    return {key: value for key, value in schema.items() if key not in keys}
 
 
 @lru_cache(maxsize=256)

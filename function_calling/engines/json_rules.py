@@ -1,140 +1,154 @@
-"""A JSON Schema as rules of LLGuidance's Lark, where its `%json` can't hold a value to it.
+"""A JSON Schema as rules of a grammar: its objects, arrays and choices.
 
-The release that llama.cpp is built with takes no number below zero for a multiple of anything:
-under `multipleOf` none could be written, and nothing at all between two bounds below zero. Without
-`multipleOf` decimals have no end there (`-0.333…`). Here such a number is a minus sign and its
-opposite:
+    list5: "{" begun4 "}"
+    begun4: "\\"a\\"" ": " json0 behind3 | begun2
 
-    any0: json1 | "-" json2
-    json1: %json {"type": "number", "minimum": 0, "maximum": 5, "multipleOf": 0.5}
-    json2: %json {"type": "number", "minimum": 0, "maximum": 9, "multipleOf": 0.5}
-
-A number that nothing bounds has no end there either. Between bounds of ours it would have no
-exponent, and 1e-12 become 1. So it is a rule: 16 digits on each side of the point, and an exponent.
-
-Also, it counts the items of an array in a way that breaks with many, and no properties where some
-are optional and others may come; and `"\\u0061"` is to it another name than a declared `"a"`. What
-such a value stands in becomes rules with it; all else is left to `%json`.
+Each engine's grammars have their own syntax for what stands in them, such as `json0`: a subclass
+writes that. No engine writes the whole by itself. The LLGuidance that llama.cpp is built with takes
+no number below zero for a multiple of anything, counts the items of an array in a way that breaks
+with many, and knows `"\\u0061"` for another name than a declared `"a"`; XGrammar lets strings pass
+that are no JSON, and begins what it can't end.
 """
 
 import json
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar
+
+from function_calling.errors import schema_refused
 
 Schema = Mapping[str, Any]
 
-_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_COMMA, _COLON = '", "', '": "'
-_NAME = r'/"[^"\\\x00-\x1F\x7F]{0,64}"/'
-"""An undeclared property's name; one that would need escapes is none."""
+MOST_CHARACTERS = 1_000_000
+"""Characters of a grammar at most."""
+SEPARATORS = (", ", ": ")
+LONGEST_NAME = 64
+"""Characters of an undeclared property's name."""
+
 _MOST_MORE = 16
 """Undeclared properties, where the schema sets no `maxProperties`."""
-_MOST_ITEMS = 1000
-"""Items that LLGuidance counts well; with 100,000 it breaks."""
-MAPS = ("properties", "patternProperties", "$defs")
-LISTS = ("anyOf", "prefixItems")
-SINGLE = ("items", "additionalProperties")
-"""The keywords with schemas in them: by name, in a list, and one."""
 
 LOWER = ("minimum", "exclusiveMinimum")
 UPPER = ("maximum", "exclusiveMaximum")
 _OF_NUMBERS = {*LOWER, *UPPER, "multipleOf"}
-_NUMBERS = {"number", "integer"}
-_OPPOSITES = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
+_ENDS = (
+    ("minLength", "maxLength"),
+    ("minItems", "maxItems"),
+    ("minProperties", "maxProperties"),
+    ("minimum", "maximum"),
+)
 
 
-class Rules(Protocol):
-    """The rules of a grammar."""
+class JsonRules(ABC):
+    """Rules in the syntax of one engine, for schemas as `enforceable` makes them."""
 
-    def rule(self, kind: str, body: str) -> str:
-        """The name of the rule that has this body."""
+    between: ClassVar[str]
+    """What stands between a rule's name and its body."""
 
-    def open_rule(self, kind: str) -> str:
-        """The name of a rule whose body follows."""
-
-    def close_rule(self, name: str, body: str) -> None:
-        """Give the body."""
-
-
-def json_rule(schema: Schema, rules: Rules) -> str:
-    """The name of the rule that writes a value of the schema, which is as `enforceable` made it."""
-    return _Values(schema, rules).value(schema)
-
-
-class _Values:
-    def __init__(self, root: Schema, rules: Rules) -> None:
-        self._root = root
-        self._rules = rules
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
         self._definitions: dict[str, str] = {}
-        self._whole = not any(map(_beyond, _all(root)))
+        self._defined: dict[str, str] = {}
+        self._root: Schema = {}
+        self._length = 0
 
-    def value(self, schema: Schema) -> str:
-        """The rule of a value."""
-        if self._whole or not any(_beyond(each) or "$ref" in each for each in _all(schema)):
-            return self._json(schema)
+    def json(self, root: Schema) -> str:
+        """The name of the rule that writes a value of the schema."""
+        self._root, self._defined = root, {}
+        return self._value(root)
+
+    def rules(self) -> list[str]:
+        """All rules so far."""
+        rules = [f"{name}{body}" for body, name in self._names.items()]
+        return rules + [f"{name}{body}" for name, body in self._definitions.items()]
+
+    def rule(self, kind: str, body: str, attributes: str = "") -> str:
+        """The name of the rule that has this body."""
+        text = self.counted(f"{attributes}{self.between}{body}")
+        return self._names.setdefault(text, self._name(kind))
+
+    def counted(self, text: str) -> str:
+        """The text, which is of the grammar.
+
+        Raises:
+            RequestError: The grammar is too large with it.
+        """
+        self._length += len(text)
+        if self._length > MOST_CHARACTERS:
+            raise schema_refused(f"they come to more than {MOST_CHARACTERS} characters of grammar")
+        return text
+
+    @abstractmethod
+    def leaf(self, schema: Schema) -> str:
+        """The rule of listed values, or of values of one kind that hold no others."""
+
+    @abstractmethod
+    def undeclared(self, declared: Iterable[str]) -> str:
+        """The rule of a name that is not declared."""
+
+    @abstractmethod
+    def matching(self, pattern: str) -> str:
+        """The rule of a name in which the pattern is found."""
+
+    def any_of(self, rules: Iterable[str]) -> str:
+        """The rule of what one of the rules writes."""
+        return self.rule("any", " | ".join(rules))
+
+    def _name(self, kind: str) -> str:
+        return f"{kind}{len(self._names) + len(self._definitions)}"
+
+    def _value(self, schema: Schema) -> str:
         if "$ref" in schema:
             return self._definition(schema["$ref"])
+        if not possible(schema):
+            return self.leaf(schema)  # which refuses what can't be
         if "anyOf" in schema:
-            return self._any(map(self.value, schema["anyOf"]))
+            return self.any_of(map(self._value, _joined(schema["anyOf"])))
         match _kinds(schema):
-            case ["object"] if "patternProperties" not in schema:
+            case ["object"]:
                 return self._object(schema)
             case ["array"]:
                 return self._array(schema)
-            case ["number" | "integer"] if _beyond_number(schema):
-                return self._number(schema)
             case [_, _, *_] as kinds:
-                return self._any(self.value(_of_kind(schema, kind)) for kind in kinds)
-        return self._json(schema)
-
-    def _any(self, rules: Iterable[str]) -> str:
-        return self._rules.rule("any", ": " + " | ".join(rules))
-
-    def _json(self, schema: Schema) -> str:
-        """What is left to LLGuidance."""
-        told = {**schema, "x-guidance": _SPACING}
-        if not self._whole and any("$ref" in each for each in _all(schema)):
-            told["$defs"] = self._root["$defs"]
-        return self._rules.rule("json", f": %json {json.dumps(told, ensure_ascii=False)}")
-
-    def _number(self, schema: Schema) -> str:
-        if free_number(schema):
-            return self._rules.rule("NUMBER", f": /{number_pattern(schema)}/")
-        signs = [f'"-" {self._json(_opposites(schema))}']
-        if (positive := _from_zero(schema)) is not None:
-            signs.insert(0, self._json(positive))
-        return self._any(signs)
+                each = (_of_kind(schema, kind) for kind in kinds)
+                return self.any_of(map(self._value, filter(possible, each)))
+        return self.leaf(schema)
 
     def _definition(self, reference: str) -> str:
-        if reference not in self._definitions:
-            self._definitions[reference] = name = self._rules.open_rule("definition")
-            schema = self._root["$defs"][reference.removeprefix("#/$defs/")]
-            self._rules.close_rule(name, ": " + self.value(schema))
-        return self._definitions[reference]
+        if reference not in self._defined:
+            self._defined[reference] = name = self._name("definition")
+            self._definitions[name] = ""  # what refers to itself must find it
+            value = self._value(self._root["$defs"][reference.removeprefix("#/$defs/")])
+            self._definitions[name] = self.counted(f"{self.between}{value}")
+        return self._defined[reference]
 
     def _object(self, schema: Schema) -> str:
         """The declared properties in their order, then others."""
         declared, required = dict(schema.get("properties", {})), schema.get("required", ())
-        more = schema.get("additionalProperties", False)
         least = schema.get("minProperties", 0) - len(required)
         most = schema.get("maxProperties", len(required) + _MOST_MORE) - len(required)
         members = [
-            (f"{_literal(_literal(name))} {_COLON} {self.value(each)}", name in required)
+            (f"{literal(literal(name))} {_COLON} {self._value(each)}", name in required)
             for name, each in declared.items()
             if name in required or possible(each)
         ]
-        other = ""
-        if more is not False and possible(more):
-            other = f"{self._name(declared)} {_COLON} {self.value(more)}"
-        one = least > 0 and any(not needed for _, needed in members)
+        others = " | ".join(self._others(schema))
+        other = self.rule("other", others) if others else ""
+        one = least > 0 and not all(needed for _, needed in members)
         if most < 0 or (least > 0 and not other and not one):
-            return self._json(schema)  # which refuses what can't be
+            return self.leaf(schema)
         return self._listed("{", members, (other, least, most), "}", one=one)
 
-    def _name(self, declared: Iterable[str]) -> str:
-        """The rule of a name that is not declared."""
-        others = " | ".join(_literal(_literal(name)) for name in declared)
-        return self._rules.rule("NAME", f": {_NAME}" + (f" & ~({others})" if others else ""))
+    def _others(self, schema: Schema) -> Iterator[str]:
+        """Properties that are not declared; beside patterns none but theirs are written."""
+        patterns, more = schema.get("patternProperties"), schema.get("additionalProperties", False)
+        for pattern, each in (patterns or {}).items():
+            if possible(each):
+                yield f"{self.matching(pattern)} {_COLON} {self._value(each)}"
+        if not patterns and more is not False and possible(more):
+            name = self.undeclared(schema.get("properties", ()))
+            yield f"{name} {_COLON} {self._value(more)}"
 
     def _array(self, schema: Schema) -> str:
         """Items with a place of their own, each only behind those before it, then others."""
@@ -142,18 +156,18 @@ class _Values:
         first = schema.get("prefixItems", [])[:most]
         items, other = schema.get("items", False), ""
         if items is not False and possible(items):
-            other = self.value(items)
+            other = self._value(items)
         if least > (most if other else len(first)):
-            return self._json(schema)  # which refuses what can't be
+            return self.leaf(schema)
         if not first:
             return self._listed("[", [], (other, least, most), "]")
         times = max(least - len(first), 0), most - len(first)
         behind = _times(f"{_COMMA} {other}", *times) if other else '""'
         for place, each in reversed(list(enumerate(first))):
-            follows = self._rules.rule("behind", f": {behind}")
-            behind = f"{_COMMA if place else ''} {self.value(each)} {follows}"
+            follows = self.rule("behind", behind)
+            behind = f"{_COMMA if place else ''} {self._value(each)} {follows}"
             behind = behind if place < least else f"({behind})?"
-        return self._rules.rule("list", f": {_literal('[')} {behind} {_literal(']')}")
+        return self.rule("list", f"{literal('[')} {behind} {literal(']')}")
 
     def _listed(
         self,
@@ -177,24 +191,27 @@ class _Values:
             begun = f"{other} {_times(again, max(least - 1, 0), most - 1)}"
             begun = begun if least else f"({begun})?"
         for member, needed in reversed(members):
-            follows = self._rules.rule("behind", f": {behind}")
-            rest = begun and self._rules.rule("begun", f": {begun}")
+            follows = self.rule("behind", behind)
+            rest = begun and self.rule("begun", begun)
             begun = f"{member} {follows}" + ("" if needed or not rest else f" | {rest}")
             behind = f"{_COMMA} {member} {follows}"
             behind = behind if needed else f"({_COMMA} {member})? {follows}"
-        rest = self._rules.rule("begun", f": {begun}")
-        return self._rules.rule("list", f": {_literal(opening)} {rest} {_literal(end)}")
+        rest = self.rule("begun", begun)
+        return self.rule("list", f"{literal(opening)} {rest} {literal(end)}")
 
 
 def free_number(schema: Schema) -> bool:
-    """Whether a number may have an exponent: nothing bounds it, but that it is not below zero."""
+    """Whether a number may have an exponent: nothing bounds it, but that it is not below zero.
+
+    It has no end in any engine's own grammar, and between bounds 1e-12 would be no number.
+    """
     lower = [schema[key] for key in LOWER if key in schema]
     bounded = schema.keys() & {*UPPER, "multipleOf"} or any(lower)
     return not bounded and "number" in (kinds := _kinds(schema)) and "integer" not in kinds
 
 
 def number_pattern(schema: Schema) -> str:
-    """The regular expression of a free number."""
+    """The regular expression of a free number: 16 digits on each side of the point, an exponent."""
     digits, zero = "[1-9][0-9]{0,15}", r"0(\.[0-9]{1,16})?"
     if "exclusiveMinimum" in schema:
         zero = r"0\.0{0,15}[1-9][0-9]{0,15}"
@@ -208,72 +225,45 @@ def possible(schema: Schema) -> bool:
         return any(map(possible, schema["anyOf"]))
     if schema.get("enum") == []:
         return False
+    if isinstance(schema.get("type"), list):
+        return True
+    room = all(schema.get(least, -math.inf) <= schema.get(most, math.inf) for least, most in _ENDS)
     declared = schema.get("properties", {}) if schema.get("type") == "object" else {}
-    return all(possible(declared[name]) for name in schema.get("required", ()) if name in declared)
+    needed = (declared[name] for name in schema.get("required", ()) if name in declared)
+    return room and all(map(possible, needed))
 
 
-def _all(schema: Any) -> Iterator[Schema]:
-    """A schema and all in it."""
-    if not isinstance(schema, Mapping):
-        return
-    yield schema
-    for key in SINGLE:
-        yield from _all(schema.get(key))
-    for key in LISTS:
-        for each in schema.get(key, ()):
-            yield from _all(each)
-    for key in MAPS:
-        for each in schema.get(key, {}).values():
-            yield from _all(each)
-
-
-def _beyond(schema: Schema) -> bool:
-    """Whether LLGuidance's own grammar would hold a value to something else, or break."""
-    others = schema.get("properties") and schema.get("additionalProperties", False) is not False
-    return bool(others) or _beyond_number(schema) or schema.get("maxItems", 0) > _MOST_ITEMS
-
-
-def _beyond_number(schema: Schema) -> bool:
-    return free_number(schema) or _below_zero(schema)
+def _joined(branches: Iterable[Schema]) -> list[Schema]:
+    """The possible branches; those of listed values as one, since parsers bear only so many."""
+    listed: list[Any] = []
+    others: list[Schema] = []
+    for each in filter(possible, branches):
+        if each.keys() in ({"enum"}, {"enum", "type"}):
+            listed += each["enum"]
+        else:
+            others.append(each)
+    return [{"enum": listed}, *others] if listed else others
 
 
 def _kinds(schema: Schema) -> list[str]:
     """The kinds of value that it allows; none are told where it lists the values."""
-    told = [] if "enum" in schema or "const" in schema else schema.get("type", [])
+    told = [] if "enum" in schema else schema.get("type", [])
     return list(dict.fromkeys(told)) if isinstance(told, list) else [told]
 
 
 def _of_kind(schema: Schema, kind: str) -> Schema:
     """What the schema says of values of one kind."""
-    foreign = set() if kind in _NUMBERS else _OF_NUMBERS
+    foreign = set() if kind in {"number", "integer"} else _OF_NUMBERS
     return {key: value for key, value in schema.items() if key not in foreign} | {"type": kind}
-
-
-def _below_zero(schema: Schema) -> bool:
-    """Whether it allows multiples of something, and some of them below zero."""
-    bounded = any(schema[key] >= 0 for key in LOWER if key in schema)
-    return "multipleOf" in schema and not bounded and not _NUMBERS.isdisjoint(_kinds(schema))
-
-
-def _from_zero(schema: Schema) -> Schema | None:
-    """The numbers from zero on; None if there are none."""
-    if schema.get("maximum", 0) < 0 or schema.get("exclusiveMaximum", 1) <= 0:
-        return None
-    return {key: value for key, value in schema.items() if key not in LOWER} | {"minimum": 0}
-
-
-def _opposites(schema: Schema) -> Schema:
-    """Those below zero, each without its sign."""
-    rest = {key: value for key, value in schema.items() if key not in _OPPOSITES}
-    bounds = {_OPPOSITES[key]: -schema[key] for key in _OPPOSITES if key in schema}
-    upper = {key: bound for key, bound in bounds.items() if key in UPPER}
-    lower = {key: bound for key, bound in bounds.items() if key in LOWER and bound >= 0}
-    return {**rest, **upper, **(lower or {"minimum": 0})}
 
 
 def _times(what: str, least: int, most: int) -> str:
     return f"({what}){{{least},{most}}}" if most else '""'
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """A text as a literal of a grammar."""
     return json.dumps(text, ensure_ascii=False)
+
+
+_COMMA, _COLON = map(literal, SEPARATORS)

@@ -88,7 +88,7 @@ def tagged(tag: str, **properties: Schema) -> Schema:
         {"type": "array", "items": BOOLEAN, "minItems": 1, "maxItems": 2},
         {"type": "array", "prefixItems": [NONE, BOOLEAN], "items": False, "maxItems": 2},
         {**CLOSED, "properties": {"a": BOOLEAN}, "required": ["a"]},
-        {**CLOSED, "patternProperties": {"^x": BOOLEAN}},
+        {**CLOSED, "patternProperties": {"^x": BOOLEAN}, "maxProperties": 2},
         {"type": "object", "properties": {"a": NONE}, "additionalProperties": BOOLEAN},
         {**CLOSED, "additionalProperties": NONE, "minProperties": 1, "maxProperties": 2},
     ],
@@ -200,10 +200,6 @@ def test_a_tool_without_arguments_gets_an_empty_object(parameters: Schema) -> No
         ({"$ref": "https://example.com/schema.json"}, "x: $ref"),
         ({"properties": {"y": NONE}, "minProperties": 2}, "x: minProperties"),
         ({"properties": {"y": NONE, "z": NONE}, "maxProperties": 1}, "x: maxProperties"),
-        (
-            {"properties": {"y": NONE}, "patternProperties": {"^z": NONE}, "minProperties": 1},
-            "x: minProperties",
-        ),
     ],
     ids=str,
 )
@@ -385,7 +381,12 @@ REQUIRES_A = {"properties": {"a": COUNT}, "required": ["a"]}
         (
             {"additionalProperties": FEW, "propertyNames": {"pattern": "^a"}},
             {"minProperties": 1},
-            {**CLOSED, "patternProperties": {"^a": SMALL}, "minProperties": 1},
+            {
+                **CLOSED,
+                "patternProperties": {"^a": SMALL},
+                "minProperties": 1,
+                "maxProperties": MOST_PROPERTIES,
+            },
         ),
         ({"anyOf": [NONE, SHORT]}, {"anyOf": [BOOLEAN, {"minLength": 1}]}, None),
         ({"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}, None),

@@ -112,23 +112,22 @@ def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Sche
 def bound_count(result: Schema) -> list[str]:
     """Bound the number of properties; the keywords to which a value may not be held.
 
-    Where some are optional, engines can hold a value to one property at least, and count no
+    Where some are optional, grammars can hold a value to one property at least, and count no
     further. They count a name twice that comes twice.
     """
-    required, declared = set(result.get("required", ())), result.get("properties", {})
+    required, declared = set(result.get("required", ())), result.get("properties", {}).keys()
     least, most = result.get("minProperties", 0), result.get("maxProperties", 0)
-    closed, patterns = result["additionalProperties"] is False, "patternProperties" in result
+    closed = not result["additionalProperties"] and not result.get("patternProperties")
     if least <= len(required):
         result.pop("minProperties", None)
-    if closed and not patterns and most >= len(declared):
+    if closed and most >= len(declared):
         result.pop("maxProperties", None)
-    if declared.keys() <= required:
+    if declared <= required:
         if not closed:
             result.setdefault("maxProperties", max(MOST_PROPERTIES, least))
         return ["minProperties"] if least > 1 + len(required) else []
-    counted = {"minProperties"} if least == 1 and not patterns else set()
-    counts = ("minProperties", "maxProperties")
-    return [key for key in counts if key not in counted and result.pop(key, None) is not None]
+    counts = ("maxProperties",) if least == 1 else ("minProperties", "maxProperties")
+    return [key for key in counts if result.pop(key, None) is not None]
 
 
 def keep_typed(result: Schema) -> None:
