@@ -8,12 +8,11 @@ compile, and bounds numbers, strings, arrays and open objects.
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from function_calling.engines.engine import Unenforced, nothing
 from function_calling.engines.json_rules import free_number, possible
-from function_calling.errors import schema_refused
 from function_calling.model.schema.bounds import (
     SCALARS,
     any_object,
@@ -66,10 +65,7 @@ def enforceable(
     root = {"properties": {}, **schema, "type": "object", "nullable": False}
     if root.get("additionalProperties") is True:
         del root["additionalProperties"]  # a model would make arguments up
-    result, ignored = _remembered(root, "arguments", longest_string, budget or Budget(), unenforced)
-    if _is_empty(result):
-        raise schema_refused("they allow no object")
-    return result, ignored
+    return _remembered(root, "arguments", longest_string, budget or Budget(), unenforced)
 
 
 def enforceable_value(
@@ -166,23 +162,20 @@ class _Rewriter:
 
     def _name_properties(self, told: Schema, place: str) -> None:
         """Write a list or a pattern of `propertyNames` as the properties that it allows."""
-        names = self._resolved(told.get("propertyNames"), place)
+        names = self._resolved(told.get("propertyNames", True), place)
+        names = keywords(names, place) if isinstance(names, Mapping) else {}
+        said = _without(names, "type", *ANNOTATIONS)
         declared, others = told.get("properties", {}), told.get("additionalProperties", True)
-        known = told.keys() & {"patternProperties", "required"} or declared
-        match (
-            _without(keywords(names, place), "type", *ANNOTATIONS)
-            if isinstance(names, Mapping)
-            else {}
-        ):
-            case {"enum": list(each), **rest} if not rest and "patternProperties" not in told:
-                texts = [name for name in each if isinstance(name, str)]
-                told["properties"] = {name: declared.get(name, others) for name in texts}
-            case {"pattern": str(each), **rest} if not rest and not known and self._apart([each]):
-                told["patternProperties"] = {each: others}
-            case _:
-                return
-        del told["propertyNames"]
-        told["additionalProperties"] = False
+        named = declared or told.keys() & {"patternProperties", "required"}
+        if said.keys() == {"enum"} and "patternProperties" not in told:
+            texts = [name for name in said["enum"] if isinstance(name, str)]
+            told["properties"] = {name: declared.get(name, others) for name in texts}
+        elif said.keys() == {"pattern"} and not named and self._apart([said["pattern"]]):
+            told["patternProperties"] = {said["pattern"]: others}
+        elif said:
+            return
+        if told.pop("propertyNames", True) is False or said:
+            told["additionalProperties"] = False
 
     def _branching(self, told: Schema, place: str) -> tuple[str, list[Any]] | None:
         """The keyword whose schemas take in what stands beside it, and these schemas."""
@@ -214,9 +207,8 @@ class _Rewriter:
     def _branches(self, key: str, schemas: list[Any], beside: Schema, place: str) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
         whole = [self._both(self._tagged(beside, each, place), each, place) for each in schemas]
-        if key == "oneOf" and not disjoint(
-            whole, lambda each: self._resolved(each, place), self.budget
-        ):
+        resolved = partial(self._resolved, place=place)
+        if key == "oneOf" and not disjoint(whole, resolved, self.budget):
             self._ignore(place, key)
         branches = list(filter(possible, (self.schema(each, place) for each in whole)))
         branches = branches or [{"enum": []}]
@@ -262,7 +254,7 @@ class _Rewriter:
             result[key] = value if value is False else self.schema(value, place)
         elif self._is_kept(key, value):
             result[key] = value
-        elif not _allows_all(key, value):
+        elif key not in ANNOTATIONS and not key.startswith("x-"):
             self._ignore(place, key)
 
     def _is_kept(self, key: str, value: Any) -> bool:
@@ -312,19 +304,6 @@ class _Rewriter:
     def _anything(self) -> Schema:
         self.budget.spend(1)
         return dict(self._any)
-
-
-def _is_empty(schema: Schema) -> bool:
-    """Whether the schema says plainly that it allows no value."""
-    return all(map(_is_empty, schema["anyOf"])) if "anyOf" in schema else schema.get("enum") == []
-
-
-def _allows_all(key: str, value: Any) -> bool:
-    """Whether a keyword allows and forbids nothing, as a name's that says that it is text."""
-    if key == "propertyNames":
-        told = _without(value, *ANNOTATIONS) if isinstance(value, Mapping) else {"enum": []}
-        return value is True or told in ({}, {"type": "string"})
-    return key in ANNOTATIONS or key.startswith("x-")
 
 
 def _without(schema: Mapping[str, Any], *keys: str) -> Schema:
