@@ -24,7 +24,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -136,11 +136,13 @@ class _Lark(JsonRules):
             signs.append(self._json({**_without(schema, LOWER), "minimum": 0}))
         return self.any_of(signs)
 
-    def undeclared(self, declared: Iterable[str]) -> str:
-        """See `JsonRules.undeclared`; a name that would need escapes is none."""
+    def undeclared(self, declared: Collection[str]) -> str:
+        """See `JsonRules.undeclared`; beside declared ones, a name that needs escapes is none."""
+        if not declared:
+            return self._json({"type": "string", "maxLength": LONGEST_NAME})
         others = " | ".join(literal(literal(name)) for name in declared)
         name = rf'/"[^"\\\x00-\x1F\x7F]{{0,{LONGEST_NAME}}}"/'
-        return self.rule("NAME", name + (f" & ~({others})" if others else ""))
+        return self.rule("NAME", f"{name} & ~({others})")
 
     def matching(self, pattern: str) -> str:
         """See `JsonRules.matching`."""

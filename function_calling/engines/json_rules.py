@@ -13,7 +13,7 @@ that are no JSON, and begins what it can't end.
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from function_calling.errors import schema_refused
@@ -23,7 +23,7 @@ Schema = Mapping[str, Any]
 MOST_CHARACTERS = 1_000_000
 """Characters of a grammar at most."""
 SEPARATORS = (", ", ": ")
-LONGEST_NAME = 64
+LONGEST_NAME = 256
 """Characters of an undeclared property's name."""
 
 _MOST_MORE = 16
@@ -84,7 +84,7 @@ class JsonRules(ABC):
         """The rule of listed values, or of values of one kind that hold no others."""
 
     @abstractmethod
-    def undeclared(self, declared: Iterable[str]) -> str:
+    def undeclared(self, declared: Collection[str]) -> str:
         """The rule of a name that is not declared."""
 
     @abstractmethod

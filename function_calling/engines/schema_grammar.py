@@ -13,7 +13,7 @@ does it know multiples between bounds: where there are few of them, they are con
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 
 import xgrammar
@@ -125,7 +125,7 @@ class _Ebnf(JsonRules):
         printed = str(xgrammar.Grammar.from_json_schema(told))
         return self._named(re.sub(r"\broot", "@root", printed))
 
-    def undeclared(self, declared: Iterable[str]) -> str:
+    def undeclared(self, declared: Collection[str]) -> str:
         """See `JsonRules.undeclared`; here it may be a declared one, too."""
         return self._text({"maxLength": LONGEST_NAME})
 
