@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Any
 
 from function_calling.engines.json_rules import LOWER, UPPER, possible
-from function_calling.model.schema.keywords import Schema, kind_of
+from function_calling.model.schema.keywords import Schema, is_of, listed
 
 LARGEST_NUMBER = 10**15
 FARTHEST_NUMBER = 10**18
@@ -133,11 +133,7 @@ def bound_count(result: Schema) -> list[str]:
 def keep_typed(result: Schema) -> None:
     """Of values that are listed, keep those of the type: engines may look at one alone."""
     if "type" in result and "enum" in result:
-        kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
+        kinds = listed(result["type"])
         result["enum"] = [
-            each for each in result["enum"] if kind_of(each) in kinds or _whole(each, kinds)
+            each for each in result["enum"] if any(is_of(each, kind) for kind in kinds)
         ]
-
-
-def _whole(value: Any, kinds: list[str]) -> bool:
-    return "integer" in kinds and kind_of(value) == "number" and value == int(value)

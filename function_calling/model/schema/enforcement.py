@@ -29,10 +29,11 @@ from function_calling.model.schema.keywords import (
     ANNOTATIONS,
     KEPT,
     KEPT_FORMATS,
-    TYPES,
+    KEYWORDS_OF,
     Budget,
     Schema,
     keywords,
+    listed,
 )
 from function_calling.model.schema.references import References
 
@@ -152,7 +153,7 @@ class _Rewriter:
     def _let_go(self, result: Schema, told: Schema, place: str) -> None:
         """Leave out the keywords to which no engine holds a value, or not this one."""
         beyond = set(self._unenforced(result))
-        text = {key: result[key] for key in TYPES["string"] if key in result}
+        text = {key: result[key] for key in KEYWORDS_OF["string"] if key in result}
         if "pattern" in text and not self.budget.compiles({**text, "type": "string"}):
             beyond |= {"minLength", "maxLength"}
         for key in sorted(result.keys() & beyond):
@@ -283,9 +284,9 @@ class _Rewriter:
         if "enum" in result:
             return
         if "type" not in result:
-            told = (kind for kind, keys in TYPES.items() if result.keys() & set(keys))
+            told = (kind for kind, keys in KEYWORDS_OF.items() if result.keys() & set(keys))
             result["type"] = next(told, list(SCALARS))
-        kinds = result["type"] if isinstance(result["type"], list) else [result["type"]]
+        kinds = listed(result["type"])
         if "string" in kinds:
             result.setdefault("maxLength", max(self._longest_string, result.get("minLength", 0)))
         if not (free_number(result) or {"number", "integer"}.isdisjoint(kinds)):

@@ -18,6 +18,7 @@ from function_calling.model.schema.keywords import (
     Schema,
     common_values,
     keywords,
+    listed,
 )
 
 CHARACTERS_OF_A_SCHEMA = 1000
@@ -77,7 +78,7 @@ def _together(one: Schema, other: Schema) -> Iterator[Any]:
 
 def _common_types(one: Any, other: Any) -> Any:
     """The types that both have; an integer is a number."""
-    ones, others = (told if isinstance(told, list) else [told] for told in (one, other))
+    ones, others = listed(one), listed(other)
     common = [each for each in ones if each in others]
     for some, rest in ((ones, others), (others, ones)):
         if "integer" in some and "number" in rest and "integer" not in common:

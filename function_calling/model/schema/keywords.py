@@ -34,7 +34,7 @@ ANNOTATIONS = {
 """Keywords that allow and forbid nothing where they stand."""
 _FORMATS = ("date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid")
 KEPT_FORMATS = [("format", name) for name in _FORMATS]
-TYPES = {
+KEYWORDS_OF = {
     "object": (
         "properties", "additionalProperties", "patternProperties", "required", "minProperties",
         "maxProperties",
@@ -49,10 +49,18 @@ _SHAPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems", "required", "enum"), (list,)),
     **dict.fromkeys(("minLength", "maxLength", "minItems", "maxItems"), (int,)),
     **dict.fromkeys(("minProperties", "maxProperties"), (int,)),
-    **dict.fromkeys(TYPES["number"], (int, float)),
+    **dict.fromkeys(KEYWORDS_OF["number"], (int, float)),
     "pattern": (str,),
 }
-_KINDS = ("array", "boolean", "integer", "null", "number", "object", "string")
+_VALUES_OF: Mapping[str, Any] = {
+    "array": list,
+    "boolean": bool,
+    "integer": (int, float),
+    "null": type(None),
+    "number": (int, float),
+    "object": dict,
+    "string": str,
+}
 LARGEST_EXACT = 2**53
 """Of larger constants the engines write another number, or crash."""
 
@@ -63,7 +71,7 @@ def keywords(schema: Mapping[str, Any], place: str) -> Schema:
     Raises:
         RequestError: The value of one is of the wrong kind.
     """
-    told = {key: shaped(key, value, place) for key, value in schema.items()}
+    told = {key: _shaped(key, value, place) for key, value in schema.items()}
     for key, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(told.get(key), bool) and told.pop(key) and bound in told:
             told[key] = told.pop(bound)
@@ -84,12 +92,9 @@ def common_values(one: list[Any], other: list[Any]) -> list[Any]:
     return [each for each in one if json.dumps(each, sort_keys=True) in written]
 
 
-def shaped(key: str, value: Any, place: str) -> Any:
-    """`value`, if it is of the kind that the keyword `key` takes.
-
-    Raises:
-        RequestError: It isn't; names the place, the keyword and the value.
-    """
+def _shaped(key: str, value: Any, place: str) -> Any:
+    """`value`, if it is of the kind that the keyword `key` takes."""
+    told = f"{place}: {key}={shown(value)}"
     wanted = _SHAPES.get(key, (object,))
     if wanted == (Mapping,) and value == []:  # how PHP writes an empty object
         return {}
@@ -97,17 +102,18 @@ def shaped(key: str, value: Any, place: str) -> Any:
         return int(value)
     names = value if key == "required" and isinstance(value, list) else ()
     if not isinstance(value, wanted) or not all(isinstance(name, str) for name in names):
-        raise schema_refused(f"they are no JSON Schema: {place}: {key}={shown(value)}")
-    if key == "type":
-        kinds = value if isinstance(value, list) else [value]
-        if not kinds or not all(kind in _KINDS for kind in kinds):
-            wrong = f"they are no JSON Schema: {place}: {key}={shown(value)}"
-            raise schema_refused(f"{wrong}; wanted {', '.join(_KINDS)}, or a list of these")
+        raise schema_refused(f"they are no JSON Schema: {told}")
+    if key == "type" and not set(map(str, listed(value) or [""])) <= _VALUES_OF.keys():
+        kinds = ", ".join(sorted(_VALUES_OF))
+        raise schema_refused(f"they are no JSON Schema: {told}; wanted {kinds}, or a list of these")
     if key in {"const", "enum"} and not _exact(value):
-        raise schema_refused(
-            f"{place}: {key}={shown(value)}: engines write no number beyond 2**53 exactly"
-        )
+        raise schema_refused(f"{told}: engines write no number beyond 2**53 exactly")
     return value
+
+
+def listed(value: Any) -> list[Any]:
+    """The values of a keyword that takes one or a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def _exact(value: Any) -> bool:
@@ -122,32 +128,21 @@ def _exact(value: Any) -> bool:
     return True
 
 
-def kind_of(value: Any) -> str:
-    """The type that a value has; a whole number is a number."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-    return "array" if isinstance(value, list) else "object"
+def is_of(value: Any, kind: str) -> bool:
+    """Whether a value has a type; `true` is no number, and 1.0 is an integer."""
+    if kind == "integer":
+        return is_of(value, "number") and value == int(value)
+    return isinstance(value, _VALUES_OF[kind]) and isinstance(value, bool) == (kind == "boolean")
 
 
 class Budget:
     """What a schema, or all those of a request, may come to.
 
-    Args:
-        most: Schemas in all.
-
     Attributes:
         spent: Schemas so far.
     """
 
-    def __init__(self, most: int = MOST_SCHEMAS) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self.spent = 0
         self._level = 0
 
@@ -168,9 +163,9 @@ class Budget:
             RequestError: There are too many.
         """
         self.spent += schemas
-        if self.spent > self._most:
+        if self.spent > MOST_SCHEMAS:
             raise schema_refused(
-                f"they are too large or branch too often: they come to over {self._most} schemas"
+                f"they are too large or branch too often: they come to over {MOST_SCHEMAS} schemas"
             )
 
     @contextmanager
