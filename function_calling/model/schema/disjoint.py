@@ -13,42 +13,56 @@ from typing import Any
 from function_calling.model.schema.keywords import Budget, Schema, keywords
 
 MOST_LEVELS = 4
-"""Schemas in each other that are looked into."""
+"""Choices in each other that are looked into."""
+
+Resolve = Callable[[Any], Any]
+"""Gives the schema that a reference alone stands for."""
 
 
-def disjoint(branches: Sequence[Any], resolved: Callable[[Any], Any], budget: Budget) -> bool:
+def disjoint(branches: Sequence[Any], resolve: Resolve, budget: Budget) -> bool:
     """Whether no value matches two of the branches, as far as that is seen.
-
-    Args:
-        branches: Their schemas.
-        resolved: Gives the schema that a reference alone stands for.
-        budget: What the whole schema may come to.
 
     Raises:
         RequestError: The budget ends.
     """
+    outlines = [_Outlines(resolve, budget).outline(each, MOST_LEVELS) for each in branches]
+    some = [each for each in outlines if each not in (False, {"enum": []})]
+    if all(isinstance(each, dict) and "enum" in each for each in some):
+        values = [json.dumps(value) for each in some for value in each["enum"]]
+        return len(values) == len({*values})
+    return len(some) < 2 or budget.compiles({"oneOf": some})
 
-    def shown(schema: Any, levels: int = MOST_LEVELS) -> Any:
-        budget.spend(1)
-        schema = resolved(schema)
-        if not isinstance(schema, Mapping) or not levels:
-            return schema is not False
-        told = keywords(schema, "")
+
+class _Outlines:
+    """Schemas that allow whatever the whole ones do, and more."""
+
+    def __init__(self, resolve: Resolve, budget: Budget) -> None:
+        self._resolve = resolve
+        self._budget = budget
+
+    def outline(self, schema: Any, levels: int) -> Any:
+        """The types, listed values and tags of a schema."""
+        told = self._told(schema)
+        if not isinstance(told, dict) or not levels:
+            return told is not False
         if "enum" in told:
             return {"enum": told["enum"]}
         result: Schema = {key: told[key] for key in ("type", "required") if key in told}
         if told.get("additionalProperties") is False and "patternProperties" not in told:
             result["additionalProperties"] = False
-        if "properties" in told:
-            inside = min(levels, 2) - 1
-            declared = told["properties"].items()
-            result["properties"] = {name: shown(each, inside) for name, each in declared}
+        properties = told.get("properties", {})
+        result["properties"] = {name: self._tag(properties[name]) for name in properties}
         for key in told.keys() & {"anyOf", "oneOf"}:
-            result["anyOf"] = [shown(each, levels - 1) for each in told[key]]
+            result["anyOf"] = [self.outline(each, levels - 1) for each in told[key]]
         return result
 
-    all_shown = [each for each in map(shown, branches) if each not in (False, {"enum": []})]
-    if all(isinstance(each, dict) and each.keys() == {"enum"} for each in all_shown):
-        values = [json.dumps(value) for each in all_shown for value in each["enum"]]
-        return len(values) == len({*values})
-    return len(all_shown) < 2 or budget.compiles({"oneOf": all_shown})
+    def _tag(self, schema: Any) -> Any:
+        """The listed values of a property, as text: LLGuidance compares no other."""
+        told = self._told(schema)
+        listed = isinstance(told, dict) and "enum" in told
+        return {"enum": list(map(json.dumps, told["enum"]))} if listed else True
+
+    def _told(self, schema: Any) -> Any:
+        self._budget.spend(1)
+        schema = self._resolve(schema)
+        return keywords(schema, "") if isinstance(schema, Mapping) else schema

@@ -208,8 +208,8 @@ class _Rewriter:
     def _branches(self, key: str, schemas: list[Any], beside: Schema, place: str) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
         whole = [self._both(self._tagged(beside, each, place), each, place) for each in schemas]
-        resolved = partial(self._resolved, place=place)
-        if key == "oneOf" and not disjoint(whole, resolved, self.budget):
+        resolve = partial(self._resolved, place=place)
+        if key == "oneOf" and not disjoint(whole, resolve, self.budget):
             self._ignore(place, key)
         branches = list(filter(possible, (self.schema(each, place) for each in whole)))
         branches = branches or [{"enum": []}]
