@@ -33,18 +33,18 @@ def words(count: int) -> list[str]:
     return [f"word number {index:06}" for index in range(count)]
 
 
-def nested(levels: int, around: Any, innermost: Schema = NULL) -> Schema:
+def nested(levels: int, around: Any) -> Schema:
     """`around` applied so many times."""
-    schema = innermost
+    schema = NULL
     for _ in range(levels):
         schema = around(schema)
     return schema
 
 
-def chain(count: int, link: Any, last: Schema = NULL) -> Schema:
+def chain(count: int, link: Any) -> Schema:
     """Parameters with definitions `d0` to `dN`, each made of a reference to the next."""
     links = {f"d{at}": link({"$ref": f"#/$defs/d{at + 1}"}) for at in range(count)}
-    return of({"$ref": "#/$defs/d0"}, **{"$defs": {**links, f"d{count}": last}})
+    return of({"$ref": "#/$defs/d0"}, **{"$defs": {**links, f"d{count}": NULL}})
 
 
 def pair(schema: Schema) -> Schema:
@@ -59,60 +59,34 @@ def constraint(parameters: Schema, form: str = "hermes") -> list[Alternative]:
     return [FORMATS[form].call_rest("get", schema, ("get",))]
 
 
-def to_itself(schema: Schema) -> Schema:
-    """Parameters whose `x` is a definition `a`, which refers to itself."""
-    return of({"$ref": "#/$defs/a"}, **{"$defs": {"a": schema}})
-
-
 TOO_MUCH: dict[str, tuple[Schema, str]] = {
-    # Too many
     "100,000 constants": (of({"enum": words(100_000)}), LARGE),
-    "a name of 2,000,000 characters": (of(NULL, properties={"n" * 2_000_000: NULL}), LARGE),
-    "3000 objects to choose from": (
-        of({"enum": [{"a": at} for at in range(3000)]}),
-        "Current row has 3000 items; max is 2000",
-    ),
     "a deep constant": (of({"const": nested(150, lambda s: [s])}), "recursion limit exceeded"),
     "5000 properties": (of(NULL, properties={f"p{at}": NULL for at in range(5000)}), MANY),
     "1000 properties that are optional": (
         of({"type": "object", "properties": {f"p{at}": NULL for at in range(1000)}}),
         "Current row has|grammar[)] too big",
     ),
-    "100,000 names that are only required": ({"required": words(100_000)}, LARGE),
-    "2000 branches": (of({"anyOf": [of(NULL, title=str(at)) for at in range(2500)]}), MANY),
     "2000 texts of different lengths": (
         of({"anyOf": [{"type": "string", "maxLength": at + 1} for at in range(2000)]}),
         "Current row has",
     ),
     "10,000 keywords that are unknown": (of({f"u{at}": 1 for at in range(10_000)}), MANY),
-    # Too deep, or multiplied
     "200 levels of objects": (nested(200, of), DEEP),
-    "branches beside allOf": (
-        of(nested(12, lambda s: {"allOf": [s], "anyOf": [{"minLength": 1}, {"minLength": 2}]})),
-        f"{MANY}|{DEEP}",
-    ),
     "many keywords beside many branches": (
         of({**{f"x-{at}": 1 for at in range(10_000)}, "anyOf": [{"minLength": 1}] * 2000}),
         MANY,
     ),
-    "many required beside many branches": (
-        of({"type": "string", "required": words(9000), "anyOf": [{"required": ["a"]}] * 2000}),
-        MANY,
-    ),
     "patterns in branches": (of({"anyOf": [{"pattern": "a" * 1000}] * 200}), MANY),
-    # References
-    "a reference to itself": (to_itself({"$ref": "#/$defs/a"}), "they allow no value"),
     "a reference that takes itself in": (
-        to_itself({"$ref": "#/$defs/a", "maxLength": 9}),
+        of({"$ref": "#/$defs/a"}, **{"$defs": {"a": {"$ref": "#/$defs/a", "maxLength": 9}}}),
         "they allow no value",
     ),
-    "an object that must hold itself": (to_itself(of({"$ref": "#/$defs/a"})), "Too many items"),
     "2**30 objects by references": (chain(30, pair), "Too many items"),
     "2**30 branches that take in what is beside": (
         chain(30, lambda r: {"anyOf": [{**r, "minLength": 1}, {**r, "minLength": 2}]}),
         f"{MANY}|{DEEP}",
     ),
-    # Texts
     "repeats in repeats": (
         of({"type": "string", "pattern": "^((a{1,100}){1,100}){1,100}$"}),
         "too many expressions",
@@ -121,11 +95,8 @@ TOO_MUCH: dict[str, tuple[Schema, str]] = {
         of({"patternProperties": {f"^{word}": NULL for word in [*words(300), "."]}}),
         MANY,
     ),
-    # Numbers
     "multiples of a large number": (of({"type": "integer", "multipleOf": 982451653}), "fuel"),
-    "multiples of a tiny number": (of({"type": "number", "multipleOf": 5e-324}), "too many digits"),
     "a bound of 4000 digits": (of({"type": "integer", "minimum": 10**4000}), "out of range"),
-    "a constant of 64 bits": (of({"const": -(2**63)}), "no number beyond 2[*][*]53 exactly"),
     "a large number in constants": (of({"enum": [1, {"a": [1e300]}]}), "no number beyond"),
 }
 
@@ -147,12 +118,10 @@ MUCH: dict[str, Schema] = {
     "300 properties that are optional": {
         "properties": {f"p{at}": {"type": "string"} for at in range(300)}
     },
-    "1,000,000 items at most": of({"type": "array", "items": NULL, "maxItems": 10**6}),
     "1,000,000 items at least": of(
         {"type": "array", "items": {"type": "integer"}, "minItems": 10**6}
     ),
     "1,000,000 characters": of({"type": "string", "minLength": 10**6, "maxLength": 10**9}),
-    "repeats in a repeat": of({"type": "string", "pattern": "^(a{1,1000}){1,1000}$"}),
     "a pattern of 2**200 states": of({"type": "string", "pattern": "^(a|b)*a(a|b){200}$"}),
     "40 patterns of names": of(
         {"patternProperties": {f"^.*{word}.*$": NULL for word in words(40)}}
@@ -161,21 +130,18 @@ MUCH: dict[str, Schema] = {
         {"allOf": [{"anyOf": [{"minLength": at}, {"maxLength": at}]} for at in range(9)]}
     ),
     "2**30 ways to the same": chain(30, lambda reference: {"anyOf": [reference, reference]}),
-    "a tree": chain(1, lambda _: {"properties": {"l": {"$ref": "#/$defs/d0"}, "r": {"$ref": "#"}}}),
     "bounds of any size": of({"type": "number", "minimum": -1e308, "maximum": 10**300}),
-    "multiples of a fraction": of({"type": "number", "multipleOf": 0.0125}),
-    "a name of 5000 characters": of(NULL, properties={"n" * 5000: NULL}),
 }
 
 
-@pytest.mark.parametrize("form", ["hermes", "pythonic", "qwen3coder"])
+@pytest.mark.parametrize("form", ["hermes", "qwen3coder"])
 @pytest.mark.parametrize("parameters", MUCH.values(), ids=MUCH)
 def test_much_is_not_too_much(parameters: Schema, form: str) -> None:
     """What the engines can hold a model to isn't refused for its size."""
     assert grammar(constraint(parameters, form)).startswith("%llguidance")
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", ["hermes", "pythonic", "qwen3coder"])
 def test_a_thousand_tools_make_a_small_grammar(form: str) -> None:
     """What many have alike is written once."""
     names = tuple(f"tool{at}" for at in range(1000))
@@ -196,14 +162,10 @@ def test_the_schemas_of_a_request_share_a_budget() -> None:
         enforceable(parameters, LONGEST, budget)
 
 
-def test_the_compilers_end_is_not_this_process_end() -> None:
-    """The compiler's stack overflows on this constant, which `enforceable` lets through to none."""
+def test_the_compilers_end_is_not_this_process_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stack overflows on a constant that `enforceable` lets through to none; or it is slow."""
     with pytest.raises(RequestError, match="the compiler fails on them"):
         grammar([(JsonSlot({"enum": [-(2**63)]}),)])
-
-
-def test_a_compiler_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here it is given no time at all."""
     monkeypatch.setattr(engine_grammar, "LONGEST_CHECK", 0.001)
     with pytest.raises(RequestError, match=r"longer than 0\.001 seconds"):
         grammar([("no other test has this text",)])
