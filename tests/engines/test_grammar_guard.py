@@ -39,13 +39,10 @@ def test_a_text_that_obeys_is_read_to_its_end(city: str, at: st.DataObject) -> N
 @pytest.mark.parametrize(
     ("texts", "told"),
     [
-        (['{"city": 4', "2"], "it goes on with '4'."),
         (['{"city": ', "42"], "it goes on with '42'."),
         (['{"city": "Oslo"}', '\n{"name": '], "it goes on with '\\n{\"name\": '."),
-        (['{"city": "Oslo"}}\n</tool_call>', " and so on"], "it goes on with ' and so on'."),
         (['{"city": "' + "o" * 20, "o" * 200], f"it goes on with '{'o' * 100}'."),
         (['{"city": "Oslo"}'], "its text ends too early."),
-        ([], "its text ends too early."),
     ],
     ids=str,
 )
@@ -81,7 +78,7 @@ def test_a_text_without_a_constraint_may_be_any() -> None:
 
 @pytest.mark.parametrize(
     ("thing", "param"),
-    [("", "tools"), ("Tool text.format", "Tool text.format"), ("text.format", "text.format")],
+    [("", "tools"), ("Tool text.format", "Tool text.format")],
 )
 def test_a_constraint_that_does_not_compile_is_refused(thing: str, param: str) -> None:
     """Before anything is generated, by whose schema it is."""
