@@ -32,6 +32,8 @@ NUMBER, TEN = {"type": "number"}, {"type": "integer", "multipleOf": 10}
 PAIR = {"type": "array", "prefixItems": [NUMBER, NUMBER], "items": False, "minItems": 1}
 PLACES = {"type": "array", "prefixItems": [NUMBER, {"type": "null"}], "items": NUMBER}
 NODE = {"$ref": "#/$defs/N~1 %"}
+LINK, CHAIN = {"$ref": "#/$defs/Link"}, {"$ref": "#/$defs/Chain"}
+FLAG = {"A": {"properties": {"b": {"type": "boolean", "$anchor": "flag", "$id": "https://a/b"}}}}
 OPTIONAL = {"type": "object", "properties": {"a": NUMBER, "b": NUMBER, "c": NUMBER}}
 SOME = {"properties": {"a": {"type": "null"}, "b": {"type": "null"}}}
 LISTED = {"type": "object", "properties": {"a": NUMBER}, "additionalProperties": NUMBER}
@@ -50,6 +52,11 @@ MODELS = {
     "Unit": {"enum": ["kg", "lb"], "type": "string"},
     "Tree": {"type": "array", "items": {"$ref": "#/$defs/Tree"}},
     "N/ %": {"type": "object", "properties": {"v": NUMBER, "next": NODE}},
+    "Link": {"properties": {"v": {"type": "null"}, "next": {**LINK, "minProperties": 1}}},
+    "Chain": {
+        "type": "object",
+        "properties": {"next": {"type": ["object", "null"], "anyOf": [CHAIN, {"type": "null"}]}},
+    },
     "Box": {"type": "object", "properties": {"unit": {"$ref": "#/$defs/Unit", "minLength": 2}}},
 }
 PAID = {
@@ -104,6 +111,12 @@ VALUES = ['"a"', '""', "0", "-1", "2.5", "-2.5", "true", "false", "null", '[1, "
         ({"type": "object"}, ['{"a": {"b": [-0.5, {}]}}'], ["-1"]),
         ({"$ref": "#/$defs/Tree", "anyOf": [NUMBER, {}]}, ["[]", "[[]]"], ["-1"]),
         (NODE, ['{"next": {"next": {"v": -0.5}}}'], ['{"v": -1, "next": -1}']),
+        # What contains itself may have something beside the reference.
+        (LINK, ["{}", '{"next": {"next": {"v": null}}}'], ['{"next": {}}']),
+        (CHAIN, ['{"next": {"next": null}}'], ['{"next": {"next": 1}}']),
+        ({"$ref": "#flag", "$defs": FLAG}, ["true"], ["1"]),
+        ({"$ref": "https://a/b", "$defs": FLAG}, ["true"], ["1"]),
+        ({"$ref": "#b", "$defs": {"A": {"id": "#b", "type": "null"}}}, ["null"], ["1"]),
         (
             {"anyOf": [{**OPTIONAL, "properties": {"a": False}, "required": ["a"]}, NUMBER]},
             ["-1"],
@@ -154,7 +167,7 @@ def test_a_value_is_held_to_its_schema(
     schema: Schema, allowed: list[str], refused: list[str]
 ) -> None:
     """Every number below zero is a multiple here; nothing is announced, so it may be strict."""
-    schema = schema | ({"$defs": MODELS} if "$ref" in str(schema) else {})
+    schema = {"$defs": MODELS, **schema} if "$ref" in str(schema) else schema
     assert enforceable_value(schema, LONGEST)[1] == []
     assert [text for text in allowed if not allows(schema, text)] == []
     assert [text for text in refused if allows(schema, text)] == []

@@ -1,15 +1,11 @@
 """What a tool's arguments are held to: never more than its schema allows, and never without end."""
 
-import json
 from copy import deepcopy
-from random import Random
 from typing import Any
 
 import pytest
 from any_schema import PARAMETERS, compiles
 from hypothesis import HealthCheck, given, settings
-from jsonschema import Draft202012Validator
-from walking_engine import walk
 
 from function_calling.errors import RequestError
 from function_calling.model.schema import Schema, enforceable, enforceable_value
@@ -18,7 +14,6 @@ from function_calling.model.schema.bounds import (
     MOST_ITEMS,
     MOST_PROPERTIES,
 )
-from function_calling.model.words import JsonSlot
 
 LONGEST = 100
 NONE, BOOLEAN, TEXT = {"type": "null"}, {"type": "boolean"}, {"type": "string"}
@@ -213,46 +208,6 @@ def test_references_are_kept_with_their_targets() -> None:
     assert result["$defs"]["any"] == ANYTHING
     assert compiles(result)
     assert enforceable_value(parameters, LONGEST)[0]["$defs"].keys() == result["$defs"].keys()
-
-
-@pytest.mark.parametrize(
-    "beside",
-    [{"minProperties": 1}, {"type": ["object", "null"], "anyOf": [{"$ref": "#/$defs/N"}, NONE]}],
-    ids=str,
-)
-def test_what_contains_itself_may_have_something_beside_the_reference(beside: Schema) -> None:
-    """As generators write it: each level is held to both."""
-    inner = beside if "anyOf" in beside else {"$ref": "#/$defs/N", **beside}
-    node = {"type": "object", "properties": {"v": BOOLEAN, "next": inner}, "required": ["v"]}
-    result, _ = enforceable(
-        {"properties": {"n": {"$ref": "#/$defs/N"}}, "$defs": {"N": node}}, LONGEST
-    )
-    assert compiles(result)
-    check = Draft202012Validator(result)
-    assert check.is_valid({"n": {"v": True, "next": {"v": True, "next": {"v": False}}}})
-    assert not check.is_valid({"n": {"v": True, "next": {"v": True, "next": {"v": 3}}}})
-    assert not check.is_valid({"n": {"v": True, "next": {"next": {"v": True}}}})
-
-
-@pytest.mark.parametrize(
-    ("anchor", "reference"),
-    [
-        ({"$anchor": "flag"}, "#flag"),
-        ({"id": "#flag"}, "#flag"),
-        ({"$id": "https://example.com/flag"}, "https://example.com/flag"),
-    ],
-    ids=str,
-)
-def test_an_anchor_is_found(anchor: Schema, reference: str) -> None:
-    """Wherever it stands; an `$id`, too."""
-    parameters = {
-        "properties": {"x": {"$ref": reference}},
-        "required": ["x"],
-        "$defs": {"A": {"properties": {"b": {**anchor, "type": "boolean"}}}},
-    }
-    result, ignored = enforceable(parameters, LONGEST)
-    assert ignored == []
-    assert json.loads(walk([(JsonSlot(result),)], Random(1)))["x"] in (True, False)
 
 
 @pytest.mark.parametrize(
