@@ -4,8 +4,8 @@ The syntax is Lark's with `%json` for a JSON Schema
 (https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md). One alternative reads
 
     %llguidance {}
-    start: " "? list3 "}\n</tool_call>"
-    list3: …
+    start: " "? object3 "}\n</tool_call>"
+    object3: …
     json0: %json {"type": "string", "maxLength": 9}
 
 A slot and the literal behind it stand in one grammar, and a space may come before a slot, because

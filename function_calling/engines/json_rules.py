@@ -1,6 +1,6 @@
 """A JSON Schema as rules of a grammar: its objects, arrays and choices.
 
-    list5: "{" begun4 "}"
+    object5: "{" begun4 "}"
     begun4: "\\"a\\"" ": " json0 behind3 | begun2
 
 Each engine's grammars have their own syntax for what stands in them, such as `json0`: a subclass
@@ -134,11 +134,24 @@ class JsonRules(ABC):
             if name in required or possible(each)
         ]
         others = " | ".join(self._others(schema))
-        other = self.rule("other", others) if others else ""
+        # The least number of others may be met by a member instead, where one is optional.
         one = least > 0 and not all(needed for _, needed in members)
-        if most < 0 or (least > 0 and not other and not one):
+        if most < 0 or (least > 0 and not others and not one):
             return self.leaf(schema)
-        return self._listed("{", members, (other, least, most), "}", one=one)
+        begun, behind = "" if one else '""', '""'
+        if others and most:
+            other, least = self.rule("other", others), max(least, 0)
+            again = f"{_COMMA} {other}"
+            behind = _times(again, 0 if one else least, most)
+            begun = f"{other} {_times(again, max(least - 1, 0), most - 1)}"
+            begun = begun if least else f"({begun})?"
+        for member, needed in reversed(members):
+            follows = self.rule("behind", behind)
+            rest = begun and self.rule("begun", begun)
+            begun = f"{member} {follows}" + ("" if needed or not rest else f" | {rest}")
+            behind = f"{_COMMA} {member} {follows}"
+            behind = behind if needed else f"({_COMMA} {member})? {follows}"
+        return self.rule("object", f"{literal('{')} {self.rule('begun', begun)} {literal('}')}")
 
     def _others(self, schema: Schema) -> Iterator[str]:
         """Properties that are not declared; beside patterns none but theirs are written."""
@@ -153,51 +166,20 @@ class JsonRules(ABC):
     def _array(self, schema: Schema) -> str:
         """Items with a place of their own, each only behind those before it, then others."""
         least, most = schema.get("minItems", 0), schema["maxItems"]
-        first = schema.get("prefixItems", [])[:most]
         items, other = schema.get("items", False), ""
         if items is not False and possible(items):
             other = self._value(items)
+        first = [self._value(each) for each in schema.get("prefixItems", [])[:most]]
         if least > (most if other else len(first)):
             return self.leaf(schema)
-        if not first:
-            return self._listed("[", [], (other, least, most), "]")
+        if other and most and not first:
+            first = [other]
         times = max(least - len(first), 0), most - len(first)
         behind = _times(f"{_COMMA} {other}", *times) if other else '""'
         for place, each in reversed(list(enumerate(first))):
-            follows = self.rule("behind", behind)
-            behind = f"{_COMMA if place else ''} {self._value(each)} {follows}"
+            behind = f"{_COMMA if place else ''} {each} {self.rule('behind', behind)}"
             behind = behind if place < least else f"({behind})?"
-        return self.rule("list", f"{literal('[')} {behind} {literal(']')}")
-
-    def _listed(
-        self,
-        opening: str,
-        members: list[tuple[str, bool]],
-        others: tuple[str, int, int],
-        end: str,
-        *,
-        one: bool = False,
-    ) -> str:
-        """Members, each with whether it must be there, and between two numbers of others.
-
-        With `one`, the least number of others may be met by a member instead.
-        """
-        other, least, most = others
-        least, most = max(least, 0), max(most, 0) if other else 0
-        begun, behind = "" if one else '""', '""'
-        if most:
-            again = f"{_COMMA} {other}"
-            behind = _times(again, 0 if one else least, most)
-            begun = f"{other} {_times(again, max(least - 1, 0), most - 1)}"
-            begun = begun if least else f"({begun})?"
-        for member, needed in reversed(members):
-            follows = self.rule("behind", behind)
-            rest = begun and self.rule("begun", begun)
-            begun = f"{member} {follows}" + ("" if needed or not rest else f" | {rest}")
-            behind = f"{_COMMA} {member} {follows}"
-            behind = behind if needed else f"({_COMMA} {member})? {follows}"
-        rest = self.rule("begun", begun)
-        return self.rule("list", f"{literal(opening)} {rest} {literal(end)}")
+        return self.rule("array", f"{literal('[')} {behind} {literal(']')}")
 
 
 def free_number(schema: Schema) -> bool:

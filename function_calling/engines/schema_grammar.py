@@ -1,8 +1,8 @@
 """A JSON Schema as a grammar in XGrammar's EBNF (https://xgrammar.mlc.ai/docs/), with one space
 behind commas and colons.
 
-    root ::= list3
-    list3 ::= "{" begun2 "}"
+    root ::= object3
+    object3 ::= "{" begun2 "}"
     text0 ::= "\"" character{0,9} "\""
 
 XGrammar writes the rules of numbers, formats and patterns; what a pattern allows is escaped here.
