@@ -164,8 +164,12 @@ class _Rewriter:
     def _name_properties(self, told: Schema, place: str) -> None:
         """Write a list or a pattern of `propertyNames` as the properties that it allows."""
         names = self._resolved(told.get("propertyNames", True), place)
-        names = keywords(names, place) if isinstance(names, Mapping) else {}
-        said = _without(names, "type", *ANNOTATIONS)
+        names = {"enum": []} if names is False else names
+        said = (
+            _without(keywords(names, place), "type", *ANNOTATIONS)
+            if isinstance(names, Mapping)
+            else {}
+        )
         declared, others = told.get("properties", {}), told.get("additionalProperties", True)
         named = declared or told.keys() & {"patternProperties", "required"}
         if said.keys() == {"enum"} and "patternProperties" not in told:
@@ -175,7 +179,8 @@ class _Rewriter:
             told["patternProperties"] = {said["pattern"]: others}
         elif said:
             return
-        if told.pop("propertyNames", True) is False or said:
+        told.pop("propertyNames", None)
+        if said:
             told["additionalProperties"] = False
 
     def _branching(self, told: Schema, place: str) -> tuple[str, list[Any]] | None:
