@@ -4,7 +4,7 @@ The syntax is Lark's with `%json` for a JSON Schema
 (https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md). One alternative reads
 
     %llguidance {}
-    start: " "? object3 "}\n</tool_call>"
+    start: " "? object3 "}\\n</tool_call>"
     object3: …
     json0: %json {"type": "string", "maxLength": 9}
 

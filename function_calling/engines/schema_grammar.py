@@ -3,7 +3,7 @@ behind commas and colons.
 
     root ::= object3
     object3 ::= "{" begun2 "}"
-    text0 ::= "\"" character{0,9} "\""
+    text0 ::= "\\"" character{0,9} "\\""
 
 XGrammar writes the rules of numbers, formats and patterns; what a pattern allows is escaped here.
 Its own strings let a tab stand as it is, which is no JSON, and no quote or line break at all. Nor
@@ -44,6 +44,8 @@ _RANGE = re.compile(f"{_ITEM.pattern}(?:-{_ITEM.pattern})?", re.DOTALL)
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 """What a regular expression is made of."""
 _OTHERS = r"[\s\S]*"
+_MARK = "\ufdd0"
+"""In place of `root`, with which XGrammar begins the names of its rules."""
 _NAMED = {"0": "\0", "n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v", "b": "\b", "a": "\a"}
 _ESCAPED = '"\\\b\f\n\r\t'
 _UNSAFE = ((0, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0xD800, 0xDFFF))
@@ -100,7 +102,7 @@ class _Ebnf(JsonRules):
 
     def rules(self) -> list[str]:
         """See `JsonRules.rules`."""
-        printed = (rules.replace("@root", name) for rules, name in self._printed.items())
+        printed = (rules.replace(_MARK, name) for rules, name in self._printed.items())
         return [*super().rules(), *printed]
 
     def leaf(self, schema: Schema) -> str:
@@ -123,7 +125,7 @@ class _Ebnf(JsonRules):
                 return self._text(schema)
         told = json.dumps({key: each for key, each in schema.items() if key != "multipleOf"})
         printed = str(xgrammar.Grammar.from_json_schema(told))
-        return self._named(re.sub(r"\broot", "@root", printed))
+        return self._named(re.sub(r"\broot", _MARK, printed))
 
     def undeclared(self, declared: Collection[str]) -> str:
         """See `JsonRules.undeclared`; here it may be a declared one, too."""
@@ -145,8 +147,8 @@ class _Ebnf(JsonRules):
         return self._named(_PART.sub(_in_json, str(xgrammar.Grammar.from_regex(pattern))))
 
     def _named(self, printed: str) -> str:
-        """The name of the rule that is marked `@root`, as are those of which it is made."""
-        rules = "\n".join(rule for rule in printed.splitlines() if rule.startswith("@root"))
+        """The name of the first of the marked rules; those of which it is made begin with it."""
+        rules = "\n".join(rule for rule in printed.splitlines() if rule.startswith(_MARK))
         return self._printed.setdefault(rules, f"printed{len(self._printed)}")
 
 
@@ -154,7 +156,7 @@ def _in_json(found: re.Match[str]) -> str:
     """A part of a rule of XGrammar's, as its text stands in a JSON string."""
     text, negated, characters, rule = found.groups()
     if rule is not None:
-        return f"@{rule}"
+        return _MARK + rule.removeprefix("root")
     return _class(characters, bool(negated)) if text is None else _text(text)
 
 

@@ -119,6 +119,7 @@ BOTH = {
         ({"type": "string", "pattern": "^[^a]\\s$"}, [r'"b\n"', '"b "'], ['"a "', '"b\n"', '"" "']),
         ({"type": "string", "pattern": "^a|b$"}, ['"a"', '"ax"', '"xb"'], ['"xa"', '"bx"']),
         ({"type": "string", "pattern": "x.y"}, ['"x-y"', '"ax-yb"'], ['"xy"', r'"x\ny"']),
+        ({"type": "string", "pattern": "^(root@root|é)+$"}, ['"root@rooté"'], ['"root"', '"@"']),
         ({"type": "string", "pattern": r"^[\]|]\|$"}, ['"]|"', '"||"'], ['"]"', '"]|x"']),
         ({"type": "string", "format": "date"}, ['"2026-01-31"'], ['"2026-1-31"', '"today"']),
         ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
