@@ -43,6 +43,8 @@ _ITEM = re.compile(r"(\\x..|\\u.{4}|\\U.{8}|\\?.)", re.DOTALL)
 _RANGE = re.compile(f"{_ITEM.pattern}(?:-{_ITEM.pattern})?", re.DOTALL)
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 """What a regular expression is made of."""
+_PASSED_OVER = {"multipleOf", "minLength", "maxLength"}
+"""What XGrammar holds no number and no format to."""
 _OTHERS = r"[\s\S]*"
 _MARK = "\ufdd0"
 """In place of `root`, with which XGrammar begins the names of its rules."""
@@ -123,7 +125,7 @@ class _Ebnf(JsonRules):
                 return self.any_of(map(literal, ("true", "false")))
             case "string" if "format" not in schema:
                 return self._text(schema)
-        told = json.dumps({key: each for key, each in schema.items() if key != "multipleOf"})
+        told = json.dumps({key: each for key, each in schema.items() if key not in _PASSED_OVER})
         printed = str(xgrammar.Grammar.from_json_schema(told))
         return self._named(re.sub(r"\broot", _MARK, printed))
 
@@ -139,7 +141,7 @@ class _Ebnf(JsonRules):
         if "pattern" in schema:
             inside = self._pattern(_whole(schema["pattern"]))
         else:
-            inside = f"character{{{schema.get('minLength', 0)},{schema['maxLength']}}}"
+            inside = f"character{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}"
         return self.rule("text", rf'"\"" {inside} "\""')
 
     def _pattern(self, pattern: str) -> str:
