@@ -146,19 +146,13 @@ async def test_a_long_argument_leaves_as_it_is_written(form: str) -> None:
 # Calls that the model begins
 
 
-async def test_the_free_text_is_stopped_as_soon_as_a_call_is_sure() -> None:
-    """Its tokens would be thrown away."""
-    engine = ScriptedEngine("<tool_call>\n" + "x" * 1000, Fills())
-    await told_by(engine, AUTO)
-    assert engine.said[0] == "<tool_call>\n"
-    assert engine.aborted == 1
-
-
 async def test_text_before_a_call_is_content_and_stays_in_the_prompt() -> None:
-    """Without the space that parts the two."""
-    engine = ScriptedEngine('I look it up. \n\n{"name": "today", "arguments": ', Fills())
-    assert (await told_by(engine, AUTO))[:2] == ("I look it up.", [CALL_TODAY])
-    begun = 'I look it up.\n<tool_call>\n{"name": "today", "arguments":'
+    """Without the space that parts the two; what follows the call's begin is thrown away."""
+    engine = ScriptedEngine("I look it up. \n\n<tool_call>\n" + "x" * 1000, Fills())
+    assert (await told_by(engine, AUTO))[:2] == ("I look it up.", [CALL_CONVERT])
+    assert "x" not in engine.said[0]
+    assert engine.aborted == 1
+    begun = 'I look it up.\n<tool_call>\n{"name": "'
     assert engine.prompts[1] == engine.prompts[0] + begun
 
 
