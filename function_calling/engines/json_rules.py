@@ -3,11 +3,11 @@
     object5: "{" begun4 "}"
     begun4: "\\"a\\"" ": " json0 behind3 | begun2
 
-Each engine's grammars have their own syntax for what stands in them, such as `json0`: a subclass
-writes that. No engine writes the whole by itself. The LLGuidance that llama.cpp is built with takes
-no number below zero for a multiple of anything, counts the items of an array in a way that breaks
-with many, and knows `"\\u0061"` for another name than a declared `"a"`; XGrammar lets strings pass
-that are no JSON, and begins what it can't end.
+What stands in them, such as `json0`, is written by a subclass in its engine's syntax. No engine
+writes the whole by itself: the LLGuidance that llama.cpp is built with takes no number below zero
+for a multiple of anything, breaks where it counts many items of an array, and takes `"\\u0061"` for
+another name than a declared `"a"`; XGrammar lets strings pass that are no JSON, and begins objects
+that it can't end.
 """
 
 import json
