@@ -5,6 +5,7 @@ engine can be held to a schema in it; what the engine then writes, it reads as J
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -84,20 +85,21 @@ class NamedArguments(JsonArguments):
         texts = self._texts(schema)
         written = []
         for branch in _branches(schema):
-            wanted = set(branch.get("required", ()))
             required: list[_Argument] = []
             optional: list[_Argument] = []
             for name, value in branch.get("properties", {}).items():
                 whole = {**value, **(definitions if '"$ref"' in _to_json(value) else {})}
-                argument = self._head(name), self._value(JsonSlot(whole, thing), name in texts)
-                (required if name in wanted else optional).append(argument)
+                slot = JsonSlot(whole, thing)
+                argument = self._head(name), self._value(slot, is_text=name in texts)
+                (required if name in branch.get("required", ()) else optional).append(argument)
             written.append(self._in_order(required, optional, branch.get("minProperties", 0)))
         return written[0] if len(written) == 1 else (OneOf(tuple(written)),)
 
     def write(self, arguments: str) -> str:
         """See `JsonArguments.write`."""
-        values = object_of(arguments)
-        if values is None:
+        try:
+            values = object_of(arguments)
+        except ValueError:
             return arguments
         spelled = (
             self._head(name)
@@ -126,26 +128,23 @@ class NamedArguments(JsonArguments):
     def _head(self, name: str) -> str:
         return self.before_name + name + self.before_value
 
-    def _value(self, slot: JsonSlot, is_text: bool) -> Alternative:
+    def _value(self, slot: JsonSlot, *, is_text: bool) -> Alternative:
         if not is_text:
             return (slot, self.close) if self.close else (slot,)
         if choices := _choices(slot.schema):
             return (OneOf(tuple((text + self.close,) for text in choices)),)
-        least, most = slot.schema.get("minLength", 0), slot.schema["maxLength"]
-        return (TextSlot(self.close, least, most),)
+        return (TextSlot(self.close, slot.schema.get("minLength", 0), slot.schema["maxLength"]),)
 
     def _in_order(
         self, required: Sequence[_Argument], optional: Sequence[_Argument], least: int
     ) -> Alternative:
-        if required:
-            (head, value), *others = required
-            behind = (part for other in others for part in self._behind(other))
-            return (head, *value, *behind, *self._each_or_not(optional))
-        if least:
+        if not required and least:
             return self._some(optional)
-        if not self.separator:  # the first is written as any other
-            return tuple(self._each_or_not(optional))
-        return (OneOf(((), self._some(optional))),) if optional else ()
+        if not required:
+            return (OneOf(((), self._some(optional))),) if optional else ()
+        (head, value), *others = required
+        behind = (part for other in others for part in self._behind(other))
+        return (head, *value, *behind, *self._each_or_not(optional))
 
     def _some(self, optional: Sequence[_Argument]) -> Alternative:
         """One or more arguments: halves, so that what is written grows little faster than they."""
@@ -173,19 +172,17 @@ class NamedArguments(JsonArguments):
         }
 
     def _is_text(self, schema: Any) -> bool:
-        """Whether every value of this schema can stand as text."""
+        """Whether every value of this schema can stand as text, the end of which can be seen."""
         if not isinstance(schema, dict) or schema.get("type") != "string":
             return False
         if schema.keys() & {"pattern", "format", "nullable"}:
             return False
-        return all(self._fits(each, schema) for each in _choices(schema))
-
-    def _fits(self, choice: Any, schema: Schema) -> bool:
-        """Whether it is a text of the right length, in which the closing tag can't be seen."""
-        return (
+        least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        return all(
             isinstance(choice, str)
-            and schema.get("minLength", 0) <= len(choice) <= schema.get("maxLength", len(choice))
+            and least <= len(choice) <= most
             and f"{choice}{self.close}".index(self.close) == len(choice)
+            for choice in _choices(schema)
         )
 
 
@@ -223,15 +220,21 @@ def _branches(schema: Schema) -> list[Schema]:
     return [schema]
 
 
-def object_of(text: str) -> dict[str, Any] | None:
-    """The object in a history's text of JSON; None if there is none that can be written."""
+def object_of(text: str) -> dict[str, Any]:
+    """The object in a history's text of JSON.
+
+    Raises:
+        ValueError: There is none, or none that can be written.
+    """
     try:
         value = json.loads(text, strict=False)
         # Half a surrogate pair is no text, and an infinite number is no JSON.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(value, dict):
+        raise ValueError("wanted an object")
+    return value
 
 
 def _to_json(value: Any) -> str:

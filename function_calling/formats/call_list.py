@@ -6,32 +6,15 @@ takes the list for ended, because it writes `}},` and `}}]` as one token each.
 """
 
 import json
-import re
 import secrets
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from function_calling.formats.arguments import Schema
 from function_calling.formats.format import Format
-from function_calling.formats.growing_text import (
-    GrowingText,
-    SilentReader,
-    literal,
-    matched,
-    one_of,
-)
-from function_calling.model.words import (
-    Alternative,
-    JsonSlot,
-    OneOf,
-    Part,
-    Repeat,
-    ToolCall,
-    ToolCallDelta,
-)
+from function_calling.formats.growing_text import GrowingText, literal, one_of
+from function_calling.model.words import Alternative, OneOf, Repeat, ToolCall, ToolCallDelta
 
-_INDEX = "{index}"
-_NUMBER = re.compile(r" ?\d*")
 _Events: TypeAlias = Generator[ToolCallDelta | ToolCall | None, None, None]
 """What is read, and None where more text is needed."""
 
@@ -64,11 +47,10 @@ class CallList:
         self._names = tuple(names)
         self._schemas = schemas
         self._most = most
-        between = form.call_separator + form.call_head(self._names, _INDEX)
-        self._before, self._index, self._behind = between.partition(_INDEX)
+        self._between = form.call_separator + form.call_head(self._names)
         self._text = GrowingText()
         self._reading = self._calls()
-        self._begun = True
+        self._within_call = True
         self.count = 0
         self.broken = False
 
@@ -79,26 +61,20 @@ class CallList:
             RequestError: A schema allows nothing that the format can spell.
         """
         first = self._one_of(self._first)
-        if self._most == 1:
-            return ((first, *self._end()),)
-        # The same slots are written once.
-        others = first if self._names == self._first else self._one_of(self._names)
-        return ((first, Repeat((*self._parting(), others), self._most - 1), *self._end()),)
+        calls: Alternative = (first,)
+        if self._most > 1:
+            # The same slots are written once.
+            others = first if self._names == self._first else self._one_of(self._names)
+            calls = (first, Repeat((self._between, others), self._most - 1))
+        if self._form.calls_close:
+            calls = (*calls, self._form.calls_close)
+        if self._form.calls_end:
+            calls = (*calls, OneOf(((), (self._form.calls_end,))))
+        return (calls,)
 
     def _one_of(self, names: Sequence[str]) -> OneOf:
         calls = (self._form.call_rest(name, self._schemas[name], names) for name in names)
         return OneOf(tuple(calls))
-
-    def _parting(self) -> Alternative:
-        """What stands between the arguments of one call and those of the next."""
-        number = JsonSlot({"type": "integer", "minimum": 1, "maximum": self._most - 1})
-        return (self._before, number, self._behind) if self._index else (self._before,)
-
-    def _end(self) -> Iterator[Part]:
-        if self._form.calls_close:
-            yield self._form.calls_close
-        if self._form.calls_end:
-            yield OneOf(((), (self._form.calls_end,)))
 
     def feed(self, text: str) -> Iterator[ToolCallDelta | ToolCall]:
         """What `text` settles: openings of calls, more of their arguments, whole calls."""
@@ -112,36 +88,20 @@ class CallList:
             self.broken = True
 
     def _calls(self) -> _Events:
-        names = self._first
-        while not self.full:
-            if self.count and not (yield from self._parted()):
-                return
-            name = yield from self._name(names)
-            yield from self._call(name)
-            names = self._names
+        yield from self._call(self._first)
+        while not self.full and (yield from one_of(self._text, {"": self._between})) is not None:
+            self._within_call = True
+            yield from self._call(self._names)
 
-    def _parted(self) -> SilentReader[bool]:
-        """Take what stands before another call; False if there is none."""
-        if (yield from one_of(self._text, {"": self._before})) is None:
-            return False
-        self._begun = True
-        if self._index:
-            yield from matched(self._text, _NUMBER)
-            yield from literal(self._text, self._behind)
-        return True
-
-    def _name(self, names: Sequence[str]) -> SilentReader[str]:
+    def _call(self, names: Sequence[str]) -> _Events:
         while not self._text.rest:  # whatever refuses to write does so before a call is opened
             yield None
-        if len(names) == 1:
-            return names[0]
-        spelled = {name: name + self._form.before_arguments for name in names}
-        name = yield from one_of(self._text, spelled)
+        name: str | None = names[0]
+        if len(names) > 1:
+            spelled = {name: name + self._form.before_arguments for name in names}
+            name = yield from one_of(self._text, spelled)
         if name is None:
             raise ValueError("no name")
-        return name
-
-    def _call(self, name: str) -> _Events:
         identity = f"call_{secrets.token_hex(12)}"
         yield ToolCallDelta(identity, name, "")
         arguments = settled = ""
@@ -158,7 +118,7 @@ class CallList:
         yield ToolCallDelta(identity, name, settled)
         yield from literal(self._text, self._form.call_close)
         self.count += 1
-        self._begun = False
+        self._within_call = False
         yield ToolCall(identity, name, arguments)
 
     @property
@@ -170,4 +130,4 @@ class CallList:
     def complete(self) -> bool:
         """Whether the list may end here."""
         ends = {self._form.calls_close, self._form.calls_close + self._form.calls_end}
-        return not self._begun and self._text.rest in ends
+        return not self._within_call and self._text.rest in ends

@@ -22,12 +22,11 @@ CHATGLM3 = Format(
     template_marks=("[gMASK]sop",),
     tools_prompt=(
         "Answer the following questions as best as you can. You have access to the following "
-        "tools:\n[\n{tools}\n]"
+        "tools:\n{tools}"
     ),
     tool_text="function",
+    tools_listed=True,
     tools_indent=4,
-    tools_margin="    ",
-    tools_separator=",\n",
     before_arguments="\n```python\ntool_call(",
     arguments=KEYWORD_ARGUMENTS,
     call_close=")\n```",

@@ -22,17 +22,16 @@ class Format:
         name: Its name in `FORMATS`.
         template_marks: Texts of which one stands in the chat template of a model of this family.
         template_faults: Texts by which a template is known to write this format wrongly.
-        tools_prompt: What tells the model of its tools; `{tools}` stands for all that is known of
-            them, `{names}` for their names.
+        tools_prompt: What tells the model of its tools; `{tools}` stands for their JSON, `{names}`
+            for their names.
         tools_turn: The turn that carries `tools_prompt`: a system turn has it behind its text, a
             user's before.
         tool_text: Whether a tool is told as OpenAI's object, or as the function in it.
-        tools_indent: Indentation of a tool's JSON; None puts each on one line.
-        tools_margin: Before each line of a tool's JSON.
-        tools_separator: Between the tools.
+        tools_listed: Whether the tools' JSON is one list; else each begins a line of its own.
+        tools_indent: Indentation of that JSON; None writes no line breaks in it.
         calls_open: Before the first call of a turn.
         call_open: Before each call.
-        before_name: Between that and the tool's name; `{index}` stands for the call's number.
+        before_name: Between that and the tool's name.
         before_arguments: Between the name and the arguments.
         arguments: How the arguments are spelled.
         call_close: Behind the arguments.
@@ -48,7 +47,6 @@ class Format:
         result_role: The role whose turn carries results; the assistant's own goes on behind them.
         after_results: What is said behind the last results where the model may answer or call.
         calls_apart: Whether a turn holds one call, so that several become a turn each.
-        short_ids: Whether the template takes calls' ids of nine letters and digits alone.
         special_tokens: The texts of the model's special tokens that calls are written with.
         answer_tool: The tool whose call is the answer, for a client that doesn't offer it itself.
     """
@@ -59,9 +57,8 @@ class Format:
     tools_prompt: str
     tools_turn: Literal["system", "first user", "last user"] = "system"
     tool_text: Literal["object", "function"] = "object"
+    tools_listed: bool = False
     tools_indent: int | None = None
-    tools_margin: str = ""
-    tools_separator: str = "\n"
     calls_open: str = ""
     call_open: str = ""
     before_name: str = ""
@@ -78,7 +75,6 @@ class Format:
     result_role: str
     after_results: str = ""
     calls_apart: bool = False
-    short_ids: bool = False
     special_tokens: tuple[str, ...] = ()
     answer_tool: Tool | None = None
 
@@ -86,8 +82,8 @@ class Format:
         """The text of one turn's calls, each a name and its arguments as JSON."""
         space = " " if self.before_arguments.endswith(":") else ""
         written = (
-            self.call_head((name,), index) + space + self.arguments.write(told) + self.call_close
-            for index, (name, told) in enumerate(calls)
+            self.call_head((name,)) + space + self.arguments.write(told) + self.call_close
+            for name, told in calls
         )
         return self.calls_open + self.call_separator.join(written) + self.calls_close
 
@@ -95,9 +91,9 @@ class Format:
         """What parts the first call from the text that the turn already holds."""
         return ("\n" if written and not written.endswith("\n") else "") + self.calls_open
 
-    def call_head(self, names: Sequence[str], index: int | str = 0) -> str:
-        """The literal with which the call of this number begins, if it is of one of `names`."""
-        head = self.call_open + self.before_name.replace("{index}", str(index))
+    def call_head(self, names: Sequence[str]) -> str:
+        """The literal with which a call begins, if it is of one of `names`."""
+        head = self.call_open + self.before_name
         return head + names[0] + self.before_arguments if len(names) == 1 else head
 
     def call_rest(self, name: str, schema: Schema, names: Sequence[str]) -> Alternative:

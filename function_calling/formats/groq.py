@@ -1,7 +1,7 @@
 """Groq: how the Llama 3 Groq tool-use models call tools, much as Hermes does.
 
-The system turn ends with the tools; calls carry their number, and results come in turns of role
-`tool`, where the template knows it:
+The system turn ends with the tools; a call carries a number, which is 0 here, and results come in
+turns of role `tool`, where the template knows it:
 
     <tool_call>
     {"id": 0, "name": "create_task", "arguments": {"task": "fix a bug"}}
@@ -38,7 +38,7 @@ GROQ = replace(
         "<tools>\n{tools}\n</tools>"
     ),
     tool_text="function",
-    before_name='{"id": {index}, "name": "',
+    before_name='{"id": 0, "name": "',
     result_role="tool",
     special_tokens=(),
 )

@@ -9,19 +9,21 @@ read piece by piece must be checked as a whole.
 """
 
 import json
-import re
 from collections.abc import Generator, Mapping
 from typing import TypeAlias, TypeVar
+
+import regex
 
 T = TypeVar("T")
 Reader: TypeAlias = Generator[str | None, None, T]
 SilentReader: TypeAlias = Generator[None, None, T]
 """Yields no JSON of its own."""
 
-_SPACE = re.compile(r"\s*")
-_BETWEEN = re.compile(r"[\s,:]*")
-_SCALAR = re.compile(r"[-+.\w]*")
-_CHARACTERS = re.compile(r'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+_SPACE = regex.compile(r"\s*+")
+_BETWEEN = regex.compile(r"[\s,:]*+")
+_SCALAR = regex.compile(r"[-+.\w]*+")
+_CHARACTERS = regex.compile(r'(?s:[^"\\]++|\\.)*+')
+_CLOSED_BY = {"{": "}", "[": "]"}
 
 
 class GrowingText:
@@ -65,64 +67,43 @@ def literal(text: GrowingText, wanted: str) -> SilentReader[None]:
         raise ValueError(f"{text.rest[:80]!r}: wanted {wanted!r}")
 
 
-def matched(text: GrowingText, pattern: re.Pattern[str]) -> SilentReader[str]:
-    """Take all that matches, once something else follows."""
-    while (end := _end(pattern, text)) == len(text.rest):
-        yield None
-    return text.take(end)
-
-
-def _end(pattern: re.Pattern[str], text: GrowingText) -> int:
-    found = pattern.match(text.rest)
-    return found.end() if found else 0
-
-
 def json_value(text: GrowingText) -> Reader[None]:
     """JSON as it stands, without the space before it and with each name of an object once.
 
     A grammar can't forbid a name that it doesn't know to come again; the first one's value stays.
     """
-    yield from matched(text, _SPACE)
-    match text.rest[0]:
-        case "{":
-            yield from _object(text)
-        case "[":
-            yield from _array(text)
-        case '"':
-            yield from _string(text)
-        case _:
-            scalar = yield from matched(text, _SCALAR)
-            json.loads(scalar)
-            yield scalar
+    yield from _matched(text, _SPACE)
+    if text.rest[0] == '"':
+        yield from _string(text)
+    elif text.rest[0] in _CLOSED_BY:
+        yield from _members(text, _CLOSED_BY[text.rest[0]])
+    else:
+        scalar = yield from _matched(text, _SCALAR)
+        json.loads(scalar)
+        yield scalar
 
 
-def _object(text: GrowingText) -> Reader[None]:
+def _members(text: GrowingText, end: str) -> Reader[None]:
+    """An array, or an object."""
     names: set[str] = set()
     yield text.take(1)
     while True:
-        before = yield from matched(text, _BETWEEN)
-        if text.rest[0] == "}":
+        before = yield from _matched(text, _BETWEEN)
+        if text.rest[0] == end:
             yield before + text.take(1)
             return
-        name = yield from _collected(_string(text))
-        behind = yield from matched(text, _BETWEEN)
+        known = False
+        if end == "}":
+            name = yield from _collected(_string(text))
+            before += name + (yield from _matched(text, _BETWEEN))
+            known = json.loads(name) in names
+            names.add(json.loads(name))
         value = json_value(text)
-        if (known := json.loads(name)) in names:
+        if known:
             yield from _collected(value)
         else:
-            names.add(known)
-            yield before + name + behind
+            yield before
             yield from value
-
-
-def _array(text: GrowingText) -> Reader[None]:
-    yield text.take(1)
-    while True:
-        yield (yield from matched(text, _BETWEEN))
-        if text.rest[0] == "]":
-            yield text.take(1)
-            return
-        yield from json_value(text)
 
 
 def _string(text: GrowingText) -> Reader[None]:
@@ -130,11 +111,38 @@ def _string(text: GrowingText) -> Reader[None]:
         raise ValueError(f"{text.rest[:80]!r}: wanted a string")
     yield text.take(1)
     while True:
-        yield text.take(_end(_CHARACTERS, text))
+        found = _CHARACTERS.match(text.rest)
+        yield text.take(found.end() if found else 0)
         if text.rest.startswith('"'):
             yield text.take(1)
             return
         yield None
+
+
+def text_until(text: GrowingText, end: str, shortest: int) -> Reader[None]:
+    """A string of JSON with the text before `end`, which is taken too.
+
+    The end is not looked for in the text's first `shortest` characters.
+    """
+    pattern = regex.compile(regex.escape(end))
+    yield '"'
+    while True:
+        found = pattern.search(text.rest, shortest, partial=True)
+        taken = text.take(found.start() if found else len(text.rest))
+        shortest = max(0, shortest - len(taken))
+        yield json.dumps(taken, ensure_ascii=False)[1:-1]
+        if found and not found.partial:
+            text.take(len(end))
+            yield '"'
+            return
+        yield None
+
+
+def _matched(text: GrowingText, pattern: regex.Pattern[str]) -> SilentReader[str]:
+    """Take all that matches, once something else follows."""
+    while not (found := pattern.match(text.rest)) or found.end() == len(text.rest):
+        yield None
+    return text.take(found.end())
 
 
 def _collected(reader: Reader[None]) -> SilentReader[str]:
@@ -146,27 +154,3 @@ def _collected(reader: Reader[None]) -> SilentReader[str]:
         else:
             held += part
     return held
-
-
-def text_until(text: GrowingText, end: str, shortest: int) -> Reader[None]:
-    """A string of JSON with the text before `end`, which is taken too.
-
-    The end is not looked for in the text's first `shortest` characters.
-    """
-    yield '"'
-    while True:
-        place = text.rest.find(end, shortest)
-        taken = text.take(place if place >= 0 else len(text.rest) - _begun(end, text, shortest))
-        shortest = max(0, shortest - len(taken))
-        yield json.dumps(taken, ensure_ascii=False)[1:-1]
-        if place >= 0:
-            text.take(len(end))
-            yield '"'
-            return
-        yield None
-
-
-def _begun(end: str, text: GrowingText, shortest: int) -> int:
-    """How many characters of `end` the text has at its own end, behind `shortest` others."""
-    most = min(len(end) - 1, len(text.rest) - shortest)
-    return next((it for it in range(most, 0, -1) if text.rest.endswith(end[:it])), 0)

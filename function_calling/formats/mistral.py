@@ -23,9 +23,9 @@ from function_calling.formats.format import Format
 MISTRAL = Format(
     name="mistral",
     template_marks=("[TOOL_CALLS]",),
-    tools_prompt="[AVAILABLE_TOOLS] [{tools}][/AVAILABLE_TOOLS]",
+    tools_prompt="[AVAILABLE_TOOLS] {tools}[/AVAILABLE_TOOLS]",
     tools_turn="last user",
-    tools_separator=", ",
+    tools_listed=True,
     calls_open="[TOOL_CALLS] [",
     before_name='{"name": "',
     before_arguments='", "arguments":',
@@ -35,7 +35,6 @@ MISTRAL = Format(
     call_starts=(r"\[TOOL_CALLS\](?=\s*\[|\s*\{)", BARE_CALL),
     result="[TOOL_RESULTS] {content}[/TOOL_RESULTS]",
     result_role="tool",
-    short_ids=True,
     special_tokens=("[TOOL_CALLS]",),
 )
 

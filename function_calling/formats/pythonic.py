@@ -18,12 +18,12 @@ PYTHONIC = Format(
         "You can call these functions. If you call any, answer with the calls alone, in the form "
         "[func_name1(params_name1=params_value1, params_name2=params_value2...), "
         "func_name2(params)], and with no other text.\n\n"
-        "Here is a list of functions in JSON format that you can invoke.\n[{tools}]"
+        "Here is a list of functions in JSON format that you can invoke.\n{tools}"
     ),
     tools_turn="first user",
     tool_text="function",
+    tools_listed=True,
     tools_indent=4,
-    tools_separator=",\n",
     calls_open="[",
     before_arguments="(",
     arguments=KEYWORD_ARGUMENTS,

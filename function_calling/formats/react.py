@@ -99,9 +99,9 @@ TOOLBENCH = replace(
         '3. ALWAYS call the "Finish" function at the end of the task. The final answer should '
         "contain enough information to show to the user. If you can't handle the task, use "
         "Finish with give_up_and_restart.\n"
-        "Specifically, you have access to the following APIs: [{tools}]"
+        "Specifically, you have access to the following APIs: {tools}"
     ),
-    tools_separator=", ",
+    tools_listed=True,
     result="{content}",
     result_role="user",
     answer_tool=FINISH,

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
-from textwrap import indent
 from typing import Any
 
 from function_calling.errors import RequestError
@@ -22,7 +21,6 @@ from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool
 
 _STEP = re.compile(r"(?im)^[ \t]*(?:thought|action|final answer)[ \t]*:")
-_OBSERVATION = re.compile(r"(?i)(?<!\s)\s*+observation:\s*+\Z")
 
 
 def render(
@@ -55,7 +53,7 @@ def render(
         shown = [_openai_tool(tool) for tool in tools]
         # What it refuses is told in plain turns, and so are arguments that are no object.
         with suppress(RequestError, ValueError):
-            told = [_native(form, turn) for turn in (*turns, *([reply] if reply else ()))]
+            told = [_native(turn) for turn in (*turns, *([reply] if reply else ()))]
             return template.render(fold(template, told), shown, closed=bool(reply), options=options)
     plain, written = _plain_turns(form, template, turns, tools, reminded=reminded)
     if reply is None:
@@ -147,19 +145,23 @@ def _is_text(turn: Message) -> bool:
 # Where the template knows the format
 
 
-def _native(form: Format, message: Message) -> Message:
-    """Templates write a call's arguments as JSON themselves, so they want them parsed."""
+def _native(message: Message) -> Message:
+    """As templates want it: arguments parsed, and ids of nine letters, as Mistral's demand.
+
+    Raises:
+        ValueError: Some arguments are no object; templates might write their letters as names.
+    """
     shown = dict(message)
     if "tool_call_id" in message:
-        shown["tool_call_id"] = _native_id(form, message["tool_call_id"])
+        shown["tool_call_id"] = _short_id(message["tool_call_id"])
     if message.get("tool_calls"):
         shown["tool_calls"] = [
             {
-                "id": _native_id(form, call["id"]),
+                "id": _short_id(call["id"]),
                 "type": "function",
                 "function": {
                     "name": call["function"]["name"],
-                    "arguments": _parsed(call["function"]["arguments"]),
+                    "arguments": object_of(call["function"]["arguments"]),
                 },
             }
             for call in message["tool_calls"]
@@ -167,17 +169,8 @@ def _native(form: Format, message: Message) -> Message:
     return shown
 
 
-def _native_id(form: Format, identity: str) -> str:
-    if not form.short_ids:
-        return identity
+def _short_id(identity: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
-
-
-def _parsed(arguments: str) -> dict[str, Any]:
-    """Some templates would write the letters of a text as names of arguments."""
-    if (parsed := object_of(arguments)) is None:
-        raise ValueError
-    return parsed
 
 
 def _openai_tool(tool: Tool) -> dict[str, Any]:
@@ -217,13 +210,10 @@ def _plain_turns(
     for message in _with_tools(form, messages, tools) if tools else messages:
         role, content = message["role"], _turn_text(form, message, previous)
         goes_on = previous == role == "tool"
-        if own and turns:
-            behind = role == "tool" or (previous, role) == ("tool", "assistant")
-            goes_on = behind and turns[-1]["role"] == "assistant"
+        if own and turns and turns[-1]["role"] == "assistant":
+            goes_on = role == "tool" or (previous, role) == ("tool", "assistant")
         if goes_on:
             before = turns[-1]["content"]
-            # Clients that keep a model's own text send its last marker, too.
-            before = _OBSERVATION.sub("", before) if previous == "assistant" else before
             turns[-1]["content"] = before + ("" if before.endswith("\n") else "\n") + content
         else:
             turn = {"role": result_role if role == "tool" else role, "content": content}
@@ -238,10 +228,15 @@ def _plain_turns(
 
 def _with_tools(form: Format, messages: Sequence[Message], tools: Sequence[Tool]) -> list[Message]:
     """The same messages with the tools told where the format tells them."""
+    shapes = [_openai_tool(tool) for tool in tools]
+    if form.tool_text == "function":
+        shapes = [shape["function"] for shape in shapes]
+    written = [
+        json.dumps(shape, ensure_ascii=False, indent=form.tools_indent)
+        for shape in ([shapes] if form.tools_listed else shapes)
+    ]
     told = form.tools_prompt.replace("{names}", ",".join(tool.name for tool in tools))
-    told = told.replace(
-        "{tools}", form.tools_separator.join(_tool_text(form, tool) for tool in tools)
-    )
+    told = told.replace("{tools}", "\n".join(written))
     role = "system" if form.tools_turn == "system" else "user"
     places = [index for index, each in enumerate(messages) if each["role"] == role]
     if not places:
@@ -251,13 +246,6 @@ def _with_tools(form: Format, messages: Sequence[Message], tools: Sequence[Tool]
     parts = [content, told] if role == "system" else [told, content]
     changed = {**messages[place], "content": "\n\n".join(filter(None, parts))}
     return [*messages[:place], changed, *messages[place + 1 :]]
-
-
-def _tool_text(form: Format, tool: Tool) -> str:
-    shape = _openai_tool(tool)
-    value = shape if form.tool_text == "object" else shape["function"]
-    text = json.dumps(value, ensure_ascii=False, indent=form.tools_indent)
-    return indent(text, form.tools_margin)
 
 
 def _turn_text(form: Format, message: Message, previous: str) -> str:
