@@ -6,14 +6,6 @@ A GB is 2^30 bytes here, as on a GPU's box. A model needs
                zero in 4; of embeddings and head 16 bits a value
     context    of each token a key and a value in 16 bits: 4 bytes x layers x KV heads x head size
     the rest   0.5 GB: CUDA's own, and what is computed at the moment
-
-which for Llama 3.1 in 4 bits and 16,384 tokens makes (GB)
-
-             linear layers              embeddings and head      context             rest   sum
-    70B      80 x 855,638,016   33.1    2 x 128,256 x 8192  3.9  320 KiB each  5.0   0.5    42.5
-    8B       32 x 218,103,808    3.4    2 x 128,256 x 4096  2.0  128 KiB each  2.0   0.5     7.8
-
-so that one runs on cards from 48 GB on, the other from 8 GB on.
 """
 
 import os

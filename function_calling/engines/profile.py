@@ -12,11 +12,17 @@ from function_calling.errors import SettingsError, WeightsError
 from function_calling.settings import GPU_MODEL_ID, Settings
 from function_calling.weights.sources import Hub
 
-PACKAGES = {
+_PACKAGES = {
     "lmdeploy": ("lmdeploy", "requirements.txt, which `make gpu` installs"),
     "llamacpp": ("xllamacpp", "requirements-cpu.txt"),
 }
 """What each adapter imports, and the file that has it."""
+_INSTEAD = {
+    "lmdeploy": "Set ENGINE=llamacpp for the embedded model, ENGINE=auto and no model for the "
+    "largest one that this machine can run, or LLAMA_URL to the address of another server.",
+    "llamacpp": "Install it, or set LLAMA_URL to the address of another server.",
+}
+"""What can be done where it can't run."""
 SMALL_GPU_MODEL_ID = "hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4"
 _LLAMA = {
     "num_key_value_heads": 8,
@@ -96,37 +102,31 @@ def check_engine(settings: Settings) -> Profile:
         SettingsError: It can't run here; says what is missing, and what to do instead.
     """
     profile = choose_profile(settings)
-    gpu = gpu_memory() if profile.engine == "lmdeploy" else 0
-    if missing := _missing(settings, profile, gpu):
-        raise SettingsError(
-            f"{_said(settings, profile)}: {missing} {_instead(settings, profile, gpu)}"
-        )
+    if problem := _problem(settings, profile):
+        named = settings.model_id if settings.engine == "auto" else ""
+        said = f"MODEL_ID={named}" if named else f"ENGINE={profile.engine}"
+        raise SettingsError(f"{said}: {problem} {_INSTEAD[profile.engine]}")
     return profile
 
 
 def _by_machine(settings: Settings) -> Profile:
     gpu = gpu_memory()
+    fitting = [model for model in GPU_MODELS if model.needs(settings) <= (gpu or 0)]
+    more = f"The GPU here has {gpu or 0:.3g} GB."
+    if fitting and find_spec("lmdeploy"):
+        for larger in GPU_MODELS[: -len(fitting)]:
+            more += f" {larger.name} would need {larger.needs(settings):.3g} GB."
+        return _on_gpu(fitting[0].id, more)
     if gpu is None:
-        return _embedded(settings, "No NVIDIA GPU is visible here, which could run a larger one.")
-    if not gpu:
-        return _embedded(
-            settings, "The driver doesn't tell the GPU's memory; ENGINE=lmdeploy tries it."
-        )
-    fitting = [model for model in GPU_MODELS if model.needs(settings) <= gpu]
-    if not fitting:
+        more = "No NVIDIA GPU is visible here, which could run a larger one."
+    elif not gpu:
+        more = "The driver doesn't tell the GPU's memory; ENGINE=lmdeploy tries it."
+    elif fitting:
+        more += f" It could run {fitting[0].name}: `make gpu` installs LMDeploy."
+    else:
         smallest = GPU_MODELS[-1]
-        return _embedded(
-            settings,
-            f"The GPU here ({gpu:.3g} GB) is too small for {smallest.name}, which needs "
-            f"{smallest.needs(settings):.3g} GB.",
-        )
-    best = fitting[0]
-    if find_spec("lmdeploy") is None:
-        could = f"The GPU here ({gpu:.3g} GB) could run {best.name}: `make gpu` installs LMDeploy."
-        return _embedded(settings, could)
-    larger = [model for model in GPU_MODELS if model not in fitting]
-    more = [f"{each.name} would need {each.needs(settings):.3g} GB." for each in larger]
-    return _on_gpu(best.id, " ".join([f"The GPU here has {gpu:.3g} GB.", *more]))
+        more += f" {smallest.name} would need {smallest.needs(settings):.3g} GB."
+    return _embedded(settings, more)
 
 
 def _on_gpu(model: str, more: str = "") -> Profile:
@@ -142,11 +142,12 @@ def _embedded(settings: Settings, more: str = "") -> Profile:
     return Profile("llamacpp", "", why.strip())
 
 
-def _missing(settings: Settings, profile: Profile, gpu: float | None) -> str:
+def _problem(settings: Settings, profile: Profile) -> str:
     """Why the profile can't run here; "" if it can."""
+    gpu = gpu_memory() if profile.engine == "lmdeploy" else 0
     if gpu is None:
         return "no NVIDIA GPU is visible here."
-    package, file = PACKAGES[profile.engine]
+    package, file = _PACKAGES[profile.engine]
     if find_spec(package) is None:
         return f"the package {package} is not installed here; it is in {file}."
     needed = _needed(settings, profile) if gpu else 0
@@ -155,32 +156,6 @@ def _missing(settings: Settings, profile: Profile, gpu: float | None) -> str:
     return (
         f"{profile.model_id} needs {needed:.3g} GB of GPU memory for a context of "
         f"{settings.gpu_context_length} tokens, and the GPU here has {gpu:.3g} GB."
-    )
-
-
-def _said(settings: Settings, profile: Profile) -> str:
-    """The setting by which the profile was chosen."""
-    if settings.engine == "auto" and settings.model_id:
-        return f"MODEL_ID={settings.model_id}"
-    if settings.engine == "auto" and settings.llama_model_dir:
-        return f"LLAMA_MODEL_DIR={settings.llama_model_dir}"
-    return f"ENGINE={profile.engine}"
-
-
-def _instead(settings: Settings, profile: Profile, gpu: float | None) -> str:
-    """What can be done in place of what can't run."""
-    if profile.engine == "llamacpp":
-        return "Install it, or set LLAMA_URL to the address of another server."
-    if settings.engine == "auto":
-        return (
-            "Leave it out for the largest model that this machine can run, or set LLAMA_URL to the "
-            "address of another server."
-        )
-    fitting = [model.id for model in GPU_MODELS if gpu and model.needs(settings) <= gpu]
-    smaller = f"MODEL_ID={fitting[0]}, " if fitting and not settings.llama_model_dir else ""
-    return (
-        f"Set {smaller}ENGINE=llamacpp for the embedded model, which needs no GPU, or LLAMA_URL to "
-        "the address of another server."
     )
 
 

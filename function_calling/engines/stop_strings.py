@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import regex
+
 
 class StopStrings:
     """Holds text back while it may become a stop string, and ends it before the first.
@@ -11,7 +13,7 @@ class StopStrings:
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = stops
+        self._stops = regex.compile("|".join(map(regex.escape, stops)) if stops else "(?!)")
         self._held = ""
         self.found: str | None = None
 
@@ -20,22 +22,14 @@ class StopStrings:
         if self.found:
             return ""
         held = self._held + text
-        places = [(at, stop) for stop in self._stops if (at := held.find(stop)) >= 0]
-        if places:
-            at, self.found = min(places)
-            self._held = ""
-            return held[:at]
-        kept = max((_begun(held, stop) for stop in self._stops), default=0)
-        self._held = held[len(held) - kept :]
-        return held[: len(held) - kept]
+        match = self._stops.search(held, partial=True)
+        place = match.start() if match else len(held)
+        self._held = held[place:]
+        if match and not match.partial:
+            self.found, self._held = match[0], ""
+        return held[:place]
 
     def rest(self) -> str:
         """What was held back, once it is known that nothing follows."""
         rest, self._held = self._held, ""
         return rest
-
-
-def _begun(text: str, stop: str) -> int:
-    """How many characters at the end of the text are the beginning of the stop string."""
-    most = min(len(text), len(stop) - 1)
-    return next((size for size in range(most, 0, -1) if text.endswith(stop[:size])), 0)
