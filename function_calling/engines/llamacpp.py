@@ -182,17 +182,15 @@ class LlamaCpp:
 
     async def _keep(self, kept: KeptPrompts, prompt: str, tokens: int) -> None:
         """Write a file of what was read of the prompt, and of nothing that came behind it."""
-        written = f"{secrets.token_hex(8)}.part"
-        kept.sweep()
-        async with self._response(
-            "POST", f"/slots/{_KEPT_SLOT}?action=save", {"filename": written}
-        ) as response:
+        path, written = f"/slots/{_KEPT_SLOT}?action=save", kept.new_name()
+        async with self._response("POST", path, {"filename": written}) as response:
             told = json.loads(await response.aread())
-        # The last token that was written has not been read.
-        if told.get("n_saved") in (tokens - 1, tokens):
-            kept.put(written, prompt)
-        else:
-            kept.drop(written)
+        with suppress(OSError):  # it only saves time
+            # The last token that was written has not been read.
+            if told.get("n_saved") in (tokens - 1, tokens):
+                kept.put(written, prompt)
+            else:
+                kept.drop(written)
 
     async def count(self, prompt: str) -> int:
         """See `Engine.count`; llama.cpp also answers in the middle of a batch."""

@@ -123,9 +123,7 @@ class LMDeploy:
                     last = Piece("", *counts, "stop", stop=text.stop)
                     break
         told, tokens = text.rest()
-        if told:
-            yield Piece(told, last.prompt_tokens, last.completion_tokens, logprobs=tokens)
-        yield last
+        yield dataclasses.replace(last, text=told, logprobs=tokens)
 
     def _ids(self, prompt: str) -> list[int]:
         """The prompt's tokens; the first one once, also where the template writes it too."""
