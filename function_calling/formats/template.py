@@ -9,7 +9,7 @@ template is somebody else's program, so it runs in Jinja's sandbox.
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any, NoReturn
 
 import jinja2
@@ -32,12 +32,6 @@ _WANTED: tuple[tuple[bool, list[Any] | None], ...] = (
     (False, None),
 )
 """Whether text is to be a list of parts, and what stands for no tools; most want the first."""
-
-_FAILURES = (
-    *(jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RuntimeError),
-    *(TypeError, ValueError),
-)
-"""What a template's expressions raise, as Python's own would."""
 
 
 class _Generation(Extension):
@@ -66,7 +60,7 @@ class ChatTemplate:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
         )
-        environment.filters["tojson"] = _tojson
+        environment.filters["tojson"] = partial(json.dumps, ensure_ascii=False)
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         self.source = source
@@ -149,14 +143,10 @@ class ChatTemplate:
             )
         try:
             return self._template.render(values | dict(options))
-        except _FAILURES as error:
+        except Exception as error:  # its expressions raise whatever Python's own would
             raise RequestError(
                 f"The model's chat template can't write these messages: {error}.", param="messages"
             ) from error
-
-
-def _tojson(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
 
 
 def _raise_exception(message: str) -> NoReturn:
