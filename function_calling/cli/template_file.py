@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from function_calling.engines.gguf import MAGIC, read_head
+from function_calling.engines.gguf import read_head
 from function_calling.errors import FunctionCallingError, SettingsError
 from function_calling.formats.template import ChatTemplate
 
@@ -40,13 +40,11 @@ def template_file(path: str) -> ChatTemplate:
 
 def _read(path: Path) -> tuple[str, str, str]:
     """The template with the texts of the first and the last token, "" for what isn't told."""
-    with path.open("rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            head = read_head(file)
-            texts = head["tokenizer.ggml.tokens"]
-            ids = (head.get(f"tokenizer.ggml.{it}_token_id") for it in ("bos", "eos"))
-            bos_token, eos_token = ("" if it is None else texts[it] for it in ids)
-            return head["tokenizer.chat_template"], bos_token, eos_token
+    if (head := read_head(path)) is not None:
+        texts = head["tokenizer.ggml.tokens"]
+        ids = (head.get(f"tokenizer.ggml.{it}_token_id") for it in ("bos", "eos"))
+        bos_token, eos_token = ("" if it is None else texts[it] for it in ids)
+        return head["tokenizer.chat_template"], bos_token, eos_token
     content = path.read_text(encoding="utf-8-sig")
     try:
         config = from_json(content)

@@ -9,22 +9,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-MAGIC = b"GGUF"
-"""With which such a file begins."""
+_MAGIC = b"GGUF"
 _NUMBERS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True))
 _STRING, _ARRAY = 8, 9
 _CONTROL = 3
 """The type of a token that means something to the model, whatever its text."""
 
 
-def read_head(file: BinaryIO) -> dict[str, Any]:
-    """The entries of a file of which the magic has been read.
+def read_head(path: Path) -> dict[str, Any] | None:
+    """The entries; None if the file is of another kind.
 
     Raises:
         ValueError: The head ends, breaks off, or is of another version.
     """
     try:
-        return _entries(file)
+        with path.open("rb") as file:
+            return _entries(file) if file.read(len(_MAGIC)) == _MAGIC else None
     except (struct.error, EOFError, LookupError, OverflowError, MemoryError) as error:
         raise ValueError(f"its head ends or breaks off: {error}") from error
 
@@ -35,9 +35,8 @@ def control_texts(path: Path) -> frozenset[str]:
     There are none in a file that can't be read; what loads it says why.
     """
     head: dict[str, Any] = {}
-    with suppress(ValueError), path.open("rb") as file:
-        if file.read(len(MAGIC)) == MAGIC:
-            head = read_head(file)
+    with suppress(ValueError):
+        head = read_head(path) or {}
     texts, types = (head.get(f"tokenizer.ggml.{name}", ()) for name in ("tokens", "token_type"))
     return frozenset(text for text, kind in zip(texts, types, strict=False) if kind == _CONTROL)
 
