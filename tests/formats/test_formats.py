@@ -5,7 +5,6 @@ import json
 import pytest
 from scripted_engine import CHATML, LLAMA31
 
-from function_calling.errors import RequestError
 from function_calling.formats import FORMATS, HERMES, JSON_LIST, LLAMA3, Format, choose_format
 from function_calling.formats.rendering import render, split_turns
 from function_calling.formats.template import ChatTemplate
@@ -22,6 +21,9 @@ TODAY_JSON = (
     '{"type": "function", "function": {"name": "today", "description": "", '
     '"parameters": {"type": "object", "properties": {}}}}'
 )
+BOTH = [json.loads(TODAY_JSON), json.loads(CONVERT_JSON)]
+INDENTED = "\n".join(json.dumps(each, indent=4, ensure_ascii=False) for each in BOTH)
+FUNCTIONS = json.dumps([each["function"] for each in BOTH], indent=4, ensure_ascii=False)
 SYSTEM = {"role": "system", "content": "Be brief."}
 USER = {"role": "user", "content": "42 USD?"}
 
@@ -46,11 +48,6 @@ HERMES_NATIVE = """\
 HERMES_FAULTY = HERMES_NATIVE.replace(
     """'<tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>\\n'""",
     '''"<tool_call>{{\\"name\\": NAME, \\"arguments\\": ARGUMENTS}}</tool_call>\\n"''',
-)
-HERMES_EACH = HERMES_NATIVE.replace(
-    "{{- call.function.arguments | tojson + '}</tool_call>' }}",
-    "{% for name in call.function.arguments %}{{ '{' if loop.first else ', ' }}"
-    '"{{ name }}": "{{ call.function.arguments[name] }}"{% endfor %}}}</tool_call>',
 )
 
 
@@ -98,10 +95,7 @@ def test_every_format_can_be_set() -> None:
     ("name", "template", "form"),
     [
         ("auto", CHATML, JSON_LIST),
-        ("auto", "", JSON_LIST),
         ("auto", HERMES_FAULTY, JSON_LIST),
-        ("auto", HERMES_NATIVE, HERMES),
-        ("auto", LLAMA31, LLAMA3),
         ("auto", 'Respond in the format {"name": function name, "parameters": …', LLAMA3),
         ("hermes", LLAMA31, HERMES),
     ],
@@ -119,35 +113,20 @@ def test_the_template_tells_the_format_unless_it_is_set(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        (
-            "hermes",
-            '<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>\n'
-            '<tool_call>\n{"name": "g", "arguments": {}}\n</tool_call>',
-        ),
-        ("llama3", '{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}'),
         ("json_list", '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]'),
+        ("llama3", '{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}'),
         ("pythonic", "[f(), g()]"),
-        (
-            "mistral",
-            '[TOOL_CALLS] [{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]',
-        ),
         ("mistral_v11", "[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]g[ARGS]{}"),
     ],
 )
 def test_calls_of_one_turn_are_parted_as_the_family_parts_them(name: str, text: str) -> None:
-    """What opens them stands there once, also behind text."""
+    """What opens them stands there once, on a line of its own behind text."""
     form = FORMATS[name]
     assert form.calls([("f", "{}"), ("g", "{}")]) == text
     message = called(("a", "f", "{}"), ("b", "g", "{}"), content="Let me see.")
     if not form.calls_apart:
         assert turns(name, [USER, message])[1] == f"assistant\nLet me see.\n{text}"
-
-
-def test_a_call_is_parted_from_what_stands_before_it() -> None:
-    """A line break behind text that doesn't end with one."""
-    for form in FORMATS.values():
-        assert form.before_call("") == form.before_call("So.\n") == form.calls_open
-        assert form.before_call("So.") == "\n" + form.calls_open
+    assert form.before_call("") == form.before_call("So.\n") == form.calls_open
 
 
 # Plain turns: the template knows nothing of tools
@@ -166,43 +145,28 @@ def test_hermes_tells_the_tools_at_the_end_of_the_system_turn() -> None:
     assert alone[:2] == [system.replace("Be brief.\n\n", ""), user]
 
 
-def test_several_calls_are_shown_in_the_list_that_the_model_is_asked_for() -> None:
-    """Asked for and shown alike, with their results as the format tells them."""
-    calls = called(("a", "convert", '{"a": 42}'), ("b", "today", "{}"))
-    history = [USER, calls, result("a", "131.95"), result("b", "Monday")]
-    system, _, assistant, results, _ = turns("json_list", history, TODAY)
-    assert '\n[{"name": <function-name>, "arguments": <args-json-object>}, ...]' in system
-    assert assistant == (
-        'assistant\n[{"name": "convert", "arguments": {"a": 42}}, '
-        '{"name": "today", "arguments": {}}]'
-    )
-    assert results.count("<tool_response>") == 2
-
-
-def test_llama3_tells_the_tools_in_the_first_user_turn() -> None:
-    """They stand indented before what the user says; later turns stay as they are."""
+@pytest.mark.parametrize(
+    ("form", "place", "begins", "ends"),
+    [
+        ("llama3", 1, "user\nGiven the following", f"{INDENTED}\n\n42 USD?"),
+        (
+            *("mistral", 3),
+            f"user\n[AVAILABLE_TOOLS] [{TODAY_JSON}, {CONVERT_JSON}][/AVAILABLE_TOOLS]\n\n",
+            "And EUR?",
+        ),
+        ("chatglm3", 0, "system\nBe brief.\n\nAnswer the", f"tools:\n{FUNCTIONS}"),
+    ],
+)
+def test_tools_are_told_where_the_family_tells_them(
+    form: str, place: int, begins: str, ends: str
+) -> None:
+    """As lines or as one list, indented or not; all other turns stay as they are."""
     later = {"role": "user", "content": "And EUR?"}
-    system, first, second, _ = turns("llama3", [SYSTEM, USER, later], TODAY)
-    assert system == "system\nBe brief."
-    assert first.startswith("user\nGiven the following functions")
-    assert first.endswith(json.dumps(json.loads(TODAY_JSON), indent=4) + "\n\n42 USD?")
-    assert second == "user\nAnd EUR?"
-
-
-def test_mistral_tells_the_tools_in_the_last_question() -> None:
-    """A result in a user's turn is none."""
-    question, call, results, _ = turns("mistral", [USER, CALL_TODAY, MONDAY], CONVERT, TODAY)
-    tools = f"[AVAILABLE_TOOLS] [{CONVERT_JSON}, {TODAY_JSON}][/AVAILABLE_TOOLS]"
-    assert question == f"user\n{tools}\n\n42 USD?"
-    assert call.endswith('[{"name": "today", "arguments": {}}]')
-    assert results == 'user\n[TOOL_RESULTS] "Monday"[/TOOL_RESULTS]'
-
-
-def test_chatglm3_is_told_its_tools_in_one_list() -> None:
-    """Indented as JSON is."""
-    functions = [json.loads(each)["function"] for each in (TODAY_JSON, TODAY_JSON)]
-    system = turns("chatglm3", [USER], TODAY, TODAY)[0]
-    assert system.endswith("tools:\n" + json.dumps(functions, indent=4))
+    history = [SYSTEM, USER, {"role": "assistant", "content": "Yes."}, later]
+    told, plain = turns(form, history, TODAY, CONVERT), turns(form, history)
+    assert told[place].startswith(begins)
+    assert told[place].endswith(ends)
+    assert told[:place] + told[place + 1 :] == plain[:place] + plain[place + 1 :]
 
 
 def test_braces_in_texts_are_only_braces() -> None:
@@ -230,24 +194,19 @@ def test_hermes_writes_calls_and_results_as_text() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("source", "role"), [(CHATML, "user"), ("{# ipython #}" + CHATML, "ipython")]
-)
-def test_results_stand_in_turns_of_a_role_that_the_template_knows(source: str, role: str) -> None:
+def test_results_stand_in_turns_of_a_role_that_the_template_knows() -> None:
     """One that it never saw could be refused or misread."""
-    text = prompt(LLAMA3, source, [USER, CALL_TODAY, MONDAY])
-    assert text.count(f'<|im_start|>{role}\n"Monday"<|im_end|>') == 1
+    for source, role in ((CHATML, "user"), ("{# ipython #}" + CHATML, "ipython")):
+        text = prompt(LLAMA3, source, [USER, CALL_TODAY, MONDAY])
+        assert text.count(f'<|im_start|>{role}\n"Monday"<|im_end|>') == 1
 
 
-@pytest.mark.parametrize("form", [HERMES, JSON_LIST], ids=["hermes", "json_list"])
-def test_a_faulty_template_frames_plain_turns_and_tells_no_tools_itself(form: Format) -> None:
+def test_a_faulty_template_frames_plain_turns_and_tells_no_tools_itself() -> None:
     """The tools are told once, by us, with single braces, since the model copies what it sees."""
-    text = prompt(form, HERMES_FAULTY, [USER, CALL_TODAY, MONDAY], TODAY)
+    text = prompt(HERMES, HERMES_FAULTY, [USER, CALL_TODAY, MONDAY], TODAY)
     assert "TOOLS" not in text
     assert "{{" not in text
     assert text.startswith("[system]# Tools")
-    assert f"[assistant]{form.calls([('today', '{}')])}" in text
-    assert '[user]<tool_response>\n"Monday"\n</tool_response>' in text
 
 
 def test_a_thought_stays_with_the_action_that_it_leads_to() -> None:
@@ -276,16 +235,6 @@ def test_a_thought_stays_with_the_action_that_it_leads_to() -> None:
     ]
 
 
-@pytest.mark.parametrize("told", ["", "See:\nObservation:"])
-def test_a_result_stays_whatever_it_is(told: str) -> None:
-    """One that is empty, or ends like the beginning of another, is no marker of the model's."""
-    looks = called(("a", "today", "{}"), content="Look.")
-    history = [USER, looks, result("a", told), {"role": "assistant", "content": "Nothing."}]
-    call = "Thought: Look.\nAction: today\nAction Input: {}\n"
-    ended = f"{call}Observation: {told}\nFinal Answer: Nothing."
-    assert turns("react_en", history)[1:-1] == [f"assistant\n{ended}"]
-
-
 def test_a_thought_stays_with_the_first_of_several_actions() -> None:
     """Each has its own observation."""
     both = called(("a", "convert", '{"a": 1}'), ("b", "today", "{}"), content="Both.")
@@ -307,9 +256,17 @@ ALTERNATING = (
     + REFUSES.replace("{}", "(m.role == 'user') != (loop.index0 % 2 == 0)")
     + "[{{ m.role }}]{{ system if loop.first }}{{ m.content }}{% endfor %}[assistant]"
 )
+WITH_THE_LAST = (
+    "{% for m in messages %}{% if m.role != 'system' %}[{{ m.role }}]"
+    "{% if loop.last and m.role == 'user' %}{{ messages[0].content }}/{% endif %}"
+    "{{ m.content }}{% endif %}{% endfor %}[assistant]"
+)
+PARTS = FRAMED.replace("m.content", "m.content[0].text")
+LISTS_TOOLS = "{% for tool in tools %}{{ tool }}{% endfor %}" + FRAMED
+IS_SYSTEM = "m.role == 'system'"
 
 
-def unless(written: str, condition: str) -> str:
+def unless(written: str = "", condition: str = "") -> str:
     """A template of plain turns that refuses those of a condition, or leaves them out."""
     return FRAMED.replace("%s", written.replace("{}", condition))
 
@@ -323,112 +280,56 @@ def spoken(texts: str) -> list[Message]:
 @pytest.mark.parametrize(
     ("source", "told", "written"),
     [
-        pytest.param(
-            unless("", ""),
-            "s1 s2 a1 u1 u2 a2 a3 s3 u3",
-            "[system]s1[system]s2[assistant]a1[user]u1[user]u2[assistant]a2[assistant]a3[system]s3"
-            "[user]u3",
-            id="all are written",
+        (
+            *(unless(), "s1 s2 a1 u1 u2 a2 s3 u3"),
+            "[system]s1[system]s2[assistant]a1[user]u1[user]u2[assistant]a2[system]s3[user]u3",
         ),
-        *(
-            pytest.param(
-                unless(how, "m.role == 'system'"),
-                told,
-                written,
-                id=f"no system turns: {told}",
-            )
-            for how in (REFUSES, LEAVES_OUT)
-            for told, written in (
-                ("s1 u1", "[user]s1\n\nu1"),
-                ("s1 s2 u1 u2", "[user]s1\n\ns2\n\nu1[user]u2"),
-                ("u1 a1 s1 a2", "[user]u1[assistant]a1[user]s1[assistant]a2"),
-                ("u1 s1", "[user]u1[user]s1"),
-            )
+        (unless(REFUSES, IS_SYSTEM), "s1 s2 u1 u2", "[user]s1\n\ns2\n\nu1[user]u2"),
+        (unless(REFUSES, IS_SYSTEM), "u1 s1", "[user]u1[user]s1"),
+        (unless(LEAVES_OUT, IS_SYSTEM), "s1 u1", "[user]s1\n\nu1"),
+        (
+            *(unless(LEAVES_OUT, f"{IS_SYSTEM} and not loop.first"), "s1 s2 u1 a1 s3 u2"),
+            "[system]s1\n\ns2[user]u1[assistant]a1[user]s3\n\nu2",
         ),
-        *(
-            pytest.param(
-                unless(how, "m.role == 'system' and not loop.first"),
-                "s1 s2 u1 a1 s3 u2",
-                "[system]s1\n\ns2[user]u1[assistant]a1[user]s3\n\nu2",
-                id="a system turn first or not at all",
-            )
-            for how in (REFUSES, LEAVES_OUT)
-        ),
-        *(
-            pytest.param(ALTERNATING, told, written, id=f"in turns: {told}")
-            for told, written in (
-                ("s1 u1 a1 u2", "[user]s1/u1[assistant]a1[user]u2"),
-                ("s1 s2 u1 u2", "[user]s1\n\ns2/u1\n\nu2"),
-                ("u1 a1 a2 u2 s1", "[user]u1[assistant]a1\n\na2[user]u2\n\ns1"),
-                ("s1 a1 u1", "[user]s1/[assistant]a1[user]u1"),
-                ("a1 u1", "[user][assistant]a1[user]u1"),
-                ("s1", "[user]s1"),
-            )
-        ),
-        *(
-            pytest.param(
-                "{% for m in messages %}{% if m.role != 'system' %}[{{ m.role }}]"
-                "{% if loop.last and m.role == 'user' %}{{ messages[0].content }}/{% endif %}"
-                "{{ m.content }}{% endif %}{% endfor %}[assistant]",
-                told,
-                written,
-                id=f"a system turn with the last user's: {told}",
-            )
-            for told, written in (
-                ("s1 u1 a1 u2", "[user]u1[assistant]a1[user]s1/u2"),
-                ("s1 u1 a1", "[user]s1\n\nu1[assistant]a1"),
-            )
-        ),
-        pytest.param(
-            "{% for m in messages %}[{{ m.role }}]{% for part in m.content %}{{ part.text }}"
-            "{% endfor %}{% endfor %}[assistant]",
-            "s1 u1 a1",
-            "[system]s1[user]u1[assistant]a1",
-            id="texts are parts",
-        ),
-        pytest.param(
-            "{% for tool in tools %}{{ tool }}{% endfor %}" + unless("", ""),
-            "u1",
-            "[user]u1",
-            id="no tools are an empty list",
-        ),
-        pytest.param("{{ nothing.at_all }}", "u1", None, id="nothing can be written"),
+        (ALTERNATING, "s1 s2 u1 u2", "[user]s1\n\ns2/u1\n\nu2"),
+        (ALTERNATING, "u1 a1 a2 u2 s1", "[user]u1[assistant]a1\n\na2[user]u2\n\ns1"),
+        (ALTERNATING, "s1 a1 u1", "[user]s1/[assistant]a1[user]u1"),
+        (ALTERNATING, "a1 u1", "[user][assistant]a1[user]u1"),
+        (ALTERNATING, "s1", "[user]s1"),
+        (WITH_THE_LAST, "s1 u1 a1 u2", "[user]u1[assistant]a1[user]s1/u2"),
+        (WITH_THE_LAST, "s1 u1 a1", "[user]s1\n\nu1[assistant]a1"),
+        (PARTS.replace("%s", ""), "s1 u1 a1", "[system]s1[user]u1[assistant]a1"),
+        (LISTS_TOOLS.replace("%s", ""), "u1", "[user]u1"),
     ],
 )
 def test_what_a_template_would_refuse_or_leave_out_stands_in_a_turn_that_it_writes(
-    source: str, told: str, written: str | None
+    source: str, told: str, written: str
 ) -> None:
-    """Only that: all other turns stand as they are, and a template that writes none says so."""
-    if written is None:
-        with pytest.raises(RequestError, match="nothing"):
-            prompt(JSON_LIST, source, spoken(told))
-    else:
-        assert prompt(JSON_LIST, source, spoken(told)) == f"{written}[assistant]"
+    """Only that: all other turns stand as they are."""
+    assert prompt(JSON_LIST, source, spoken(told)) == f"{written}[assistant]"
 
 
-@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize(
     "source",
     [
         ALTERNATING,
         unless(REFUSES, "m.role not in ('user', 'assistant')"),
-        unless(LEAVES_OUT, "m.role not in ('user', 'assistant')"),
         unless(
             "{# tool ipython observation #}" + LEAVES_OUT, "m.role not in ('user', 'assistant')"
         ),
     ],
-    ids=["in turns", "refuses", "leaves out", "leaves out what it names"],
+    ids=["in turns", "refuses", "leaves out what it names"],
 )
-def test_tools_calls_and_results_are_told_by_every_template(form: Format, source: str) -> None:
+def test_tools_calls_and_results_are_told_by_every_template(source: str) -> None:
     """In every format, with a question right behind the results."""
     history = [SYSTEM, USER, called(("a", "convert", '{"a": 42}')), result("a", "131.95"), USER]
-    text = prompt(form, source, history, TODAY)
-    places = [text.rindex(told) for told in ("Be brief.", "convert", "131.95", "42 USD?")]
-    assert places == sorted(places)
-    assert "today" in text
+    for form in FORMATS.values():
+        text = prompt(form, source, history, TODAY)
+        places = [text.rindex(told) for told in ("Be brief.", "convert", "131.95", "42 USD?")]
+        assert places == sorted(places), form.name
+        assert "today" in text
 
 
-@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize(
     ("head", "told"),
     [
@@ -437,14 +338,15 @@ def test_tools_calls_and_results_are_told_by_every_template(form: Format, source
         ("[{{ m.role }} {{ m.name if m.role == 'system' }}]", "[user ]Ada L.: 42 USD?"),
     ],
 )
-def test_the_model_is_told_who_speaks(form: Format, head: str, told: str) -> None:
+def test_the_model_is_told_who_speaks(head: str, told: str) -> None:
     """By the template, or before the text; a call's name is no speaker's."""
     ada = {**USER, "name": "Ada\n L."}
     history = [ada, CALL_TODAY, {**MONDAY, "name": "today"}, {**USER, "name": "Bo"}]
-    text = prompt(form, unless("", "").replace("[{{ m.role }}]", head), history)
-    assert text.startswith(told)
-    assert text.count("Bo") == 1
-    assert "today: " not in text
+    for form in FORMATS.values():
+        text = prompt(form, unless().replace("[{{ m.role }}]", head), history)
+        assert text.startswith(told)
+        assert text.count("Bo") == 1
+        assert "today: " not in text
 
 
 # Native: the template knows the format
@@ -463,16 +365,13 @@ def test_a_native_template_is_given_tools_and_calls_as_openai_has_them() -> None
     )
 
 
-@pytest.mark.parametrize("source", [CHATML, HERMES_NATIVE, HERMES_EACH])
-@pytest.mark.parametrize("arguments", ["", "{not json", "[" * 5000, r'{"a": "\ud800"}', '"Oslo"'])
-def test_malformed_arguments_in_a_history_are_shown_as_they_were(
-    arguments: str, source: str
-) -> None:
-    """What a model once wrote wrongly must not end the conversation, nor become letter by letter
-    the names of arguments, as templates have it that write each by itself."""
-    text = prompt(HERMES, source, [USER, called(("a", "convert", arguments))])
-    assert f'"arguments": {arguments}}}\n</tool_call>' in text
-    assert text.encode()
+@pytest.mark.parametrize("arguments", ["", "{not json", "[" * 5000, r'{"a": "\ud800"}'])
+def test_malformed_arguments_in_a_history_are_shown_as_they_were(arguments: str) -> None:
+    """What a model once wrote wrongly must not end the conversation."""
+    for source in (CHATML, HERMES_NATIVE):
+        text = prompt(HERMES, source, [USER, called(("a", "convert", arguments))])
+        assert f'"arguments": {arguments}}}\n</tool_call>' in text
+        assert text.encode()
 
 
 def writing(call: str, marks: str = "") -> str:
@@ -495,19 +394,12 @@ TAGS = (
 @pytest.mark.parametrize(
     ("source", "form", "native"),
     [
-        (writing(HERMES_CALL), "hermes", True),
         (writing(HERMES_CALL.replace(" ", "").replace("\n", "")), "hermes", True),
         (writing(TAGS), "qwen3coder", True),
         (writing(HERMES_CALL, "<function="), "hermes", True),
-        (writing(f'<tool_call>{{"arguments": {ARGUMENTS}, {NAME}}}'), "hermes", True),
         (writing(f'[TOOL_CALLS] [{{"id": "1", {NAME}, "arguments": {ARGUMENTS}'), "mistral", True),
         (writing("[TOOL_CALLS]{{ f.name }}[CALL_ID]x[ARGS]" + ARGUMENTS), "mistral_v11", True),
         (writing(f'{{{NAME}, "parameters": {ARGUMENTS}}}', "<|python_tag|>"), "llama3", True),
-        (
-            writing(f'{{{NAME}, "parameters": {ARGUMENTS}}}', "<|python_start|> <|python_tag|>"),
-            "llama3",
-            True,
-        ),
         (writing("<tool_call>{{ f.name }}<arg>{{ f.arguments }}"), "hermes", False),
         (writing(HERMES_CALL.replace("| tojson", "")), "hermes", False),
         (writing(HERMES_CALL + "{{ raise_exception('No') }}"), "hermes", False),
@@ -533,14 +425,12 @@ def test_a_format_is_native_where_the_template_writes_a_call_in_it(
     assert told.count("Monday") == told.count(TODAY_JSON) == 1
 
 
-@pytest.mark.parametrize(
-    "arguments", ['{"city": "Os', "[1]", '"Oslo"', "7", "", '{"city": "Oslo"}']
-)
+@pytest.mark.parametrize("arguments", ['{"city": "Os', '"Oslo"', '{"city": "Oslo"}'])
 def test_a_call_that_its_template_can_not_write_is_told_in_plain_turns(arguments: str) -> None:
     """Such as one that was cut, where the template writes arguments one by one."""
     call = called(("a", "today", arguments))
     text = prompt(FORMATS["qwen3coder"], writing(TAGS), [USER, call, MONDAY, USER], TODAY)
-    written = "<parameter=city>\nOslo\n</parameter>\n" if 'Oslo"}' in arguments else arguments
+    written = "<parameter=city>\nOslo\n</parameter>\n" if "}" in arguments else arguments
     assert f"<tool_call>\n<function=today>\n{written}</function>\n</tool_call>" in text
     assert text.count("Monday") == text.count(TODAY_JSON) == 1
     assert text.endswith("42 USD?")
@@ -580,15 +470,15 @@ def test_a_call_or_a_result_without_the_other_is_kept_where_it_stands() -> None:
     ]
 
 
-@pytest.mark.parametrize("ids", [("0", "1"), ("x", "x")], ids=["numbered anew", "all alike"])
-def test_a_result_is_that_of_the_nearest_call_of_its_id(ids: tuple[str, str]) -> None:
+def test_a_result_is_that_of_the_nearest_call_of_its_id() -> None:
     """Some clients number the calls of every turn anew, some servers give all the same id."""
-    history = []
-    for results in (("one", "two"), ("three", "four")):
-        history.append(called(*((id_, "today", "{}") for id_ in ids)))
-        history += map(result, ids, results)
-    told = ['ipython: "one"', 'ipython: "two"', 'ipython: "three"', 'ipython: "four"']
-    assert one_a_turn(*history)[1::2] == told
+    for ids in (("0", "1"), ("x", "x")):
+        history = []
+        for results in (("one", "two"), ("three", "four")):
+            history.append(called(*((id_, "today", "{}") for id_ in ids)))
+            history += map(result, ids, results)
+        told = ['ipython: "one"', 'ipython: "two"', 'ipython: "three"', 'ipython: "four"']
+        assert one_a_turn(*history)[1::2] == told
 
 
 def test_reasoning_stands_before_the_first_of_the_turns_that_a_message_becomes() -> None:
@@ -599,14 +489,3 @@ def test_reasoning_stands_before_the_first_of_the_turns_that_a_message_becomes()
         first, *others = split_turns(LLAMA3, [told])
         assert first["reasoning_content"] == "Hm."
         assert not any("reasoning_content" in turn for turn in others)
-
-
-def test_the_messages_given_are_left_as_they_were() -> None:
-    """A prompt can be written twice from the same history."""
-    calls = called(("a", "convert", "{}"), ("b", "today", "{}"))
-    history = [SYSTEM, USER, calls, result("a", "1"), result("b", "2")]
-    before = json.dumps(history)
-    for form, source in [(HERMES, CHATML), (HERMES, HERMES_NATIVE), (LLAMA3, LLAMA31)]:
-        first = prompt(form, source, history, TODAY)
-        assert prompt(form, source, history, TODAY) == first
-        assert json.dumps(history) == before

@@ -31,6 +31,12 @@ TOOL = {"type": "function", "function": {"name": "geld", "description": "Größe
             "Hello",
             id="a loop that is left",
         ),
+        pytest.param(
+            "{% generation %}{% if messages %}<{{ messages[0].content }}{% endif %}"
+            "{% endgeneration %}{%- generation -%} >  {%- endgeneration -%} ",
+            "<Hello>",
+            id="what is marked for training",
+        ),
         # Templates ask `tools is not none` as often as `tools`.
         pytest.param("{{ tools is not none }}", "False", id="no tools"),
         pytest.param("{{ strftime_now('%Y') }}", str(datetime.now().year), id="the date"),
@@ -41,25 +47,13 @@ def test_a_template_writes_as_in_transformers(source: str, written: str) -> None
     assert ChatTemplate(source, "<s>", "</s>").render(HELLO * 2, []) == written
 
 
-def test_what_is_marked_for_training_is_written_as_it_stands() -> None:
-    """`generation` and `endgeneration`, with the signs that trim white space, too."""
-    template = ChatTemplate(
-        "{% for m in messages %}"
-        "{% generation %}{% if m.content %}<{{ m.content }}{% endif %}{% endgeneration %}"
-        "{%- generation -%} >  {%- endgeneration -%} "
-        "{% endfor %}"
-    )
-    assert template.render(HELLO * 2) == "<Hello><Hello>"
-
-
 @pytest.mark.parametrize(
     ("call", "written"),
     [
         ("tojson", '"description": "Größe <b> & \'mehr\'"'),
         ("tojson(indent=4)", '\n    "type": "function"'),
         ("tojson(ensure_ascii=True)", r"Gr\u00f6\u00dfe"),
-        ("tojson(separators=(',', ':'))", '{"type":"function"'),
-        ("tojson(sort_keys=True)", '{"function": {"description"'),
+        ("tojson(separators=(',', ':'), sort_keys=True)", '{"function":{"description"'),
     ],
 )
 def test_tojson_writes_what_models_were_trained_on(call: str, written: str) -> None:
@@ -72,10 +66,7 @@ def test_tojson_writes_what_models_were_trained_on(call: str, written: str) -> N
     ("source", "told"),
     [
         pytest.param("{{ raise_exception('No systems') }}", "No systems", id="its own refusal"),
-        pytest.param("{{ messages[0].content + 1 }}", "str", id="a wrong type"),
         pytest.param("{{ messages[0].nothing.at_all }}", "nothing", id="a missing field"),
-        pytest.param("{{ messages | items | list }}", "mapping", id="a filter on the wrong thing"),
-        pytest.param("{{ messages.append(1) }}", "append", id="changing what it was given"),
         pytest.param("{{ messages.__class__.__mro__ }}", "__class__", id="reaching for Python"),
     ],
 )
