@@ -140,7 +140,9 @@ def test_what_does_not_fit_says_so(driver: Driver, hub: Configs, tmp_path: Path)
         (Settings(model_id=BIG), f"MODEL_ID={BIG}: {BIG} needs 137 GB"),
         (Settings(llama_model_dir=str(tmp_path)), f"ENGINE=lmdeploy: {tmp_path.name} needs"),
     ):
-        with pytest.raises(SettingsError, match="ENGINE=auto and no model for the largest") as caught:
+        with pytest.raises(
+            SettingsError, match="ENGINE=auto and no model for the largest"
+        ) as caught:
             check_engine(settings)
         assert str(caught.value).startswith(said)
 
