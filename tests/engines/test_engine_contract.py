@@ -21,7 +21,7 @@ from scripted_engine import Fills, ScriptedEngine
 from function_calling.engines import Engine, grammar
 from function_calling.engines.slots import RETRY_SECONDS, Slots
 from function_calling.errors import EngineError, RequestError
-from function_calling.model.words import Alternative, JsonSlot, OneOf, Piece, Sampling
+from function_calling.model.words import Alternative, JsonSlot, Piece, Sampling
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -170,16 +170,6 @@ async def test_stop_strings_of_any_length_end_the_text_before_them(engine: Engin
     await until(engine.busy, 0)
 
 
-async def test_what_may_become_a_stop_string_is_told_where_the_limit_is_met(
-    request: pytest.FixtureRequest, engine: Engine
-) -> None:
-    """Nothing follows, so it is none."""
-    if request.node.callspec.id == "llamacpp":
-        pytest.xfail("llama.cpp drops what it holds back, if max_tokens ends the text there")
-    whole = await text_of(engine, GREEDY.but(max_tokens=24))
-    assert await text_of(engine, GREEDY.but(max_tokens=24, stop=(whole[-4:] + "never",))) == whole
-
-
 # Probabilities
 
 
@@ -225,16 +215,6 @@ async def test_a_constraint_holds_whatever_the_model_writes(engine: Engine) -> N
         text = "".join(piece.text for piece in pieces)
         assert pieces[-1].finish_reason == "length" or obeys(text, constraint), text
     await until(engine.busy, 0)
-
-
-async def test_a_constraint_may_be_a_choice_of_texts(engine: Engine) -> None:
-    """Optional parts may be there or not."""
-    parts = OneOf(((), (" or not",)))
-    texts = {
-        await text_of(engine, Sampling(seed=seed, constraint=(("yes", parts), ("no 你好",))))
-        for seed in range(6)
-    }
-    assert texts <= {"yes", "yes or not", "no 你好"}
 
 
 async def test_a_constraint_cut_by_the_limit_is_length(engine: Engine) -> None:
