@@ -14,9 +14,9 @@ from function_calling.model.words import Alternative, Tool
 class Format:
     """One family's spelling.
 
-    A call is literals and slots: `call_open`, `before_name`, NAME, `before_arguments`, ARGUMENTS,
-    `call_close`. The literals are written by us and never sampled; NAME is an offered tool and
-    ARGUMENTS obeys its schema.
+    A call is literals and slots: `call_open`, NAME, `before_arguments`, ARGUMENTS, `call_close`.
+    The literals are written by us and never sampled; NAME is an offered tool and ARGUMENTS obeys
+    its schema.
 
     Attributes:
         name: Its name in `FORMATS`.
@@ -30,8 +30,7 @@ class Format:
         tools_listed: Whether the tools' JSON is one list; else each begins a line of its own.
         tools_indent: Indentation of that JSON; None writes no line breaks in it.
         calls_open: Before the first call of a turn.
-        call_open: Before each call.
-        before_name: Between that and the tool's name.
+        call_open: Before each call's name.
         before_arguments: Between the name and the arguments.
         arguments: How the arguments are spelled.
         call_close: Behind the arguments.
@@ -61,7 +60,6 @@ class Format:
     tools_indent: int | None = None
     calls_open: str = ""
     call_open: str = ""
-    before_name: str = ""
     before_arguments: str
     arguments: JsonArguments = field(default_factory=JsonArguments)
     call_close: str
@@ -78,14 +76,14 @@ class Format:
     special_tokens: tuple[str, ...] = ()
     answer_tool: Tool | None = None
 
-    def calls(self, calls: Sequence[tuple[str, str]]) -> str:
-        """The text of one turn's calls, each a name and its arguments as JSON."""
+    def calls(self, calls: Sequence[tuple[str, str]], behind: str = "") -> str:
+        """The text of one turn's calls behind another text; each is a name and JSON arguments."""
         space = " " if self.before_arguments.endswith(":") else ""
         written = (
             self.call_head((name,)) + space + self.arguments.write(told) + self.call_close
             for name, told in calls
         )
-        return self.calls_open + self.call_separator.join(written) + self.calls_close
+        return self.before_call(behind) + self.call_separator.join(written) + self.calls_close
 
     def before_call(self, written: str) -> str:
         """What parts the first call from the text that the turn already holds."""
@@ -93,8 +91,7 @@ class Format:
 
     def call_head(self, names: Sequence[str]) -> str:
         """The literal with which a call begins, if it is of one of `names`."""
-        head = self.call_open + self.before_name
-        return head + names[0] + self.before_arguments if len(names) == 1 else head
+        return self.call_open + (names[0] + self.before_arguments if len(names) == 1 else "")
 
     def call_rest(self, name: str, schema: Schema, names: Sequence[str]) -> Alternative:
         """What follows `call_head(names)` when the tool `name` is called.
@@ -127,9 +124,10 @@ class Format:
         if any(fault in template.source for fault in self.template_faults):
             return False
         name, arguments = EXAMPLE_CALL
+        opening, _, before_name = (self.calls_open + self.call_open).partition("{")
         parts = (
-            self.calls_open + self.call_open,
-            self.before_name.removeprefix("{") + name,
+            opening,
+            before_name + name,
             self.before_arguments.lstrip('",') + self.arguments.write(arguments),
             *EXAMPLE_TEXTS,
         )

@@ -38,7 +38,7 @@ GROQ = replace(
         "<tools>\n{tools}\n</tools>"
     ),
     tool_text="function",
-    before_name='{"id": 0, "name": "',
+    call_open='<tool_call>\n{"id": 0, "name": "',
     result_role="tool",
     special_tokens=(),
 )

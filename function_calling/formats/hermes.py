@@ -35,8 +35,7 @@ HERMES = Format(
         '{"name": <function-name>, "arguments": <args-json-object>}\n'
         "</tool_call>"
     ),
-    call_open="<tool_call>\n",
-    before_name='{"name": "',
+    call_open='<tool_call>\n{"name": "',
     before_arguments='", "arguments":',
     call_close="}\n</tool_call>",
     call_starts=(r"<tool_call>", BARE_CALL),

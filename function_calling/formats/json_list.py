@@ -32,7 +32,7 @@ JSON_LIST = replace(
         '[{"name": <function-name>, "arguments": <args-json-object>}, ...]'
     ),
     calls_open="[",
-    call_open="",
+    call_open='{"name": "',
     call_close="}",
     call_separator=", ",
     calls_close="]",

@@ -28,7 +28,7 @@ LLAMA3 = Format(
     ),
     tools_turn="first user",
     tools_indent=4,
-    before_name='{"name": "',
+    call_open='{"name": "',
     before_arguments='", "parameters":',
     call_close="}",
     call_separator="; ",

@@ -35,7 +35,7 @@ QWEN3CODER = replace(
         "</function>\n"
         "</tool_call>"
     ),
-    before_name="<function=",
+    call_open="<tool_call>\n<function=",
     before_arguments=">\n",
     arguments=NamedArguments(
         before_name="<parameter=", before_value=">\n", close="\n</parameter>\n"

@@ -36,7 +36,7 @@ REACT_EN = Format(
         "Begin!"
     ),
     tool_text="function",
-    before_name="Action: ",
+    call_open="Action: ",
     before_arguments="\nAction Input:",
     call_close="\n",
     call_separator="",

@@ -21,6 +21,7 @@ from function_calling.formats.template import ChatTemplate
 from function_calling.model.words import Message, Tool
 
 _STEP = re.compile(r"(?im)^[ \t]*(?:thought|action|final answer)[ \t]*:")
+_OBSERVATION = re.compile(r"(?i)(?<!\s)\s*+observation:\s*+\Z")
 
 
 def render(
@@ -214,6 +215,8 @@ def _plain_turns(
             goes_on = role == "tool" or (previous, role) == ("tool", "assistant")
         if goes_on:
             before = turns[-1]["content"]
+            # Clients that keep a model's own text send its last marker, too.
+            before = _OBSERVATION.sub("", before) if previous == "assistant" else before
             turns[-1]["content"] = before + ("" if before.endswith("\n") else "\n") + content
         else:
             turn = {"role": result_role if role == "tool" else role, "content": content}
@@ -260,8 +263,7 @@ def _turn_text(form: Format, message: Message, previous: str) -> str:
         elif previous == "tool":
             content = f"Final Answer: {content}"
     if calls:
-        content += form.before_call(content).removesuffix(form.calls_open)
-        content += form.calls([(each["name"], each["arguments"]) for each in calls])
+        content += form.calls([(each["name"], each["arguments"]) for each in calls], content)
     return content
 
 
