@@ -135,73 +135,66 @@ class ModelRequest:
         matcher = xgrammar.GrammarMatcher(self._grammar) if self._grammar else None
         self._grammar = None
         state = State(seq_len=len(prompt))
-        work = Sampler(self._model, prompt, config, matcher, outputs, self._cancelled)
-        threading.Thread(target=work.run, args=(state, signal), daemon=True).start()
+        statuses = self._sampled(prompt, config, matcher, outputs)
+        threading.Thread(target=self._run, args=(statuses, state, signal), daemon=True).start()
         return outputs, state, None
 
-
-@dataclass
-class Sampler:
-    """One request's sampling."""
-
-    model: Model
-    prompt: list[int]
-    config: GenerationConfig
-    matcher: Any
-    outputs: dict[str, torch.Tensor]
-    cancelled: threading.Event
-
-    def run(self, state: State, signal: Callable[[], None]) -> None:
-        """Sample to the end, and tell of each token."""
-        self.model.running += 1
-        for status in self.statuses():
+    def _run(self, statuses: Iterator[int], state: State, signal: Callable[[], None]) -> None:
+        self._model.running += 1
+        for status in statuses:
             if status in (SUCCESS, FINISHED):
                 state.seq_len += 1
             if status != SUCCESS:
-                self.model.running -= 1
+                self._model.running -= 1
             state.status = status
             signal()
 
-    def statuses(self) -> Iterator[int]:
+    def _sampled(
+        self,
+        prompt: list[int],
+        config: GenerationConfig,
+        matcher: Any,
+        outputs: dict[str, torch.Tensor],
+    ) -> Iterator[int]:
         """The request's status after each token; the last one ends it."""
-        if self.model.fails:
-            yield self.model.fails
+        model, cancelled = self._model, self._cancelled
+        if model.fails:
+            yield model.fails
             return
-        greedy = self.config.top_k == 1
-        chance = Random(str((self.prompt, 0 if greedy else self.config.random_seed)))
-        for place in range(self.config.max_new_tokens):
-            time.sleep(self.model.pause)
-            if self.cancelled.is_set():
+        chance = Random(str((prompt, 0 if config.top_k == 1 else config.random_seed)))
+        for place in range(config.max_new_tokens):
+            time.sleep(model.pause)
+            if cancelled.is_set():
                 yield CANCELLED
                 return
-            token = self.next_token(place, chance)
-            self.outputs["output_ids"][len(self.prompt) + place] = token
-            ended = token in self.config.eos_ids or place + 1 == self.config.max_new_tokens
+            logprobs = self._logprobs(config, matcher, chance)
+            token = int(logprobs.argmax())
+            if matcher is not None:
+                assert matcher.accept_token(token)
+            if config.output_logprobs:
+                likely = torch.topk(logprobs, min(64, model.vocabulary))
+                count = len(likely.values)
+                outputs["logprob_vals"][place, :count] = likely.values
+                outputs["logprob_indexes"][place, :count] = likely.indices.to(torch.int32)
+                outputs["logprob_nums"][place] = count
+            outputs["output_ids"][len(prompt) + place] = token
+            ended = token in config.eos_ids or place + 1 == config.max_new_tokens
             yield FINISHED if ended else SUCCESS
             if ended:
                 return
 
-    def next_token(self, place: int, chance: Random) -> int:
-        """Sample one, by chance among all that may follow."""
-        logits = torch.full((1, self.model.vocabulary), BANNED)
-        for word in self.model.words if self.matcher is None else range(self.model.vocabulary):
+    def _logprobs(self, config: GenerationConfig, matcher: Any, chance: Random) -> torch.Tensor:
+        """Of each token; by chance among all that may follow."""
+        vocabulary = self._model.vocabulary
+        logits = torch.full((1, vocabulary), BANNED)
+        for word in self._model.words if matcher is None else range(vocabulary):
             logits[0, word] = chance.gauss(0, 1)
-        if self.matcher is not None:
-            mask = xgrammar.allocate_token_bitmask(1, self.model.vocabulary)
-            self.matcher.fill_next_token_bitmask(mask)
+        if matcher is not None:
+            mask = xgrammar.allocate_token_bitmask(1, vocabulary)
+            matcher.fill_next_token_bitmask(mask)
             xgrammar.apply_token_bitmask_inplace(logits, mask)
-            logits[0, self.config.eos_ids] += 5  # texts come to their end
-        logprobs = torch.log_softmax(logits[0], 0).clamp(min=BANNED)
-        likely = torch.topk(logprobs, min(64, self.model.vocabulary))
-        token = int(likely.indices[0])
-        if self.matcher is not None:
-            assert self.matcher.accept_token(token)
-        if self.config.output_logprobs:
-            count = len(likely.values)
-            self.outputs["logprob_vals"][place, :count] = likely.values
-            self.outputs["logprob_indexes"][place, :count] = likely.indices.to(torch.int32)
-            self.outputs["logprob_nums"][place] = count
-        return token
+            logits[0, config.eos_ids] += 5  # texts come to their end
+        return torch.log_softmax(logits[0], 0).clamp(min=BANNED)
 
 
 def install() -> None:

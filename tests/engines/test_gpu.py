@@ -45,7 +45,9 @@ WANTED = {"from": "USD", "to": "CAD", "amount": 42}
 def model() -> Iterator[ChatModel]:
     """The model with the defaults of the settings."""
     loaded = gpu_engine()
-    yield ChatModel(loaded, choose_format("auto", loaded.chat_template))
+    form = choose_format("auto", loaded.chat_template)
+    assert form is LLAMA3
+    yield ChatModel(loaded, form)
     loaded.engine.close()
 
 
@@ -53,11 +55,6 @@ async def reply(model: ChatModel, mode: str, sampling: Sampling) -> list[Event]:
     """All events of one reply to the question."""
     choice = ToolChoice(mode, (CONVERT.name,), parallel=False)  # type: ignore[arg-type]
     return [event async for event in model.turn(USER, [CONVERT], choice, sampling).events()]
-
-
-def test_the_template_tells_the_format(model: ChatModel) -> None:
-    """Llama 3's own."""
-    assert model.form is LLAMA3
 
 
 @pytest.mark.parametrize("mode", ["auto", "required"])

@@ -26,28 +26,12 @@ from function_calling.errors import EngineError, WeightsError
 from function_calling.formats import HERMES
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.schema import enforceable_value
-from function_calling.model.words import (
-    Event,
-    Finished,
-    JsonSlot,
-    Message,
-    Sampling,
-    Tool,
-    ToolCall,
-    ToolChoice,
-)
+from function_calling.model.words import JsonSlot, Sampling, Tool, ToolChoice
 from function_calling.settings import Settings
 
 pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 SLOTS = 4
-CONVERT = Tool("convert_currency", "Convert an amount of money.", SCHEMA)
-HOUR = {"type": "integer", "minimum": 0, "maximum": 10**6}
-REMIND = Tool("remind", "Remind the user.", {"properties": {"hour": HOUR}, "required": ["hour"]})
-TOOLS = (CONVERT, REMIND)
-NAMES = tuple(tool.name for tool in TOOLS)
-VALID = {tool.name: Draft202012Validator(tool.parameters).is_valid for tool in TOOLS}
-USER: list[Message] = [{"role": "user", "content": "What is 42 US dollars in euros?"}]
 SMALL: dict[str, Any] = {"context_length": 512, "parallel_slots": 1, "threads": 1}
 
 
@@ -68,18 +52,6 @@ def engine(loaded: LoadedModel) -> LlamaCpp:
     return loaded.engine
 
 
-async def events_of(
-    model: ChatModel, choice: ToolChoice, sampling: Sampling, messages: list[Message] = USER
-) -> list[Event]:
-    """All events of one reply."""
-    return [event async for event in model.turn(messages, TOOLS, choice, sampling).events()]
-
-
-def calls_of(events: list[Event]) -> list[ToolCall]:
-    """The calls among the events."""
-    return [event for event in events if isinstance(event, ToolCall)]
-
-
 async def slots_busy(engine: LlamaCpp) -> int:
     """How many generations llama.cpp itself says that it runs."""
     async with engine._response("GET", "/slots") as response:
@@ -87,12 +59,16 @@ async def slots_busy(engine: LlamaCpp) -> int:
     return sum(slot["is_processing"] for slot in slots)
 
 
-async def test_loading_takes_what_the_file_says(loaded: LoadedModel) -> None:
-    """Name, template and special tokens come with the model."""
+async def test_loading_takes_what_the_file_says(loaded: LoadedModel, tmp_path: Path) -> None:
+    """Name, template and special tokens come with the model; what is none is told by its name."""
     assert loaded.name == "SmolLM2-135M-Instruct.Q4_1"
     assert "<|im_start|>" in loaded.chat_template
     assert (loaded.bos_token, loaded.eos_token) == ("<|im_start|>", "<|im_end|>")
     assert loaded.context_length == 2048
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(64))
+    with pytest.raises(WeightsError, match=r"broken\.gguf"):
+        LlamaCpp(broken, **SMALL)
 
 
 COUNTING = """
@@ -202,67 +178,16 @@ async def test_numbers_below_zero_are_written(engine: LlamaCpp) -> None:
         Draft202012Validator(schema).validate(json.loads(written.removesuffix(";")))
 
 
-def valid(call: ToolCall) -> bool:
-    """Whether a client could carry it out: the tool's own schema is the judge."""
-    return call.name in NAMES and VALID[call.name](json.loads(call.arguments))
-
-
-async def test_every_forced_call_is_valid(loaded: LoadedModel) -> None:
-    """So hot that the model writes nonsense wherever it may."""
-    model, times = ChatModel(loaded, HERMES), 10
-    choices = [
-        ToolChoice("required", names, parallel=False)
-        for names in (NAMES, NAMES, NAMES[:1], NAMES[1:]) * times
-    ]
-    replies = await asyncio.gather(
-        *(
-            events_of(model, choice, Sampling(temperature=1.5, seed=seed))
-            for seed, choice in enumerate(choices)
-        )
-    )
-    for choice, events in zip(choices, replies, strict=True):
-        (call,) = calls_of(events)
-        assert call.name in choice.names
-        assert valid(call), call
-        end = events[-1]
-        assert isinstance(end, Finished)
-        assert end.reason == "tool_calls"
-    assert len({call.arguments for events in replies for call in calls_of(events)}) > 2 * times
-
-
-async def test_a_call_that_the_model_begins_itself_is_valid_too(loaded: LoadedModel) -> None:
-    """Its history shows calls, so it makes more of them, well or badly."""
-    arguments = ('{"amount": 5, "to": ["EUR"]}', '{"amount": 7, "to": ["USD"]}')
-    history: list[Message] = []
-    for number, each in enumerate(arguments):
-        call = {"id": str(number), "function": {"name": "convert_currency", "arguments": each}}
-        history += [
-            *USER,
-            {"role": "assistant", "content": "", "tool_calls": [call]},
-            {"role": "tool", "tool_call_id": str(number), "content": "131.95"},
-            {"role": "assistant", "content": "131.95"},
-        ]
-    model = ChatModel(loaded, HERMES)
-    sampling = Sampling(temperature=1.0, max_tokens=150)
-    replies = await asyncio.gather(
-        *(
-            events_of(model, ToolChoice("auto", NAMES), sampling.but(seed=seed), [*history, *USER])
-            for seed in range(12)
-        )
-    )
-    calls = [call for events in replies for call in calls_of(events)]
-    assert calls, "the model began no call at all, so nothing was tried"
-    assert [call for call in calls if not valid(call)] == []
-
-
 async def test_what_is_written_without_its_grammar_is_no_call(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As llama.cpp does where its sampler fails in the middle of one."""
     monkeypatch.setattr(GrammarGuard, "request", lambda _: {})
-    choice = ToolChoice("required", NAMES, parallel=False)
+    tool, choice = Tool("convert", "Convert money.", SCHEMA), ToolChoice("required", ("convert",))
+    messages = [{"role": "user", "content": "What is 42 US dollars in euros?"}]
+    turn = ChatModel(loaded, HERMES).turn(messages, [tool], choice, Sampling(seed=1))
     with pytest.raises(EngineError, match="The engine broke its constraint"):
-        await events_of(ChatModel(loaded, HERMES), choice, Sampling(temperature=1.5, seed=1))
+        [event async for event in turn.events()]
 
 
 # The process
@@ -294,14 +219,6 @@ async def test_loading_opens_no_tcp_port_and_closing_leaves_nothing() -> None:
     assert not socket.parent.exists()
     assert listening()[1] <= before
     assert psutil.Process().num_threads() <= threads + 1
-
-
-async def test_a_file_that_is_no_model_is_told_by_its_name(tmp_path: Path) -> None:
-    """The operator reads which file can't be loaded."""
-    broken = tmp_path / "broken.gguf"
-    broken.write_bytes(b"GGUF" + bytes(64))
-    with pytest.raises(WeightsError, match=r"broken\.gguf"):
-        LlamaCpp(broken, **SMALL)
 
 
 async def test_earlier_prompts_take_no_more_memory_than_they_may() -> None:
