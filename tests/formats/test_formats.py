@@ -27,28 +27,25 @@ FUNCTIONS = json.dumps([each["function"] for each in BOTH], indent=4, ensure_asc
 SYSTEM = {"role": "system", "content": "Be brief."}
 USER = {"role": "user", "content": "42 USD?"}
 
-HERMES_NATIVE = """\
-{%- if tools %}
-    {{- 'TOOLS\\n' }}
-    {%- for tool in tools %}
-        {{- tool | tojson + '\\n' }}
-    {%- endfor %}
-    {{- '<tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>\\n' }}
-{%- endif %}
-{%- for message in messages %}
-    {{- '[' + message.role + ']' + message.content }}
-    {%- for call in message.tool_calls or [] %}
-        {{- '<tool_call>{"name": "' + call.function.name + '", "arguments": ' }}
-        {{- call.function.arguments | tojson + '}</tool_call>' }}
-    {%- endfor %}
-{%- endfor %}
-{{- '[assistant]' }}
-"""
-# The fault stands in the template's own source, where the quotes are escaped.
-HERMES_FAULTY = HERMES_NATIVE.replace(
-    """'<tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>\\n'""",
-    '''"<tool_call>{{\\"name\\": NAME, \\"arguments\\": ARGUMENTS}}</tool_call>\\n"''',
+
+def writing(call: str, marks: str = "") -> str:
+    """A template that writes tools, results and calls, those of `f` so, and holds some marks."""
+    frame = (
+        "{# marks #}{{ tools | tojson }}{% for m in messages %}[{{ m.role }}]{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}{% set f = c.function %}CALL{% endfor %}{% endfor %}"
+    )
+    return frame.replace("CALL", call).replace("marks", marks)
+
+
+NAME, ARGUMENTS = '"name": "{{ f.name }}"', "{{ f.arguments | tojson }}"
+HERMES_CALL = f'<tool_call>\n{{{NAME}, "arguments": {ARGUMENTS}}}'
+TAGS = (
+    "<tool_call>\n<function={{ f.name }}>\n{% for name, value in f.arguments | items %}"
+    "<parameter={{ name }}>\n{{ value }}\n</parameter>\n{% endfor %}</function>\n</tool_call>"
 )
+HERMES_NATIVE = writing(HERMES_CALL)
+# The fault stands in the template's own source, where the quotes are escaped.
+HERMES_FAULTY = writing(HERMES_CALL, '{{\\"name\\"')
 
 
 def called(*calls: tuple[str, str, str], content: str = "") -> Message:
@@ -204,9 +201,8 @@ def test_results_stand_in_turns_of_a_role_that_the_template_knows() -> None:
 def test_a_faulty_template_frames_plain_turns_and_tells_no_tools_itself() -> None:
     """The tools are told once, by us, with single braces, since the model copies what it sees."""
     text = prompt(HERMES, HERMES_FAULTY, [USER, CALL_TODAY, MONDAY], TODAY)
-    assert "TOOLS" not in text
     assert "{{" not in text
-    assert text.startswith("[system]# Tools")
+    assert text.startswith("null[system]# Tools")
 
 
 def test_a_thought_stays_with_the_action_that_it_leads_to() -> None:
@@ -356,12 +352,9 @@ def test_a_native_template_is_given_tools_and_calls_as_openai_has_them() -> None
     """It writes the tools itself, and the arguments as JSON, not as a string of JSON."""
     history = [USER, called(("a", "convert", '{"a": 42, "to": "¥"}')), result("a", "131.95")]
     assert prompt(HERMES, HERMES_NATIVE, history, CONVERT) == (
-        f"TOOLS\n{CONVERT_JSON}\n"
-        '<tool_call>{"name": NAME, "arguments": ARGUMENTS}</tool_call>\n'
-        "[user]42 USD?"
-        '[assistant]<tool_call>{"name": "convert", "arguments": {"a": 42, "to": "¥"}}</tool_call>'
+        f"[{CONVERT_JSON}][user]42 USD?"
+        '[assistant]<tool_call>\n{"name": "convert", "arguments": {"a": 42, "to": "¥"}}'
         "[tool]131.95"
-        "[assistant]"
     )
 
 
@@ -372,23 +365,6 @@ def test_malformed_arguments_in_a_history_are_shown_as_they_were(arguments: str)
         text = prompt(HERMES, source, [USER, called(("a", "convert", arguments))])
         assert f'"arguments": {arguments}}}\n</tool_call>' in text
         assert text.encode()
-
-
-def writing(call: str, marks: str = "") -> str:
-    """A template that writes tools, results and calls, those of `f` so, and holds some marks."""
-    frame = (
-        "{# marks #}{{ tools | tojson }}{% for m in messages %}[{{ m.role }}]{{ m.content }}"
-        "{% for c in m.tool_calls or [] %}{% set f = c.function %}CALL{% endfor %}{% endfor %}"
-    )
-    return frame.replace("CALL", call).replace("marks", marks)
-
-
-NAME, ARGUMENTS = '"name": "{{ f.name }}"', "{{ f.arguments | tojson }}"
-HERMES_CALL = f'<tool_call>\n{{{NAME}, "arguments": {ARGUMENTS}}}'
-TAGS = (
-    "<tool_call>\n<function={{ f.name }}>\n{% for name, value in f.arguments | items %}"
-    "<parameter={{ name }}>\n{{ value }}\n</parameter>\n{% endfor %}</function>\n</tool_call>"
-)
 
 
 @pytest.mark.parametrize(

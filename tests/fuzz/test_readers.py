@@ -17,7 +17,7 @@ from function_calling.agent.numbers import numbers, said, spelled_plainly
 from function_calling.errors import SettingsError, ToolError
 from function_calling.exchange.arithmetic import calculate
 from function_calling.exchange.currencies import find_currency
-from function_calling.formats import FORMATS
+from function_calling.formats import FORMATS, Format
 from function_calling.formats.call_list import CallList
 from function_calling.line_reader import LineReader
 from function_calling.mcp_tools.servers_file import read_servers
@@ -36,6 +36,7 @@ PIECES = (
     *("</tool_call>", "</function>", "<parameter=a>", "</parameter>", "[ARGS]", "```", "'", "None"),
     *('"name": ', '"arguments": ', '"parameters": ', "Action Input:", "Observation:", "tool_call("),
 )
+ANY_FORMAT = st.sampled_from(list(FORMATS.values()))
 MODELS_TEXT = st.lists(st.sampled_from(PIECES) | TEXT, max_size=12)
 SAID = st.text(max_size=40) | st.lists(
     st.sampled_from(
@@ -54,12 +55,11 @@ SERVERS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@cases(10)
-@given(pieces=MODELS_TEXT)
-def test_a_call_is_detected_in_any_text(name: str, pieces: list[str]) -> None:
+@cases(60)
+@given(form=ANY_FORMAT, pieces=MODELS_TEXT)
+def test_a_call_is_detected_in_any_text(form: Format, pieces: list[str]) -> None:
     """As in single characters, and none is lost before it."""
-    whole, form = "".join(pieces), FORMATS[name]
+    whole = "".join(pieces)
     content, start = read(form, NAMES, pieces)
     assert (content, start) == read(form, NAMES, whole)
     if not form.steps:
@@ -67,12 +67,11 @@ def test_a_call_is_detected_in_any_text(name: str, pieces: list[str]) -> None:
         assert start or content == whole
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@cases(10)
-@given(pieces=MODELS_TEXT)
-def test_a_list_of_calls_is_read_from_any_text(name: str, pieces: list[str]) -> None:
+@cases(60)
+@given(form=ANY_FORMAT, pieces=MODELS_TEXT)
+def test_a_list_of_calls_is_read_from_any_text(form: Format, pieces: list[str]) -> None:
     """Or is broken; what is read is of an offered tool, and JSON."""
-    calls = CallList(FORMATS[name], NAMES, NAMES, dict.fromkeys(NAMES, SCHEMA), 4)
+    calls = CallList(form, NAMES, NAMES, dict.fromkeys(NAMES, SCHEMA), 4)
     for piece in pieces:
         for event in calls.feed(piece):
             assert event.name is None or event.name in NAMES
