@@ -266,18 +266,18 @@ def completion_request(prompt: str | list[str | int], sampling: Sampling) -> dic
 async def _pieces(
     response: httpx2.Response, logprobs: TokenLogprobs
 ) -> AsyncGenerator[Piece, None]:
-    """The pieces of a streamed completion."""
+    """The pieces of a streamed completion; an error in their place is raised."""
     lines = LineReader()
     async for part in response.aiter_bytes():
         for line in lines.feed(part):
-            if line.startswith("data: "):
-                yield _read_piece(line.removeprefix("data: "), logprobs)
-            elif line.startswith("error: "):
-                raise _read_error(line.removeprefix("error: ").encode())
+            kind, _, data = line.partition(": ")
+            if kind == "error":
+                raise _read_error(data.encode())
+            if kind == "data":
+                yield _read_piece(data, logprobs)
 
 
 def _read_piece(data: str, logprobs: TokenLogprobs) -> Piece:
-    """The piece that an event holds; an error that it holds is raised."""
     chunk = json.loads(data)
     if "error" in chunk:
         raise _read_error(data.encode())

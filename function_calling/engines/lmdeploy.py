@@ -153,7 +153,10 @@ class LMDeploy:
             _check_goes_on(None)
         except LMDeployError as error:
             _check_goes_on(None)
-            raise _error_of(error) from error
+            status = int(error.status_code)
+            if status < 500:
+                raise RequestError(error.message, code=error.code.value, status=status) from error
+            raise EngineError(f"The engine failed: {error.message}", status=status) from error
         finally:
             # LMDeploy forgets it itself, but not where it refuses the constraint.
             engine.session_mgr.remove(session)
@@ -276,14 +279,6 @@ def generation_config(sampling: Sampling, room: int) -> GenerationConfig:
         random_seed=None if sampling.seed is None else sampling.seed % _SEEDS,
         logprobs=None if sampling.logprobs is None else max(1, sampling.logprobs),
     )
-
-
-def _error_of(error: LMDeployError) -> RequestError | EngineError:
-    """LMDeploy's error as ours."""
-    status = int(error.status_code)
-    if status < 500:
-        return RequestError(error.message, code=error.code.value, status=status)
-    return EngineError(f"The engine failed: {error.message}", status=status)
 
 
 def _is_greedy(sampling: Sampling) -> bool:

@@ -36,14 +36,12 @@ class CallStart:
 
     Attributes:
         name: The tool, if the spelling has told it already.
-        text: The spelling.
-        space: What stands between the content and the spelling, and is neither.
+        text: The spelling, with the space that stands between the content and it.
         behind: What has come behind the spelling.
     """
 
     name: str | None
     text: str
-    space: str
     behind: str = field(compare=False)
 
 
@@ -63,9 +61,7 @@ class CallDetector:
     def __init__(self, form: Format, names: Sequence[str], no_calls: str = "") -> None:
         starts = "|".join(form.call_starts) if names else "(?!)"
         self._start = regex.compile(
-            rf"{_SPACE_BEGINS}(?P<space>\s*+)(?P<start>{starts})",
-            names=list(names),
-            ignore_unused=True,
+            rf"{_SPACE_BEGINS}\s*+(?:{starts})", names=list(names), ignore_unused=True
         )
         self._steps = StepText() if form.steps else None
         self._last = ""
@@ -93,7 +89,7 @@ class CallDetector:
         if self._steps:
             content += self._steps.rest()
         name, behind = match.groupdict().get("name"), self._held.removeprefix(match[0])
-        return content, CallStart(name, match["start"], match["space"], behind)
+        return content, CallStart(name, match[0], behind)
 
     def _may_say_none(self) -> bool:
         """Whether the text so far may be all that says that no tool fits."""

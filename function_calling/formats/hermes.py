@@ -19,16 +19,20 @@ NousResearch/Hermes-3-Llama-3.1-8B and Qwen/Qwen2.5-7B-Instruct.
 from function_calling.formats.detection import BARE_CALL
 from function_calling.formats.format import Format
 
+TOOLS_ARE = (
+    "# Tools\n\n"
+    "You may call one or more functions to assist with the user query.\n\n"
+    "You are provided with function signatures within <tools></tools> XML tags:\n"
+    "<tools>\n{tools}\n</tools>\n\n"
+)
+
 HERMES = Format(
     name="hermes",
     template_marks=("<tool_call>",),
     # Qwen2.5-Coder's template shows the call with doubled braces, and the model copies them.
     template_faults=('{{\\"name\\"',),
-    tools_prompt=(
-        "# Tools\n\n"
-        "You may call one or more functions to assist with the user query.\n\n"
-        "You are provided with function signatures within <tools></tools> XML tags:\n"
-        "<tools>\n{tools}\n</tools>\n\n"
+    tools_prompt=TOOLS_ARE
+    + (
         "For each function call, return a json object with function name and arguments within "
         "<tool_call></tool_call> XML tags:\n"
         "<tool_call>\n"

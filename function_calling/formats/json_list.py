@@ -16,17 +16,14 @@ is one: its template shows a call in tags with doubled braces, and the model was
 
 from dataclasses import replace
 
-from function_calling.formats.hermes import HERMES
+from function_calling.formats.hermes import HERMES, TOOLS_ARE
 
 JSON_LIST = replace(
     HERMES,
     name="json_list",
     template_marks=HERMES.template_faults,
-    tools_prompt=(
-        "# Tools\n\n"
-        "You may call one or more functions to assist with the user query.\n\n"
-        "You are provided with function signatures within <tools></tools> XML tags:\n"
-        "<tools>\n{tools}\n</tools>\n\n"
+    tools_prompt=TOOLS_ARE
+    + (
         "To call functions, answer with one JSON list that holds a JSON object with function name "
         "and arguments for each call, or that is empty, [], if no function fits:\n"
         '[{"name": <function-name>, "arguments": <args-json-object>}, ...]'

@@ -185,8 +185,7 @@ class Turn:
                     behind_thought = not content
                 if start is not None:
                     content = self._begin_calls(start, content)
-                    started = start.space + start.text + start.behind
-                    self._written += generated.removesuffix(started)
+                    self._written += generated.removesuffix(start.text + start.behind)
                 if content:
                     yield TextDelta(content, self._logprobs(content))
                 if start is not None or detector.over:

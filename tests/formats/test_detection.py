@@ -249,7 +249,7 @@ def test_calls_that_a_history_tells_are_read_as_those_calls(
     names, first = tuple(schemas), (calls[0][0],)
     before, start = CallDetector(form, names).feed(f"{content}\n{written}" if content else written)
     assert start is not None
-    assert (before, start.text + start.behind) == (content, written)
+    assert (before, (start.text + start.behind).lstrip()) == (content, written)
     reader = CallList(form, first, names, schemas, len(calls))
     behind = written.removeprefix(form.calls_open + form.call_head(first))
     found = [each for each in reader.feed(behind) if isinstance(each, ToolCall)]
