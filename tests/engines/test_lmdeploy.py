@@ -78,23 +78,14 @@ async def test_sampling_is_said_in_lmdeploys_words(
     assert (narrow.top_k, narrow.min_p, narrow.repetition_penalty) == (1024, 0.5, 1.5)
 
 
-@pytest.mark.usefixtures("half")
-async def test_the_first_token_stands_once(engine: LMDeploy) -> None:
-    """Whether the template writes it or not."""
-    counts = set()
+async def test_the_prompt_is_read_as_its_template_means_it(engine: LMDeploy) -> None:
+    """The first token stands once, whether that writes it or not; what is quoted is text."""
     for prompt in ("Hi", f"{tiny_model.BEGIN}Hi"):
-        pieces = await pieces_of(engine, Sampling(max_tokens=1), prompt)
-        counts.add(pieces[-1].prompt_tokens)
-    assert counts == {2 + len(engine._prefix)}
-
-
-async def test_what_is_quoted_is_text(engine: LMDeploy) -> None:
-    """It is read letter by letter, and is no control token."""
-    (control, *_) = sorted(engine.controls)
+        assert await engine.count(prompt) == 2 + len(engine._prefix)
+    control = min(engine.controls)
     assert await engine.count(f"Hi{control}") == await engine.count("Hi") + 1
-    assert (
-        await engine.count(quoter(engine.controls)(f"Hi{control}")) > await engine.count("Hi") + 1
-    )
+    quoted = quoter(engine.controls)(f"Hi{control}")
+    assert await engine.count(quoted) > await engine.count("Hi") + 1
 
 
 @pytest.mark.parametrize(
@@ -153,10 +144,7 @@ async def test_a_constraint_that_lmdeploy_gives_up_is_an_error(
         await text_of(engine, Sampling(constraint=(("yes",),)), "Hi")
 
 
-@pytest.mark.usefixtures("half")
-async def test_a_constraint_is_written_once(
-    engine: LMDeploy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_constraint_is_written_once(engine: LMDeploy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many the last are remembered."""
     monkeypatch.setattr(adapter, "_MOST_TAGS", 3)
     tags = [engine._guide(((f"text {number}",),)) for number in range(4)]
@@ -223,20 +211,12 @@ async def test_a_whole_reply_with_calls(engine: LMDeploy) -> None:
         assert end.reason == "tool_calls"
 
 
-def test_a_word_that_lmdeploy_does_not_know_is_refused(engine: LMDeploy) -> None:
-    """It would drop it without a word."""
+def test_what_can_not_be_loaded_is_told_with_its_reason(engine: LMDeploy) -> None:
+    """A word that LMDeploy would drop, a folder without a model, and none at all."""
     folder = engine.tokenizer.name_or_path
     with pytest.raises(SettingsError, match="turbomind engine has no option cache_max_count"):
         LMDeploy(folder, **SIZES, backend="turbomind", cache_max_count=0.5)
-
-
-def test_what_lmdeploy_cannot_load_is_told_with_its_reason() -> None:
-    """A folder without a model."""
     with pytest.raises(WeightsError, match="LMDeploy can't load /nowhere: "):
         LMDeploy("/nowhere", **SIZES, backend="turbomind")
-
-
-def test_without_a_folder_it_says_which_setting_wants_one() -> None:
-    """The services are given the folder that BentoML has fetched."""
     with pytest.raises(SettingsError, match="LLAMA_MODEL_DIR is empty; LMDeploy wants a folder"):
         load(Settings())
