@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from detecting import read
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from function_calling.formats import FORMATS, HERMES, Format
@@ -233,6 +233,7 @@ PROPERTIES = st.sampled_from(["city", "from", "class", "_", "größe", "城市",
     ),
     content=st.sampled_from(["", "Let me see.", "好的 [1] {a} <b>"]),
 )
+@example(calls=[("get", {"city": "Oslo", "a1": [1]})], content="")
 def test_calls_that_a_history_tells_are_read_as_those_calls(
     form: Format, calls: list[tuple[str, dict[str, Any]]], content: str
 ) -> None:
