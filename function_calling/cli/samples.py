@@ -129,7 +129,7 @@ def _turn(
     before, turn, after = turns[:index], turns[index], turns[index + 1 : index + 2]
     calls = turn.get("tool_calls")
     prompt = render(form, template, before, tools)
-    text = render(form, template, before, tools, reply=turn)
+    text = render(form, template, [*before, turn], tools, closed=True)
     if not text.startswith(prompt):
         raise RequestError(
             f"The chat template writes {shown(calls or turn['content'])} otherwise than it lets a "
@@ -137,7 +137,8 @@ def _turn(
             param="messages",
         )
     any_reply: Message = {"role": "assistant", "content": _ANY_TEXT}
-    frame = render(form, template, before, tools, reply=any_reply).rpartition(_ANY_TEXT)[2]
+    answered = render(form, template, [*before, any_reply], tools, closed=True)
+    frame = answered.rpartition(_ANY_TEXT)[2]
     body = text.removesuffix(frame)
     if not frame.strip() or (calls and form.result_role == "assistant"):
         # What stops the model here begins what follows.

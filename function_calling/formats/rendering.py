@@ -31,7 +31,7 @@ def render(
     tools: Sequence[Tool],
     *,
     reminded: bool = False,
-    reply: Message | None = None,
+    closed: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> str:
     """The prompt for `messages`, up to where the assistant's turn begins.
@@ -42,7 +42,7 @@ def render(
         messages: OpenAI messages whose `content` is text, results in the order of their calls.
         tools: The tools that the model is told of.
         reminded: Whether the last results are followed by the format's `after_results`.
-        reply: What the assistant says in that turn; the text then goes on to the turn's end.
+        closed: Whether the last message is the reply, with whose turn the text then ends.
         options: More variables for the template.
 
     Raises:
@@ -54,14 +54,10 @@ def render(
         shown = [_openai_tool(tool) for tool in tools]
         # What it refuses is told in plain turns, and so are arguments that are no object.
         with suppress(RequestError, ValueError):
-            told = [_native(turn) for turn in (*turns, *([reply] if reply else ()))]
-            return template.render(fold(template, told), shown, closed=bool(reply), options=options)
+            told = fold(template, [_native(turn) for turn in turns])
+            return template.render(told, shown, closed=closed, options=options)
     plain, written = _plain_turns(form, template, turns, tools, reminded=reminded)
-    if reply is None:
-        return template.render(fold(template, plain), options=options) + written
-    said = written + _turn_text(form, reply, turns[-1]["role"] if turns else "")
-    turn = {"role": "assistant", "content": said, **_beside_content(reply)}
-    return template.render(fold(template, [*plain, turn]), closed=True, options=options)
+    return template.render(fold(template, plain), closed=closed, options=options) + written
 
 
 def split_turns(form: Format, messages: Sequence[Message]) -> list[Message]:
