@@ -88,19 +88,13 @@ class Slots:
         if not waiting:
             self.running -= 1
             return
-        turn = min(waiting, key=self._last_served)
+        # Whose peer was served longest ago, then whose client. One that came anew counts as served
+        # then: else those who often do would always come before one that has many waiting.
+        turn = min(waiting, key=lambda it: [self._served[each] for each in levels(self._queue[it])])
         for level in levels(self._queue[turn]):
             self._served[level] = next(_clock)
         self._leave(turn)
         turn.set_result(None)
-
-    def _last_served(self, turn: asyncio.Future[None]) -> list[int]:
-        """When the peer of one that waits was served last, and when its client; nobody's is first.
-
-        One that came anew counts as served then: else those who often come anew would always be
-        served before one that has many waiting.
-        """
-        return [self._served[level] for level in levels(self._queue[turn])]
 
     def _leave(self, turn: asyncio.Future[None]) -> None:
         del self._queue[turn]

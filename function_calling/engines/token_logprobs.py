@@ -35,10 +35,8 @@ class TokenLogprobs:
         """The tokens that the chunk's text is made of."""
         if self._most is None:
             return ()
-        for entry in chunk.get("completion_probabilities", ()):
-            token = self._token(entry)
-            if token.token:  # the token that ends a turn has no text
-                self._held.append(token)
+        tokens = map(self._token, chunk.get("completion_probabilities", ()))
+        self._held += [each for each in tokens if each.token]  # what ends a turn has no text
         text = chunk["content"].encode()
         told: list[TokenLogprob] = []
         start = end = 0
