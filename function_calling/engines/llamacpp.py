@@ -104,8 +104,7 @@ class LlamaCpp:
         if kept:
             with suppress(OSError):  # it only saves time
                 self._kept = KeptPrompts(kept, path, xllamacpp.__version__)
-        if self._kept:
-            parameters.slot_save_path = f"{self._kept.folder}/"
+                parameters.slot_save_path = f"{kept}/"
         try:
             self._server = xllamacpp.Server(parameters)
         except Exception as error:
