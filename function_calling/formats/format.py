@@ -76,14 +76,17 @@ class Format:
     special_tokens: tuple[str, ...] = ()
     answer_tool: Tool | None = None
 
-    def calls(self, calls: Sequence[tuple[str, str]], behind: str = "") -> str:
-        """The text of one turn's calls behind another text; each is a name and JSON arguments."""
+    def calls(self, calls: Sequence[tuple[str, str]], before: str = "") -> str:
+        """The text of one turn's calls, each a name and its arguments as JSON.
+
+        `before` is what the turn already holds.
+        """
         space = " " if self.before_arguments.endswith(":") else ""
         written = (
             self.call_head((name,)) + space + self.arguments.write(told) + self.call_close
             for name, told in calls
         )
-        return self.before_call(behind) + self.call_separator.join(written) + self.calls_close
+        return self.before_call(before) + self.call_separator.join(written) + self.calls_close
 
     def before_call(self, written: str) -> str:
         """What parts the first call from the text that the turn already holds."""

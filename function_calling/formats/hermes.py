@@ -19,19 +19,20 @@ NousResearch/Hermes-3-Llama-3.1-8B and Qwen/Qwen2.5-7B-Instruct.
 from function_calling.formats.detection import BARE_CALL
 from function_calling.formats.format import Format
 
-TOOLS_ARE = (
+HERMES_TOOLS = (
     "# Tools\n\n"
     "You may call one or more functions to assist with the user query.\n\n"
     "You are provided with function signatures within <tools></tools> XML tags:\n"
     "<tools>\n{tools}\n</tools>\n\n"
 )
+"""How tools are told; what follows says how they are called."""
 
 HERMES = Format(
     name="hermes",
     template_marks=("<tool_call>",),
     # Qwen2.5-Coder's template shows the call with doubled braces, and the model copies them.
     template_faults=('{{\\"name\\"',),
-    tools_prompt=TOOLS_ARE
+    tools_prompt=HERMES_TOOLS
     + (
         "For each function call, return a json object with function name and arguments within "
         "<tool_call></tool_call> XML tags:\n"

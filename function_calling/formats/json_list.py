@@ -16,13 +16,13 @@ is one: its template shows a call in tags with doubled braces, and the model was
 
 from dataclasses import replace
 
-from function_calling.formats.hermes import HERMES, TOOLS_ARE
+from function_calling.formats.hermes import HERMES, HERMES_TOOLS
 
 JSON_LIST = replace(
     HERMES,
     name="json_list",
     template_marks=HERMES.template_faults,
-    tools_prompt=TOOLS_ARE
+    tools_prompt=HERMES_TOOLS
     + (
         "To call functions, answer with one JSON list that holds a JSON object with function name "
         "and arguments for each call, or that is empty, [], if no function fits:\n"
