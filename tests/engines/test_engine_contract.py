@@ -1,4 +1,4 @@
-"""What every engine promises, the same for each: one that tests use, llama.cpp, and LMDeploy.
+"""What every engine promises, the same for each: llama.cpp, and LMDeploy with and without a GPU.
 
 llama.cpp runs with SmolLM2; LMDeploy's Python half runs over a native half of the tests' own, in an
 environment of its own (`make test-lmdeploy`). None is judged by what it writes, only by what it
@@ -8,20 +8,18 @@ promises whatever it writes.
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from random import Random
 
 import pytest
 from generations import GREEDY, SCHEMA, STORY, pieces_of, smollm2, text_of
 from jsonschema import Draft202012Validator
-from scripted_engine import Fills, ScriptedEngine
 
 from function_calling.engines import Engine, grammar
-from function_calling.engines.slots import RETRY_SECONDS, Slots
+from function_calling.engines.slots import RETRY_SECONDS
 from function_calling.errors import EngineError, RequestError
-from function_calling.model.words import Alternative, JsonSlot, Piece, Sampling
+from function_calling.model.words import Alternative, JsonSlot, Sampling
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -29,37 +27,6 @@ SLOTS, QUEUE, CONTEXT = 2, 1, 512
 EMPTY = {"type": "object", "properties": {}, "additionalProperties": False}
 CLOSE = "}\n</tool_call>"
 VALID = Draft202012Validator(SCHEMA).is_valid
-
-
-class Endless(ScriptedEngine):
-    """Scripted to fill each slot, and to tell a story of chance without end where it is free."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._slots = Slots(SLOTS, QUEUE)
-
-    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
-        """See `Engine.generate`."""
-        seed = 0 if sampling.temperature == 0 else sampling.seed
-        story = "".join(Random(seed).choices("abcdefghij klmnop", k=3000))
-        async with self._slots.taken(begun=sampling.begun):
-            self._turns = [Fills() if sampling.constraint else story]
-            turn = super().generate(prompt, sampling)
-            try:
-                async for piece in turn:
-                    await asyncio.sleep(0.001)  # else it may end before a test looks
-                    yield piece
-            finally:
-                await turn.aclose()
-
-    async def waiting(self) -> int:
-        """See `Engine.waiting`."""
-        return self._slots.waiting
-
-
-def scripted(_folder: Path) -> Engine:
-    """The engine of other tests, which must promise what the real ones do."""
-    return Endless()
 
 
 def llamacpp(_folder: Path) -> Engine:
@@ -84,16 +51,14 @@ def gpu(_folder: Path) -> Engine:
     return gpu_engine(gpu_context_length=CONTEXT, gpu_batch_size=SLOTS, queue_length=QUEUE).engine
 
 
-REAL = [
+ENGINES = [
     pytest.param(llamacpp, marks=pytest.mark.model),
     pytest.param(lmdeploy, marks=pytest.mark.lmdeploy),
     pytest.param(gpu, marks=[pytest.mark.gpu, pytest.mark.timeout(1800)]),
 ]
-has_tokens = pytest.mark.parametrize("engine", REAL, indirect=True, ids=lambda make: make.__name__)
-"""For tests of what the scripted engine has not: tokens, a grammar and a context of its own."""
 
 
-@pytest.fixture(scope="module", params=[scripted, *REAL], ids=lambda make: make.__name__)
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda make: make.__name__)
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
@@ -224,7 +189,6 @@ async def test_free_text_follows_a_constraint(engine: Engine) -> None:
     assert await text_of(engine, GREEDY.but(max_tokens=8)) == free
 
 
-@has_tokens
 async def test_a_constraint_that_cannot_be_is_refused_and_leaves_nothing(engine: Engine) -> None:
     """Without the check an engine might go on without any."""
     for schema in ({"type": "money"}, {"enum": []}, {"type": "string", "pattern": "(a"}):
@@ -268,7 +232,6 @@ async def test_more_than_run_and_wait_are_turned_away(engine: Engine) -> None:
     await until(engine.busy, 0)
 
 
-@has_tokens
 async def test_a_prompt_too_long_is_the_callers_error(engine: Engine) -> None:
     """It is told both numbers, in OpenAI's code."""
     told = rf"The prompt has \d+ tokens; this model's context holds {CONTEXT} tokens of prompt and"
@@ -278,7 +241,6 @@ async def test_a_prompt_too_long_is_the_callers_error(engine: Engine) -> None:
     assert await engine.busy() == 0
 
 
-@has_tokens
 async def test_a_reply_ends_where_it_may_be_no_longer(engine: Engine) -> None:
     """At the tokens asked for, or at the end of the context, which is no error."""
     for most in (1, 17):
