@@ -7,7 +7,6 @@ import asyncio
 import json
 import platform
 import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,35 +70,16 @@ async def test_loading_takes_what_the_file_says(loaded: LoadedModel, tmp_path: P
         LlamaCpp(broken, **SMALL)
 
 
-COUNTING = """
-import asyncio, sys
-from pathlib import Path
-import psutil
-from function_calling.engines.llamacpp import LlamaCpp
-
-async def count(engine, times):
-    for _ in range(times):
-        await engine.count("dollar " * 20_000)
-    held = psutil.Process().memory_info()
-    return held.rss - held.shared
-
-async def main():
-    engine = LlamaCpp(Path(sys.argv[1]), context_length=512, parallel_slots=4, threads=1)
-    print(await count(engine, 2), await count(engine, 40))
-    engine.close()
-
-asyncio.run(main())
-"""
-
-
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
-async def test_what_a_thread_frees_serves_the_others() -> None:
+async def test_what_a_thread_frees_serves_the_others(engine: LlamaCpp) -> None:
     """Whichever of llama.cpp's twelve threads answers: each would keep 4 MB of its own."""
-    command = [sys.executable, "-c", COUNTING, smollm2()]
-    ran = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    told, _ = await ran.communicate()
-    early, late = map(int, told.split())
-    assert late - early < 12_000_000
+    held = []
+    for times in (2, 40):
+        for _ in range(times):
+            await engine.count("dollar " * 20_000)
+        memory = psutil.Process().memory_info()
+        held.append(memory.rss - memory.shared)
+    assert held[1] - held[0] < 12_000_000
 
 
 # Probabilities

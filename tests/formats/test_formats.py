@@ -104,28 +104,6 @@ def test_the_template_tells_the_format_unless_it_is_set(
     assert choose_format(name, template) is form
 
 
-# The spelling of calls
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("json_list", '[{"name": "f", "arguments": {}}, {"name": "g", "arguments": {}}]'),
-        ("llama3", '{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}'),
-        ("pythonic", "[f(), g()]"),
-        ("mistral_v11", "[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]g[ARGS]{}"),
-    ],
-)
-def test_calls_of_one_turn_are_parted_as_the_family_parts_them(name: str, text: str) -> None:
-    """What opens them stands there once, on a line of its own behind text."""
-    form = FORMATS[name]
-    assert form.calls([("f", "{}"), ("g", "{}")]) == text
-    message = called(("a", "f", "{}"), ("b", "g", "{}"), content="Let me see.")
-    if not form.calls_apart:
-        assert turns(name, [USER, message])[1] == f"assistant\nLet me see.\n{text}"
-    assert form.before_call("") == form.before_call("So.\n") == form.calls_open
-
-
 # Plain turns: the template knows nothing of tools
 
 
@@ -175,20 +153,66 @@ def test_braces_in_texts_are_only_braces() -> None:
     assert "<tool_response>\n{content} {tools}\n</tool_response>" in text
 
 
-def test_hermes_writes_calls_and_results_as_text() -> None:
-    """The call behind what was said, the results of one turn in one; without tools no more."""
-    calls = called(("a", "convert", '{"a": 42}'), ("b", "today", "{}"), content="One moment.")
-    history = [SYSTEM, USER, calls, result("a", "131.95"), result("b", '"Monday"')]
-    assert prompt(HERMES, CHATML, history) == (
-        "<|im_start|>system\nBe brief.<|im_end|>\n"
-        "<|im_start|>user\n42 USD?<|im_end|>\n"
-        "<|im_start|>assistant\nOne moment.\n"
-        '<tool_call>\n{"name": "convert", "arguments": {"a": 42}}\n</tool_call>\n'
-        '<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call><|im_end|>\n'
-        "<|im_start|>user\n<tool_response>\n131.95\n</tool_response>\n"
-        '<tool_response>\n"Monday"\n</tool_response><|im_end|>\n'
-        "<|im_start|>assistant\n"
-    )
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (
+            "hermes",
+            [
+                'assistant\nBoth.\n<tool_call>\n{"name": "convert", "arguments": {"a": 1}}\n'
+                '</tool_call>\n<tool_call>\n{"name": "today", "arguments": {}}\n</tool_call>',
+                "user\n<tool_response>\n3.14\n</tool_response>\n"
+                "<tool_response>\nMonday\n</tool_response>",
+                "assistant\nDone.",
+            ],
+        ),
+        (
+            "pythonic",
+            [
+                "assistant\nBoth.\n[convert(a=1), today()]",
+                *("user\n3.14\nMonday", "assistant\nDone."),
+            ],
+        ),
+        (
+            "mistral_v11",
+            [
+                'assistant\nBoth.\n[TOOL_CALLS]convert[ARGS]{"a": 1}[TOOL_CALLS]today[ARGS]{}',
+                "user\n[TOOL_RESULTS] 3.14[/TOOL_RESULTS]\n[TOOL_RESULTS] Monday[/TOOL_RESULTS]",
+                "assistant\nDone.",
+            ],
+        ),
+        (
+            "chatglm3",
+            [
+                *("assistant\nBoth.", "assistant\nconvert\n```python\ntool_call(a=1)\n```"),
+                *("user\n3.14", "assistant\ntoday\n```python\ntool_call()\n```"),
+                *("user\nMonday", "assistant\nDone."),
+            ],
+        ),
+        (
+            "react_en",
+            [
+                'assistant\nThought: Both.\nAction: convert\nAction Input: {"a": 1}\n'
+                "Observation: 3.14\nAction: today\nAction Input: {}\n"
+                "Observation: Monday\nFinal Answer: Done.",
+            ],
+        ),
+        (
+            "toolbench",
+            [
+                'assistant\nThought: Both.\nAction: convert\nAction Input: {"a": 1}\n',
+                *("user\n3.14", "assistant\nAction: today\nAction Input: {}\n"),
+                *("user\nMonday", "assistant\nFinal Answer: Done."),
+            ],
+        ),
+    ],
+)
+def test_calls_and_results_stand_where_the_family_has_them(form: str, told: list[str]) -> None:
+    """In one turn or in one each, behind what was said; a thought stays with its first action."""
+    calls = called(("a", "convert", '{"a": 1}'), ("b", "today", "{}"), content="Both.")
+    done = {"role": "assistant", "content": "Done."}
+    history = [USER, calls, result("a", "3.14"), result("b", "Monday"), done]
+    assert turns(form, history)[1:-1] == told
 
 
 def test_results_stand_in_turns_of_a_role_that_the_template_knows() -> None:
@@ -203,42 +227,6 @@ def test_a_faulty_template_frames_plain_turns_and_tells_no_tools_itself() -> Non
     text = prompt(HERMES, HERMES_FAULTY, [USER, CALL_TODAY, MONDAY], TODAY)
     assert "{{" not in text
     assert text.startswith("null[system]# Tools")
-
-
-def test_a_thought_stays_with_the_action_that_it_leads_to() -> None:
-    """Behind a result it is no final answer."""
-    history = [
-        USER,
-        called(("a", "convert", '{"a": 1}'), content="I need the rate."),
-        result("a", "3.14"),
-        called(("b", "today", "{}"), content="And the day."),
-        result("b", "Monday"),
-        {"role": "assistant", "content": "It is 131.95."},
-    ]
-    steps = [
-        'Thought: I need the rate.\nAction: convert\nAction Input: {"a": 1}\n',
-        "Thought: And the day.\nAction: today\nAction Input: {}\n",
-        "Final Answer: It is 131.95.",
-    ]
-    react = f"{steps[0]}Observation: 3.14\n{steps[1]}Observation: Monday\n{steps[2]}"
-    assert turns("react_en", history)[1:-1] == [f"assistant\n{react}"]
-    assert turns("toolbench", history)[1:-1] == [
-        f"assistant\n{steps[0]}",
-        "user\n3.14",
-        f"assistant\n{steps[1]}",
-        "user\nMonday",
-        f"assistant\n{steps[2]}",
-    ]
-
-
-def test_a_thought_stays_with_the_first_of_several_actions() -> None:
-    """Each has its own observation."""
-    both = called(("a", "convert", '{"a": 1}'), ("b", "today", "{}"), content="Both.")
-    assert turns("react_en", [USER, both, result("a", "3.14")])[1] == (
-        'assistant\nThought: Both.\nAction: convert\nAction Input: {"a": 1}\n'
-        "Observation: 3.14\n"
-        "Action: today\nAction Input: {}\n"
-    )
 
 
 # Turns that a template can't write
