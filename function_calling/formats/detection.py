@@ -11,7 +11,7 @@ import regex
 
 from function_calling.formats.format import Format
 
-_SPACE_BEGINS = r"(?:(?<!\s)|\G)"
+_SPACE_BEGINS = r"(?<!\s)"
 """Where no space stands before: small models write long runs, which are then read once."""
 _KEYS = r"(?:[\"'](?:id|type)[\"']\s*:\s*(?:[\"']\w*[\"']|\d+)\s*,\s*)*"
 _FUNCTION = r"(?:[\"']function[\"']\s*:\s*\{\s*)?"
@@ -100,12 +100,9 @@ class CallDetector:
     def _match(self) -> regex.Match[str] | None:
         """Where a call begins, or may begin; what stood before tells where lines begin."""
         text = self._last + self._held
-        found = self._start.search(text, len(self._last), partial=True)
-        # A whole match is found before one that is still growing, even where this begins earlier.
-        for place in range(len(self._last), found.start() if found else 0):
-            if growing := self._start.match(text, place, partial=True):
-                return growing
-        return found
+        places = range(len(self._last), len(text))
+        matches = (self._start.match(text, place, partial=True) for place in places)
+        return next(filter(None, matches), None)
 
     def _release(self, length: int) -> str:
         content, self._held = self._held[:length], self._held[length:]

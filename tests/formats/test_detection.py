@@ -98,7 +98,7 @@ CALLS: dict[str, list[tuple[str, str, str | None]]] = {
         ("Q: X?\nThought: Go.\nAction: get\nAction Input: it", "Q: X?\nGo.", "get"),
     ],
 }
-LINES = "Well." + "\n" * 1000 + "So."
+LINES = "Well." + "\n" * 3000 + "So."
 """What small models end in; to look at it from each place anew would take hours."""
 CONTENT = {
     "hermes": [
