@@ -97,9 +97,8 @@ class NamedArguments(JsonArguments):
 
     def write(self, arguments: str) -> str:
         """See `JsonArguments.write`."""
-        try:
-            values = object_of(arguments)
-        except ValueError:
+        values = object_of(arguments)
+        if values is None:
             return arguments
         spelled = (
             self._head(name)
@@ -220,21 +219,15 @@ def _branches(schema: Schema) -> list[Schema]:
     return [schema]
 
 
-def object_of(text: str) -> dict[str, Any]:
-    """The object in a history's text of JSON.
-
-    Raises:
-        ValueError: There is none, or none that can be written.
-    """
+def object_of(text: str) -> dict[str, Any] | None:
+    """The object in a history's text of JSON; None if there is none that can be written."""
     try:
         value = json.loads(text, strict=False)
         # Half a surrogate pair is no text, and an infinite number is no JSON.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("wanted an object")
-    return value
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _to_json(value: Any) -> str:

@@ -143,11 +143,7 @@ def _is_text(turn: Message) -> bool:
 
 
 def _native(message: Message) -> Message:
-    """As templates want it: arguments parsed, and ids of nine letters, as Mistral's demand.
-
-    Raises:
-        ValueError: Some arguments are no object; templates might write their letters as names.
-    """
+    """As templates want it: arguments parsed, and ids of nine letters, as Mistral's demand."""
     shown = dict(message)
     if "tool_call_id" in message:
         shown["tool_call_id"] = _short_id(message["tool_call_id"])
@@ -158,7 +154,7 @@ def _native(message: Message) -> Message:
                 "type": "function",
                 "function": {
                     "name": call["function"]["name"],
-                    "arguments": object_of(call["function"]["arguments"]),
+                    "arguments": _parsed(call["function"]["arguments"]),
                 },
             }
             for call in message["tool_calls"]
@@ -168,6 +164,13 @@ def _native(message: Message) -> Message:
 
 def _short_id(identity: str) -> str:
     return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:9]
+
+
+def _parsed(arguments: str) -> dict[str, Any]:
+    """Some templates would write the letters of a text as names of arguments."""
+    if (parsed := object_of(arguments)) is None:
+        raise ValueError
+    return parsed
 
 
 def _openai_tool(tool: Tool) -> dict[str, Any]:
