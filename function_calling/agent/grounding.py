@@ -16,8 +16,8 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal, localcontext
-from itertools import chain, pairwise, takewhile
+from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal
+from itertools import chain, takewhile
 from typing import Any, NamedTuple
 
 from function_calling.agent.numbers import UNSPACED, Number, numbers, said
@@ -58,7 +58,7 @@ _LETTER = rf"(?!{UNSPACED.pattern})\w"
 
 _MOST_OFFERED = 12
 _LONGEST_OFFERED = 100  # characters
-_MOST_VALUES = 100  # of which pairs are looked at
+_MOST_RATES = 100
 _SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=MAX_PREC)
 _PER_CENT = re.compile("[%٪％﹪]")
@@ -99,7 +99,7 @@ class Ground:
         self._spoken = "\n".join(written)
         self._texts = [_plain(each) for each in written]
         # What anybody wrote or a tool returned; beside that, what may be computed with, or told.
-        self._known = _with_hundredths(said(self._spoken)) | _values("\n".join(told))
+        self._known = said(self._spoken) | _values("\n".join(told))
         self._factors = _factors(self._spoken) | _values(self._spoken, units=True)
         self._tellable = _rounded(self._known, roughly=True)
         self._listed: list[_Leaf] = []  # what results consist of
@@ -141,7 +141,7 @@ class Ground:
             self._take_in(result.content)
 
     def _take_in(self, content: str) -> None:
-        leaves = list(_leaves(content))
+        leaves = _leaves(content)
         self._listed += leaves
         self._texts += (leaf.value for leaf in leaves if isinstance(leaf.value, str))
         values = _values_of(leaves)
@@ -181,14 +181,11 @@ class Ground:
             ToolError: A value does not occur; says which do.
         """
         lacking = self.lacks(marked)
-        if not lacking:
-            self.untraced.pop(tool, None)
-            return ""
+        shown = [(name.replace("_", " "), _shown(value)) for name, value in lacking]
         doubts = {(tool, name, str(value)) for name, value in lacking}
         computes = any(marked[name][0].numbers for name, _ in lacking)
         assumable = not (changes or computes)
-        shown = [(name.replace("_", " "), _shown(value)) for name, value in lacking]
-        if assumable and doubts <= self._doubted:
+        if not lacking or (assumable and doubts <= self._doubted):
             self.untraced.pop(tool, None)
             return " ".join(f"I took {value} as the {name}." for name, value in shown)
         self._doubted |= doubts
@@ -218,8 +215,10 @@ class Ground:
         """What is wrong with an answer, as sentences for the model; empty where it is grounded."""
         problems = self.invented(answer)
         problems += [
-            f"The answer leaves out {number.text} of this tool result: {result.summary}"
-            for result, number in self._left_out(answer)
+            f"The answer leaves out {number.text} of this tool result: {summary}"
+            for at, missing in self._missing(answer).items()
+            if (summary := self.results[at].summary)
+            for number in missing
         ]
         self._private += problems
         return list(dict.fromkeys(problems))
@@ -242,22 +241,11 @@ class Ground:
         missing = "which neither a tool result nor the question contains"
         if not self.results:
             missing = "which the question does not contain, and no tool was called"
-        found = numbers(answer)
-        units = {at for at, amounts in enumerate(_amounts(found)) if amounts & known}
-        parts = units | {at + 1 for at in units}
         return [
             f"The answer says {number.text}, {missing}."
-            for at, number in enumerate(found)
-            if at not in parts and not number.within(known)
+            for number in numbers(answer)
+            if not number.within(known)
         ]
-
-    def repeating(self, text: str) -> int:
-        """Where in a text that goes on begins what the model alone was told, or may begin."""
-        places = [len(text)]
-        for each in self._for_the_model():
-            begun = (n for n in range(len(each), 0, -1) if text.endswith(each[:n]))
-            places.append(text.index(each) if each in text else len(text) - next(begun, 0))
-        return min(places)
 
     def _for_the_model(self) -> set[str]:
         """How the sentences begin that the model was told and no person reads."""
@@ -270,19 +258,8 @@ class Ground:
 
     def untold(self, answer: str) -> list[str]:
         """What tools have found and `answer` does not tell, in their own sentences."""
-        left_out = {result.summary for result, _ in self._left_out(answer)}
-        values = _values(answer)
-
-        def told(finding: str, at: int) -> bool:
-            result = self.results[at]
-            stated = [each.within(values) for each in _findings(result.told, frozenset())]
-            if not stated:
-                return finding in answer
-            if result.summary:
-                return finding not in left_out and (any(stated) or at in self._steps(values))
-            return all(stated)
-
-        return [finding for finding, at in self.findings().items() if not told(finding, at)]
+        missing = self._missing(answer)
+        return [finding for finding, at in self.findings().items() if at in missing]
 
     def findings(self) -> dict[str, int]:
         """What the calls that succeeded have found, for people, and the place of the first result.
@@ -313,30 +290,37 @@ class Ground:
         """What was assumed of the arguments of calls, for people."""
         return list(dict.fromkeys(each.assumed for each in self.results if each.assumed))
 
-    def _left_out(self, answer: str) -> list[tuple[ToolResult, Number]]:
-        """Each number that a result's sentence adds to its call and the question, and is not told.
+    def _missing(self, answer: str) -> dict[int, list[Number]]:
+        """The results that `answer` does not tell, by place, with each number that is missing.
 
-        A number that several results have must be told as often.
+        A number that several results have must be told as often. A result is told, too, where that
+        of a later call is, which has used it.
         """
-        found = numbers(answer)
-        left = Counter(chain(*(each.values for each in found), *_amounts(found)))
+        left = Counter(chain(*(each.values for each in numbers(answer))))
         left.update(said(answer) - left.keys())  # "seven"
         days = [day for each in self.results for day in map(Decimal, _MONTH.findall(each.told))]
         left.update(day for day in days if left[day])  # once for all results
-        missing = []
-        seen: set[str | None] = {None}
-        steps = self._steps(frozenset(left))
+        stated = frozenset(left)
+        missing: dict[int, list[Number]] = {}
+        seen: set[str] = set()
         for at, result in enumerate(self.results):
-            if not result.ok or result.summary in seen or at in steps:
+            if not result.ok or result.told in seen:
                 continue
-            seen.add(result.summary)
+            seen.add(result.told)
+            lacking = []
             for number in self._new(at):
                 rounded = zip(_rounded(number.values) - number.values)
                 told = (each for each in (*number.readings, *rounded) if all(map(left.get, each)))
                 if reading := next(told, None):
                     left.subtract(reading)
                 else:
-                    missing.append((result, number))
+                    lacking.append(number)
+            begun = any(each.within(stated) for each in numbers(result.told))
+            if lacking or not (begun or result.told in answer):
+                missing[at] = lacking
+        for at in reversed([*missing]):
+            if any(later not in missing for later in self._users(at)):
+                del missing[at]
         return missing
 
     def _new(self, at: int) -> list[Number]:
@@ -345,7 +329,8 @@ class Ground:
         An answer may choose from what is listed, and say "no" or "a" for 0 and 1.
         """
         told = self._asked | self._given[at] | self._choice | {Decimal(0), Decimal(1)}
-        return _findings(self.results[at].told, told)
+        found = numbers(_MONTH.sub("", self.results[at].told), units=True)
+        return [number for number in found if not number.within(told)]
 
     def _users(self, at: int) -> Iterator[int]:
         """The later calls that succeeded and were given each number that a result adds."""
@@ -354,16 +339,6 @@ class Ground:
             given = self._given[later]
             if new and self.results[later].ok and all(each.within(given) for each in new):
                 yield later
-
-    def _steps(self, told: frozenset[Decimal]) -> set[int]:
-        """The results that a later call has used, where what came of that in the end is told."""
-        steps: set[int] = set()
-        for at in reversed(range(len(self.results))):
-            for later in self._users(at):
-                new = self._new(later)
-                if later in steps or (new and all(each.within(told) for each in new)):
-                    steps.add(at)
-        return steps
 
     def _occurs(self, mark: Said, name: str, value: Any) -> bool:
         """Whether it stands in the conversation; an id must be all that a part of a result is."""
@@ -383,7 +358,10 @@ class Ground:
     def _written_numbers(self) -> Iterator[str]:
         """The numbers that the person wrote, in digits or words; any word may be a small one."""
         digits = numbers(self._spoken)
-        yield from map(_with_meaning, digits)
+        yield from (
+            each.text if each.meaning == each.text else f"{each.text} ({each.meaning})"
+            for each in digits
+        )
         known = _SMALL.union(*(number.values for number in digits))
         yield from map(_shown, sorted(said(self._spoken) - known, reverse=True))
 
@@ -392,7 +370,8 @@ class Ground:
         found: Iterable[str]
         if listed:
             (name, _), *_ = lacking
-            found = (_offer(leaf.inside) for leaf in self._named(name) if leaf.key == name)
+            named = (leaf for leaf in self._named(name) if leaf.key == name)
+            found = (json_text(leaf.inside)[:_LONGEST_OFFERED] for leaf in named)
             told, none = "Tools returned", "Call the tool that lists it first"
         elif all(_is_numeric(value) for _, value in lacking):
             found = self._written_numbers()
@@ -403,18 +382,6 @@ class Ground:
             told, none = "The user wrote", "Use what the user wrote, and do not guess"
         offered = ", ".join(list(dict.fromkeys(filter(None, found)))[:_MOST_OFFERED])
         return f"{told}: {offered}" if offered else none
-
-
-def _with_meaning(number: Number) -> str:
-    """A number as written, and what it means where that is not what it looks like."""
-    means = " or ".join(dict.fromkeys(_shown(value) for each in number.readings for value in each))
-    return number.text if means == number.text else f"{number.text} ({means})"
-
-
-def _findings(summary: str, asked: frozenset[Decimal]) -> list[Number]:
-    """The numbers of a tool's sentence that the question does not have."""
-    found = numbers(_MONTH.sub("", summary), units=True)
-    return [number for number in found if not number.within(asked)]
 
 
 def _equation(arguments: str, result: str) -> str:
@@ -469,34 +436,15 @@ def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[D
     return frozenset(values).union(rounded - {0})
 
 
-def _with_hundredths(values: frozenset[Decimal]) -> frozenset[Decimal]:
-    """The values, and those that two of them make as units and hundredths: nine pounds sixty."""
-    if len(values) > _MOST_VALUES:
-        return values
-    return values | _amounts_of({*values, Decimal(0)}, values)
-
-
 def _factors(text: str) -> frozenset[Decimal]:
     """By what percentages in a text multiply: 19 % is 0.19, and makes a whole 1.19 or 0.81."""
     factors: set[Decimal] = set()
-    for before in _PER_CENT.split(text, _MOST_VALUES)[:-1]:
+    for before in _PER_CENT.split(text, _MOST_RATES)[:-1]:
         found = numbers(before[-_LONGEST_RATE:])
         if found and before.rstrip().endswith(found[-1].text):
             shares = [value.scaleb(-2) for value in found[-1].values]
             factors.update(*((each, 1 + each, 1 - each) for each in shares))
     return frozenset(factors)
-
-
-def _amounts(found: Sequence[Number]) -> list[frozenset[Decimal]]:
-    """What each number and the one behind it make as units and hundredths: 9 dollars 60."""
-    pairs = ((each.values - {Decimal(0)}, behind.values) for each, behind in pairwise(found))
-    return [_amounts_of(units, parts) for units, parts in pairs]
-
-
-def _amounts_of(units: Iterable[Decimal], parts: Iterable[Decimal]) -> frozenset[Decimal]:
-    with localcontext(_EXACTLY):
-        hundredths = [each.scaleb(-2) for each in parts if each < 100 and not each % 1]
-        return frozenset(each + part for each in units if not each % 1 for part in hundredths)
 
 
 class _Leaf(NamedTuple):
@@ -522,29 +470,28 @@ def _parsed(content: str) -> Any:
         return content
 
 
-def _leaves(content: str) -> Iterator[_Leaf]:
-    """What a result or arguments consist of, however deep, in order; keys are texts, too."""
-    left: list[tuple[Any, _Leaf]] = [(_parsed(content), _Leaf(""))]
-    while left:
-        value, place = left.pop()
-        if isinstance(value, str):
-            yield place._replace(value=Decimal(value) if _EXACT.fullmatch(value) else _plain(value))
-        elif isinstance(value, Decimal):
-            yield place._replace(value=value.copy_abs())
-        elif isinstance(value, list):
-            member = place._replace(among=len(value))
-            left += [(each, member) for each in reversed(value)] or [(Decimal(0), member)]
-        elif isinstance(value, dict):
-            for key, each in reversed(value.items()):
-                left += (each, place._replace(key=key, inside=value)), (key, place)
-
-
-def _offer(value: Any) -> str:
-    """The beginning of an object, as JSON; nothing of one that is too deep for it."""
+def _leaves(content: str) -> list[_Leaf]:
+    """What a result or arguments consist of, in order; what nests too deep is one text."""
+    value = _parsed(content)
     try:
-        return json_text(value)[:_LONGEST_OFFERED]
+        json_text(value)  # as it is offered
+        return list(_parts(value, _Leaf("")))
     except RecursionError:
-        return ""
+        return [_Leaf(_plain(content))]
+
+
+def _parts(value: Any, place: _Leaf) -> Iterator[_Leaf]:
+    if isinstance(value, str):
+        yield place._replace(value=Decimal(value) if _EXACT.fullmatch(value) else _plain(value))
+    elif isinstance(value, Decimal):
+        yield place._replace(value=value.copy_abs())
+    elif isinstance(value, list):
+        for each in value or [Decimal(0)]:
+            yield from _parts(each, place._replace(among=len(value)))
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from _parts(key, place)
+            yield from _parts(each, place._replace(key=key, inside=value))
 
 
 def _values_of(leaves: Iterable[_Leaf]) -> frozenset[Decimal]:

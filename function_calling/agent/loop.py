@@ -275,8 +275,7 @@ class _Turn:
             found = [*self._ground.untold(self._streaming.told), *self._ground.failures()]
             if not self._talk.found:
                 found = [self._talk.excuse()]
-            mark = self._streaming.break_off()
-            return self._ended(mark + self._streaming.close(" ".join(found)), "fell-back")
+            return self._ended(self._streaming.close(" ".join(found)), "fell-back")
         if self._asked_again:
             return self._ended(rest, "asked-again")
         return self._ended(rest, "ok" if self._ground.results or numbers(text) else "none")

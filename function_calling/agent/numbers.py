@@ -50,6 +50,12 @@ class Number:
         """Every value that some reading holds."""
         return frozenset(value for reading in self.readings for value in reading)
 
+    @property
+    def meaning(self) -> str:
+        """Its values in plain digits: "1234 or 1.234"."""
+        values = (f"{value:f}" for reading in self.readings for value in reading)
+        return " or ".join(dict.fromkeys(values))
+
     def within(self, values: frozenset[Decimal]) -> bool:
         """Whether some reading consists of `values` alone."""
         return any(values.issuperset(reading) for reading in self.readings)
@@ -77,7 +83,7 @@ def spelled_plainly(text: str) -> str:
     that may be several side by side, or is multiplied by a word, nothing is told.
     """
     told = {
-        each.text: " or ".join(f"{value:f}" for (value,) in each.readings)
+        each.text: each.meaning
         for each in numbers(text)
         if all(len(reading) == 1 for reading in each.readings)
         and not _PLAIN.fullmatch(each.text)
@@ -137,8 +143,6 @@ _NUMBER = re.compile(
 )
 _HOUR = re.compile(r"(?<![\d:.,])(?:00|1[3-9]|2[0-3])(?=:[0-5]\d)")
 _DASH = re.compile(r" ?[-‐-―−~〜～] ?")
-FIGURE = re.compile(rf"\d|{_FRACTION}")
-"""With which a number begins, at the latest."""
 
 # In groups of three digits, or of two before the last three; and in none.
 _GROUPED = rf"([1-9]\d{{0,2}}([.,'٬ ])(?:\d{{2,3}}\2)*\d{{3}})(?:(?!\2){_POINT}(\d+))?"

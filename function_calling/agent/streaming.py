@@ -1,9 +1,9 @@
 """When the words of a model reach the person who asked, and what is told in their place.
 
-An answer is told as it grows: text up to a sentence's first digit at once, the rest of that
-sentence when it is complete and each of its numbers has been checked. What was told can't be taken
-back: a reply that takes the place of another goes on behind what was told, if it begins with that,
-and else is not told; what tools found and nobody told yet then follows in their own sentences.
+An answer is told sentence by sentence, each as soon as it is complete and its numbers have been
+checked. What was told can't be taken back: a reply that takes the place of another goes on behind
+what was told, if it begins with that, and else is not told; what tools found and nobody told yet
+then follows in their own sentences.
 
 Where the answer is wanted whole, nothing is told before its end.
 """
@@ -11,7 +11,6 @@ Where the answer is wanted whole, nothing is told before its end.
 import re
 
 from function_calling.agent.grounding import Ground
-from function_calling.agent.numbers import FIGURE
 
 _CLOSERS = r"[\"'”’»)\]*_]*"
 # A number never reaches over such an end, so that what stands before it can be checked alone.
@@ -36,7 +35,6 @@ class Streaming:
         self._place = 0  # in the reply, behind what was told of it
         self._before = ""  # what was told of the reply whose place this one takes
         self._silent = whole
-        self._complete = True  # whether the last reply was told to its end
 
     def begin(self, *, aloud: bool) -> None:
         """A reply begins; `aloud` where it may be the answer."""
@@ -57,49 +55,26 @@ class Streaming:
         for sentence in _END.finditer(self._reply, self._place):
             if self._ground.invented(self._reply[: sentence.end()]):
                 self._silent = True
-                return self._tell(end)
+                break
             end = sentence.end()
-        digit = FIGURE.search(self._reply, end)
-        held = self._ground.repeating(self._reply)
-        return self._tell(min(held, digit.start() if digit else held))
+        return self._tell(end)
 
     def rest(self) -> str | None:
         """The rest of a reply that is all right; None where what was told is no part of it."""
-        if not self._continues():
-            return None
-        self._silent = False
-        text = self._tell(len(self._reply))
-        self._complete = True
-        return text
+        return self._tell(len(self._reply)) if self._continues() else None
 
     def close(self, text: str) -> str:
-        """Tell `text` of our own behind what was told.
-
-        A sentence that is open stays so; where the whole reply ends without a full stop, a
-        paragraph begins.
-        """
-        if not text:
-            return ""
-        mark = self.break_off()
-        if self.told:
+        """Tell `text` of our own behind what was told; a paragraph begins behind an open end."""
+        if text and self.told:
             text = f" {text}" if _ENDED.search(self.told) else f"\n\n{text}"
         self.told += text
-        return mark + text
-
-    def break_off(self) -> str:
-        """Mark a sentence that was begun and will not be ended."""
-        open_ended = self.told and not self._complete and not _ENDED.search(self.told)
-        mark = "…" if open_ended else ""
-        self.told += mark
-        return mark
+        return text
 
     def _continues(self) -> bool:
         """Whether the reply begins with what was told of the one before."""
-        if not self._before:
-            return True
         if not self._reply.startswith(self._before):
             return False
-        self._place, self._before = len(self._before), ""
+        self._place, self._before = max(self._place, len(self._before)), ""
         return True
 
     def _tell(self, end: int) -> str:
@@ -110,5 +85,4 @@ class Streaming:
         seam = "\n\n" if self.told and not self._place else ""
         self._place += len(part)
         self.told += seam + part
-        self._complete = False
         return seam + part

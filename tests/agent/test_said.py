@@ -64,7 +64,7 @@ async def test_a_value_that_was_made_up_comes_back_with_those_that_occur() -> No
     ("query", "offered"),
     [
         ("1 Milliarde Dollar in Euro", "1 Milliarde (1000000000)."),
-        ("2.500 pesos en dólares, 7", "2.500 (2500 or 2.5), 7."),
+        ("2.500 pesos en dólares, 7", "2.500 (2500 or 2.500), 7."),
         ("mille cent dollars en euros", "1100, 1000."),
     ],
 )

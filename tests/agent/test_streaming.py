@@ -30,7 +30,6 @@ from scripted_server import (
     Turn,
     breaks_off,
     calls,
-    hangs,
     says,
 )
 
@@ -55,7 +54,8 @@ async def chatted(*turns: Turn, **bounds: Any) -> list[ChatEvent]:
 
 async def test_a_conversion_is_told_step_by_step() -> None:
     """The call, its result, the text in parts, and what it cost."""
-    call, result, *texts, last = await chatted(calls(TO_CAD), says("So you get 131.95 CAD."))
+    answer = says("So you get 131.95 CAD. That is all.")
+    call, result, *texts, last = await chatted(calls(TO_CAD), answer)
     assert isinstance(call, ToolCallEvent)
     assert (call.name, call.arguments) == ("convert", json.dumps(TO_CAD[1]))
     assert isinstance(result, ToolResultEvent)
@@ -63,7 +63,7 @@ async def test_a_conversion_is_told_step_by_step() -> None:
     assert result.summary == TOLD_CAD
     assert json.loads(result.content)["converted"] == 131.95
     assert [each.text for each in texts if isinstance(each, TextEvent)] == [
-        *("So you", " get", " 131.95 CAD.")
+        *("So you get 131.95 CAD.", " That is all.")
     ]
     assert isinstance(last, DoneEvent)
     assert (last.rounds, last.tool_calls, last.grounding) == (2, 1, "ok")
@@ -135,17 +135,17 @@ BEHIND: dict[str, tuple[list[Turn], str, str]] = {
         [calls(TO_CAD), says("1319.5 CAD it is."), says(TOLD_CAD)],
         *(TOLD_CAD, "asked-again"),
     ),
-    "the beginning of a sentence was told": (
+    "nor is its second answer": (
         [calls(TO_CAD), says("It is 7 CAD."), says("It is 8 CAD.")],
-        *(f"It is… {TOLD_CAD}", "fell-back"),
+        *(TOLD_CAD, "fell-back"),
     ),
     "what was told can't be taken back": (
         [calls(TO_CAD), says(f"{HALF} It is 7 CAD."), says(f"{HALF} {TOLD_CAD}")],
-        *(f"{HALF} It is… {TOLD_CAD}", "fell-back"),
+        *(f"{HALF} {TOLD_CAD}", "fell-back"),
     ),
     "what was found was told": (
         [calls(TO_CAD), says(f"{TOLD_CAD} The rate is 3.2."), says("Well.")],
-        *(f"{TOLD_CAD} The rate is…", "fell-back"),
+        *(TOLD_CAD, "fell-back"),
     ),
     "only the model may read the rest": (
         [calls(TO_CAD), calls(TO_XYZ), says(f"{TOLD_CAD} Give CAD or EUR.")],
@@ -153,7 +153,7 @@ BEHIND: dict[str, tuple[list[Turn], str, str]] = {
     ),
     "one of two conversions was told": (
         [calls(TO_CAD, TO_EUR), says(f"{TOLD_CAD} Is that all?")],
-        *(f"{TOLD_CAD} Is that all? {TOLD_EUR}", "fell-back"),
+        *(f"{TOLD_CAD} {TOLD_EUR}", "fell-back"),
     ),
 }
 
@@ -189,7 +189,8 @@ async def test_a_system_message_stands_behind_our_own() -> None:
 @pytest.mark.parametrize("breaks", [False, True])
 async def test_a_client_that_leaves_stops_the_model(breaks: bool) -> None:
     """In mid-stream, in both ways in which servers tell."""
-    server, sent, gone = ScriptedServer(calls(TO_CAD), hangs()), [], asyncio.Event()
+    half = Turn(events=says(f"{TOLD_CAD} The rate").events[:4], hangs=True)
+    server, sent, gone = ScriptedServer(calls(TO_CAD), half), [], asyncio.Event()
 
     async def receive() -> Any:
         await gone.wait()
