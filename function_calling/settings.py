@@ -137,11 +137,7 @@ class Settings:
     max_rounds: int = _setting(
         10, "model calls with tools for one query at most", least=1, most=100
     )
-    max_reply_tokens: int = _setting(
-        512,
-        "tokens of one reply to the assistant at most; one that is cut gets double, once",
-        least=16,
-    )
+    max_reply_tokens: int = _setting(1024, "tokens of one reply to the assistant at most", least=16)
     tool_timeout: float = _setting(30.0, "seconds a tool may take", least=0.01)
     tool_result_bytes: int = _setting(
         8192, "bytes of a tool's result at most; the rest is cut", least=100

@@ -9,6 +9,7 @@ from function_calling.agent.events import ChatEvent, DoneEvent, ErrorEvent, Text
 from function_calling.agent.loop import Agent
 from function_calling.agent.sse import with_errors
 from function_calling.errors import ToolError
+from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import FinalAnswer, Toolbox
 
 QUERY = "42 USD in CAD?"
@@ -47,8 +48,8 @@ def agent(server: ScriptedServer, *functions: Any, **bounds: Any) -> Agent:
     """An agent whose model is `server`, with these tools or else the bureau's."""
     own = Bureau()
     toolbox = Toolbox(functions or [own.convert, own.decline])
-    usual = {"model": "scripted", "system_prompt": "Convert money.", "toolbox": toolbox}
-    return Agent(client=server.client(), **(usual | bounds))
+    usual = {"settings": Settings(), "model": "scripted", "system_prompt": "Convert money."}
+    return Agent(client=server.client(), **(usual | {"toolbox": toolbox} | bounds))
 
 
 def user(text: str) -> dict[str, Any]:

@@ -72,15 +72,12 @@ class Assistant:
         model = await self.model_name()
         tools, toolbox = await self.offered()
         return Agent(
+            settings=self.settings,
             client=self.client,
             model=model,
             toolbox=toolbox,
             system_prompt=tools.system_prompt,
             first_choice=tools.first_choice,
-            max_rounds=self.settings.max_rounds,
-            tool_timeout=self.settings.tool_timeout,
-            query_timeout=self.settings.query_timeout,
-            max_tokens=self.settings.max_reply_tokens,
             approve=approve,
             approvals=None if approvals is None else Approvals(approvals, self._carried_out),
             guests=toolbox.descriptions.keys() - self.toolbox.descriptions.keys(),

@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 
 from function_calling.agent.approvals import Approvals, UnansweredError
+from function_calling.agent.clock import Clock
 from function_calling.agent.events import Usage
 from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, WITHOUT_IT, Ground
 from function_calling.agent.messages import (
@@ -34,7 +35,6 @@ from function_calling.agent.messages import (
 )
 from function_calling.agent.model_call import Reply
 from function_calling.agent.numbers import spelled_plainly
-from function_calling.agent.time_limit import TimeLimit
 from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult
 
 ALLOWED = 3
@@ -136,15 +136,13 @@ class Conversation:
         self._made_calls |= {call.key for call in reply.calls}
         self.usage += reply.usage
 
-    async def carry_out(
-        self, limit: TimeLimit, *, approve: Approve | None = None
-    ) -> list[ToolResult]:
+    async def carry_out(self, clock: Clock, *, approve: Approve | None = None) -> list[ToolResult]:
         """Make the last reply's calls, up to one that a person must be asked for.
 
         Returns their results, in the order of the calls.
 
         Args:
-            limit: When it is over, calls are given up, and none is begun.
+            clock: When it is over, calls are given up, and none is begun.
             approve: Asks a person, whose time does not count.
         """
         calls = self.reply.calls
@@ -152,8 +150,8 @@ class Conversation:
         for call in calls:
             if call.key not in self._results and not self._given_up(call.name):
                 fresh.setdefault(call.key, call)
-        approve = approve and limit.pausing(approve)
-        new = await self._made(fresh, limit, approve)
+        approve = approve and clock.pausing(approve)
+        new = await self._made(fresh, clock, approve)
         calls = calls[: calls.index(self.asking)] if self.asking else calls
         # A reply counts once, so that three wrong calls side by side still leave the retries.
         failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
@@ -206,43 +204,41 @@ class Conversation:
         return f"I can't answer that with the tools I have: {told or 'none'}."
 
     async def _made(
-        self, fresh: dict[tuple[str, str], Call], limit: TimeLimit, approve: Approve | None
+        self, fresh: dict[tuple[str, str], Call], clock: Clock, approve: Approve | None
     ) -> dict[tuple[str, str], ToolResult]:
-        """The results of calls; those whose values another one may return come last."""
+        """The results of calls, one after the other where one may need what another one does."""
         made: dict[tuple[str, str], ToolResult] = {}
 
         async def make(key: tuple[str, str]) -> None:
-            made[key] = await self._made_one(fresh[key], limit, approve)
+            made[key] = await self._made_one(fresh[key], clock, approve)
             if made[key].summary or not made[key].final:
                 self.ground.add(made[key], fresh[key].arguments)
 
-        if any(self._toolbox.changes(call.name) for call in fresh.values()):
-            for key, call in fresh.items():
-                try:
-                    await make(key)
-                except UnansweredError:
-                    self.asking = call
-                    break
+        in_turn = any(
+            self._toolbox.changes(call.name)
+            or self.ground.lacks(self._toolbox.marked(call.name, call.arguments))
+            for call in fresh.values()
+        )
+        if not in_turn:
+            await asyncio.gather(*map(make, fresh))
             return made
-        waiting = [
-            key
-            for key, call in fresh.items()
-            if self.ground.lacks(self._toolbox.marked(call.name, call.arguments))
-        ]
-        await asyncio.gather(*(make(key) for key in fresh if key not in waiting))
-        for key in waiting:
-            await make(key)
+        for key, call in fresh.items():
+            try:
+                await make(key)
+            except UnansweredError:
+                self.asking = call
+                break
         return made
 
-    async def _made_one(self, call: Call, limit: TimeLimit, approve: Approve | None) -> ToolResult:
-        if limit.left() <= 0:
+    async def _made_one(self, call: Call, clock: Clock, approve: Approve | None) -> ToolResult:
+        if clock.left() <= 0:
             return ToolResult(f"{call.name} was not called: the time was over.", ok=False)
         changes = self._toolbox.changes(call.name)
         make = partial(
             self._toolbox.call,
             *(call.name, call.arguments),
             call_id=call.id,
-            time_limit=min(self._tool_timeout, limit.left()),
+            time_limit=min(self._tool_timeout, clock.left()),
             trace=lambda name, marked: self.ground.trace(name, marked, changes=changes),
             approve=partial(self._approvals.approve, call) if self._approvals else approve,
         )
@@ -279,20 +275,14 @@ class Conversation:
             self.exhausted = True
             return ToolResult(f"{given_up} {WITHOUT_IT}", ok=False, summary=given_up)
         result = new[key]
-        if result.ok or result.unsure:
-            self._remember(key, result)
+        if result.ok or result.unsure or result.refused:
+            changes = self._toolbox.changes
+            if changes(call.name):  # then what was read is worth nothing
+                self._results = {it: old for it, old in self._results.items() if changes(it[0])}
+            self._results[key] = result
+        self.refused |= result.refused
         if result.ok:
             self._failures.clear()
-        elif result.refused:
-            self.refused = True
-            self._results[key] = result
         elif self._given_up(call.name):
             result = replace(result, content=f"{result.content} {given_up} {WITHOUT_IT}")
         return result
-
-    def _remember(self, key: tuple[str, str], result: ToolResult) -> None:
-        """Keep a result for the same call made again; a change makes what was read worthless."""
-        changes = self._toolbox.changes
-        if changes(key[0]):
-            self._results = {each: old for each, old in self._results.items() if changes(each[0])}
-        self._results[key] = result

@@ -20,6 +20,8 @@ MOST_MISSED = 3
 RETRY_SECONDS = 30
 """After which `serve` has replaced a worker that hangs."""
 
+_PASSED_ON = ("authorization", "user-agent")
+
 
 class Heartbeat(httpx2.AsyncBaseTransport):
     """A transport whose requests end with an EngineError (503) when their server hangs.
@@ -29,8 +31,9 @@ class Heartbeat(httpx2.AsyncBaseTransport):
 
     def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
         self._transport = transport
-        self._has_lived = False
-        self._has_no_route = False
+        self._lives: bool | None = (
+            None  # False where there is no such route, None until it is known
+        )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request, and watch its server until the response is closed."""
@@ -52,25 +55,16 @@ class Heartbeat(httpx2.AsyncBaseTransport):
 
     async def _beat(self, request: httpx2.Request, cutoff: Cutoff) -> None:
         """Ask every few seconds; when nothing is answered several times in a row, end `cutoff`."""
+        if self._lives is None and 0 < (status := await self._status(request)) < 500:
+            self._lives = status == httpx2.codes.OK
         missed = 0
-        while missed < MOST_MISSED and not self._has_no_route:
-            if self._has_lived:
-                await asyncio.sleep(BEAT_SECONDS)
-            status = await self._status(request)
-            if not self._has_lived:
-                self._has_lived = status == httpx2.codes.OK
-                self._has_no_route = httpx2.codes.is_client_error(status)
-                if not self._has_lived:
-                    return
-            missed = 0 if status else missed + 1
-        if self._has_lived:
-            problem = (
-                f"The model server hangs: {missed} times in a row it did not say that it lives."
-            )
-            error = EngineError(
-                problem, code="model_unresponsive", status=503, retry_after=RETRY_SECONDS
-            )
-            cutoff.end(error)
+        while self._lives and missed < MOST_MISSED:
+            await asyncio.sleep(BEAT_SECONDS)
+            missed = 0 if await self._status(request) else missed + 1
+        if self._lives:
+            told = f"The model server hangs: {missed} times in a row it did not say that it lives."
+            code = "model_unresponsive"
+            cutoff.end(EngineError(told, code=code, status=503, retry_after=RETRY_SECONDS))
 
     async def _status(self, request: httpx2.Request) -> int:
         """What the server answers to the question whether it lives; 0 where it does not."""
@@ -103,6 +97,3 @@ class _Watched(httpx2.AsyncByteStream):
     async def aclose(self) -> None:
         self._beats.cancel()
         await self._stream.aclose()
-
-
-_PASSED_ON = ("authorization", "user-agent")

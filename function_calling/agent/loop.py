@@ -2,21 +2,21 @@
 
 The first reply must call, so that nothing is answered from memory; then the model is free. A call
 that passes its checks is carried out as the model made it, and none is made in its name. It ends
-within its bounds: `max_rounds` model calls with tools and one without, `query_timeout` seconds,
-`tool_timeout` seconds for each tool. An answer that says what no tool returned is asked for once
+within its bounds: `MAX_ROUNDS` model calls with tools and one without, `QUERY_TIMEOUT` seconds,
+`TOOL_TIMEOUT` seconds for each tool. An answer that says what no tool returned is asked for once
 more; then the tools speak for themselves.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
-from time import monotonic
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from openai import AsyncOpenAI
 
 from function_calling.agent.approvals import Approvals
+from function_calling.agent.clock import Clock
 from function_calling.agent.conversation import Conversation
 from function_calling.agent.events import (
     ApprovalEvent,
@@ -24,7 +24,6 @@ from function_calling.agent.events import (
     DoneEvent,
     Grounding,
     TextEvent,
-    Timings,
     ToolCallEvent,
     ToolResultEvent,
 )
@@ -32,8 +31,8 @@ from function_calling.agent.messages import as_servers_take
 from function_calling.agent.model_call import TOO_LONG, Reply, Restarted, complete
 from function_calling.agent.numbers import numbers
 from function_calling.agent.streaming import Streaming
-from function_calling.agent.time_limit import TimeLimit
 from function_calling.errors import SCHEMA_REFUSED, ApiError, RequestError, one_line
+from function_calling.settings import Settings
 from function_calling.telemetry import metrics, tracing
 from function_calling.toolbox.toolbox import Approve, Toolbox
 
@@ -49,29 +48,23 @@ class Agent:
     """Answers questions with the tools of a toolbox.
 
     Attributes:
+        settings: Bound rounds, time and tokens.
         client: Knows the model's server.
         model: The model's name there.
         toolbox: What the model may call.
         system_prompt: How the model should use the tools.
         first_choice: OpenAI's `tool_choice` until a tool has found something.
-        max_rounds: Model calls with tools at most.
-        tool_timeout: Seconds that each tool may take.
-        query_timeout: Seconds that the whole question may take.
-        max_tokens: Tokens of a reply at most; one that is cut gets double, once.
         approve: Asks a person before a tool runs that needs a yes.
         approvals: Brings a yes with a later request; `approve` is not asked then.
         guests: Those of its tools, by name, whose schemas are a stranger's.
     """
 
+    settings: Settings
     client: AsyncOpenAI
     model: str
     toolbox: Toolbox
     system_prompt: str
     first_choice: str = "required"
-    max_rounds: int = 10
-    tool_timeout: float = 30.0
-    query_timeout: float = 290.0
-    max_tokens: int = 512
     approve: Approve | None = None
     approvals: Approvals | None = None
     guests: Collection[str] = ()
@@ -136,15 +129,16 @@ class _Turn:
 
     def __init__(self, agent: Agent, messages: Sequence[dict[str, Any]], *, whole: bool) -> None:
         self._agent = agent
-        usual = (agent.system_prompt, messages, agent.toolbox, agent.tool_timeout)
-        self._talk = Conversation(*usual, agent.approvals)
+        # Only what is awaited is under its limit, not what a consumer does with an event.
+        self._clock = Clock(agent.settings.query_timeout)
+        seconds = agent.settings.tool_timeout
+        self._talk = Conversation(
+            agent.system_prompt, messages, agent.toolbox, seconds, agent.approvals
+        )
         self._ground = self._talk.ground
         self._streaming = Streaming(self._ground, whole=whole)
-        self._clock = _Clock()
         self._asked_again = False
         self._left_out: set[str] = set()
-        # Only what is awaited is under the limit, not what a consumer does with an event.
-        self._limit = TimeLimit(agent.query_timeout)
 
     async def events(self) -> AsyncGenerator[ChatEvent, None]:
         """Ask, call, ask again, to an end of whatever kind; raises what `Agent.run` raises."""
@@ -156,10 +150,9 @@ class _Turn:
                     async with aclosing(self._reply(choice)) as told:
                         async for event in told:
                             yield event
-                if talk.reply.calls and choice != "none":
-                    async with aclosing(self._carried_out()) as steps:
-                        async for event in steps:
-                            yield event
+                if talk.reply.calls:
+                    for result in await self._carried_out():
+                        yield result
                     end = self._settled()
                 else:
                     end = self._answered(choice)
@@ -170,7 +163,7 @@ class _Turn:
 
     def _choice(self) -> str:
         """OpenAI's `tool_choice` for the next reply."""
-        if self._talk.rounds >= self._agent.max_rounds or self._talk.exhausted:
+        if self._talk.rounds >= self._agent.settings.max_rounds or self._talk.exhausted:
             return "none"
         # What the model wanted to do, and could not yet, is still to be done.
         undone = any(map(self._talk.offered, self._ground.untraced))
@@ -187,7 +180,8 @@ class _Turn:
         found = self._ground.untold(self._streaming.told)
         done = [*self._ground.failures(), *([f"Until then: {' '.join(found)}"] if found else [])]
         if isinstance(error, TimeoutError):
-            why = f"I had to stop after {self._agent.query_timeout:g} seconds, before I was done."
+            limit = self._agent.settings.query_timeout
+            why = f"I had to stop after {limit:g} seconds, before I was done."
         elif error.code == TOO_LONG or (
             isinstance(error, RequestError) and (self._talk.rounds or self._ground.results)
         ):
@@ -198,20 +192,24 @@ class _Turn:
         return self._ended(self._streaming.close(" ".join([why, *done])), "fell-back")
 
     async def _reply(self, choice: str) -> AsyncGenerator[ChatEvent, None]:
-        """Ask the model once; what of its text can be told, and in the end it is `talk.reply`."""
+        """Ask the model once: what of its text can be told, and then its calls."""
         self._streaming.begin(aloud=choice in ("none", "auto"))
         with self._clock.waiting_for("model"):
             async with aclosing(self._completed(choice)) as parts:
                 while True:
-                    async with self._limit.running():
+                    async with self._clock.running():
                         part = await anext(parts)
                     if isinstance(part, Reply):
-                        self._talk.count(part)
-                        return
+                        break
                     if isinstance(part, Restarted):
                         self._streaming.restart()
                     elif text := self._streaming.hear(part):
-                        yield self._text(text)
+                        self._clock.note_text()
+                        yield TextEvent(text=text)
+        calls = () if choice == "none" else part.calls
+        self._talk.count(replace(part, calls=calls))
+        for call in calls:
+            yield ToolCallEvent(id=call.id, name=call.name, arguments=call.arguments)
 
     async def _completed(self, choice: str) -> AsyncGenerator[str | Restarted | Reply, None]:
         """What `complete` gives, without guests whose schemas the model's server refuses."""
@@ -231,20 +229,20 @@ class _Turn:
                 _log.warning("Tools left out: %s", one_line(error.message))
                 self._left_out |= refused
 
-    async def _carried_out(self) -> AsyncGenerator[ChatEvent, None]:
+    async def _carried_out(self) -> list[ToolResultEvent]:
         calls = self._talk.reply.calls
-        for call in () if self._talk.resumed else calls:
-            yield ToolCallEvent(id=call.id, name=call.name, arguments=call.arguments)
         with self._clock.waiting_for("tools"):
-            results = await self._talk.carry_out(self._limit, approve=self._agent.approve)
-        for call, result in zip(calls, results, strict=False):
-            yield ToolResultEvent(
+            results = await self._talk.carry_out(self._clock, approve=self._agent.approve)
+        return [
+            ToolResultEvent(
                 id=call.id,
                 name=call.name,
                 ok=result.ok,
                 content=result.content if result.ok else result.told,
                 summary=result.summary,
             )
+            for call, result in zip(calls, results, strict=False)
+        ]
 
     def _settled(self) -> list[ChatEvent]:
         """The end, where a tool has given the answer, or a person must be asked first."""
@@ -272,9 +270,9 @@ class _Turn:
             return []
         rest = None if problems or not text else self._streaming.rest()
         if rest is None:
-            found = [*self._ground.untold(self._streaming.told), *self._ground.failures()]
-            if not self._talk.found:
-                found = [self._talk.excuse()]
+            found = [self._talk.excuse()]
+            if self._talk.found:
+                found = [*self._ground.untold(self._streaming.told), *self._ground.failures()]
             return self._ended(self._streaming.close(" ".join(found)), "fell-back")
         if self._asked_again:
             return self._ended(rest, "asked-again")
@@ -294,18 +292,16 @@ class _Turn:
         self, text: str, kind: type[DoneEvent] | type[ApprovalEvent], **own: Any
     ) -> list[ChatEvent]:
         """A last text, if there is any, and the end with what the request took."""
+        if text:
+            self._clock.note_text()
         end = kind(
             usage=self._talk.usage,
             rounds=self._talk.rounds,
             tool_calls=self._talk.calls,
-            timings=self._clock.timings(text=bool(text)),
+            timings=self._clock.timings(),
             **own,
         )
         return [TextEvent(text=text), end] if text else [end]
-
-    def _text(self, text: str) -> TextEvent:
-        self._clock.note_text()
-        return TextEvent(text=text)
 
     def request(self, choice: str) -> dict[str, Any]:
         """The fields of a chat completion request; greedy, so that a question has one answer."""
@@ -317,40 +313,9 @@ class _Turn:
         return {
             "model": self._agent.model,
             "messages": list(as_servers_take(self._talk.messages)),
-            "max_tokens": self._agent.max_tokens,
+            "max_tokens": self._agent.settings.max_reply_tokens,
             "temperature": 0,
             "seed": SEED,
             # OpenAI refuses an empty list of tools, and a choice where there is none.
             **({"tools": tools, "tool_choice": choice} if tools else {}),
         }
-
-
-class _Clock:
-    """Which part of a turn took how long."""
-
-    def __init__(self) -> None:
-        self._begun = monotonic()
-        self._first_text: float | None = None
-        self._seconds = {"model": 0.0, "tools": 0.0}
-
-    @contextmanager
-    def waiting_for(self, what: str) -> Iterator[None]:
-        """Count the seconds that pass inside."""
-        since = monotonic()
-        try:
-            yield
-        finally:
-            self._seconds[what] += monotonic() - since
-
-    def note_text(self) -> None:
-        """Text is told now."""
-        if self._first_text is None:
-            self._first_text = monotonic() - self._begun
-
-    def timings(self, *, text: bool) -> Timings:
-        """The turn's, which ends now, with a last text or without."""
-        if text:
-            self.note_text()
-        first, total = self._first_text, monotonic() - self._begun
-        seconds: dict[str, Any] = {"first_text": first, **self._seconds, "total": total}
-        return Timings(**{name: each and round(each, 3) for name, each in seconds.items()})

@@ -9,7 +9,6 @@ where a person was asked for a yes, an `assistant` message with calls that lack 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Context, Decimal
 from typing import Any
 
 from function_calling.errors import RequestError, shown
@@ -17,7 +16,6 @@ from function_calling.toolbox.toolbox import ToolResult
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 MOST_MESSAGES = 200
-_ALL_DIGITS = Context(prec=10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +28,11 @@ class Call:
 
     @property
     def key(self) -> tuple[str, str]:
-        """The same for calls that differ in spelling alone: white space, order, 42 and 42.0."""
+        """The same for calls that differ in spelling alone: white space, escapes, order."""
         try:
-            members = json.loads(self.arguments, parse_float=_canonical, parse_int=_canonical)
-        except (ValueError, RecursionError, ArithmeticError):  # as by 1e1000000
+            return self.name, json.dumps(json.loads(self.arguments), sort_keys=True)
+        except (ValueError, RecursionError):
             return self.name, self.arguments
-        return self.name, json.dumps(members, sort_keys=True)
-
-
-def _canonical(number: str) -> str:
-    return str(Decimal(number).normalize(_ALL_DIGITS))
 
 
 def calls_message(text: str | None, calls: Iterable[Call]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from traceback import clear_frames
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -142,7 +142,7 @@ async def complete(
 ) -> AsyncGenerator[str | Restarted | Reply, None]:
     """The model's reply: its text in parts, and the whole of it last.
 
-    One that is cut at `max_tokens` is asked for once more with double.
+    It changes nothing, so one whose connection was lost is asked for once more.
 
     Args:
         request: The fields of a chat completion request, with `max_tokens`, without `stream`.
@@ -152,28 +152,8 @@ async def complete(
             too long.
         RequestError: The server can't serve such a request; the status is its own.
     """
-    spent = Usage()
-    for room in (request["max_tokens"], 2 * request["max_tokens"]):
-        async with aclosing(_repeated_if_lost(client, {**request, "max_tokens": room})) as parts:
-            async for part in parts:
-                if not isinstance(part, Reply):
-                    yield part
-                elif part.finish_reason != "length":
-                    yield replace(part, usage=spent + part.usage)
-                    return
-                else:
-                    spent = part.usage
-        yield Restarted()
-    problem = f"The model's reply is longer than {room} tokens."
-    raise EngineError(problem, code=TOO_LONG, status=502)
-
-
-async def _repeated_if_lost(
-    client: openai.AsyncOpenAI, request: dict[str, Any]
-) -> AsyncGenerator[str | Restarted | Reply, None]:
-    """A completion changes nothing, so one whose connection was lost is safe to ask for again."""
+    model, most = request["model"], request["max_tokens"]
     for again in (True, False):
-        model = request["model"]
         # Whoever serves it, this is the API by which it is known.
         span = tracing.begin(
             "chat", model, client=True, provider__name="openai", request__model=model
@@ -185,6 +165,9 @@ async def _repeated_if_lost(
                         usage = part.usage
                         tokens = usage.prompt_tokens, usage.completion_tokens
                         tracing.spent(span, *tokens, part.finish_reason)
+                        if part.finish_reason == "length":
+                            problem = f"The model's reply is longer than {most} tokens."
+                            raise EngineError(problem, code=TOO_LONG, status=502)
                     yield part
             return
         except EngineError as error:

@@ -123,19 +123,15 @@ _LATEX_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,)(?=\d)")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _APART = re.compile(r"[;:!?()\n]|[.,](?=\s)")  # no number goes on behind these
 
-# What a fraction without a whole may stand behind, beside white space: a currency, an operator, a
-# dash, an opening bracket or quote. Behind all else the point ends an abbreviation: रु.500, B/.20.
-_BEFORE_POINT = "".join(
-    each
-    for each in map(chr, range(0x21, 0x3100))
-    if each in "\"'*" or unicodedata.category(each) in ("Sc", "Sm", "Pd", "Ps", "Pi")
-)
+# What a fraction without a whole may stand behind: white space, a currency, an operator, a dash,
+# an opening bracket or quote. Behind all else the point ends an abbreviation: रु.500, B/.20.
+_BEFORE_POINT = r"\s\"'“‘«‹(\[{*+<>=~|≈−‐-―$£¥₠-⃀-"
 _FRACTION = "[¼-¾⅐-⅞↉]"
 _POINT = "[.,٫$£¥₠-⃀]"  # or a currency sign, as in 5€50
 _DIGITS = (
     r"[1-9]\d{0,2}(?: \d{3})+(?:[.,٫]\d+)?(?![.,'٬٫]?\d)"
     r"|\d++(?:[.,'٬٫]\d++)*+(?:[$£¥₠-⃀]\d\d(?![.,]?\d))?"
-    rf"|(?<![^\s{re.escape(_BEFORE_POINT)}])\.\d++"
+    rf"|(?<![^{_BEFORE_POINT}])\.\d++"
 )
 _NUMBER = re.compile(
     rf"(?:(?P<digits>{_DIGITS}) ?)?(?P<fraction>{_FRACTION}|(?<![\d/])\d++/0*[1-9]\d*+(?!/))"

@@ -21,7 +21,6 @@ from bureau import (
     user,
 )
 from scripted_server import (
-    COMPLETION_TOKENS,
     ScriptedServer,
     Turn,
     calls,
@@ -53,7 +52,9 @@ def choices(server: ScriptedServer) -> list[str]:
 async def test_the_model_is_asked_greedily_with_tools_and_as_a_stream() -> None:
     """The same query gets the same answer, and a cancelled one can stop the model."""
     server = ScriptedServer(says("Hello."))
-    await agent(server, first_choice="auto", max_tokens=99).answer([user(QUERY)])
+    await agent(server, first_choice="auto", settings=Settings(max_reply_tokens=99)).answer(
+        [user(QUERY)]
+    )
     (request,) = server.requests
     assert [tool["function"]["name"] for tool in request.pop("tools")] == ["convert", "decline"]
     assert request == {
@@ -268,16 +269,6 @@ async def test_thinking_it_over_is_not_the_questions_time(monkeypatch: pytest.Mo
 
     server = ScriptedServer(calls(("sell", {"n": 2})), says("Well."))
     assert await sold(server, think) == "Well."
-
-
-async def test_a_reply_that_is_cut_is_asked_for_again_with_more_room() -> None:
-    """Its usage counts, its half a call does not."""
-    half = calls(("convert", '{"amo'), finish_reason="length")
-    server, bureau = ScriptedServer(half, calls(TO_CAD), says(TOLD_CAD)), Bureau()
-    _, done = await agent(server, bureau.convert, max_tokens=100).answer([user(QUERY)])
-    assert [request["max_tokens"] for request in server.requests] == [100, 200, 100]
-    assert (done.rounds, done.tool_calls, bureau.amounts) == (2, 1, [42])
-    assert done.usage.completion_tokens == 3 * COMPLETION_TOKENS
 
 
 async def test_an_answer_from_memory_is_sent_back_once() -> None:

@@ -147,12 +147,12 @@ async def test_each_value_of_a_list_must_occur_as_a_whole_word() -> None:
 
 
 async def test_a_number_may_be_computed_and_used_in_one_reply() -> None:
-    """Also where the model wrote the calls in the other order, which results keep."""
-    wanted = calls(to_euros(250), ("calculate", {"expression": "500 / 2"}))
+    """Its calls are then made in turn."""
+    wanted = calls(("calculate", {"expression": "500 / 2"}), to_euros(250))
     said = "That is 785.40 euros."
     read, answer = await asked("Half of 500 dollars in euros", wanted, says(said))
-    assert "785.40" in read[0]
-    assert (read[1], answer) == ("250", said)
+    assert read[0] == "250"
+    assert ("785.40" in read[1], answer) == (True, said)
 
 
 async def test_what_computes_is_offered_once_a_call_lacks_a_number() -> None:
