@@ -60,8 +60,8 @@ def breaks_off() -> Turn:
 
 
 def hangs() -> Turn:
-    """The stream starts, and nothing more comes."""
-    return Turn(events=(_chunk({"content": "The"}),), hangs=True)
+    """A sentence, and then nothing more comes."""
+    return Turn(events=(_chunk({"content": "Well. So"}),), hangs=True)
 
 
 def unreachable() -> Turn:
@@ -84,9 +84,9 @@ class ScriptedServer(httpx2.AsyncBaseTransport):
         self.hanging = asyncio.Event()
         self.closed = 0
 
-    def client(self) -> AsyncOpenAI:
+    def client(self, transport: httpx2.AsyncBaseTransport | None = None) -> AsyncOpenAI:
         """A client that reaches this server alone."""
-        http_client = httpx2.AsyncClient(transport=self)
+        http_client = httpx2.AsyncClient(transport=transport or self)
         return AsyncOpenAI(
             base_url="http://model/v1", api_key="none", max_retries=0, http_client=http_client
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event, Thread
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from scripted_server import Turn, fails
 
@@ -36,8 +36,8 @@ class WireServer:
         turns: What is still to be played; then a request is a 500.
         requests: The bodies of the requests so far.
         keys: The keys that came with them.
+        hanging: Set once a reply hangs.
         let_go: Set once the client has closed a connection that hung.
-        lives: What `/livez` says: yes, that there is no such route, or (None) nothing at all.
     """
 
     def __init__(self, *turns: Turn) -> None:
@@ -45,14 +45,14 @@ class WireServer:
         self.turns = list(turns)
         self.keys: list[str] = []
         self.requests: list[dict[str, Any]] = []
-        self.let_go = Event()
-        self.lives: bool | None = False
+        self.hanging, self.let_go = Event(), Event()
         self.listen()
 
     def play(self, *turns: Turn) -> None:
         """Begin anew with these."""
         self.turns = list(turns)
         self.requests.clear()
+        self.hanging.clear()
         self.let_go.clear()
 
     def listen(self) -> None:
@@ -89,7 +89,7 @@ class WireServer:
                 line, head = stream.readline(), _head(stream)
                 body = stream.read(int(head.get("content-length", 0)))
                 if line.startswith(b"GET /livez"):
-                    self._say_that_it_lives(connection)
+                    connection.sendall(_response(404, {}))
                 elif line.startswith(b"GET /v1/models"):
                     connection.sendall(_response(200, {"object": "list", "data": [{"id": MODEL}]}))
                 elif body:
@@ -100,13 +100,6 @@ class WireServer:
                     self.let_go.set()
             except OSError:
                 self.let_go.set()
-
-    def _say_that_it_lives(self, connection: socket.socket) -> None:
-        if self.lives is None:
-            connection.recv(1)
-        else:
-            status = b"200 OK" if self.lives else b"404 No"
-            connection.sendall(b"HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n" % status)
 
     def _play(self, turn: Turn, connection: socket.socket) -> None:
         if turn.unreachable:
@@ -119,22 +112,18 @@ class WireServer:
         for event in turn.events:
             text = event if isinstance(event, str) else json.dumps(event)
             connection.sendall(_chunk(f"data: {text}\n\n".encode()))
-        if isinstance(turn, Drips):
-            _drip(connection)
-        elif turn.hangs:
-            self._hang(connection)
+        if turn.hangs or isinstance(turn, Drips):
+            self._hang(connection, drips=not turn.hangs)
         elif not turn.breaks:
             connection.sendall(_chunk(b""))
 
-    def _hang(self, connection: socket.socket) -> None:
+    def _hang(self, connection: socket.socket, *, drips: bool) -> None:
+        self.hanging.set()
+        while drips:
+            connection.sendall(_chunk(b": still here\n\n"))
+            time.sleep(0.01)
         if not connection.recv(1):
             self.let_go.set()
-
-
-def _drip(connection: socket.socket) -> NoReturn:
-    while True:
-        connection.sendall(_chunk(b": still here\n\n"))
-        time.sleep(0.05)
 
 
 def _response(status: int, content: Any, headers: Mapping[str, str] | None = None) -> bytes:

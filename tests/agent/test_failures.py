@@ -1,7 +1,7 @@
-"""What can go wrong in the loop, one failure a test, and how it ends at `/exchange` and `/chat`.
+"""What can go wrong while a question is answered, and all that a person is told of it.
 
-Each ends within the setting that bounds it, with a sentence that says what could not be done and
-why; where the model's server has failed, that sentence is in OpenAI's error object.
+Each fault once, with a server of the model on a real socket: a sentence that says what could not
+be done and why; where the model's server has failed, it is in OpenAI's error object.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from threading import Event
+from threading import Event, Thread
 from types import AsyncGeneratorType
 from typing import Any
 
@@ -38,17 +38,34 @@ from function_calling.toolbox.toolbox import changes_something
 QUERY = "What is on the table?"
 PATIENCE = 60.0
 """Seconds after which what hangs is given up by the test."""
+LATER = 40.0
+"""By which time jumps: more than a tool may take, and less than the client's own limit."""
 MEGABYTES = "word " * 1_000_000
 CUT = "[Cut: these are the first 8192 of 5000000 bytes.]"
 ADVICE = "Say table in place of chair."
+BOTH_ROUTES = pytest.mark.parametrize("route", ["/exchange", "/chat"], indirect=True)
+
+
+async def set_clock() -> None:
+    """Give the running loop a clock that can jump."""
+    loop: Any = asyncio.get_running_loop()
+    clock, loop.ahead = loop.time, 0.0
+    loop.time = lambda: clock() + loop.ahead
+
+
+async def jump() -> None:
+    """Let time pass for the running loop, at once."""
+    loop: Any = asyncio.get_running_loop()
+    loop.ahead += LATER
 
 
 class Table:
     """Tools that do what tools should not, and note that they were called."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: Callable[[], None]) -> None:
         self.calls: list[str] = []
         self.enough = Event()
+        self._later = later
 
     def look(self, at: int) -> str:
         """Look at the table."""
@@ -80,12 +97,14 @@ class Table:
     def sleep(self) -> None:
         """Hang in a thread."""
         self.calls.append("sleep")
+        self._later()
         self.enough.wait(PATIENCE)
 
     @changes_something
     async def carry(self) -> None:
         """Carry something for ever."""
         self.calls.append("carry")
+        await jump()
         await asyncio.Event().wait()
 
     def recite(self) -> dict[str, str]:
@@ -105,18 +124,27 @@ def model() -> Iterator[WireServer]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def later(app: Served) -> Callable[[], None]:
+    """Lets time pass for the service, from any other thread."""
+    portal = app.http.portal
+    assert portal is not None
+    portal.call(set_clock)
+    return lambda: portal.call(jump)
+
+
 @pytest.fixture
-def table() -> Iterator[Table]:
+def table(later: Callable[[], None]) -> Iterator[Table]:
     """The tools; what hangs is let go at the end."""
-    table = Table()
+    table = Table(later)
     yield table
     table.enough.set()
 
 
-@pytest.fixture(params=["/exchange", "/chat"])
+@pytest.fixture
 def route(request: pytest.FixtureRequest) -> str:
-    """Each way to ask."""
-    return str(request.param)
+    """The way to ask."""
+    return str(getattr(request, "param", "/chat"))
 
 
 Ask = Callable[..., tuple[int, str]]
@@ -168,18 +196,13 @@ def failed(route: str, status: int, message: str) -> tuple[int, str]:
     return status if route == "/exchange" else 400 if status < 500 else 500, message
 
 
-def for_ever(*wanted: tuple[str, Any]) -> list[Turn]:
-    """A model that insists on these calls."""
-    return [calls(*wanted)] * 30
-
-
 LOOK, PUT = ("look", {"at": 1}), ("put", {"what": "cup"})
 LOOKED, IS_PUT = "There are 1 cups.", "There is a cup now."
 UNTIL = f" Until then: {LOOKED}"
 STOPPED = "I had to stop before I was done:"
 
 
-GIVEN_UP = "took longer than 0.2 seconds and was given up; whether it did anything is unknown."
+GIVEN_UP = "took longer than 30 seconds and was given up; whether it did anything is unknown."
 
 
 @pytest.mark.parametrize(
@@ -201,17 +224,16 @@ def test_a_call_that_fails(
 
     However often the model asks for it; TOOL_TIMEOUT bounds each try.
     """
-    told = ask(*for_ever(wanted), tool_timeout=0.2)
-    assert told == (200, f"I can't answer that. {sentence}")
+    assert ask(*[calls(wanted)] * 30) == (200, f"I can't answer that. {sentence}")
     assert table.calls == [wanted[0]] * tries
 
 
 def test_tools_that_hang_until_the_query_ends(ask: Ask, table: Table) -> None:
     """QUERY_TIMEOUT bounds them; what is done, may be done and is not done are told apart."""
-    status, told = ask(calls(PUT, ("carry", {}), ("drop", {})), query_timeout=2)
+    status, told = ask(calls(PUT, ("carry", {}), ("drop", {})), query_timeout=20)
     assert status == 200
     assert re.fullmatch(
-        r"I had to stop after 2 seconds, before I was done\. Tool carry took longer than [\d.]+ "
+        r"I had to stop after 20 seconds, before I was done\. Tool carry took longer than [\d.]+ "
         r"seconds and was given up; whether it did anything is unknown\. drop was not called: the "
         rf"time was over\. Until then: {IS_PUT}",
         told,
@@ -231,6 +253,7 @@ def test_megabytes(ask: Ask, name: str) -> None:
 TOO_LONG = fails(400, "The prompt has 5000 tokens.", "context_length_exceeded")
 
 
+@BOTH_ROUTES
 def test_a_conversation_that_the_model_cannot_read(ask: Ask, route: str) -> None:
     """The fault of whoever asked, but where results have made it too long."""
     assert ask(TOO_LONG) == failed(route, 400, "The prompt has 5000 tokens.")
@@ -242,8 +265,6 @@ def test_calls_for_ever(ask: Ask, model: WireServer) -> None:
     turns = [calls(("look", {"at": n})) for n in range(30)]
     assert ask(*turns, max_rounds=2) == (200, "There are 0 cups. There are 1 cups.")
     assert [request["tool_choice"] for request in model.requests] == ["auto", "auto", "none"]
-    _, told = ask(*(calls((f"fly{n}", {})) for n in range(30)), max_rounds=2)
-    assert told == 'I can\'t answer that. There is no tool "fly0".'
 
 
 HALF_A_CALL = calls(("look", '{"at": '), finish_reason="length")
@@ -253,8 +274,7 @@ HALF_A_CALL = calls(("look", '{"at": '), finish_reason="length")
 def test_a_reply_without_an_end(ask: Ask, model: WireServer, endless: Turn) -> None:
     """MAX_REPLY_TOKENS bounds it."""
     status, told = ask(calls(LOOK), endless, max_reply_tokens=16)
-    assert status == 200
-    assert told.endswith(f"{STOPPED} The model's reply is longer than 16 tokens.{UNTIL}")
+    assert (status, told) == (200, f"{STOPPED} The model's reply is longer than 16 tokens.{UNTIL}")
     assert model.requests[-1]["max_tokens"] == 16
 
 
@@ -263,29 +283,36 @@ def test_a_reply_without_an_end(ask: Ask, model: WireServer, endless: Turn) -> N
     [Turn(hangs=True), hangs(), Drips(), Turn(events=calls(PUT).events[:3], hangs=True)],
     ids=["without a byte", "in its text", "with comments", "within a call"],
 )
-def test_a_server_that_is_slow(ask: Ask, table: Table, model: WireServer, slow: Turn) -> None:
+def test_a_server_that_is_slow(
+    *, ask: Ask, table: Table, model: WireServer, later: Callable[[], None], slow: Turn
+) -> None:
     """QUERY_TIMEOUT bounds it, and its connection is let go of, which stops the model."""
-    status, told = ask(calls(LOOK), slow, query_timeout=1.5)
+    model.hanging.clear()
+    Thread(target=lambda: model.hanging.wait(PATIENCE) and later()).start()
+    status, told = ask(calls(LOOK), slow, query_timeout=20)
     assert status == 200
-    assert told.endswith(f"I had to stop after 1.5 seconds, before I was done.{UNTIL}")
+    assert told.endswith(f"I had to stop after 20 seconds, before I was done.{UNTIL}")
     assert model.let_go.wait(PATIENCE)
     assert table.calls == ["look"]
 
 
 CUT_BEHIND_CALL = Turn(events=calls(PUT).events[:-3], breaks=OSError())
 AWAY, BROKEN = "The model server can't be reached.", "The model server broke off its reply."
-LOST = [
-    pytest.param(unreachable(), AWAY, 503, id="before a byte"),
-    pytest.param(breaks_off(), BROKEN, 502, id="without a reason"),
-    pytest.param(CUT_BEHIND_CALL, BROKEN, 502, id="behind a call"),
-    pytest.param(Turn(events=("{no JSON",)), BROKEN, 502, id="no JSON"),
-    pytest.param(Turn(events=({"choices": None},)), BROKEN, 502, id="no choices"),
-]
 
 
-@pytest.mark.parametrize(("lost", "message", "status"), LOST)
+@BOTH_ROUTES
+@pytest.mark.parametrize(
+    ("lost", "message", "status"),
+    [
+        pytest.param(unreachable(), AWAY, 503, id="before a byte"),
+        pytest.param(breaks_off(), BROKEN, 502, id="without a reason"),
+        pytest.param(CUT_BEHIND_CALL, BROKEN, 502, id="behind a call"),
+        pytest.param(Turn(events=("{no JSON",)), BROKEN, 502, id="no JSON"),
+        pytest.param(Turn(events=({"choices": None},)), BROKEN, 502, id="no choices"),
+    ],
+)
 def test_a_server_that_breaks_off(
-    ask: Ask, route: str, table: Table, lost: Turn, message: str, status: int
+    *, ask: Ask, route: str, table: Table, lost: Turn, message: str, status: int
 ) -> None:
     """It is asked once more; no call is made of what it had said, and what was done is told."""
     assert ask(calls(LOOK), lost, lost) == failed(route, status, message + UNTIL)
@@ -310,18 +337,18 @@ def unclosed() -> Iterator[Callable[[], list[str]]]:
     gc.enable()
 
 
-@pytest.mark.parametrize(("lost", "message", "status"), [*LOST[:3], (None, "", 0)])
+@pytest.mark.parametrize("lost", [CUT_BEHIND_CALL, None])
 async def test_what_read_a_reply_is_closed(
-    *, model: WireServer, unclosed: Any, lost: Turn | None, message: str, status: int
+    model: WireServer, unclosed: Any, lost: Turn | None
 ) -> None:
     """At once and in its own thread, even while its error is still at hand, or nobody waits."""
     model.play(*([lost] * 2 if lost else [says("There is a cup on the table.")]))
     request = {"model": "scripted", "messages": [], "max_tokens": 16}
     async with aclosing(complete(llama_client(model.url, Settings()), request)) as parts:
         if lost:
-            with pytest.raises(EngineError, match=message) as caught:
+            with pytest.raises(EngineError, match=BROKEN) as caught:
                 [each async for each in parts]
-            assert caught.value.status == status
+            assert caught.value.status == 502
         else:
             assert await anext(parts) == "There i"
     for _ in range(100):  # asyncio closes what was let go of in tasks of its own
@@ -329,6 +356,7 @@ async def test_what_read_a_reply_is_closed(
     assert unclosed() == []
 
 
+@BOTH_ROUTES
 @pytest.mark.parametrize(
     ("refusal", "status", "message"),
     [
@@ -339,7 +367,7 @@ async def test_what_read_a_reply_is_closed(
     ],
 )
 def test_a_server_that_fails(
-    ask: Ask, route: str, model: WireServer, refusal: Turn, status: int, message: str
+    *, ask: Ask, route: str, model: WireServer, refusal: Turn, status: int, message: str
 ) -> None:
     """It is not asked again."""
     assert ask(refusal) == failed(route, status, f"The model server {message}")
@@ -375,6 +403,7 @@ async def test_a_server_that_names_no_model(
     assert (caught.value.status, caught.value.message.endswith(message)) == (503, True)
 
 
+@BOTH_ROUTES
 def test_an_error_that_nobody_foresaw(
     ask: Ask, route: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

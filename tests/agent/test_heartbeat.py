@@ -1,59 +1,74 @@
 """A model server that hangs is told apart from one that is slow, and from one of another make."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import aclosing
 
+import httpx2
 import pytest
-from scripted_server import Turn, hangs
-from wire_server import WireServer
+from scripted_server import ScriptedServer, Turn, hangs
 
 from function_calling.agent import heartbeat
-from function_calling.agent.model_call import complete, llama_client
+from function_calling.agent.heartbeat import Heartbeat
+from function_calling.agent.model_call import complete
 from function_calling.errors import EngineError
-from function_calling.settings import Settings
 
 REQUEST = {"model": "scripted", "messages": [], "max_tokens": 16}
-BEAT = 0.1
 
 
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[WireServer]:
-    """A model's server that is asked often whether it lives."""
-    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", BEAT)
-    server = WireServer()
-    yield server
-    server.close()
+class Living(ScriptedServer):
+    """Says at `/livez` that it lives (200), that there is no such route (404), or nothing (0)."""
+
+    def __init__(self, *turns: Turn, status: int) -> None:
+        super().__init__(*turns)
+        self.status = status
+        self.beats = asyncio.Semaphore(0)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer at once, or never."""
+        if request.url.path != "/livez":
+            return await super().handle_async_request(request)
+        self.beats.release()
+        if not self.status:
+            await asyncio.Event().wait()
+        return httpx2.Response(self.status)
+
+    async def replies(self) -> None:
+        """Ask it, and hear it out."""
+        async with aclosing(complete(self.client(Heartbeat(self)), REQUEST)) as parts:
+            [each async for each in parts]
+
+
+@pytest.fixture(autouse=True)
+def beats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The question comes often."""
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
 
 
 @pytest.mark.parametrize("turn", [Turn(hangs=True), hangs()], ids=["no byte", "in its text"])
-async def test_a_server_that_hangs_ends_the_request(model: WireServer, turn: Turn) -> None:
+async def test_a_server_that_hangs_ends_the_request(turn: Turn) -> None:
     """It has lived before; the error says so, and the question is not asked once more."""
-    async with llama_client(model.url, Settings()) as client:
-        model.lives = True
-        model.play(hangs(), turn)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(3 * BEAT), aclosing(complete(client, REQUEST)) as parts:
-                [each async for each in parts]
-        model.lives = None
-        with pytest.raises(EngineError, match="The model server hangs") as caught:
-            async with aclosing(complete(client, REQUEST)) as parts:
-                [each async for each in parts]
+    model = Living(turn, status=200)
+    request = asyncio.create_task(model.replies())
+    for _ in range(2):
+        await model.beats.acquire()
+    model.status = 0
+    with pytest.raises(EngineError, match="The model server hangs") as caught:
+        await request
     assert (caught.value.status, caught.value.code) == (503, "model_unresponsive")
     assert caught.value.retry_after == heartbeat.RETRY_SECONDS
-    assert len(model.requests) == 2
-
-
-@pytest.mark.parametrize("lives", [True, False, None], ids=["busy", "no route", "never lived"])
-async def test_a_server_that_is_slow_is_waited_for(model: WireServer, lives: bool | None) -> None:
-    """One that lives, one without such a route, and one of which nothing is known."""
-    model.lives = lives
-    model.play(hangs())
-    async with llama_client(model.url, Settings()) as client:
-        with pytest.raises(TimeoutError):
-            async with (
-                asyncio.timeout(3 * (heartbeat.MOST_MISSED + 1) * BEAT),
-                aclosing(complete(client, REQUEST)) as parts,
-            ):
-                [each async for each in parts]
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "asked"), [(200, 9), (404, 1), (0, 1)], ids=["busy", "no route", "never lived"]
+)
+async def test_a_server_that_is_slow_is_waited_for(status: int, asked: int) -> None:
+    """One that lives, one without such a route, and one of which nothing is known."""
+    model = Living(hangs(), status=status)
+    request = asyncio.create_task(model.replies())
+    for _ in range(asked):
+        await model.beats.acquire()
+    done, _ = await asyncio.wait({request}, timeout=0.1)
+    assert not done
+    assert model.beats.locked() is (status != 200)
+    request.cancel()

@@ -108,7 +108,7 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
     script = (NOTED, hangs(), *DELETED, LISTED, says("Yes."))
     with scripted_http(*script) as server, chat(server, tmp_path) as person:
         person.types("note it\r")
-        person.reads("\x1b[2KThe")
+        person.reads("\x1b[2KWell.")
         assert not server.let_go.is_set()
         person.types(CTRL_C)
         person.reads("Stopped.")
@@ -124,7 +124,7 @@ def test_ctrl_c_stops_the_turn_and_what_was_shown_stays(tmp_path: Path) -> None:
         assert person.asks("is it there?").endswith("Yes.\n")
     assert said(server, 4) == [
         ("user", "note it"),
-        ("assistant", "The…"),
+        ("assistant", "Well.…"),
         ("user", "delete it"),
         ("assistant", 'To do: "fix a bug".'),
         ("user", "is it there?"),

@@ -160,7 +160,7 @@ def test_a_running_answer_is_stopped(scripted: Scripted, visit: Visit) -> None:
     server = scripted(CONVERTS, hangs(), says("Nothing else."), says("Nothing else."))
     page = visit()
     ask(page, EXAMPLE)
-    expect(page.locator(".answer")).to_have_text("The")
+    expect(page.locator(".answer")).to_have_text("Well.")
     ask(page, "Is that all?")  # not while an answer is under way
     page.keyboard.press("Escape")
     expect(page.get_by_text("Stopped.").first).to_be_visible()
@@ -172,7 +172,7 @@ def test_a_running_answer_is_stopped(scripted: Scripted, visit: Visit) -> None:
     expect(page.locator(".turn")).to_have_count(2)
     expect(page.get_by_role("button", name="Stop")).to_be_hidden()
     said = [each["content"] for each in server.requests[2]["messages"][1:4]]
-    assert said == [EXAMPLE, "The…", "Is that all?"]
+    assert said == [EXAMPLE, "Well.…", "Is that all?"]
 
 
 MARKUP = "<script>document.title='taken'</script>\n<img src=x onerror=\"document.title='taken'\">"
