@@ -19,9 +19,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from function_calling.agent.approvals import Approvals, UnansweredError
+from function_calling.agent.approvals import UnansweredError
 from function_calling.agent.clock import Clock
 from function_calling.agent.events import Usage
 from function_calling.agent.grounding import ASK_AGAIN, SAME_AGAIN, WITHOUT_IT, Ground
@@ -35,7 +35,10 @@ from function_calling.agent.messages import (
 )
 from function_calling.agent.model_call import Reply
 from function_calling.agent.numbers import spelled_plainly
-from function_calling.toolbox.toolbox import Approve, Toolbox, ToolResult
+from function_calling.toolbox.toolbox import ToolResult
+
+if TYPE_CHECKING:
+    from function_calling.agent.loop import Agent
 
 ALLOWED = 3
 """Failures of a tool in a row."""
@@ -58,20 +61,18 @@ class Conversation:
         asking: The call that a person must be asked for first.
     """
 
-    def __init__(
-        self,
-        system_prompt: str,
-        messages: Sequence[dict[str, Any]],
-        toolbox: Toolbox,
-        tool_timeout: float,
-        approvals: Approvals | None = None,
-    ) -> None:
-        self.messages = prompted(messages, system_prompt)
+    def __init__(self, agent: "Agent", messages: Sequence[dict[str, Any]], clock: Clock) -> None:
+        self._toolbox = agent.toolbox
+        self._tool_timeout = agent.settings.tool_timeout
+        self._clock = clock
+        self._approve = agent.approve and clock.pausing(agent.approve)
+        self._approvals = agent.approvals
+        self.messages = prompted(messages, agent.system_prompt)
         self._begun = len(self.messages)
         at = question_at(self.messages)
-        self.ground = Ground(self.messages[: at + 1], toolbox.deriving)
+        self.ground = Ground(self.messages[: at + 1], self._toolbox.deriving)
         told = spelled_plainly(self.messages[at]["content"])
-        if told and toolbox.takes_said_numbers:
+        if told and self._toolbox.takes_said_numbers:
             content = f"{self.messages[at]['content']}\n({told})"
             self.messages[at] = {**self.messages[at], "content": content}
         self.settled = ""
@@ -80,8 +81,6 @@ class Conversation:
         self._made_calls: set[tuple[str, str]] = set()
         self.rounds = 0
         self.usage = Usage()
-        self._toolbox = toolbox
-        self._tool_timeout = tool_timeout
         self._results: dict[tuple[str, str], ToolResult] = {}
         self._failures: Counter[str] = Counter()
         self._question = self.messages[at]
@@ -89,7 +88,6 @@ class Conversation:
         # found what a call was put off for.
         self._put_off: list[dict[str, Any]] = []
         self._resting: set[str] = set()
-        self._approvals = approvals
         self.asking: Call | None = None
         self._resume(self.messages[at + 1 :])
 
@@ -136,22 +134,18 @@ class Conversation:
         self._made_calls |= {call.key for call in reply.calls}
         self.usage += reply.usage
 
-    async def carry_out(self, clock: Clock, *, approve: Approve | None = None) -> list[ToolResult]:
+    async def carry_out(self) -> list[ToolResult]:
         """Make the last reply's calls, up to one that a person must be asked for.
 
-        Returns their results, in the order of the calls.
-
-        Args:
-            clock: When it is over, calls are given up, and none is begun.
-            approve: Asks a person, whose time does not count.
+        When the time is over, calls are given up, and none is begun. Returns their results, in the
+        order of the calls.
         """
         calls = self.reply.calls
         fresh: dict[tuple[str, str], Call] = {}
         for call in calls:
             if call.key not in self._results and not self._given_up(call.name):
                 fresh.setdefault(call.key, call)
-        approve = approve and clock.pausing(approve)
-        new = await self._made(fresh, clock, approve)
+        new = await self._made(fresh)
         calls = calls[: calls.index(self.asking)] if self.asking else calls
         # A reply counts once, so that three wrong calls side by side still leave the retries.
         failed = {key[0] for key, each in new.items() if not each.ok and not each.refused}
@@ -203,14 +197,12 @@ class Conversation:
         told = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known)
         return f"I can't answer that with the tools I have: {told or 'none'}."
 
-    async def _made(
-        self, fresh: dict[tuple[str, str], Call], clock: Clock, approve: Approve | None
-    ) -> dict[tuple[str, str], ToolResult]:
+    async def _made(self, fresh: dict[tuple[str, str], Call]) -> dict[tuple[str, str], ToolResult]:
         """The results of calls, one after the other where one may need what another one does."""
         made: dict[tuple[str, str], ToolResult] = {}
 
         async def make(key: tuple[str, str]) -> None:
-            made[key] = await self._made_one(fresh[key], clock, approve)
+            made[key] = await self._made_one(fresh[key])
             if made[key].summary or not made[key].final:
                 self.ground.add(made[key], fresh[key].arguments)
 
@@ -230,17 +222,17 @@ class Conversation:
                 break
         return made
 
-    async def _made_one(self, call: Call, clock: Clock, approve: Approve | None) -> ToolResult:
-        if clock.left() <= 0:
+    async def _made_one(self, call: Call) -> ToolResult:
+        if self._clock.left() <= 0:
             return ToolResult(f"{call.name} was not called: the time was over.", ok=False)
         changes = self._toolbox.changes(call.name)
         make = partial(
             self._toolbox.call,
             *(call.name, call.arguments),
             call_id=call.id,
-            time_limit=min(self._tool_timeout, clock.left()),
+            time_limit=min(self._tool_timeout, self._clock.left()),
             trace=lambda name, marked: self.ground.trace(name, marked, changes=changes),
-            approve=partial(self._approvals.approve, call) if self._approvals else approve,
+            approve=partial(self._approvals.approve, call) if self._approvals else self._approve,
         )
         open_id = call.id if self.resumed else self._open_id if changes else ""
         if self._approvals and open_id:

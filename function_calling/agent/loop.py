@@ -131,10 +131,7 @@ class _Turn:
         self._agent = agent
         # Only what is awaited is under its limit, not what a consumer does with an event.
         self._clock = Clock(agent.settings.query_timeout)
-        seconds = agent.settings.tool_timeout
-        self._talk = Conversation(
-            agent.system_prompt, messages, agent.toolbox, seconds, agent.approvals
-        )
+        self._talk = Conversation(agent, messages, self._clock)
         self._ground = self._talk.ground
         self._streaming = Streaming(self._ground, whole=whole)
         self._asked_again = False
@@ -232,7 +229,7 @@ class _Turn:
     async def _carried_out(self) -> list[ToolResultEvent]:
         calls = self._talk.reply.calls
         with self._clock.waiting_for("tools"):
-            results = await self._talk.carry_out(self._clock, approve=self._agent.approve)
+            results = await self._talk.carry_out()
         return [
             ToolResultEvent(
                 id=call.id,
