@@ -16,7 +16,7 @@ REQUEST = {"model": "scripted", "messages": [], "max_tokens": 16}
 
 
 class Living(ScriptedServer):
-    """Says at `/livez` that it lives (200), that there is no such route (404), or nothing (0)."""
+    """Says at `/livez` that it lives (200), or has no such route (404); or nothing (0, -1)."""
 
     def __init__(self, *turns: Turn, status: int) -> None:
         super().__init__(*turns)
@@ -28,13 +28,18 @@ class Living(ScriptedServer):
         if request.url.path != "/livez":
             return await super().handle_async_request(request)
         self.beats.release()
+        if self.status < 0:
+            raise httpx2.ReadTimeout("It took too long.")
         if not self.status:
             await asyncio.Event().wait()
         return httpx2.Response(self.status)
 
     async def replies(self) -> None:
         """Ask it, and hear it out."""
-        async with aclosing(complete(self.client(Heartbeat(self)), REQUEST)) as parts:
+        async with (
+            self.client(Heartbeat(self)) as client,
+            aclosing(complete(client, REQUEST)) as parts,
+        ):
             [each async for each in parts]
 
 
@@ -44,14 +49,16 @@ def beats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
 
 
-@pytest.mark.parametrize("turn", [Turn(hangs=True), hangs()], ids=["no byte", "in its text"])
-async def test_a_server_that_hangs_ends_the_request(turn: Turn) -> None:
+@pytest.mark.parametrize(
+    ("turn", "status"), [(Turn(hangs=True), 0), (hangs(), -1)], ids=["no byte", "in its text"]
+)
+async def test_a_server_that_hangs_ends_the_request(turn: Turn, status: int) -> None:
     """It has lived before; the error says so, and the question is not asked once more."""
     model = Living(turn, status=200)
     request = asyncio.create_task(model.replies())
     for _ in range(2):
         await model.beats.acquire()
-    model.status = 0
+    model.status = status
     with pytest.raises(EngineError, match="The model server hangs") as caught:
         await request
     assert (caught.value.status, caught.value.code) == (503, "model_unresponsive")
