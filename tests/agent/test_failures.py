@@ -9,7 +9,7 @@ import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
-from threading import Event, Thread
+from threading import Thread
 from types import AsyncGeneratorType
 from typing import Any
 
@@ -62,10 +62,8 @@ async def jump() -> None:
 class Table:
     """Tools that do what tools should not, and note that they were called."""
 
-    def __init__(self, later: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.calls: list[str] = []
-        self.enough = Event()
-        self._later = later
 
     def look(self, at: int) -> str:
         """Look at the table."""
@@ -94,12 +92,6 @@ class Table:
         self.calls.append("drop")
         raise ConnectionError("secret detail")
 
-    def sleep(self) -> None:
-        """Hang in a thread."""
-        self.calls.append("sleep")
-        self._later()
-        self.enough.wait(PATIENCE)
-
     @changes_something
     async def carry(self) -> None:
         """Carry something for ever."""
@@ -110,10 +102,6 @@ class Table:
     def recite(self) -> dict[str, str]:
         """Return megabytes, for people too."""
         return {"summary": MEGABYTES}
-
-    def complain(self) -> None:
-        """Fail with megabytes."""
-        raise ToolError(MEGABYTES)
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +122,9 @@ def later(app: Served) -> Callable[[], None]:
 
 
 @pytest.fixture
-def table(later: Callable[[], None]) -> Iterator[Table]:
-    """The tools; what hangs is let go at the end."""
-    table = Table(later)
-    yield table
-    table.enough.set()
+def table(later: Callable[[], None]) -> Table:
+    """The tools, whose time can pass."""
+    return Table()
 
 
 @pytest.fixture
@@ -200,8 +186,6 @@ LOOK, PUT = ("look", {"at": 1}), ("put", {"what": "cup"})
 LOOKED, IS_PUT = "There are 1 cups.", "There is a cup now."
 UNTIL = f" Until then: {LOOKED}"
 STOPPED = "I had to stop before I was done:"
-
-
 GIVEN_UP = "took longer than 30 seconds and was given up; whether it did anything is unknown."
 
 
@@ -212,9 +196,12 @@ GIVEN_UP = "took longer than 30 seconds and was given up; whether it did anythin
         (("look", {"at": "sea"}), 0, "look was not called: its arguments are wrong."),
         (("refuse", {}), 3, "There is no chair."),
         (("fall", {}), 3, "Tool fall failed; the log says why."),
-        (("sleep", {}), 3, f"Tool sleep {GIVEN_UP}"),
         (("drop", {}), 1, "Tool drop failed; the log says why."),
-        (("carry", {}), 1, f"Tool carry {GIVEN_UP}"),
+        (
+            ("carry", {}),
+            1,
+            f"Tool carry {GIVEN_UP}",
+        ),
     ],
 )
 def test_a_call_that_fails(
@@ -241,10 +228,9 @@ def test_tools_that_hang_until_the_query_ends(ask: Ask, table: Table) -> None:
     assert table.calls == ["put", "carry"]
 
 
-@pytest.mark.parametrize("name", ["recite", "complain"])
-def test_megabytes(ask: Ask, name: str) -> None:
+def test_megabytes(ask: Ask) -> None:
     """TOOL_RESULT_BYTES bounds what is read of them, by the model and by people."""
-    status, told = ask(*[calls((name, {}))] * 4, *[says("")] * 2)
+    status, told = ask(calls(("recite", {})), says(""))
     assert status == 200
     assert told.endswith(CUT)
     assert len(told) < 8192 + 2 * len(CUT)
@@ -253,10 +239,9 @@ def test_megabytes(ask: Ask, name: str) -> None:
 TOO_LONG = fails(400, "The prompt has 5000 tokens.", "context_length_exceeded")
 
 
-@BOTH_ROUTES
-def test_a_conversation_that_the_model_cannot_read(ask: Ask, route: str) -> None:
+def test_a_conversation_that_the_model_cannot_read(ask: Ask) -> None:
     """The fault of whoever asked, but where results have made it too long."""
-    assert ask(TOO_LONG) == failed(route, 400, "The prompt has 5000 tokens.")
+    assert ask(TOO_LONG) == (400, "The prompt has 5000 tokens.")
     assert ask(calls(LOOK), TOO_LONG) == (200, f"{STOPPED} The prompt has 5000 tokens.{UNTIL}")
 
 
@@ -300,22 +285,19 @@ CUT_BEHIND_CALL = Turn(events=calls(PUT).events[:-3], breaks=OSError())
 AWAY, BROKEN = "The model server can't be reached.", "The model server broke off its reply."
 
 
-@BOTH_ROUTES
 @pytest.mark.parametrize(
-    ("lost", "message", "status"),
+    ("lost", "message"),
     [
-        pytest.param(unreachable(), AWAY, 503, id="before a byte"),
-        pytest.param(breaks_off(), BROKEN, 502, id="without a reason"),
-        pytest.param(CUT_BEHIND_CALL, BROKEN, 502, id="behind a call"),
-        pytest.param(Turn(events=("{no JSON",)), BROKEN, 502, id="no JSON"),
-        pytest.param(Turn(events=({"choices": None},)), BROKEN, 502, id="no choices"),
+        pytest.param(unreachable(), AWAY, id="before a byte"),
+        pytest.param(breaks_off(), BROKEN, id="without a reason"),
+        pytest.param(CUT_BEHIND_CALL, BROKEN, id="behind a call"),
+        pytest.param(Turn(events=("{no JSON",)), BROKEN, id="no JSON"),
+        pytest.param(Turn(events=({"choices": None},)), BROKEN, id="no choices"),
     ],
 )
-def test_a_server_that_breaks_off(
-    *, ask: Ask, route: str, table: Table, lost: Turn, message: str, status: int
-) -> None:
+def test_a_server_that_breaks_off(ask: Ask, table: Table, lost: Turn, message: str) -> None:
     """It is asked once more; no call is made of what it had said, and what was done is told."""
-    assert ask(calls(LOOK), lost, lost) == failed(route, status, message + UNTIL)
+    assert ask(calls(LOOK), lost, lost) == (500, message + UNTIL)
     assert table.calls == ["look"]
     status, told = ask(lost, calls(PUT), lost, says(IS_PUT))
     assert (status, told.endswith(IS_PUT)) == (200, True)

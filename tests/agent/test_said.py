@@ -95,20 +95,12 @@ async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
 
 
 async def test_a_tool_that_reads_is_called_where_the_model_insists() -> None:
-    """The answer says what was assumed."""
+    """The answer says what was assumed, behind an open end in a paragraph."""
     twice = [calls(to_euros(58))] * 2
-    read, answer = await asked("42 dollars in euros", *twice, says("That is 182.21 euros."))
-    assert "182.21" in read[-1]
-    assert answer == "That is 182.21 euros. I took 58 as the amount."
-
-
-@pytest.mark.parametrize("whole", [True, False])
-async def test_what_was_assumed_is_a_paragraph_behind_an_open_end(whole: bool) -> None:
-    """A mark of a broken-off sentence would look as if the number were cut."""
-    server = ScriptedServer(*[calls(to_euros(58))] * 2, says("**€182.21**"))
-    host = agent(server, CurrencyTools(FixedRates()).convert_currency)
-    events = [each async for each in host.run([user("42 dollars in euros")], whole=whole)]
-    assert text(events) == "**€182.21**\n\nI took 58 as the amount."
+    for words, seam in (("That is 182.21 euros.", " "), ("**€182.21**", "\n\n")):
+        read, answer = await asked("42 dollars in euros", *twice, says(words))
+        assert "182.21" in read[-1]
+        assert answer == f"{words}{seam}I took 58 as the amount."
 
 
 async def test_a_tool_that_changes_something_is_never_called_with_it() -> None:
@@ -201,10 +193,7 @@ async def test_where_nobody_stated_a_number_the_model_may_ask() -> None:
     ("query", "expression", "computed"),
     [
         ("19 % VAT on 80 euros", "80 * 1.19", True),
-        ("80 euros less 7,5%", "80 * 0.925", True),
-        ("٪٢٠ of 80", "80 / 1.2", False),
-        ("80 with ٢٠٪", "80 / 1.2", True),
-        ("80 euros, 8 dollars", "80 * 0.92", False),
+        ("80 less ٧٫٥٪", "80 * 0.925", True),
         ("80 euros, 10 dollars", "80 * 0.9", False),
         ("8% of 80 euros", "80 * 1.18", False),
     ],
