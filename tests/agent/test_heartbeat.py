@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import httpx2
 import pytest
-from scripted_server import ScriptedServer, Turn, hangs
+from scripted_server import ScriptedServer, Turn, hangs, says
 
 from function_calling.agent import heartbeat
 from function_calling.agent.heartbeat import Heartbeat
@@ -22,6 +22,7 @@ class Living(ScriptedServer):
         super().__init__(*turns)
         self.status = status
         self.beats = asyncio.Semaphore(0)
+        self.http = self.client(Heartbeat(self))
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer at once, or never."""
@@ -36,10 +37,7 @@ class Living(ScriptedServer):
 
     async def replies(self) -> None:
         """Ask it, and hear it out."""
-        async with (
-            self.client(Heartbeat(self)) as client,
-            aclosing(complete(client, REQUEST)) as parts,
-        ):
+        async with aclosing(complete(self.http, REQUEST)) as parts:
             [each async for each in parts]
 
 
@@ -54,7 +52,8 @@ def beats(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 async def test_a_server_that_hangs_ends_the_request(turn: Turn, status: int) -> None:
     """It has lived before; the error says so, and the question is not asked once more."""
-    model = Living(turn, status=200)
+    model = Living(says("Hello."), turn, status=200)
+    await model.replies()
     request = asyncio.create_task(model.replies())
     for _ in range(2):
         await model.beats.acquire()
@@ -63,7 +62,8 @@ async def test_a_server_that_hangs_ends_the_request(turn: Turn, status: int) -> 
         await request
     assert (caught.value.status, caught.value.code) == (503, "model_unresponsive")
     assert caught.value.retry_after == heartbeat.RETRY_SECONDS
-    assert len(model.requests) == 1
+    assert len(model.requests) == 2
+    await model.http.close()
 
 
 @pytest.mark.parametrize(

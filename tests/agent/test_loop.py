@@ -128,21 +128,11 @@ async def test_without_tools_none_are_offered() -> None:
     assert server.requests[0].keys().isdisjoint({"tools", "tool_choice"})
 
 
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        (("convert", '{"amount": 42,'), "The arguments are not a JSON object"),
-        (("exchange", {}), 'There is no tool "exchange". The tools are: convert, decline.'),
-        (TO_XYZ, "XYZ is no currency. Give CAD or EUR."),
-    ],
-)
-async def test_a_wrong_call_comes_back_as_its_result_and_can_be_corrected(
-    wrong: tuple[str, Any], named: str
-) -> None:
+async def test_a_wrong_call_comes_back_as_its_result_and_can_be_corrected() -> None:
     """The model reads what was wrong and what would be right, then does it right."""
-    server = ScriptedServer(calls(wrong), calls(TO_CAD, ids="b"), says(TOLD_CAD))
+    server = ScriptedServer(calls(TO_XYZ), calls(TO_CAD, ids="b"), says(TOLD_CAD))
     text, done = await agent(server).answer([user(QUERY)])
-    assert named in results(server)[0]
+    assert "XYZ is no currency. Give CAD or EUR." in results(server)[0]
     assert (text, done.grounding) == (TOLD_CAD, "ok")
     # A failed call must be put right, not talked about.
     assert choices(server) == ["required", "required", "auto"]

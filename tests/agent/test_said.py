@@ -138,15 +138,6 @@ async def test_each_value_of_a_list_must_occur_as_a_whole_word() -> None:
     assert (read[1], answer) == (found, found)
 
 
-async def test_a_number_may_be_computed_and_used_in_one_reply() -> None:
-    """Its calls are then made in turn."""
-    wanted = calls(("calculate", {"expression": "500 / 2"}), to_euros(250))
-    said = "That is 785.40 euros."
-    read, answer = await asked("Half of 500 dollars in euros", wanted, says(said))
-    assert read[0] == "250"
-    assert ("785.40" in read[1], answer) == (True, said)
-
-
 async def test_what_computes_is_offered_once_a_call_lacks_a_number() -> None:
     """The call is put off, and the question asked again behind what was computed."""
     query = "Half of 500 dollars in euros"
@@ -194,7 +185,7 @@ async def test_where_nobody_stated_a_number_the_model_may_ask() -> None:
     [
         ("19 % VAT on 80 euros", "80 * 1.19", True),
         ("80 less ٧٫٥٪", "80 * 0.925", True),
-        ("80 euros, 10 dollars", "80 * 0.9", False),
+        ("80 euros, 10 dollars, %", "80 * 0.9", False),
         ("8% of 80 euros", "80 * 1.18", False),
     ],
 )
@@ -205,19 +196,6 @@ async def test_a_percentage_may_be_written_as_a_factor(
     turns = calls(to_euros(81)), calls(("calculate", {"expression": expression}))
     read, _ = await asked(query, *turns, *[says("Which?")] * 2)
     assert ("was not called" not in read[-1]) is computed
-
-
-async def test_a_result_may_be_used_by_the_next_call() -> None:
-    """A chain is the model's choice, and no step is told as if it were made up."""
-    said = "That is 131.95 euros or 414.53 yen."
-    read, answer = await asked(
-        "42 dollars in euros, and those in yen",
-        calls(to_euros(42)),
-        calls(to_euros("131.95", "EUR", "JPY")),
-        says(said),
-    )
-    assert "414.53" in read[-1]
-    assert answer == said
 
 
 async def test_what_could_not_be_computed_is_told_to_nobody() -> None:
@@ -258,15 +236,6 @@ async def test_a_call_that_was_put_off_is_forgotten_once_there_is_a_list(store: 
     assert "id=1" not in str(third["messages"])
     assert "list_tasks" not in [each["function"]["name"] for each in third["tools"]]
     assert [task.title for task in store.tasks() if not task.done] == ["Buy milk"]
-
-
-async def test_an_id_that_no_list_shows_is_never_used(store: TodoStore) -> None:
-    """Whoever insists; the answer says so, and what else was done."""
-    server = ScriptedServer(SHOW, *[calls(("delete_task", {"id": 7}))] * 2, says("Deleted."))
-    host = agent(server, *todo_tools(store).functions)
-    answer, _ = await host.answer([user("delete task 7")])
-    assert answer == "Deleted. Which id do you mean? No list shows 7."
-    assert len(store.tasks()) == 2
 
 
 async def test_what_a_list_showed_in_an_earlier_turn_may_be_used(store: TodoStore) -> None:

@@ -164,16 +164,6 @@ async def test_what_is_wrong_or_missing_is_put_right_behind_what_was_told(
     assert (text(events), done(events).grounding) == (shown, grounding)
 
 
-async def test_what_was_said_before_is_ground_for_an_answer() -> None:
-    """Without a call it may be repeated; of what was asked now a tool must tell."""
-    before = [user(QUERY), {"role": "assistant", "content": TOLD_CAD}]
-    again = agent(ScriptedServer(says("It was 131.95 CAD.")), first_choice="auto")
-    assert text(await told(again, *before, user("What was it?"))) == "It was 131.95 CAD."
-    old = says("50 USD is 131.95 CAD.")
-    new = agent(ScriptedServer(calls(("convert", {"amount": 50, "to": "CAD"})), old, old))
-    assert "157.08" in text(await told(new, *before, user("and 50?")))
-
-
 async def test_a_system_message_stands_behind_our_own() -> None:
     """One message, as many templates know no second."""
     server = ScriptedServer(calls(("decline", {})))
