@@ -32,27 +32,25 @@ class Streaming:
         self._ground = ground
         self._whole = whole
         self._reply = ""
-        self._place = 0  # in the reply, behind what was told of it
-        self._before = ""  # what was told of the reply whose place this one takes
+        self._own = ""  # how the reply must begin: what was told of it, or of one that was lost
         self._silent = whole
 
     def begin(self, *, aloud: bool) -> None:
         """A reply begins; `aloud` where it may be the answer."""
-        self._reply, self._place, self._before = "", 0, ""
+        self._reply = self._own = ""
         self._silent = self._whole or not aloud
 
     def restart(self) -> None:
         """What comes next takes the place of the reply so far."""
-        self._before = self._reply[: self._place] or self._before
-        self._reply, self._place = "", 0
+        self._reply = ""
 
     def hear(self, part: str) -> str:
         """What can be told now that the reply goes on with `part`."""
         self._reply = (self._reply + part).lstrip()
         if self._silent or _NO_SENTENCE.match(self._reply) or not self._continues():
             return ""
-        end = self._place
-        for sentence in _END.finditer(self._reply, self._place):
+        end = len(self._own)
+        for sentence in _END.finditer(self._reply, end):
             if self._ground.invented(self._reply[: sentence.end()]):
                 self._silent = True
                 break
@@ -71,18 +69,12 @@ class Streaming:
         return text
 
     def _continues(self) -> bool:
-        """Whether the reply begins with what was told of the one before."""
-        if not self._reply.startswith(self._before):
-            return False
-        self._place, self._before = max(self._place, len(self._before)), ""
-        return True
+        return self._reply.startswith(self._own)
 
     def _tell(self, end: int) -> str:
         """Tell the reply up to here; white space waits for what follows it."""
-        part = self._reply[self._place : end].rstrip()
-        if not part:
-            return ""
-        seam = "\n\n" if self.told and not self._place else ""
-        self._place += len(part)
+        part = self._reply[len(self._own) : end].rstrip()
+        seam = "\n\n" if part and self.told and not self._own else ""
+        self._own += part
         self.told += seam + part
         return seam + part
