@@ -125,8 +125,6 @@ class Ground:
         result = ToolResult(content, message.get("ok", value is not content), told, derived=derived)
         if result.ok:
             self.add(result, arguments)
-        else:
-            self._take_in(content)
         return result
 
     def add(self, result: ToolResult, arguments: str) -> None:

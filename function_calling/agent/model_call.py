@@ -38,12 +38,6 @@ TOO_LONG = "model_reply_too_long"
 
 CONNECT_SECONDS = 5
 
-# Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all requests
-# to one server. To open one takes no time beside a reply; with TLS it takes several round trips.
-# There may be any number, since MAX_REQUESTS bounds them, and a heartbeat must not wait for one.
-_NOT_KEPT = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-_KEPT = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
-
 
 def llama_client(
     url: str,
@@ -64,10 +58,13 @@ def llama_client(
         socket, url = url2pathname(address.path), "http://llama/v1"
     elif not address.path.strip("/"):
         url = f"{url.rstrip('/')}/v1"
+    # Where connections are balanced, as by a Service of Kubernetes, a kept one would bring all
+    # requests to one server; to open one takes no time beside a reply, unless by TLS. There may be
+    # any number, since MAX_REQUESTS bounds them, and a heartbeat must not wait for one.
+    kept = 0 if address.scheme == "http" else 20
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=kept)
     transport: httpx2.AsyncBaseTransport = httpx2.AsyncHTTPTransport(
-        uds=socket,
-        limits=_NOT_KEPT if address.scheme == "http" else _KEPT,
-        proxy=_proxy(address),
+        uds=socket, limits=limits, proxy=_proxy(address)
     )
     if not may_sleep:
         transport = Heartbeat(transport)
