@@ -31,9 +31,8 @@ class Heartbeat(httpx2.AsyncBaseTransport):
 
     def __init__(self, transport: httpx2.AsyncBaseTransport) -> None:
         self._transport = transport
-        self._lives: bool | None = (
-            None  # False where there is no such route, None until it is known
-        )
+        # Whether it has said that it lives; False where it has no such route.
+        self._lives: bool | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request, and watch its server until the response is closed."""

@@ -30,7 +30,8 @@ class Call:
     def key(self) -> tuple[str, str]:
         """The same for calls that differ in spelling alone: white space, escapes, order."""
         try:
-            return self.name, json.dumps(json.loads(self.arguments), sort_keys=True)
+            members = json.loads(self.arguments, parse_float=str)  # exactly
+            return self.name, json.dumps(members, sort_keys=True)
         except (ValueError, RecursionError):
             return self.name, self.arguments
 

@@ -69,6 +69,7 @@ class Streaming:
         return text
 
     def _continues(self) -> bool:
+        """Whether the reply begins as it must."""
         return self._reply.startswith(self._own)
 
     def _tell(self, end: int) -> str:
