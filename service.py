@@ -192,12 +192,7 @@ class ExchangeAssistant:
         [The page](ui) asks here.
         """
         try:
-            read = read_messages(
-                messages,
-                most_asked=settings.max_query_length,
-                most_in_all=settings.max_chat_length,
-                approvals=approvals,
-            )
+            read = read_messages(messages, settings, approvals)
         except Exception as error:
             return _refusal(error)  # type: ignore[return-value]
         return EventStream(stopping.cutoff.each(self._turn(read, approvals)))  # type: ignore[return-value]

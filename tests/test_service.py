@@ -19,7 +19,7 @@ from scripted_server import (
     fails,
     says,
 )
-from served import KNOWN, LEAKS, Served, assistant_app
+from served import KNOWN, LEAKS, Served
 from starlette.testclient import TestClient
 
 import service
@@ -126,20 +126,6 @@ def test_a_real_rate_is_told_with_its_day(served: Serve, ecb: dict[str, str]) ->
     assert response.headers["x-grounding"] == "fell-back"
 
 
-def test_the_to_do_list_is_kept_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another server finds the same list, and nothing that SQLite keeps beside a file."""
-    chosen = {"tools": "currency,todo", "todo_db": str(tmp_path / "todo.db")}
-    create, show = calls(("create_task", {"title": "Buy milk"})), calls(("list_tasks", {}))
-    for turns, query, answer in (
-        ([create, says("Added.")], "Note that I must buy milk", "Added."),
-        ([show, says("")], "What is on my list?", 'To do: "Buy milk".'),
-    ):
-        with assistant_app(**chosen) as app:
-            http = app.use(monkeypatch, ScriptedServer(*turns).client())
-            assert ask(http, query).text == answer
-        assert [path.name for path in tmp_path.iterdir()] == ["todo.db"]
-
-
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
@@ -182,7 +168,7 @@ def test_a_conversation_is_read_as_people_keep_it() -> None:
     turns = [CALLED | {"tool_calls": [half]}, RESULT, {"role": "assistant", "content": "Done."}]
     developer = {"role": "developer", "content": parts, "name": "me"}
     asked = [developer, SHORT, *turns, SHORT]
-    read = read_messages(asked, most_asked=len(SHORT["content"]), most_in_all=500)
+    read = read_messages(asked, Settings(max_query_length=len(SHORT["content"])))
     assert read == [{"role": "system", "content": "Be\nbrief."}, SHORT, *turns, SHORT]
 
 

@@ -43,9 +43,9 @@ _CALL = re.compile(
 )
 _TAG = re.compile(r"</?tool_(?:call|response)>")
 
-# Of each sentence that the model alone was told, as many characters give an answer away that has
-# them; one that is shorter than the least may come from anywhere.
-_QUOTED, _LEAST_QUOTED = 40, 12
+# A sentence that the model alone was told gives an answer away by its beginning, unless it is so
+# short that it may come from anywhere.
+_QUOTED, _LEAST_QUOTED = 40, 12  # characters
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\{\}")
 
 # A number that a program wrote into JSON as text: its point is a point. And year and month of a

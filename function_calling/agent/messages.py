@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from function_calling.errors import RequestError, shown
+from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import ToolResult
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -102,13 +103,12 @@ def read_query(query: str, most: int) -> list[dict[str, Any]]:
 
 
 def read_messages(
-    messages: Any, *, most_asked: int, most_in_all: int, approvals: dict[str, Any] | None = None
+    messages: Any, settings: Settings, approvals: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """The conversation, its contents as plain text.
 
     Args:
-        most_asked: Characters of the last question at most.
-        most_in_all: Characters up to the last question at most, and again of what its turn added.
+        settings: Bound the last question, and what there is up to it and again behind it.
         approvals: What was said to open calls, by id; None where nobody can be asked.
 
     Raises:
@@ -127,12 +127,12 @@ def read_messages(
     asked = question_at(read)
     if asked < 0:
         raise _wrong("messages[0].role", read[0]["role"], "user, before a call")
-    _check_question(read[asked]["content"], f"messages[{asked}].content", most_asked)
+    _check_question(read[asked]["content"], f"messages[{asked}].content", settings.max_query_length)
     for part in (read[: asked + 1], read[asked + 1 :]):
         if len(part) > MOST_MESSAGES:
             raise _long("messages", len(part), MOST_MESSAGES, "messages")
-        if (size := len(json.dumps(part, ensure_ascii=False))) > most_in_all:
-            raise _long("messages", size, most_in_all)
+        if (size := len(json.dumps(part, ensure_ascii=False))) > settings.max_chat_length:
+            raise _long("messages", size, settings.max_chat_length)
     return read
 
 
