@@ -7,7 +7,7 @@ generation. The app is made at import and knows no model yet: whoever serves it 
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,14 +15,18 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from function_calling.api import anthropic_reply, responses_reply
-from function_calling.api.anthropic_reply import MessageResponse
-from function_calling.api.anthropic_request import CountRequest, MessagesRequest
-from function_calling.api.reply import ChatResponse, CompletionResponse
-from function_calling.api.request import ApiRequest, ChatRequest, CompletionRequest
-from function_calling.api.responses_reply import ResponseTelling
-from function_calling.api.responses_request import ResponsesRequest
-from function_calling.api.stream import CLIENT_GONE, FAILED, Telling, new_id, respond
+from function_calling.api.anthropic import (
+    REQUEST_ID,
+    CountRequest,
+    MessageResponse,
+    MessagesRequest,
+    error_body,
+)
+from function_calling.api.completions import ChatRequest, CompletionRequest
+from function_calling.api.headers import UNENFORCED, listing
+from function_calling.api.response import new_id
+from function_calling.api.responses import ResponsesRequest
+from function_calling.api.stream import CLIENT_GONE, FAILED, respond
 from function_calling.cutoff import Cutoff
 from function_calling.errors import ApiError, EngineError, RequestError, one_line
 from function_calling.model.chat_model import ChatModel
@@ -43,35 +47,19 @@ openai_api_app.state.cutoff = Cutoff()
 @openai_api_app.post("/chat/completions")
 async def create_chat_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/chat/completions`, whole or as server-sent events."""
-    wanted = ChatRequest.parse(await request.body())
-    model = _chat_model(request)
-    telling = ChatResponse(
-        model.name,
-        include_usage=wanted.include_usage,
-        logprobs=bool(wanted.logprobs),
-        legacy=wanted.legacy,
-        whole_calls=wanted.whole_calls,
-    )
-    return await _reply(request, wanted, telling, _turns(model, wanted))
+    return await _create(request, ChatRequest)
 
 
 @openai_api_app.post("/responses")
 async def create_response(request: Request) -> Response:
     """OpenAI's `POST /v1/responses`, whole or as server-sent events; nothing is stored."""
-    wanted = ResponsesRequest.parse(await request.body())
-    model = _chat_model(request)
-    turns = _turns(model, wanted)
-    telling = ResponseTelling(model.name, wanted.echo(), wanted.logprobs, wanted.namespaced)
-    return await _reply(request, wanted, telling, turns)
+    return await _create(request, ResponsesRequest)
 
 
-@openai_api_app.post("/responses/input_tokens")
-async def count_input_tokens(request: Request) -> Response:
-    """OpenAI's `POST /v1/responses/input_tokens`: the tokens of such a response's prompt."""
-    wanted = ResponsesRequest.parse(await request.body())
-    (turn,) = _turns(_chat_model(request), wanted)
-    told = {"object": "response.input_tokens", "input_tokens": await turn.count()}
-    return JSONResponse(told, headers=wanted.headers)
+@openai_api_app.post("/messages")
+async def create_message(request: Request) -> Response:
+    """Anthropic's `POST /v1/messages`, whole or as server-sent events."""
+    return await _create(request, MessagesRequest)
 
 
 @openai_api_app.post("/completions")
@@ -79,36 +67,53 @@ async def create_completion(request: Request) -> Response:
     """OpenAI's `POST /v1/completions`: the prompt goes to the model as it is."""
     wanted = CompletionRequest.parse(await request.body())
     model = _chat_model(request)
-    response = CompletionResponse(
-        model.name,
-        include_usage=wanted.include_usage,
-        logprobs=wanted.logprobs is not None,
-        of_a_prompt=wanted.n or 1,
-    )
     replies = [model.complete(prompt, sampling) for prompt, sampling in wanted.generations()]
-    return await respond(request, wanted, response, replies)
+    response, headers = wanted.response(model.name), wanted.headers
+    return await respond(request, response, replies, headers, stream=wanted.stream)
 
 
-@openai_api_app.post("/messages")
-async def create_message(request: Request) -> Response:
-    """Anthropic's `POST /v1/messages`, whole or as server-sent events."""
-    wanted = MessagesRequest.parse(await request.body())
-    model = _chat_model(request)
-    (turn,) = turns = _turns(model, wanted)
-    tokens = await turn.count() if wanted.stream else 0
-    telling = MessageResponse(model.name, wanted.max_tokens, tokens)
-    response = await _reply(request, wanted, telling, turns)
-    response.headers[_REQUEST_ID] = telling.request
-    return response
+@openai_api_app.post("/responses/input_tokens")
+async def count_input_tokens(request: Request) -> Response:
+    """OpenAI's `POST /v1/responses/input_tokens`: the tokens of such a response's prompt."""
+    return await _count(request, ResponsesRequest, object="response.input_tokens")
 
 
 @openai_api_app.post("/messages/count_tokens")
 async def count_tokens(request: Request) -> Response:
     """Anthropic's `POST /v1/messages/count_tokens`: the tokens that such a message's prompt has."""
-    wanted = CountRequest.parse(await request.body())
+    response = await _count(request, CountRequest)
+    response.headers[REQUEST_ID] = new_id("req")
+    return response
+
+
+async def _create(
+    request: Request, kind: type[ChatRequest | ResponsesRequest | MessagesRequest]
+) -> Response:
+    """The response to a request of this kind; its replies differ in their sampling alone."""
+    wanted = kind.parse(await request.body())
+    model = _chat_model(request)
+    turns = _turns(model, wanted)
+    response = wanted.response(model.name)
+    if isinstance(response, MessageResponse) and wanted.stream:
+        response.input_tokens = await turns[0].count()
+    headers = wanted.headers | listing(UNENFORCED, turns[0].unenforced)
+    replies = [turn.events() for turn in turns]
+    return await respond(request, response, replies, headers, stream=wanted.stream)
+
+
+async def _count(
+    request: Request, kind: type[ResponsesRequest | CountRequest], **told: str
+) -> Response:
+    """The number of tokens in the prompt of a request of this kind."""
+    wanted = kind.parse(await request.body())
     (turn,) = _turns(_chat_model(request), wanted)
-    headers = {**wanted.headers, _REQUEST_ID: new_id("req")}
-    return JSONResponse({"input_tokens": await turn.count()}, headers=headers)
+    return JSONResponse({**told, "input_tokens": await turn.count()}, headers=wanted.headers)
+
+
+def _turns(model: ChatModel, wanted: ChatRequest | ResponsesRequest | CountRequest) -> list[Turn]:
+    """The model's replies that are wanted, of which there is one at least."""
+    prompt = wanted.prompt()
+    return [model.turn(**prompt, sampling=each) for each in wanted.samplings()]
 
 
 @openai_api_app.get("/models")
@@ -132,20 +137,6 @@ async def retrieve_model(request: Request, name: str) -> Response:
             status=404,
         )
     return JSONResponse(_model(model, name))
-
-
-def _turns(model: ChatModel, wanted: ChatRequest | ResponsesRequest | CountRequest) -> list[Turn]:
-    """The model's replies that are wanted, of which there is one at least."""
-    prompt = wanted.prompt()
-    return [model.turn(**prompt, sampling=each) for each in wanted.samplings()]
-
-
-async def _reply(
-    request: Request, wanted: ApiRequest, telling: Telling, turns: Sequence[Turn]
-) -> Response:
-    """The response that tells the model's replies, which differ in their sampling alone."""
-    replies = [turn.events() for turn in turns]
-    return await respond(request, wanted, telling, replies, turns[0].unenforced)
 
 
 @openai_api_app.exception_handler(ApiError)
@@ -178,11 +169,10 @@ def error_response(
     # Before the app is reached, its place is still a part of the path alone.
     path = request.scope["path"].removeprefix(request.scope.get("root_path") or "/v1")
     if path.startswith("/messages") or "anthropic-version" in request.headers:
-        body = anthropic_reply.error_body(error)
-        told[_REQUEST_ID] = body["request_id"]
+        body = error_body(error)
+        told[REQUEST_ID] = body["request_id"]
     else:
-        in_response = path.startswith("/responses")
-        body = responses_reply.error_body(error) if in_response else error.body()
+        body = error.body()
     return JSONResponse(body, error.status, told)
 
 
@@ -209,6 +199,4 @@ def _model(model: ChatModel, name: str) -> dict[str, Any]:
     }
 
 
-_REQUEST_ID = "request-id"
-"""The header in which Anthropic's clients look for the id of their request."""
 _STARTED = int(time.time())

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from function_calling.api.completions import ChatRequest
 from function_calling.api.headers import LONGEST
-from function_calling.api.request import MOST_BIASES, MOST_MESSAGES, MOST_REPLIES, ChatRequest
+from function_calling.api.request import MOST_BIASES, MOST_MESSAGES, MOST_REPLIES
 from function_calling.api.tools import MOST_TOOLS
 from function_calling.engines.grammar import LONGEST_CHECK
 from function_calling.engines.json_rules import MOST_CHARACTERS

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from function_calling.api.responses_request import ResponsesRequest
+from function_calling.api.responses import ResponsesRequest
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs/responses.md").read_text(encoding="utf-8")
 

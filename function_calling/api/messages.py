@@ -8,6 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -33,59 +34,56 @@ _BESIDE_CONTENT = {
 }
 """What else is read of a message, as the first name says, under the first that is there."""
 
-_PARTS = ("text", "refusal", "image_url", "input_audio", "file")
-"""The types of OpenAI's parts of a message."""
+_PARTS = (
+    *("text", "input_text", "output_text", "refusal", "image_url", "input_image", "image"),
+    *("input_audio", "file", "input_file", "document"),
+)
+"""The types of the parts of a content, in all protocols."""
 _WANTED = "text, or parts of type text"
 _ESCAPE = re.compile(r"(?:\\\\)+|\\(?:/|u([0-9a-fA-F]{4}))")
 
 _Called: TypeAlias = tuple[dict[str, Any], list[Message]]
 """A call, and the place of its results."""
-_Waiting: TypeAlias = dict[tuple[str, str], list[_Called]]
-"""The calls that may lack a result, the next one last: by id, by name, and all of them."""
 
 
 def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
     """The messages with `content` as text, and with every result's `tool_call_id`.
 
     A result follows the message of its call, in the order of the calls: most models are told no
-    ids, so the order alone says which call it answers. One that answers none stays where it is.
+    ids, so the order alone says which call it answers. Of calls that are alike it answers the first
+    of the last message, since some clients use the same ids in every turn. Older ones send none:
+    their results answer all calls in order. One that answers none stays where it is.
 
     Raises:
         RequestError: Names the message, its value and what was wanted.
     """
     parts: list[list[Message]] = []
-    waiting: _Waiting = defaultdict(list)
+    # Those that may lack a result, the next one last, by id; and under "" all of them.
+    waiting: defaultdict[str, list[_Called]] = defaultdict(list)
     for index, told in enumerate(messages):
         message = _message(told, f"messages[{index}]")
         if message["role"] != "tool":
             called: list[_Called] = [(call, []) for call in message.get("tool_calls", ())]
             parts += [[message], *(results for _, results in called)]
             for call, results in reversed(called):
-                for key in (("id", call["id"]), ("name", call["function"]["name"]), ("", "")):
+                for key in (call["id"], ""):
                     waiting[key].append((call, results))
-        elif found := _answered(told, waiting):
+            continue
+        identity = str(told.get("tool_call_id") or "")
+        if found := _unanswered(waiting[identity]):
             call, results = found
             results.append(message | {"tool_call_id": call["id"], "name": call["function"]["name"]})
         else:
-            identity = str(told.get("tool_call_id") or f"call_{index}")
-            parts.append([message | {"tool_call_id": identity}])
+            parts.append([message | {"tool_call_id": identity or f"call_{index}"}])
     return list(chain.from_iterable(parts))
 
 
-def _answered(result: Mapping[str, Any], waiting: _Waiting) -> _Called | None:
-    """The call that a result answers: of those that are alike, the first of the last message.
-
-    Some clients use the same ids in every turn. Older ones send none: their results answer the
-    calls of their own name in order, or else all calls in order.
-    """
-    keys = [("name", str(result.get("name"))), ("", "")]
-    if identity := result.get("tool_call_id"):
-        keys = [("id", str(identity))]
-    for key in keys:
-        while waiting[key]:
-            call, results = waiting[key].pop()
-            if not results:
-                return call, results
+def _unanswered(calls: list[_Called]) -> _Called | None:
+    """The last of these calls that has no result; those behind it are dropped."""
+    while calls:
+        call, results = calls.pop()
+        if not results:
+            return call, results
     return None
 
 
@@ -96,8 +94,8 @@ def _message(message: Mapping[str, Any], place: str) -> Message:
     content = message.get("content")
     if content is None and role == "assistant":
         content = message.get("refusal")
-    read = _data if role == "tool" else text_of
-    result: Message = {"role": role, "content": read(content, f"{place}.content")}
+    text = result_text(content) if role == "tool" else text_of(content, f"{place}.content")
+    result: Message = {"role": role, "content": text}
     if key := next((key for key in _BESIDE_CONTENT[role] if message.get(key)), None):
         if not isinstance(message[key], str):
             raise wrong(f"{place}.{key}", message[key], "text")
@@ -107,42 +105,43 @@ def _message(message: Mapping[str, Any], place: str) -> Message:
     return result
 
 
-def text_of(content: Any, place: str, *, of_a_tool: bool = False) -> str:
-    """The text of a content: that of its parts, or an object as JSON.
-
-    What a tool has returned beside text, as a picture, is named, so that the model knows of it.
+def text_of(content: Any, place: str) -> str:
+    """The text of a message's content, or that of its parts.
 
     Raises:
         RequestError: It is something else; names the part, its value and what was wanted.
     """
-    match content:
-        case None | str():
-            return content or ""
-        case dict():
-            return json.dumps(content, ensure_ascii=False)
-        case list():
-            parts = ((part, f"{place}[{at}]") for at, part in enumerate(content))
-            return "\n".join(_part_text(*each, of_a_tool=of_a_tool) for each in parts)
-    raise wrong(place, content, _WANTED)
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list):
+        raise wrong(place, content, _WANTED)
+    texts = []
+    for index, part in enumerate(content):
+        text = _part_text(part)
+        if text is None:
+            raise wrong(f"{place}[{index}]", part, _WANTED)
+        texts.append(text)
+    return "\n".join(texts)
 
 
-def _part_text(part: Any, place: str, *, of_a_tool: bool) -> str:
-    text = part
+def _part_text(part: Any) -> str | None:
+    """The text of a part; None if it has none."""
     if isinstance(part, dict):
-        text = part.get("refusal" if part.get("type") == "refusal" else "text")
-        if of_a_tool and text is None and isinstance(part.get("type"), str):
-            return f"[Left out: {part['type']}]"
-    if not isinstance(text, str):
-        raise wrong(place, part, _WANTED)
-    return text
+        part = part.get("refusal" if part.get("type") == "refusal" else "text")
+    return part if isinstance(part, str) else None
 
 
-def _data(content: Any, place: str) -> str:
-    """A tool's result as text; what is neither text nor parts of a message is shown as JSON."""
-    parts = content if isinstance(content, list) else [content]
-    if content and all(map(_is_part, parts)):
-        return text_of(content, place, of_a_tool=True)
-    return "" if content in (None, "") else json.dumps(content, ensure_ascii=False)
+def result_text(content: Any) -> str:
+    """A tool's result as text; what is neither text nor parts of a content is shown as JSON.
+
+    A part without text, as a picture, is named, so that the model knows of it.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, list) and content and all(map(_is_part, content)):
+        texts = ((part, _part_text(part)) for part in content)
+        return "\n".join(f"[Left out: {part['type']}]" if t is None else t for part, t in texts)
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _is_part(part: Any) -> bool:
@@ -165,12 +164,15 @@ def _calls(message: Mapping[str, Any], place: str) -> list[dict[str, Any]]:
 
 
 def _call(told: Any, place: str) -> dict[str, Any]:
-    call = _read(told) if isinstance(told, str) else told
-    function = call.get("function", call) if isinstance(call, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    if not isinstance(function, dict) or not isinstance(name, str):
-        raise wrong(place, told, "a function with a name")
-    arguments = function.get("arguments") or "{}"
+    call = told
+    if isinstance(told, str):
+        with suppress(ValueError):
+            call = from_json(told)
+    match call:
+        case {"function": {"name": str()} as function} | ({"name": str()} as function):
+            arguments = function.get("arguments") or "{}"
+        case _:
+            raise wrong(place, told, "a function with a name")
     if not isinstance(arguments, str):
         arguments = json.dumps(arguments, ensure_ascii=False)
     elif "\\" in arguments:
@@ -178,7 +180,7 @@ def _call(told: Any, place: str) -> dict[str, Any]:
         arguments = plain_json(arguments)
     return {
         "id": str(call.get("id") or place),
-        "function": {"name": name, "arguments": arguments},
+        "function": {"name": function["name"], "arguments": arguments},
     }
 
 
@@ -191,10 +193,3 @@ def plain_json(text: str) -> str:
 
     # This way the halves of a pair become one character.
     return _ESCAPE.sub(plain, text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _read(text: str) -> Any:
-    try:
-        return from_json(text)
-    except ValueError:
-        return None

@@ -17,7 +17,7 @@ from pathlib import Path
 from llguidance import LLMatcher, LLTokenizer
 from pydantic_core import from_json
 
-from function_calling.api.request import ChatRequest
+from function_calling.api.completions import ChatRequest
 from function_calling.cli.template_file import template_file
 from function_calling.engines import Engine, LoadedModel
 from function_calling.engines.grammar import grammar

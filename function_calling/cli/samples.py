@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from function_calling.api.completions import ChatRequest
 from function_calling.api.messages import conversation
-from function_calling.api.request import ChatRequest
 from function_calling.cli.debug import chosen, read_input
 from function_calling.errors import RequestError, shown, wrong
 from function_calling.formats import Format, find_format

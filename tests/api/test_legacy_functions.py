@@ -122,7 +122,6 @@ async def test_results_of_role_function_answer_the_calls_before_them(serve: Serv
         ({"tool_choice": "auto"}, "functions", "tool_choice and functions: wanted one of them"),
         ({"functions": None, "tools": [TODAY], "function_call": "auto"}, "function_call",
          "tools and function_call: wanted one of them"),
-        ({"function_call": "required"}, "function_call", '="required": wanted'),
         ({"function_call": 3}, "function_call", "function_call=3"),
         ({"function_call": {}}, "function_call", "wanted 'none', 'auto'"),
         ({"function_call": {"name": 3}}, "function_call", "names 3"),

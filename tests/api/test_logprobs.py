@@ -7,7 +7,7 @@ import pytest
 from scripted_engine import Fills
 from v1_client import TODAY, USER, Serve, choice_of, serving, streamed_choices
 
-from function_calling.api.reply import chat_logprobs, text_logprobs
+from function_calling.api.completions import chat_logprobs, text_logprobs
 from function_calling.engines.token_logprobs import LEAST, TokenLogprobs
 from function_calling.model.words import TokenLogprob
 

@@ -312,7 +312,6 @@ RESULT = "user\n<tool_response>\n3\n</tool_response>"
         ({"role": "assistant"}, "assistant\n"),
         ({"role": "user", "content": [{"type": "text", "text": t} for t in "ab"]}, "user\na\nb"),
         ({"role": "user", "content": ["a", "b"]}, "user\na\nb"),
-        ({"role": "user", "content": {"größe": 1}}, 'user\n{"größe": 1}'),
         ({"role": "user", "name": "tool_1", "content": "131.95"}, "user\ntool_1: 131.95"),
         ({"role": "assistant", "refusal": "No."}, "assistant\nNo."),
         ({"role": "assistant", "content": [{"type": "refusal", "refusal": "No"}]}, "assistant\nNo"),
@@ -390,22 +389,12 @@ async def test_whatever_a_tool_returned_is_told(serve: Serve, content: Any, told
     assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        [{"tool_call_id": "c"}, {}, {}],
-        [{"name": "three"}, {"name": "four"}, {"name": "two"}],
-    ],
-    ids=["by place", "by name"],
-)
-async def test_results_without_ids_answer_the_calls_in_order(
-    serve: Serve, keys: list[dict[str, str]]
-) -> None:
-    """Or the call of their name; here in a family that needs to know which answers which."""
+async def test_results_without_ids_answer_the_calls_in_order(serve: Serve) -> None:
+    """Those that are left; here in a family that needs to know which answers which."""
     calls = [function(name) for name in ("one", "two")] + [{"id": "c", **function("three")}]
     results = [
         {"role": "tool", "content": content, **key}
-        for content, key in zip(("third", "first", "second"), keys, strict=True)
+        for content, key in (("third", {"tool_call_id": "c"}), ("first", {}), ("second", {}))
     ]
     history = USER, calling("tool_calls", calls), *results
     told = await prompt_of(serve, *history, make=llama31_model)
@@ -705,7 +694,6 @@ async def test_a_body_that_is_no_request_is_refused(
         # Tools
         ({"tools": {}}, "tools={}: Input should be a valid list"),
         ({"tools": [TODAY, "f"]}, 'tools[1]="f": wanted an object.'),
-        ({"tools": [{}]}, "tools[0]={}: wanted"),
         ({"tools": [{"type": "custom", "function": {}}]}, "custom"),
         ({"tools": [TODAY] * 2}, "tools[1]: 'today' is offered twice."),
         (offering(), "tools[0].function.name=null"),
@@ -738,8 +726,6 @@ async def test_a_body_that_is_no_request_is_refused(
          "wanted text, or parts of type text"),
         (saying(role="assistant", reasoning_content=["Hm"]),
          'messages[0].reasoning_content=["Hm"]: wanted text.'),
-        (saying(role="tool", content=[{"type": "text", "text": 3}]),
-         'messages[0].content[0]={"type": "text", "text": 3}: wanted text, or parts of type text.'),
         ({"messages": [{**USER, "name": 7}]}, "messages[0].name=7: wanted text."),
         (saying(**calling("tool_calls", "f")), "wanted a list"),
         (saying(**calling("tool_calls", ["f"])),

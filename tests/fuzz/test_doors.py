@@ -15,9 +15,10 @@ from served import assistant_app
 from starlette.testclient import TestClient
 from v1_client import CONVERT, USER, http
 
-from function_calling.api.anthropic_request import CountRequest, MessagesRequest
-from function_calling.api.request import ApiRequest, ChatRequest, CompletionRequest
-from function_calling.api.responses_request import ResponsesRequest
+from function_calling.api.anthropic import CountRequest, MessagesRequest
+from function_calling.api.completions import ChatRequest, CompletionRequest
+from function_calling.api.request import ApiRequest
+from function_calling.api.responses import ResponsesRequest
 from function_calling.formats import FORMATS
 from openai_endpoints import openai_api_app
 
