@@ -38,7 +38,6 @@ CALLED_TODAY = {"type": "tool_use", "name": "today", "input": {}}
 SAID = {"type": "text", "text": "Hello there"}
 SAID_MORE = {"type": "text", "text": "Hello there,"}
 THINKING = {"type": "thinking", "thinking": "Hm.", "signature": "unsigned"}
-BROKE = EngineError("It broke.")
 FULL = EngineError("Full.", status=503, retry_after=3)
 
 
@@ -84,19 +83,13 @@ def without_ids(message: Message) -> dict[str, Any]:
     [
         (["Hello there"], {}, [SAID], "end_turn"),
         ([""], {}, [], "end_turn"),
-        ([Fills("convert", "today")], ANY, [CALLED, CALLED_TODAY], "tool_use"),
-        (["Hello there" + CALL, Fills("convert")], {}, [SAID, CALLED], "tool_use"),
+        (["Hello there" + CALL, Fills("convert", "today")], {}, [SAID, CALLED, CALLED_TODAY], "tool_use"),
         (["Hello there, you"], {"max_tokens": 4}, [SAID_MORE], "max_tokens"),
         (["Hello there, you"], {"stop_sequences": ["you", ", "]}, [SAID], "stop_sequence"),
-        ([THOUGHT, "Hello there"], {}, [THINKING, SAID], "end_turn"),
         ([THOUGHT, CALL, Fills("convert")], {}, [THINKING, CALLED], "tool_use"),
-        (["<think>\nHm. Hm."], {"max_tokens": 4}, [THINKING], "max_tokens"),
     ],
-    ids=[
-        *("text", "silence", "calls", "text and call", "cut", "stopped"),
-        *("thought", "thought and call", "cut thought"),
-    ],
-)
+    ids=["text", "silence", "text and calls", "cut", "stopped", "thought and call"],
+)  # fmt: skip
 async def test_a_stream_joins_to_the_whole_message(
     serve: Serve, turns: list[Any], options: dict[str, Any], content: list[Any], reason: str
 ) -> None:
@@ -158,16 +151,13 @@ async def test_half_a_call_is_in_no_whole_message(serve: Serve) -> None:
     assert events[1]["content_block"]["name"] == "convert"
 
 
-class FullContext(ScriptedEngine):
-    """An engine that has room for one token."""
-
-    def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
-        """The text with no more tokens than that."""
-        return super().generate(prompt, sampling.but(max_tokens=1))
-
-
 async def test_a_context_that_is_full_is_not_called_max_tokens(serve: Serve) -> None:
     """The protocol has a word of its own for it."""
+
+    class FullContext(ScriptedEngine):
+        def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+            return super().generate(prompt, sampling.but(max_tokens=1))
+
     serve(make=lambda _: chatml_model(FullContext("Hello")))
     assert (await told({}))["stop_reason"] == "model_context_window_exceeded"
 
@@ -210,20 +200,14 @@ OTHER = {**result("second"), "tool_use_id": "b"}
     ("history", "prompt"),
     [
         (["Q", "Two"], [turn("user", "Q"), turn("assistant", "Two")]),
-        ([[text("One"), text("Two")]], [turn("user", "One", "Two")]),
         (
-            ["Q", [text("Hm"), use(amount=42)], [result("1 EUR")]],
-            [turn("assistant", "Hm", ANSWER), returned("1 EUR")],
-        ),
-        (
-            ["Q", [use(amount=42)], [text("So?"), result([text("1"), text("EUR")])]],
-            [CALLING, returned("1", "EUR"), turn("user", "So?")],
+            ["Q", [text("Hm"), use(amount=42)], [text("So?"), result([text("1"), text("EUR")])]],
+            [turn("assistant", "Hm", ANSWER), returned("1", "EUR"), turn("user", "So?")],
         ),
         (
             ["Q", [use(amount=42)], [result("No rate", is_error=True)]],
             [returned("Error: No rate")],
         ),
-        (["Q", [use(amount=42)], [result(None)]], [returned("")]),
         (
             ["Q", [use(amount=42)], [result([{"type": "image", "source": {}}, text("a cat")])]],
             [returned("[Left out: image]", "a cat")],
@@ -234,11 +218,7 @@ OTHER = {**result("second"), "tool_use_id": "b"}
             [turn("user", "Q"), turn("assistant", "Two")],
         ),
     ],
-    ids=[
-        *("texts", "text blocks", "call and result", "result and text", "error", "empty result"),
-        "picture in a result",
-        *("parallel results", "thoughts"),
-    ],
+    ids=["texts", "calls and results", "error", "picture", "parallel results", "thoughts"],
 )
 async def test_the_model_reads_each_form_of_a_message(
     serve: Serve, history: list[Any], prompt: list[str]
@@ -256,12 +236,11 @@ async def test_the_model_reads_each_form_of_a_message(
     assert "Secret" not in engine.prompts[0]
 
 
-@pytest.mark.parametrize("system", ["Be\nbrief.", [text("Be"), text("brief.")]])
-async def test_the_system_prompt_stands_first(serve: Serve, system: Any) -> None:
-    """As a text or as blocks; one among the messages stands where it is."""
+async def test_the_system_prompt_stands_first(serve: Serve) -> None:
+    """One among the messages stands where it is."""
     engine = serve("Hello")
     within = {"role": "system", "content": "It is late."}
-    await told({"system": system, "messages": [USER, within]})
+    await told({"system": [text("Be"), text("brief.")], "messages": [USER, within]})
     first = turn("system", "Be", "brief.")
     expected = first + turn("user", USER["content"]) + turn("system", "It is late.")
     assert engine.prompts[0].startswith(expected)
@@ -306,11 +285,8 @@ def formatted(told: Any) -> dict[str, Any]:
     ("changes", "told"),
     [
         ({"max_tokens": None}, "max_tokens"),
-        ({"max_tokens": 0}, "max_tokens=0: "),
-        ({"messages": []}, "messages=[]"),
         ({"messages": ["Hi"]}, 'messages[0]="Hi": wanted an object'),
         (saying(role="tool"), 'messages[0].role="tool": wanted one of'),
-        (saying(role=[]), "messages[0].role=[]: wanted one of"),
         (
             saying(*[result("x")] * MOST_MESSAGES),
             f"messages hold {MOST_MESSAGES + 1} messages and results; wanted {MOST_MESSAGES}",
@@ -340,13 +316,11 @@ def formatted(told: Any) -> dict[str, Any]:
             {"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}},
             'tool_choice names "x", which is not among the tools: convert, today',
         ),
-        (formatted({"type": "xml"}), "output_config.format="),
         (
             formatted({"type": "json_schema", "schema": {"type": "float"}}),
             "output_config.format: ",
         ),
         ({"stop_sequences": "x"}, 'stop_sequences="x": '),
-        ({"mcp_servers": [{"url": "x"}]}, "mcp_servers=[{"),
         ({"compaction": {"type": "summarize"}}, 'compaction={"type": "summarize"}: this parameter'),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -363,18 +337,15 @@ async def test_what_cannot_be_served_is_named(
 
 async def test_parameters_reach_the_engine(serve: Serve) -> None:
     """Anthropic's, and those of chat that have no other name there."""
-    engine = serve("Hello", "Hello")
+    engine = serve("Hello")
     more = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "stop_sequences": ["a", ""], "seed": 3}
     await told(more)
-    await told({})
-    first, second = engine.samplings
-    assert (first.temperature, first.top_p, first.top_k) == (0.5, 0.9, 5)
-    assert (first.max_tokens, first.stop, first.seed) == (100, ("a",), 3)
-    assert (second.temperature, second.top_p, second.top_k) == (1, 1, 0)
+    (used,) = engine.samplings
+    assert (used.temperature, used.top_p, used.top_k) == (0.5, 0.9, 5)
+    assert (used.max_tokens, used.stop, used.seed) == (100, ("a",), 3)
 
 
-@pytest.mark.parametrize("path", [MESSAGES, COUNT])
-async def test_what_has_no_effect_is_told_in_headers(serve: Serve, path: str) -> None:
+async def test_what_has_no_effect_is_told_in_headers(serve: Serve) -> None:
     """Parameters by their places, tools of Anthropic's servers by their types."""
     serve("Hello")
     response = await post(
@@ -384,9 +355,9 @@ async def test_what_has_no_effect_is_told_in_headers(serve: Serve, path: str) ->
             "metadata": {"user_id": "me"},
             "thinking": {"type": "enabled", "budget_tokens": 2000},
             "output_config": {"effort": "low"},
-            "tools": [{"type": "web_search_20250305", "name": "web_search"}, CONVERT],
+            "tools": [{"type": "web_search_20250305", "name": "web_search"}, TODAY],
         },
-        path,
+        MESSAGES,
     )
     assert response.status_code == 200, response.text
     ignored = response.headers["X-Ignored-Parameters"].split(", ")
@@ -437,13 +408,8 @@ async def test_the_text_has_the_format_that_is_asked_for(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     "more",
-    [
-        {"system": "Be brief."},
-        {"tools": TOOLS},
-        {"tools": TOOLS, **ANY},
-        {"tools": TOOLS, "tool_choice": {"type": "tool", "name": "today"}},
-    ],
-    ids=str,
+    [{"system": "Be brief.", "tools": TOOLS}, {"tools": TOOLS, **ANY}],
+    ids=["free", "forced"],
 )
 async def test_the_counted_tokens_are_those_of_the_message(
     serve: Serve, more: dict[str, Any]
@@ -462,10 +428,9 @@ async def test_a_prompt_that_cannot_fit_is_not_counted(serve: Serve) -> None:
     """As it isn't read for a message."""
     serve()
     long = {"role": "user", "content": "x" * 200 * CHARACTERS_OF_A_TOKEN}
-    for path in (MESSAGES, COUNT):
-        status, kind, message = await error_of({**ASKED, "messages": [long]}, path)
-        assert (status, kind) == (400, "invalid_request_error")
-        assert message.startswith("prompt is too long: The prompt has ")  # as agents look for
+    status, kind, message = await error_of({**ASKED, "messages": [long]}, COUNT)
+    assert (status, kind) == (400, "invalid_request_error")
+    assert message.startswith("prompt is too long: The prompt has ")  # as agents look for
 
 
 # What goes wrong
@@ -474,7 +439,6 @@ async def test_a_prompt_that_cannot_fit_is_not_counted(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("error", "raised", "kind"),
     [
-        (BROKE, anthropic.InternalServerError, "api_error"),
         (ZeroDivisionError("secret"), anthropic.InternalServerError, "api_error"),
         (FULL, anthropic.ServiceUnavailableError, "overloaded_error"),
     ],
@@ -493,10 +457,9 @@ async def test_the_sdk_raises_the_error_of_its_class(
         assert "secret" not in told.value.message
 
 
-@pytest.mark.parametrize("error", [BROKE, ZeroDivisionError("secret")])
-async def test_an_error_in_mid_stream_is_an_event(serve: Serve, error: Exception) -> None:
+async def test_an_error_in_mid_stream_is_an_event(serve: Serve) -> None:
     """The last one, which the SDK raises."""
-    serve(*[Fails(error, "Hello")] * 2)
+    serve(*[Fails(ZeroDivisionError("secret"), "Hello")] * 2)
     events = await named_events(ASKED, MESSAGES)
     assert events[-1]["type"] == "error"
     assert events[-1]["error"]["type"] == "api_error"
@@ -508,30 +471,15 @@ async def test_an_error_in_mid_stream_is_an_event(serve: Serve, error: Exception
     assert told.value.type == "api_error"
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status", "kind"),
-    [
-        (MESSAGES, b"{", 400, "invalid_request_error"),
-        (COUNT, b"{}", 400, "invalid_request_error"),
-        (f"{MESSAGES}/batches", b"{}", 404, "not_found_error"),
-    ],
-    ids=["no JSON", "no messages", "not there"],
-)
-async def test_every_error_has_anthropics_shape(
-    serve: Serve, path: str, body: bytes, status: int, kind: str
-) -> None:
-    """Also before a request is read."""
-    serve()
-    assert (await error_of(body, path))[:2] == (status, kind)
-
-
-async def test_a_wrong_method_has_the_same_shape() -> None:
-    """And a model that isn't loaded yet."""
+async def test_every_error_has_anthropics_shape() -> None:
+    """Of a body, a path and a method that are wrong, and where no model is loaded yet."""
+    assert (await error_of(b"{"))[:2] == (400, "invalid_request_error")
+    assert (await error_of(b"{}", f"{MESSAGES}/batches"))[:2] == (404, "not_found_error")
+    assert (await error_of(ASKED))[:2] == (503, "overloaded_error")
     async with http() as plain:
         response = await plain.get(MESSAGES)
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
     assert response.json()["error"]["type"] == "invalid_request_error"
-    assert (await error_of(ASKED))[:2] == (503, "overloaded_error")
 
 
 # Models

@@ -57,31 +57,22 @@ BROKE = EngineError("It broke.")
 # Whole replies
 
 
-@pytest.mark.parametrize("text", ["It is 131.95 CAD.", ""])
-async def test_a_reply_in_words_is_a_chat_completion(serve: Serve, text: str) -> None:
+async def test_a_reply_in_words_is_a_chat_completion(serve: Serve) -> None:
     """It has what OpenAI always sends and nothing unset, whichever model was asked for."""
-    serve(text)
+    serve("It is 131.95.")
     reply = (await post({**ASKED, "model": "gpt-4o"})).json()
     assert reply.pop("id").startswith("chatcmpl-")
     assert reply.pop("created") > 1_700_000_000
-    tokens, prompt_tokens = -(-len(text) // 3), reply["usage"]["prompt_tokens"]
+    message = {"role": "assistant", "content": "It is 131.95.", "refusal": None}
+    tokens = reply["usage"]["prompt_tokens"]
     assert reply == {
         "object": "chat.completion",
         "model": "scripted",
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "finish_reason": "stop",
-                "logprobs": None,
-            }
-        ],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": tokens,
-            "total_tokens": prompt_tokens + tokens,
+            "prompt_tokens": tokens, "completion_tokens": 5, "total_tokens": tokens + 5
         },
-    }
+    }  # fmt: skip
 
 
 # Streams
@@ -124,87 +115,63 @@ async def test_a_stream_of_calls_has_openais_chunks(serve: Serve) -> None:
     assert len(set(ids)) == 2
 
 
-async def test_a_call_behind_text_opens_in_a_chunk_of_its_own(serve: Serve) -> None:
-    """The role was told with the text."""
-    serve("So. <tool_call>", Fills("today"))
-    events, _ = await events_and_ids({**ASKED, "tools": TOOLS})
-    assert events == [
-        chunk({"role": "assistant", "content": "", "refusal": None}),
-        chunk({"content": "So."}),
-        *call_chunks(0, "today", "{", "}"),
-        chunk({}, "tool_calls"),
-    ]
-
-
-async def whole_calls_of(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The choices of a stream whose deltas all have text, and calls whole in the last."""
-    choices = await streamed_choices({**ASKED, "whole_tool_calls": True, **body})
+@pytest.mark.parametrize(
+    ("turns", "body", "told"),
+    [
+        (
+            ["So. <tool_call>", Fills("convert", "today")],
+            {"tools": TOOLS, "whole_tool_calls": True},
+            ["convert", "today"],
+        ),
+        (["Hello"], {"whole_tool_calls": True}, []),
+        ([Fills()], {"tools": [TODAY["function"]], "tool_choice": "required"}, ["today"]),
+    ],
+    ids=["calls", "words", "tools as ToolBench spells them"],
+)
+async def test_calls_leave_a_stream_whole_where_a_client_wants_it(
+    serve: Serve, turns: list[Any], body: dict[str, Any], told: list[str]
+) -> None:
+    """All of them in the last delta (G17); every delta has text and a list of calls."""
+    serve(*turns)
+    choices = await streamed_choices({**ASKED, **body})
     for choice in choices:
         assert isinstance(choice["delta"]["content"], str)
         assert isinstance(choice["delta"]["tool_calls"], list)
-    assert not any(choice["delta"]["tool_calls"] for choice in choices[:-1])
-    return choices
-
-
-async def test_calls_leave_a_stream_whole_where_a_client_wants_it(serve: Serve) -> None:
-    """All of them in the last delta, for clients that can't put pieces together."""
-    serve("So. <tool_call>", Fills("convert", "today"))
-    choices = await whole_calls_of({"tools": TOOLS})
-    assert "".join(choice["delta"]["content"] for choice in choices) == "So."
     assert choices[0]["delta"]["role"] == "assistant"
-    assert choices[-1]["finish_reason"] == "tool_calls"
-    calls = choices[-1]["delta"]["tool_calls"]
-    assert [(each["index"], each["type"], each["function"]) for each in calls] == [
-        (0, "function", {"name": "convert", "arguments": '{"amount": 42}'}),
-        (1, "function", {"name": "today", "arguments": "{}"}),
-    ]
-    assert len({each["id"] for each in calls}) == 2
+    *rest, last = [choice["delta"]["tool_calls"] for choice in choices]
+    assert not any(rest)
+    assert [(call["index"], call["function"]["name"]) for call in last] == list(enumerate(told))
+    assert len({call["id"] for call in last}) == len(last)
+    assert choices[-1]["finish_reason"] == ("tool_calls" if told else "stop")
 
 
-async def test_words_and_a_function_call_leave_there_too(serve: Serve) -> None:
-    """Words with an empty list of calls, the call with its name and arguments."""
-    serve("Hello", Fills())
-    words = await whole_calls_of({})
-    assert words[-1]["delta"] == {"content": "", "tool_calls": []}
-    assert words[-1]["finish_reason"] == "stop"
-    functions = {"functions": [CONVERT["function"]], "function_call": {"name": "convert"}}
-    called = (await whole_calls_of(functions))[-1]
-    assert called["delta"]["function_call"] == {"name": "convert", "arguments": '{"amount": 42}'}
-    assert called["finish_reason"] == "function_call"
-
-
-@pytest.mark.parametrize(("said", "whole"), [(None, True), (False, False)])
-async def test_who_spells_tools_as_toolbench_gets_calls_whole(
-    serve: Serve, said: bool | None, whole: bool
-) -> None:
-    """Its clients look for them in the last delta; the field has the last word."""
+async def test_the_field_has_the_last_word_on_whole_calls(serve: Serve) -> None:
+    """Whoever spells tools as ToolBench may still have them in pieces."""
     serve(Fills())
-    body = {**ASKED, "tools": [TODAY["function"]], "tool_choice": "required"}
-    choices = await streamed_choices({**body, "whole_tool_calls": said})
-    assert bool(choices[-1]["delta"].get("tool_calls")) == whole
+    body = {"tools": [TODAY["function"]], "tool_choice": "required", "whole_tool_calls": False}
+    choices = await streamed_choices({**ASKED, **body})
+    assert choices[-1]["delta"] == {}
 
 
-@pytest.mark.parametrize("make", [chatml_model, llama31_model])
 @pytest.mark.parametrize(
     ("turns", "options"),
     [
-        pytest.param([FOREVER], {}, id="words"),
+        pytest.param(["Money " * 9], {}, id="words"),
         pytest.param([""], {}, id="nothing"),
-        pytest.param([FOREVER], {"max_tokens": 7}, id="cut words"),
+        pytest.param(["Money " * 9], {"max_tokens": 7}, id="cut words"),
         pytest.param([Fills()], {"tools": TOOLS, "tool_choice": NAMED}, id="named call"),
         pytest.param(
             ['So: {"name": "today", "arguments": ', Fills("today", "convert")],
             {"tools": TOOLS},
             id="words and calls",
         ),
-        pytest.param(['{"name": "x"} [{'], {"tools": TOOLS}, id="nearly a call"),
     ],
 )
 async def test_a_stream_joined_is_the_whole_reply(
-    serve: Serve, make: Any, turns: list[Any], options: dict[str, Any]
+    serve: Serve, turns: list[Any], options: dict[str, Any]
 ) -> None:
-    """Told by OpenAI's own way of joining a stream."""
-    serve(*turns, *turns, make=make)
+    """Told by OpenAI's own way of joining a stream (G16)."""
+    serve(*turns, *turns)
     request = {"model": "any", "messages": [USER], **options}
     whole = await client().chat.completions.create(**request)
     usage = {"include_usage": True}
@@ -234,13 +201,17 @@ def comparable(reply: Any) -> dict[str, Any]:
 
 
 async def test_the_one_model_is_listed_and_retrieved(serve: Serve) -> None:
-    """By the name that replies carry."""
+    """By the name that replies carry; of another the SDK raises its own error."""
     serve()
     listed = [model async for model in client().models.list()]
     assert [(model.id, model.object) for model in listed] == [("scripted", "model")]
     assert await client().models.retrieve("scripted") == listed[0]
     assert listed[0].created > 1_700_000_000
     assert listed[0].model_dump()["max_model_len"] == 200
+    with pytest.raises(openai.NotFoundError) as caught:
+        await client().models.retrieve("owner/größe")
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+    assert "owner/größe" in caught.value.message
 
 
 async def test_a_model_has_the_names_that_are_set(
@@ -260,16 +231,6 @@ async def test_a_model_has_the_names_that_are_set(
     assert reply.model == "gpt-4o"
     with pytest.raises(openai.NotFoundError, match="'gpt-4o', 'mine/tiny' is served"):
         await client().models.retrieve("file")
-
-
-@pytest.mark.parametrize("name", ["owner/model", "größe"])
-async def test_another_model_is_not_found(serve: Serve, name: str) -> None:
-    """Names with slashes too; the SDK raises its own error."""
-    serve()
-    with pytest.raises(openai.NotFoundError) as caught:
-        await client().models.retrieve(name)
-    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
-    assert name in caught.value.message
 
 
 # What is read leniently
@@ -309,32 +270,23 @@ RESULT = "user\n<tool_response>\n3\n</tool_response>"
         ({"role": "developer", "content": "Be brief."}, "system\nBe brief."),
         ({"role": "user", "content": None}, "user\n"),
         ({"role": "user", "content": "half an emoji \ud83d"}, "user\nhalf an emoji \ufffd"),
-        ({"role": "assistant"}, "assistant\n"),
-        ({"role": "user", "content": [{"type": "text", "text": t} for t in "ab"]}, "user\na\nb"),
-        ({"role": "user", "content": ["a", "b"]}, "user\na\nb"),
-        ({"role": "user", "name": "tool_1", "content": "131.95"}, "user\ntool_1: 131.95"),
+        ({"role": "user", "content": [{"type": "text", "text": "a"}, "b"]}, "user\na\nb"),
         ({"role": "assistant", "refusal": "No."}, "assistant\nNo."),
         ({"role": "assistant", "content": [{"type": "refusal", "refusal": "No"}]}, "assistant\nNo"),
-        ({"role": "tool", "content": "3"}, RESULT),
-        ({"role": "tool", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]},
-         RESULT.replace("3", "[Left out: image_url]")),
         ({"role": "function", "name": "convert", "content": "3"}, RESULT),
-        (calling("tool_calls", [], content="Yes"), "assistant\nYes"),
         (calling("tool_calls", [{"function": function("f", {"a": "é"})}]),
          CALLED.replace("{}", '{"a": "é"}')),
         (calling("function_call", function("f", r'{"\u003c": 1e400, "\/": 0.100000000000000001}')),
          CALLED.replace("{}", '{"<": 1e400, "/": 0.100000000000000001}')),
-        (calling("tool_calls", [{"id": 7, "function": {"name": "f"}}]), CALLED),
-        (calling("tool_calls", [function("f")]), CALLED),
+        (calling("tool_calls", [{"id": 7, "name": "f"}]), CALLED),
         (calling("tool_call", [json.dumps({"id": "a", "function": function("f")})]), CALLED),
-        (calling("function_call", function("f")), CALLED),
     ],
     ids=str,
 )  # fmt: skip
 async def test_messages_with_one_sensible_reading_are_read(
     serve: Serve, message: dict[str, Any], turn: str
 ) -> None:
-    """Histories come from many clients."""
+    """Histories come from many clients (G22)."""
     assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
 
 
@@ -342,12 +294,6 @@ async def test_messages_with_one_sensible_reading_are_read(
     ("message", "turn", "ignored"),
     [
         ({**USER, "name": "Ada"}, "user\nAda: 42 USD?", None),
-        ({**USER, "name": None}, "user\n42 USD?", None),
-        (
-            {"role": "system", "name": "example_user", "content": "Hi"},
-            "system\nexample_user: Hi",
-            None,
-        ),
         (
             {"role": "assistant", "name": "Bo", "content": "Hi"},
             "assistant\nHi",
@@ -355,12 +301,12 @@ async def test_messages_with_one_sensible_reading_are_read(
         ),
         ({"role": "tool", "name": "f", "tool_call_id": "a", "content": "3"}, RESULT, None),
     ],
-    ids=str,
+    ids=["user", "assistant", "tool"],
 )
 async def test_who_speaks_is_told_to_the_model_or_said_to_be_ignored(
     serve: Serve, message: dict[str, Any], turn: str, ignored: str | None
 ) -> None:
-    """An assistant's name is not: the model would begin its replies with it."""
+    """An assistant's name is not (G29): the model would begin its replies with it."""
     engine = serve("ok")
     response = await post({"messages": [message]})
     assert f"<|im_start|>{turn}<|im_end|>" in engine.prompts[0]
@@ -372,13 +318,11 @@ async def test_who_speaks_is_told_to_the_model_or_said_to_be_ignored(
     [
         (None, ""),
         (131.95, "131.95"),
-        ({"größe": 1}, '{"größe": 1}'),
         ([{"temp": 7}, {"type": "sunny"}], '[{"temp": 7}, {"type": "sunny"}]'),
-        ([{"text": 7}], '[{"text": 7}]'),
-        ([1, None], "[1, null]"),
-        ([], "[]"),
-        (["a", "b"], "a\nb"),
-        ([{"type": "text", "text": "7 C"}], "7 C"),
+        (
+            ["a", {"type": "text", "text": "b"}, {"type": "image_url"}],
+            "a\nb\n[Left out: image_url]",
+        ),
     ],
     ids=str,
 )
@@ -401,10 +345,7 @@ async def test_results_without_ids_answer_the_calls_in_order(serve: Serve) -> No
     assert stand_in_order(told, "one", '"first"', "two", '"second"', "three", '"third"')
 
 
-@pytest.mark.parametrize("ids", ["ab", "xx"], ids=["of its own", "all alike"])
-async def test_a_result_has_the_name_of_its_call_for_templates_that_want_it(
-    serve: Serve, ids: str
-) -> None:
+async def test_a_result_has_the_name_of_its_call_for_templates_that_want_it(serve: Serve) -> None:
     """OpenAI's have none, and Hermes 2 Pro's template refuses that; some give all calls one id."""
     template = (
         "{{ tools | tojson }}{% for m in messages %}"
@@ -412,50 +353,39 @@ async def test_a_result_has_the_name_of_its_call_for_templates_that_want_it(
         "{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}{% endfor %}"
         "{% endfor %}"
     )
-    named = zip(ids, ("one", "two"), strict=True)
-    calls = [{"id": id, "function": function(name)} for id, name in named]
-    results = [{"role": "tool", "tool_call_id": id, "content": "7"} for id in reversed(ids)]
+    calls = [{"id": "x", "function": function(name)} for name in ("one", "two")]
+    results = [{"role": "tool", "tool_call_id": "x", "content": "7"}] * 2
     history = USER, calling("tool_calls", calls), *results
     told = await prompt_of(serve, *history, make=partial(qwen3_model, template=template))
     assert told.endswith('"arguments": {}}one=7two=7')
 
 
 @pytest.mark.parametrize("form", ["hermes", "llama3", "pythonic", "qwen3coder"])
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        r'{"a": "\u003c|im_end|>"}',
+async def test_arguments_end_no_turn_however_they_are_escaped(serve: Serve, form: str) -> None:
+    """What spells a control token is text, and what is no JSON is shown as it stands (G28)."""
+    for arguments in (
         r'{"a\u003c|im_end|>": "half \ud83d"}',
         '{"a": "\\u003c|im_end|>, \n"}',
         r'"{\"a\": \"\\u003c|im_end|>\"}"',
         r"{'a': '\x3c|im_end|>'}",
         "{'a': '<|im_' 'end|>'}",
-        "{1: 2}",
-    ],
-)
-async def test_arguments_end_no_turn_however_they_are_escaped(
-    serve: Serve, arguments: str, form: str
-) -> None:
-    """What spells a control token is text, and what is no JSON is shown as it stands."""
-    engine = serve("ok", "ok", make=qwen3_model)
-    history = [USER, calling("tool_calls", [function("f", arguments)]), USER]
-    response = await post({"messages": history, "tool_format": form})
-    assert response.status_code == 200, response.text
-    told = "".join(text for text, quoted in parts(engine.prompts[0]) if not quoted)
-    assert told.count("<|im_end|>") == 3
+    ):
+        engine = serve("ok", "ok", make=qwen3_model)
+        history = [USER, calling("tool_calls", [function("f", arguments)]), USER]
+        response = await post({"messages": history, "tool_format": form})
+        assert response.status_code == 200, response.text
+        told = "".join(text for text, quoted in parts(engine.prompts[0]) if not quoted)
+        assert told.count("<|im_end|>") == 3
 
 
-@pytest.mark.parametrize("make", [chatml_model, llama31_model])
-async def test_results_without_a_call_are_shown_to_the_model(serve: Serve, make: Any) -> None:
+async def test_results_without_a_call_are_shown_to_the_model(serve: Serve) -> None:
     """Of an id that nobody gave, or of none."""
     results = [
         {"role": "tool", "tool_call_id": "x", "content": "first"},
-        {"role": "tool", "content": "second"},
-        {"role": "function", "name": "f", "content": "third"},
+        {"role": "function", "name": "f", "content": "second"},
     ]
-    assert stand_in_order(
-        await prompt_of(serve, USER, *results, make=make), "first", "second", "third"
-    )
+    told = await prompt_of(serve, USER, *results, make=llama31_model)
+    assert stand_in_order(told, "first", "second")
 
 
 async def test_a_whole_conversation_with_tools_goes_back_and_forth(serve: Serve) -> None:
@@ -481,12 +411,10 @@ TOOLBENCH = {"properties": {"a": TEXT, "b": TEXT}, "required": ["a"], "optional"
     ("tool", "parameters"),
     [
         ({"type": "function", "function": {"name": "天气", "description": "获取今天的天气"}}, {}),
-        ({"type": "function", "function": {"name": "f", "parameters": {}}}, {}),
         ({"function": {"name": "wetter_größe", "parameters": None}}, {}),
-        ({"type": "function", "name": "f", "parameters": {"properties": {}}}, {}),
         ({"name": "f", "parameters": TOOLBENCH}, {"a": ""}),
     ],
-    ids=str,
+    ids=["OpenAI's", "without a type", "ToolBench's"],
 )
 async def test_tools_are_read_in_every_spelling(
     serve: Serve, tool: dict[str, Any], parameters: dict[str, Any]
@@ -506,23 +434,15 @@ async def test_tools_are_read_in_every_spelling(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({}, None),
         ({"model": "x", "n": 1, "stream": None, "foo": None, "whole_tool_calls": False}, None),
-        ({"temperature": None, "stop": None, "tools": None, "tool_format": None}, None),
         ({"logprobs": False, "top_logprobs": 0, "logit_bias": {}, "stream_options": None}, None),
         ({"modalities": ["text"], "reasoning_effort": "none", "audio": {"voice": "x"}}, "audio"),
         ({"functions": [], "function_call": "none"}, None),
-        ({"functions": [], "function_call": "auto"}, None),
         ({"functions": [], "tools": [TODAY], "tool_choice": "none"}, None),
         ({"tools": [], "tool_choice": "auto", "parallel_tool_calls": False}, None),
-        ({"tool_choice": "none", "response_format": {"type": "text"}}, None),
-        ({"mirostat": 2, "user": "me", "store": True, "metadata": {}},
-         "mirostat, user, store, metadata"),
-        ({"stream_options": {"include_usage": True, "include_obfuscation": True}},
-         "stream_options.include_obfuscation"),
-        ({"reasoning_effort": "low"}, "reasoning_effort"),
-        ({"verbosity": "low", "prediction": {}, "service_tier": "flex", "web_search_options": {}},
-         "verbosity, prediction, service_tier, web_search_options"),
+        ({"mirostat": 2, "user": "me", "store": True, "metadata": {}, "reasoning_effort": "low",
+          "stream_options": {"include_usage": True, "include_obfuscation": True}},
+         "mirostat, user, store, metadata, stream_options.include_obfuscation, reasoning_effort"),
         ({"a\r\nX-Forged: größe": 1}, r"a\r\nX-Forged: gr\u00f6\u00dfe"),
     ],
     ids=str,
@@ -544,29 +464,32 @@ EACH = {
 }
 
 
+UNSAID = {
+    **{"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "max_tokens": None},
+    **{"frequency_penalty": 0.0, "presence_penalty": 0.0, "repetition_penalty": 1.0},
+    **{"seed": None, "stop": (), "logprobs": None, "logit_bias": (), "kept": False},
+}
+
+
 @pytest.mark.parametrize(
     ("options", "fields"),
     [
-        ({}, {"temperature": 1.0, "top_p": 1.0, "max_tokens": None, "seed": None, "stop": ()}),
-        ({}, {"frequency_penalty": 0.0, "presence_penalty": 0.0, "repetition_penalty": 1.0}),
-        ({}, {"top_k": 0, "min_p": 0.0, "logprobs": None, "logit_bias": ()}),
+        ({}, UNSAID),
         (EACH, EACH),
-        ({"top_p": 0}, {"top_p": 1e-6}),
-        ({"temperature": 0, "seed": -1}, {"temperature": 0.0, "seed": -1}),
-        ({"top_k": -1, "seed": 0}, {"top_k": 0, "seed": 0}),
+        ({"top_p": 0, "top_k": -1, "seed": -1}, {"top_p": 1e-6, "top_k": 0, "seed": -1}),
         ({"max_tokens": 5, "max_completion_tokens": 6}, {"max_tokens": 6}),
-        ({"stop": "END"}, {"stop": ("END",)}),
+        ({"stop": "END", "logprobs": True}, {"stop": ("END",), "logprobs": 0}),
         ({"stop": ["a", "", "b"]}, {"stop": ("a", "b")}),
-        ({"logprobs": True}, {"logprobs": 0}),
         ({"logprobs": True, "top_logprobs": 20}, {"logprobs": 20}),
         ({"logit_bias": {"5": -100, "7": 1.5}}, {"logit_bias": ((5, -100.0), (7, 1.5))}),
+        ({"prompt_cache_retention": "24h"}, {"kept": True}),
     ],
     ids=str,
 )
 async def test_sampling_parameters_reach_the_engine(
     serve: Serve, options: dict[str, Any], fields: dict[str, Any]
 ) -> None:
-    """With OpenAI's defaults where nothing is said."""
+    """With OpenAI's defaults where nothing is said (G20)."""
     engine = serve("ok")
     await post({**ASKED, **options})
     assert {name: getattr(engine.samplings[0], name) for name in fields} == fields
@@ -578,7 +501,7 @@ def allowed_tools(mode: Any, tools: Any) -> dict[str, Any]:
 
 
 async def test_allowed_tools_may_leave_the_model_free(serve: Serve) -> None:
-    """Mode auto with some of the tools: a call of another is content."""
+    """Mode auto with some of the tools: a call of another is content (G5)."""
     text = '{"name": "today", "arguments": {}}'
     serve(text)
     choice = allowed_tools("auto", [NAMED])
@@ -597,7 +520,7 @@ def with_keyword(name: str, keyword: str, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_header_names_what_can_not_be_enforced(serve: Serve, stream: bool) -> None:
-    """A reply may then hold what the schema forbids, unless no tool may be called."""
+    """A reply may then hold what the schema forbids, unless no tool may be called (G12)."""
     serve(*["Hello"] * 3)
     body = {**ASKED, "tools": [with_keyword("number", "not")], "stream": stream}
     assert (await post(body)).headers["x-unenforced-keywords"] == "f: number: not"
@@ -610,11 +533,10 @@ async def test_a_header_names_what_can_not_be_enforced(serve: Serve, stream: boo
     ("name", "told"),
     [
         ("größe, netto", r"gr\u00f6\u00dfe\u002c netto"),
-        ("a\r\nSet-Cookie: x", r"a\r\nSet-Cookie: x"),
-        ("\x7f", r"\u007f"),
+        ("a\r\nSet-Cookie: x\x7f", r"a\r\nSet-Cookie: x\u007f"),
         ("x" * 5000, "x" * (4000 - len("f: ") - len("...")) + "..."),
     ],
-    ids=["unicode", "lines", "delete", "long"],
+    ids=["unicode", "controls", "long"],
 )
 async def test_that_header_is_plain_text_whatever_a_name_holds(
     serve: Serve, name: str, told: str
@@ -626,7 +548,7 @@ async def test_that_header_is_plain_text_whatever_a_name_holds(
 
 
 async def test_a_strict_tool_that_can_not_be_enforced_is_refused(serve: Serve) -> None:
-    """`strict` asks for a promise; what is no schema can't be enforced either."""
+    """`strict` asks for a promise (G11); what is no schema can't be enforced either."""
     serve()
     tools = [with_keyword("number", "not", strict=True)]
     place = "tools[0].function.parameters"
@@ -652,10 +574,8 @@ def saying(**message: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "param", "told"),
     [
-        (b"", None, "The body is not JSON"),
         (b"{", None, "The body is not JSON"),
         (b"\xff", None, "The body is not JSON"),
-        (b'{"temperature": NaN}', None, "The body is not JSON"),
         (b"[" * 100_000, None, "The body is not JSON: recursion limit exceeded"),
         (rb'{"temperature": NaN, "stop": "\ud800"}', None, "The body is not JSON"),
         ([1], None, "The body is [1]; wanted a JSON object."),
@@ -676,78 +596,57 @@ async def test_a_body_that_is_no_request_is_refused(
     [
         ({"messages": []}, "messages=[]: List should have at least 1 item"),
         ({"messages": [USER] * 4097}, "at most 4096 items after validation, not 4097"),
-        ({"messages": "Hi"}, 'messages="Hi": Input should be a valid list'),
         ({"messages": ["Hi"]}, 'messages[0]="Hi": wanted an object.'),
-        ({"stop": list("abcde")}, "at most 4 items"),
         ({"top_logprobs": 2}, "top_logprobs=2: wanted logprobs=true with it"),
-        ({"logit_bias": {"x": 1}}, 'logit_bias="x"'),
-        ({"logit_bias": {"-1": 1}}, "greater than or equal to 0"),
         ({"logit_bias": {str(2**31): 1}}, "less than 2147483648"),
-        ({"logit_bias": {"1": 101}}, "logit_bias=101"),
         ({"logit_bias": dict.fromkeys(range(301), 1)}, "at most 300 items"),
-        ({"chat_template_kwargs": "off"}, 'chat_template_kwargs="off": wanted an object.'),
         ({"chat_template_kwargs": {"tools": [], "bos_token": ""}},
          "chat_template_kwargs holds tools, bos_token: wanted no variable that the server sets."),
         ({"tool_format": "smoke"}, 'tool_format="smoke": wanted one of'),
-        ({"stream_options": [1]}, "stream_options=[1]: wanted an object."),
         ({"stream_options": {"include_usage": 3}}, "stream_options=3: Input should be a valid boo"),
         # Tools
-        ({"tools": {}}, "tools={}: Input should be a valid list"),
         ({"tools": [TODAY, "f"]}, 'tools[1]="f": wanted an object.'),
         ({"tools": [{"type": "custom", "function": {}}]}, "custom"),
+        ({"tools": [{"function": 3}]}, 'tools[0]={"function": 3}: wanted'),
         ({"tools": [TODAY] * 2}, "tools[1]: 'today' is offered twice."),
+        ({"tools": [TODAY] * 1025}, "tools holds 1025; wanted 1024 at most."),
         (offering(), "tools[0].function.name=null"),
-        (offering(name=""), 'tools[0].function.name=""'),
         (offering(name='a"b'), "wanted a name without quotes and controls"),
-        (offering(name="f", parameters=[1]), "tools[0].function.parameters=[1]"),
         (offering(name="f", parameters={"type": "array"}), "wanted a JSON Schema of an object"),
         (offering(name="f", strict="yes"), 'tools[0].function.strict="yes"'),
         ({"tools": [{"name": 3}]}, "tools[0].name=3: wanted a name"),
         # tool_choice
         ({"tool_choice": "any"}, "tool_choice=\"any\": wanted 'none', 'auto'"),
-        ({"tool_choice": 3}, "tool_choice=3"),
         ({"tool_choice": "required", "tools": []}, "='required' needs tools."),
-        ({"tool_choice": {}}, "tool_choice={}: wanted"),
         ({"tool_choice": {"type": "function", "function": "f"}}, "wanted"),
-        ({"tool_choice": {"type": "function", "function": {}}}, "wanted"),
-        ({"tool_choice": NAMED, "tools": []}, "not among the tools: none are given"),
         ({"tool_choice": NAMED, "tools": [TODAY]}, "not among the tools: today"),
-        ({"tool_choice": {"type": "allowed_tools"}}, "wanted"),
         ({"tool_choice": allowed_tools("none", [NAMED])}, "wanted"),
         ({"tool_choice": allowed_tools("auto", [])}, "wanted"),
-        ({"tool_choice": allowed_tools("auto", 1)}, "wanted"),
         ({"tool_choice": allowed_tools("auto", [TODAY]), "tools": [CONVERT]}, 'names "today"'),
         # Messages
-        (saying(), "messages[0].role=null: wanted one of system,"),
-        ({"messages": [USER, {"role": "robot"}]}, 'messages[1].role="robot"'),
-        (saying(role=["user"]), 'messages[0].role=["user"]'),
+        ({"messages": [USER, {"role": "robot"}]}, 'messages[1].role="robot": wanted one of'),
         (saying(role="user", content=3), "messages[0].content=3"),
         (saying(role="user", content=[{"type": "image_url", "image_url": {}}]),
          "wanted text, or parts of type text"),
-        (saying(role="assistant", reasoning_content=["Hm"]),
-         'messages[0].reasoning_content=["Hm"]: wanted text.'),
         ({"messages": [{**USER, "name": 7}]}, "messages[0].name=7: wanted text."),
         (saying(**calling("tool_calls", "f")), "wanted a list"),
         (saying(**calling("tool_calls", ["f"])),
          'messages[0].tool_calls[0]="f": wanted a function with a name.'),
-        (saying(**calling("tool_calls", [{"function": {"name": 3}}])), "a function with a name"),
-        (saying(**calling("tool_call", "f")), '.tool_call="f": wanted a list.'),
-        (saying(**calling("function_call", "f")),
-         'messages[0].function_call[0]="f": wanted a function with a name.'),
     ],
     ids=lambda value: str(value)[:60],
 )  # fmt: skip
 async def test_a_wrong_request_is_refused_by_what_is_wrong(
     serve: Serve, wrong: dict[str, Any], told: str
 ) -> None:
-    """A 400 that names the parameter, the first of these, its value and what was wanted."""
+    """A 400 that names the parameter, the first of these, its value and what was wanted (G23)."""
     serve()
     await is_refused({"messages": [USER], "tools": TOOLS, **wrong}, next(iter(wrong)), told)
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    {
+async def test_a_value_out_of_its_range_is_refused(serve: Serve) -> None:
+    """By its parameter and what may stand there."""
+    serve()
+    ranges = {
         "temperature": [-1, 2.1, "hot"],
         "top_p": [-0.1, 1.1],
         "frequency_penalty": [-2.5, 2.5],
@@ -758,34 +657,19 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
         "max_tokens": [0, 1.5],
         "max_completion_tokens": [0],
         "seed": ["x"],
-        "stop": [3],
         "stream": ["maybe"],
-        "parallel_tool_calls": ["x"],
         "n": [0, 17],
-        "logprobs": [3],
         "top_logprobs": [-1, 21],
-        "whole_tool_calls": ["x"],
-        "tool_format": [1],
-    }.items(),
-)
-async def test_a_value_out_of_its_range_is_refused(
-    serve: Serve, name: str, values: list[Any]
-) -> None:
-    """By its parameter and what may stand there."""
-    serve()
-    for value in values:
-        await is_refused({**ASKED, name: value}, name, f"{name}={json.dumps(value)}: Input should")
+    }
+    for name, values in ranges.items():
+        for value in values:
+            told = f"{name}={json.dumps(value)}: Input should"
+            await is_refused({**ASKED, name: value}, name, told)
 
 
 @pytest.mark.parametrize(
     ("path", "name", "value"),
-    [
-        (CHAT, "modalities", ["text", "audio"]),
-        (CHAT, "moderation", {"model": "x"}),
-        ("/completions", "best_of", 3),
-        ("/completions", "echo", True),
-        ("/completions", "suffix", "The end."),
-    ],
+    [(CHAT, "modalities", ["text", "audio"]), ("/completions", "echo", True)],
 )
 async def test_a_parameter_that_is_not_supported_is_refused_by_name(
     serve: Serve, path: str, name: str, value: Any
@@ -837,23 +721,21 @@ both_apis = pytest.mark.parametrize(
 )
 
 
-@both_apis
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     "error",
     [
         RequestError("Too long.", param="messages", code="context_length_exceeded"),
         EngineError("Busy.", code="engine_overloaded", status=503, retry_after=5),
-        BROKE,
     ],
     ids=str,
 )
 async def test_an_engine_that_refuses_is_an_error_with_its_status(
-    serve: Serve, path: str, body: dict[str, Any], stream: bool, error: Any
+    serve: Serve, stream: bool, error: Any
 ) -> None:
     """Before the first event a stream is no stream yet; a header says when to come again."""
     serve(Fails(error))
-    response = await post({**body, "stream": stream}, path)
+    response = await post({**ASKED, "stream": stream})
     assert (response.status_code, response.json()) == (error.status, error.body())
     assert response.headers.get("retry-after") == ("5" if error.retry_after else None)
 
@@ -894,19 +776,13 @@ async def test_what_was_not_foreseen_tells_the_log_and_not_the_caller(
     assert [record.exc_info[0] for record in logged if record.exc_info] == [ZeroDivisionError]
 
 
-@pytest.mark.parametrize("ever", [True, False])
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/models"), ("GET", "/models/x"), ("POST", CHAT)]
-)
-async def test_without_a_model_nothing_is_there_yet(
-    serve: Serve, method: str, path: str, ever: bool
-) -> None:
+async def test_without_a_model_nothing_is_there_yet(serve: Serve) -> None:
     """503 tells a client to come again; also when no model was ever set."""
     openai_api_app.state.chat_model = None
-    if not ever:
-        del openai_api_app.state.chat_model
+    assert (await error_of(ASKED))[0] == 503
+    del openai_api_app.state.chat_model
     async with http() as plain:
-        response = await plain.request(method, path, content=json.dumps(ASKED))
+        response = await plain.get("/models")
     assert response.status_code == 503
     assert response.json() == EngineError("The model is not loaded yet.").body()
 
@@ -972,36 +848,31 @@ async def left(engine: ScriptedEngine, body: dict[str, Any], running: int = 1) -
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("turns", [[Hangs()], ["<tool_call>", Hangs('today", ')]])
 async def test_a_client_that_leaves_while_it_waits_stops_the_engine(
-    serve: Serve, stream: bool, turns: list[Any]
+    serve: Serve, stream: bool
 ) -> None:
-    """In text and in a call, before anything was sent."""
-    engine = serve(*turns)
+    """Before anything was sent."""
+    engine = serve(Hangs())
     sent = await left(engine, {"tools": TOOLS, "stream": stream})
-    assert engine.aborted == len(turns)
+    assert engine.aborted == 1
     assert [message["status"] for message in sent if "status" in message] == [499]
 
 
-@pytest.mark.parametrize("turns", [[Hangs("Hello")], ["Hello <tool_call>", Hangs('today", ')]])
-async def test_a_client_that_leaves_in_mid_stream_stops_the_engine(
-    serve: Serve, turns: list[Any]
-) -> None:
+async def test_a_client_that_leaves_in_mid_stream_stops_the_engine(serve: Serve) -> None:
     """What was sent was sent: the text, also where a call has begun behind it."""
-    engine = serve(*turns)
+    engine = serve("Hello <tool_call>", Hangs('today", '))
     sent = await left(engine, {"tools": TOOLS, "stream": True})
-    assert engine.aborted == len(turns)
+    assert engine.aborted == 2
     *told, rest = b"".join(message.get("body", b"") for message in sent).split(b"\n\n")
     chunks = [json.loads(each.removeprefix(b"data: ")) for each in told]
     assert "".join(each["choices"][0]["delta"].get("content") or "" for each in chunks) == "Hello"
     assert rest == b""
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_leaves_stops_every_reply(serve: Serve, stream: bool) -> None:
+async def test_a_client_that_leaves_stops_every_reply(serve: Serve) -> None:
     """Of the several that it asked for."""
     engine = serve(*[Hangs("Hello")] * 3)
-    await left(engine, {"n": 3, "stream": stream}, running=3)
+    await left(engine, {"n": 3, "stream": True}, running=3)
     assert engine.aborted == 3
 
 
