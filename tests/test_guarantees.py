@@ -464,13 +464,3 @@ async def test_open_parameters_are_refused_where_they_cannot_be_spelled(
         error = response.json()["error"]
         assert error["code"] == "invalid_function_parameters"
         assert (error["param"], error["message"][:7]) == ("tools[0].function.parameters", "Tool f:")
-
-
-# What is not there
-
-
-async def test_what_is_not_there_is_not_found(serve: Serve) -> None:
-    """In OpenAI's shape."""
-    serve()
-    status, error = await error_of({"messages": [USER]}, "/tokenize")
-    assert (status, error["type"]) == (404, "invalid_request_error")

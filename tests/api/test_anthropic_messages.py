@@ -35,6 +35,7 @@ CALL = '<tool_call>\n{"name": "convert", "arguments":'
 THOUGHT = "<think>\nHm.</think>"
 CALLED = {"type": "tool_use", "name": "convert", "input": {"amount": 42}}
 CALLED_TODAY = {"type": "tool_use", "name": "today", "input": {}}
+BOTH = [CALLED, CALLED_TODAY]
 SAID = {"type": "text", "text": "Hello there"}
 SAID_MORE = {"type": "text", "text": "Hello there,"}
 THINKING = {"type": "thinking", "thinking": "Hm.", "signature": "unsigned"}
@@ -83,7 +84,7 @@ def without_ids(message: Message) -> dict[str, Any]:
     [
         (["Hello there"], {}, [SAID], "end_turn"),
         ([""], {}, [], "end_turn"),
-        (["Hello there" + CALL, Fills("convert", "today")], {}, [SAID, CALLED, CALLED_TODAY], "tool_use"),
+        (["Hello there" + CALL, Fills("convert", "today")], {}, [SAID, *BOTH], "tool_use"),
         (["Hello there, you"], {"max_tokens": 4}, [SAID_MORE], "max_tokens"),
         (["Hello there, you"], {"stop_sequences": ["you", ", "]}, [SAID], "stop_sequence"),
         ([THOUGHT, CALL, Fills("convert")], {}, [THINKING, CALLED], "tool_use"),

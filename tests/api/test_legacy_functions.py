@@ -55,28 +55,17 @@ async def test_a_streamed_call_has_openais_chunks(serve: Serve) -> None:
     ]
 
 
-async def test_text_and_a_call_may_stand_in_one_reply(serve: Serve) -> None:
-    """Whole and streamed."""
+async def test_a_reply_makes_one_call_at_most(serve: Serve) -> None:
+    """G8: there is no second place for another; the engine is not even asked."""
     turns = ["One moment. <tool_call>", Fills("today")]
-    serve(*turns, *turns)
-    message = (await choice_of(BODY))["message"]
+    engine = serve(*turns, *turns)
+    message = (await choice_of({**BODY, "parallel_tool_calls": True}))["message"]
     assert message["content"] == "One moment."
     assert message["function_call"] == {"name": "today", "arguments": "{}"}
-    deltas = [each["delta"] for each in await streamed_choices(BODY)]
-    assert "".join(delta.get("content") or "" for delta in deltas) == "One moment."
-    assert [delta["function_call"] for delta in deltas if "function_call" in delta] == [
-        {"name": "today", "arguments": ""},
-        {"arguments": "{"},
-        {"arguments": "}"},
-    ]
-
-
-async def test_a_reply_makes_one_call_at_most(serve: Serve) -> None:
-    """There is no second place for another; the engine is not even asked."""
-    engine = serve("<tool_call>", Fills("today"))
-    choice = await choice_of({**BODY, "parallel_tool_calls": True})
-    assert choice["finish_reason"] == "function_call"
     assert len(engine.prompts) == 2
+    last = (await streamed_choices({**BODY, "whole_tool_calls": True}))[-1]
+    assert last["delta"]["function_call"] == {"name": "today", "arguments": "{}"}
+    assert last["finish_reason"] == "function_call"
 
 
 @pytest.mark.parametrize(
@@ -119,17 +108,12 @@ async def test_results_of_role_function_answer_the_calls_before_them(serve: Serv
     ("options", "param", "told"),
     [
         ({"tools": [TODAY]}, "functions", "tools and functions: wanted one of them"),
-        ({"tool_choice": "auto"}, "functions", "tool_choice and functions: wanted one of them"),
         ({"functions": None, "tools": [TODAY], "function_call": "auto"}, "function_call",
          "tools and function_call: wanted one of them"),
-        ({"function_call": 3}, "function_call", "function_call=3"),
         ({"function_call": {}}, "function_call", "wanted 'none', 'auto'"),
-        ({"function_call": {"name": 3}}, "function_call", "names 3"),
         ({"functions": FUNCTIONS[1:], "function_call": NAMED}, "function_call",
          'names "convert", which is not among the functions: today.'),
-        ({"functions": None, "function_call": NAMED}, "function_call", "none are given"),
         ({"functions": [{"name": ""}]}, "functions", 'functions[0].name="": wanted a name'),
-        ({"functions": FUNCTIONS[:1] * 2}, "functions", "[1]: 'convert' is offered twice."),
     ],
     ids=str,
 )  # fmt: skip

@@ -40,11 +40,10 @@ def asking(response_format: Any, **options: Any) -> dict[str, Any]:
     return {"messages": [USER], "response_format": response_format, **options}
 
 
-@pytest.mark.parametrize("strict", [None, False, True])
-async def test_content_obeys_the_schema(serve: Serve, strict: bool | None) -> None:
-    """The engine is held to it, whole and streamed; the reply ends like any other."""
+async def test_content_obeys_the_schema(serve: Serve) -> None:
+    """G9: the engine is held to it, whole and streamed; the reply ends like any other."""
     engine = serve(Fills(), Fills())
-    body = asking(json_schema(TEAM, strict=strict))
+    body = asking(json_schema(TEAM, strict=True))
     choice = await choice_of(body)
     assert json.loads(choice["message"]["content"]) == {"goals": 3}
     assert choice["finish_reason"] == "stop"
@@ -87,15 +86,11 @@ async def test_a_forced_call_leaves_no_content_to_shape(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("response_format", "told"),
     [
-        ("json", 'response_format="json": wanted an object.'),
         ({}, 'response_format={}: wanted type "text", "json_object" or "json_schema"; a'),
-        ({"type": ["text"]}, "wanted type"),
         ({"type": "json_object", "schema": {"type": "array"}}, 'a "schema" is an object'),
         ({"type": "json_schema", "json_schema": [1]}, 'a "schema" is an object'),
-        (json_schema([1]), 'a "schema" is an object'),
         (json_schema(TEAM, strict="yes"), '"strict" true or false.'),
         (json_schema(WRONG), "properties=1"),
-        (json_schema(WRONG, strict=True), "properties=1"),
         (json_schema(NOT, strict=True),
          "response_format: The JSON Schema can't be enforced: it is strict, and holds a: not."),
     ],
