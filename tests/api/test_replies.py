@@ -25,7 +25,7 @@ async def choices_of(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 async def test_n_replies_stand_in_their_order(serve: Serve) -> None:
-    """However long each of them is."""
+    """G18: however long each of them is."""
     texts = ["The longest of them all", "Short", ""]
     serve(*texts)
     choices = await choices_of({"n": 3})
