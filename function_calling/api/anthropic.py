@@ -23,7 +23,6 @@ from function_calling.model.words import (
     Finished,
     Message,
     ReasoningDelta,
-    Sampling,
     TextDelta,
     Tool,
     ToolCall,
@@ -50,7 +49,7 @@ class CountRequest(ApiRequest):
 
     unsupported: ClassVar = {
         **dict.fromkeys(("compaction", "container", "output_format", "thread"), ()),
-        **{"mcp_servers": ([],), "n": (1,), "stop": ([],)},
+        **{"mcp_servers": ([],), "n": (1,)},
     }
     parts: ClassVar = {"thinking": "type", "output_config": "format"}
 
@@ -61,7 +60,9 @@ class CountRequest(ApiRequest):
     thinking: Json | None = None
     output_config: Json | None = None
     cache_control: Any = None
-    stop_sequences: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = None
+    stop: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = Field(
+        None, validation_alias="stop_sequences"
+    )
 
     @property
     def ignored_tools(self) -> list[str]:
@@ -102,25 +103,14 @@ class CountRequest(ApiRequest):
             "template_options": {} if thinks else NO_THINKING,
         }
 
-    def samplings(self) -> list[Sampling]:
-        """How the reply is to be generated."""
-        stop = tuple(filter(None, self.stop_sequences or ()))
-        return [each.but(stop=stop) for each in self.alike(self.max_tokens)]
-
     def _choice(self, tools: Sequence[Tool]) -> ToolChoice:
         told = self.tool_choice or {"type": "auto"}
-        choice: Any
-        match told:
-            case {"type": "auto" | "none" as choice}:
-                pass
-            case {"type": "any"} if tools:
-                choice = "required"
-            case {"type": "tool", "name": str() as name}:
-                choice = {"type": "function", "name": name}
-            case _:
-                wanted = 'type "auto" or "none", "any" with tools, or "tool" with a tool\'s name'
-                raise wrong("tool_choice", told, wanted)
-        return tool_choice(choice, not told.get("disable_parallel_tool_use"), tools)
+        named = {"type": "function", "name": told.get("name")}
+        choices = {"auto": "auto", "any": "required", "tool": named, "none": "none"}
+        kind = told.get("type")
+        if not isinstance(kind, str) or kind not in choices:
+            raise wrong("tool_choice", told, f"type {', '.join(choices)}")
+        return tool_choice(choices[kind], not told.get("disable_parallel_tool_use"), tools)
 
 
 class MessagesRequest(CountRequest):

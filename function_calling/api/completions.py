@@ -26,7 +26,7 @@ from function_calling.api.request import (
     content_format,
 )
 from function_calling.api.response import ApiResponse, Json
-from function_calling.api.tools import flat, offered, placed, tool_choice
+from function_calling.api.tools import offered, placed, tool_choice
 from function_calling.errors import RequestError, wrong
 from function_calling.model.words import (
     Event,
@@ -50,9 +50,7 @@ class ChatRequest(ApiRequest):
 
     Attributes:
         tool_format: The format in which the model is to call tools; None means its own.
-        whole_tool_calls: Whether calls leave a stream whole, in its last delta, and no delta
-            lacks what older clients read in each. Unless it is said, the spelling of the tools
-            tells: who sends ToolBench's reads them so.
+        whole_tool_calls: See `whole_calls`.
         chat_template_kwargs: More variables for the model's chat template.
     """
 
@@ -107,8 +105,9 @@ class ChatRequest(ApiRequest):
         """How each of the replies is to be generated."""
         if self.top_logprobs and not self.logprobs:
             raise wrong("top_logprobs", self.top_logprobs, "logprobs=true with it")
+        most = self.max_completion_tokens or self.max_tokens
         logprobs = (self.top_logprobs or 0) if self.logprobs else None
-        return self.alike(self.max_completion_tokens or self.max_tokens, logprobs)
+        return [each.but(max_tokens=most, logprobs=logprobs) for each in super().samplings()]
 
     def offered_tools(self) -> list[Tool]:
         """The tools that the model is told of, in whichever parameter they came."""
@@ -125,18 +124,21 @@ class ChatRequest(ApiRequest):
         param = "functions" if self.functions else "tools"
         return offered(placed(self.functions or self.tools or [], param), param)
 
+    @property
+    def whole_calls(self) -> bool:
+        """Whether calls leave a stream whole, and every delta has what older clients read in each.
+
+        These add up `delta.content`, count `delta.tool_calls`, and take the first calls for all, or
+        the last delta for them. Unless it is said, the spelling of the tools tells: who sends
+        ToolBench's reads them so.
+        """
+        if self.whole_tool_calls is None:
+            return bool(self.tools) and all("function" not in tool for tool in self.tools or ())
+        return self.whole_tool_calls
+
     def response(self, model: str) -> "ChatResponse":
         """The response to it, by the model of this name."""
-        whole_calls = self.whole_tool_calls
-        return ChatResponse(
-            model,
-            n=self.n or 1,
-            stream=bool(self.stream),
-            include_usage=self.include_usage,
-            logprobs=bool(self.logprobs),
-            legacy=bool(self.functions),
-            whole_calls=flat(self.tools or []) if whole_calls is None else whole_calls,
-        )
+        return ChatResponse(model, self)
 
 
 class CompletionRequest(ApiRequest):
@@ -152,61 +154,49 @@ class CompletionRequest(ApiRequest):
         """The prompts, of which each has `n` completions."""
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
+    def samplings(self) -> list[Sampling]:
+        """How each completion of a prompt is to be generated."""
+        most = self.max_tokens or MOST_TOKENS
+        return [each.but(max_tokens=most, logprobs=self.logprobs) for each in super().samplings()]
+
     def generations(self) -> list[tuple[str, Sampling]]:
         """Each completion's prompt and how it is generated: those of a prompt stand together.
 
         Raises:
             RequestError: There are too many.
         """
-        samplings = self.alike(self.max_tokens or MOST_TOKENS, self.logprobs)
-        count = len(self.prompts) * len(samplings)
-        if count > MOST_REPLIES:
+        made = [(prompt, sampling) for prompt in self.prompts for sampling in self.samplings()]
+        if len(made) > MOST_REPLIES:
             raise RequestError(
-                f"prompt holds {len(self.prompts)} prompts, which makes {count} completions; "
+                f"prompt holds {len(self.prompts)} prompts, which makes {len(made)} completions; "
                 f"wanted {MOST_REPLIES} at most.",
                 param="prompt",
             )
-        return [(prompt, sampling) for prompt in self.prompts for sampling in samplings]
+        return made
 
     def response(self, model: str) -> "CompletionResponse":
         """The response to it, by the model of this name."""
-        return CompletionResponse(
-            model,
-            n=self.n or 1,
-            prompts=len(self.prompts),
-            stream=bool(self.stream),
-            include_usage=self.include_usage,
-            logprobs=self.logprobs is not None,
-        )
+        return CompletionResponse(model, self)
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Choices(ApiResponse):
-    """A response with a choice for each reply. A whole one is its stream joined.
-
-    Args:
-        stream: Whether it is told in chunks.
-        n: How many replies each prompt has.
-        prompts: How many prompts there are.
-        include_usage: Whether a stream ends with its usage; every chunk then has the field.
-        logprobs: Whether text carries its tokens' probabilities.
-    """
+    """A response with a choice for each reply. A whole one is its stream joined."""
 
     id_prefix: ClassVar[str]
     whole_object: ClassVar[str]
     chunk_object: ClassVar[str]
 
-    stream: bool = False
-    n: int = 1
-    prompts: int = 1
-    include_usage: bool = False
-    logprobs: bool = False
+    wanted: ChatRequest | CompletionRequest
     _usages: dict[int, Usage] = field(default_factory=dict, init=False)
     _whole: dict[int, Json] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._id = f"{self.id_prefix}-{secrets.token_hex(12)}"
         self._created = int(time.time())
+        (first, *rest) = self.wanted.samplings()
+        self._n = 1 + len(rest)
+        self._logprobs = first.logprobs is not None
 
     def add(self, index: int, event: Event) -> None:
         """See `ApiResponse.add`."""
@@ -220,14 +210,18 @@ class Choices(ApiResponse):
         return self._object(self.whole_object, choices, usage=self._usage())
 
     def chunks(self, index: int, event: Event) -> Iterator[Json]:
-        """See `ApiResponse.chunks`; with `include_usage` the last one has no choices."""
-        no_usage = {"usage": None} if self.include_usage else {}
+        """See `ApiResponse.chunks`; the last one may have the usage, and no choices."""
+        usage = bool((self.wanted.stream_options or {}).get("include_usage"))
         for choice in self._choices(index, event):
-            yield self._object(self.chunk_object, [choice], **no_usage)
+            yield self._object(self.chunk_object, [choice], **({"usage": None} if usage else {}))
         if isinstance(event, Finished):
             self._usages[index] = event.usage
-            if self.include_usage and len(self._usages) == self.n * self.prompts:
+            if usage and len(self._usages) == self._n * self._prompts():
                 yield self._object(self.chunk_object, [], usage=self._usage())
+
+    def _prompts(self) -> int:
+        """How many prompts there are, of which each has `n` replies."""
+        return 1
 
     @abstractmethod
     def _choices(self, index: int, event: Event) -> Iterator[Json]:
@@ -244,7 +238,7 @@ class Choices(ApiResponse):
     def _usage(self) -> Json:
         """What all replies cost: a prompt that several share counts once."""
         usages = [self._usages[index] for index in sorted(self._usages)]
-        prompt = sum(usage.prompt_tokens for usage in usages[:: self.n])
+        prompt = sum(usage.prompt_tokens for usage in usages[:: self._n])
         completion = sum(usage.completion_tokens for usage in usages)
         reasoning = sum(usage.reasoning_tokens for usage in usages)
         details = {"completion_tokens_details": {"reasoning_tokens": reasoning}}
@@ -268,26 +262,19 @@ def _join(whole: Json, more: Json) -> None:
             whole[key] = value
 
 
-@dataclass(kw_only=True)
+@dataclass
 class ChatResponse(Choices):
     """A chat completion under way, in a stream in the order of OpenAI's.
 
     That is the role, then reasoning, then text or calls, and last `{}` with the finish reason. A
     call is an opening with its id and name, then its arguments as they are written; a reply that
     begins with a call opens it in its first chunk.
-
-    Args:
-        legacy: Whether a call is told as `function_call`, for requests with `functions`.
-        whole_calls: Whether calls leave a stream whole, in its last delta, and every delta has
-            `content` as text and `tool_calls` as a list. Older clients add up `delta.content`,
-            count `delta.tool_calls`, and take the first calls for all, or the last delta for them.
     """
 
     id_prefix = "chatcmpl"
     whole_object, chunk_object = "chat.completion", "chat.completion.chunk"
 
-    legacy: bool = False
-    whole_calls: bool = False
+    wanted: ChatRequest
     _calls: dict[int, list[ToolCall]] = field(default_factory=dict, init=False)
     _open: dict[int, str] = field(default_factory=dict, init=False)
 
@@ -297,7 +284,7 @@ class ChatResponse(Choices):
             del call["index"]
         if message.keys() & {"tool_calls", "function_call", "reasoning_content"}:
             message["content"] = message["content"] or None
-        if self.logprobs and not choice["logprobs"]:
+        if self._logprobs and not choice["logprobs"]:
             choice["logprobs"] = chat_logprobs(())
         return {**choice, "message": message}
 
@@ -314,18 +301,18 @@ class ChatResponse(Choices):
             yield self._choice(index, delta, event)
 
     def _choice(self, index: int, delta: Json, event: Event | None = None) -> Json:
-        if self.stream and self.whole_calls:
+        if self.wanted.stream and self.wanted.whole_calls:
             delta = {"content": "", "tool_calls": [], **delta}
         logprobs, reason = None, None
-        if isinstance(event, TextDelta) and self.logprobs:
+        if isinstance(event, TextDelta) and self._logprobs:
             logprobs = chat_logprobs(event.logprobs)
         if isinstance(event, Finished):
-            calls = self.legacy and event.reason == "tool_calls"
+            calls = self.wanted.functions and event.reason == "tool_calls"
             reason = "function_call" if calls else event.reason
         return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
 
     def _delta(self, index: int, event: Event) -> Json | None:
-        held = self.whole_calls or not self.stream
+        held = self.wanted.whole_calls or not self.wanted.stream
         match event:
             case ReasoningDelta():
                 return {"reasoning_content": event.text}
@@ -347,23 +334,30 @@ class ChatResponse(Choices):
         """Calls as a message or a delta holds them, in OpenAI's newer or older words."""
         if not calls:
             return {}
-        return {"function_call": calls[0]["function"]} if self.legacy else {"tool_calls": calls}
+        if self.wanted.functions:
+            return {"function_call": calls[0]["function"]}
+        return {"tool_calls": calls}
 
 
-@dataclass(kw_only=True)
+@dataclass
 class CompletionResponse(Choices):
     """A text completion under way; whole or in a stream it has one shape."""
 
     id_prefix = "cmpl"
     whole_object = chunk_object = "text_completion"
+
+    wanted: CompletionRequest
     _offsets: Counter[int] = field(default_factory=Counter, init=False)
+
+    def _prompts(self) -> int:
+        return len(self.wanted.prompts)
 
     def _choices(self, index: int, event: Event) -> Iterator[Json]:
         text, logprobs, reason = "", None, None
         match event:
             case TextDelta():
                 text = event.text
-                if self.logprobs:
+                if self._logprobs:
                     logprobs = text_logprobs(event.logprobs, self._offsets[index])
                 self._offsets[index] += len(text)
             case Finished():

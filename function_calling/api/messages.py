@@ -18,22 +18,9 @@ from function_calling.errors import wrong
 from function_calling.model.words import Message
 
 _ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "tool",
-    "function": "tool",
+    **{role: role for role in ("system", "user", "assistant", "tool")},
+    **{"developer": "system", "function": "tool"},
 }
-
-_BESIDE_CONTENT = {
-    "system": ("name",),
-    "user": ("name",),
-    "assistant": ("reasoning_content", "reasoning"),
-    "tool": (),
-}
-"""What else is read of a message, as the first name says, under the first that is there."""
-
 _PARTS = (
     *("text", "input_text", "output_text", "refusal", "image_url", "input_image", "image"),
     *("input_audio", "file", "input_file", "document"),
@@ -96,12 +83,14 @@ def _message(message: Mapping[str, Any], place: str) -> Message:
         content = message.get("refusal")
     text = result_text(content) if role == "tool" else text_of(content, f"{place}.content")
     result: Message = {"role": role, "content": text}
-    if key := next((key for key in _BESIDE_CONTENT[role] if message.get(key)), None):
-        if not isinstance(message[key], str):
-            raise wrong(f"{place}.{key}", message[key], "text")
-        result[_BESIDE_CONTENT[role][0]] = message[key]
     if role == "assistant" and (calls := _calls(message, place)):
         result["tool_calls"] = calls
+    # What else is read, as the first name says, under the first that is there.
+    names = {"assistant": ("reasoning_content", "reasoning"), "tool": ()}.get(role, ("name",))
+    if key := next((name for name in names if message.get(name)), None):
+        if not isinstance(message[key], str):
+            raise wrong(f"{place}.{key}", message[key], "text")
+        result[names[0]] = message[key]
     return result
 
 

@@ -111,12 +111,7 @@ class ApiRequest(BaseModel):
         """The headers that name the parameters and the tools that had no effect."""
         return listing(IGNORED, self.ignored) | listing(IGNORED_TOOLS, self.ignored_tools)
 
-    @property
-    def include_usage(self) -> bool:
-        """Whether a stream ends with a chunk of its usage."""
-        return bool((self.stream_options or {}).get("include_usage"))
-
-    def alike(self, max_tokens: int | None, logprobs: int | None = None) -> list[Sampling]:
+    def samplings(self) -> list[Sampling]:
         """How each of `n` replies is generated: alike, but each with the next seed.
 
         OpenAI's defaults hold where nothing is said.
@@ -124,10 +119,9 @@ class ApiRequest(BaseModel):
         said = {name: getattr(self, name) for name in _SAMPLING}
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         first = Sampling(
-            max_tokens=max_tokens,
+            max_tokens=self.max_tokens,
             **{name: value for name, value in said.items() if value is not None},
             stop=tuple(filter(None, stop)),
-            logprobs=logprobs,
             logit_bias=tuple((self.logit_bias or {}).items()),
             kept=self.prompt_cache_retention == "24h",
         )

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from function_calling.api.messages import conversation, text_of
 from function_calling.api.request import MOST_MESSAGES, NO_THINKING, ApiRequest, content_format
@@ -25,7 +25,6 @@ from function_calling.model.words import (
     Finished,
     Message,
     ReasoningDelta,
-    Sampling,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -53,7 +52,9 @@ class ResponsesRequest(ApiRequest):
     parallel_tool_calls: bool = True
     text: Json = Field(default_factory=dict)
     reasoning: Json = Field(default_factory=dict)
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None, validation_alias=AliasChoices("max_output_tokens", "max_tokens")
+    )
     metadata: dict[str, str] = Field(default_factory=dict)
     tool_format: str | None = None
 
@@ -111,10 +112,6 @@ class ResponsesRequest(ApiRequest):
         for index, item in enumerate(items):
             _add(messages, item, f"input[{index}]")
         return messages
-
-    def samplings(self) -> list[Sampling]:
-        """How the reply is to be generated."""
-        return self.alike(self.max_output_tokens or self.max_tokens)
 
     def response(self, model: str) -> "ResponsesResponse":
         """The response to it, by the model of this name, which repeats much of the request."""

@@ -19,11 +19,6 @@ MOST_TOOLS = 1024
 """Tools of a request at most."""
 
 
-def flat(tools: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether these are tools as ToolBench spells them."""
-    return bool(tools) and all("function" not in tool for tool in tools)
-
-
 def other_kind(tool: Mapping[str, Any]) -> str:
     """How a tool is called that is no function ("web_search", "custom: patch"); "" if it is one."""
     if not isinstance(tool.get("type"), str) or tool["type"] == "function":

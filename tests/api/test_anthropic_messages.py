@@ -312,7 +312,7 @@ def formatted(told: Any) -> dict[str, Any]:
             "tools[1].input_schema=",
         ),
         ({"tools": TOOLS, "tool_choice": {"type": "required"}}, "tool_choice="),
-        (ANY, 'tool_choice={"type": "any"}: wanted'),
+        (ANY, "tool_choice='required' needs tools."),
         (
             {"tools": TOOLS, "tool_choice": {"type": "tool", "name": "x"}},
             'tool_choice names "x", which is not among the tools: convert, today',
