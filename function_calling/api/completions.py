@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import accumulate
 from typing import Annotated, Any, ClassVar
 
@@ -124,7 +125,7 @@ class ChatRequest(ApiRequest):
         param = "functions" if self.functions else "tools"
         return offered(placed(self.functions or self.tools or [], param), param)
 
-    @property
+    @cached_property
     def whole_calls(self) -> bool:
         """Whether calls leave a stream whole, and every delta has what older clients read in each.
 
