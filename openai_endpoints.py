@@ -23,7 +23,7 @@ from function_calling.api.anthropic import (
     error_body,
 )
 from function_calling.api.completions import ChatRequest, CompletionRequest
-from function_calling.api.headers import UNENFORCED, listing
+from function_calling.api.request import UNENFORCED, listing
 from function_calling.api.response import new_id
 from function_calling.api.responses import ResponsesRequest
 from function_calling.api.stream import CLIENT_GONE, FAILED, respond
@@ -72,18 +72,13 @@ async def create_completion(request: Request) -> Response:
     return await respond(request, response, replies, headers, stream=wanted.stream)
 
 
-@openai_api_app.post("/responses/input_tokens")
-async def count_input_tokens(request: Request) -> Response:
-    """OpenAI's `POST /v1/responses/input_tokens`: the tokens of such a response's prompt."""
-    return await _count(request, ResponsesRequest, object="response.input_tokens")
-
-
 @openai_api_app.post("/messages/count_tokens")
 async def count_tokens(request: Request) -> Response:
     """Anthropic's `POST /v1/messages/count_tokens`: the tokens that such a message's prompt has."""
-    response = await _count(request, CountRequest)
-    response.headers[REQUEST_ID] = new_id("req")
-    return response
+    wanted = CountRequest.parse(await request.body())
+    (turn,) = _turns(_chat_model(request), wanted)
+    headers = {**wanted.headers, REQUEST_ID: new_id("req")}
+    return JSONResponse({"input_tokens": await turn.count()}, headers=headers)
 
 
 async def _create(
@@ -99,15 +94,6 @@ async def _create(
     headers = wanted.headers | listing(UNENFORCED, turns[0].unenforced)
     replies = [turn.events() for turn in turns]
     return await respond(request, response, replies, headers, stream=wanted.stream)
-
-
-async def _count(
-    request: Request, kind: type[ResponsesRequest | CountRequest], **told: str
-) -> Response:
-    """The number of tokens in the prompt of a request of this kind."""
-    wanted = kind.parse(await request.body())
-    (turn,) = _turns(_chat_model(request), wanted)
-    return JSONResponse({**told, "input_tokens": await turn.count()}, headers=wanted.headers)
 
 
 def _turns(model: ChatModel, wanted: ChatRequest | ResponsesRequest | CountRequest) -> list[Turn]:

@@ -5,14 +5,14 @@ unknown, or need not change a reply, is ignored and told in a header; what is kn
 supported is refused by name, because a client that sends it counts on it.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from function_calling.api.headers import IGNORED, IGNORED_TOOLS, listing
 from function_calling.api.messages import plain_json
 from function_calling.errors import RequestError, shown, wrong
 from function_calling.model.words import ContentFormat, Sampling
@@ -23,6 +23,15 @@ MOST_BIASES = 300
 """Tokens in a `logit_bias` at most."""
 MOST_MESSAGES = 4096
 """Messages of a request at most."""
+
+UNENFORCED = "X-Unenforced-Keywords"
+"""Keywords of JSON Schema to which no value is held, each by its place: "weather: unit: not"."""
+IGNORED = "X-Ignored-Parameters"
+"""Parameters of the request that have no effect."""
+IGNORED_TOOLS = "X-Ignored-Tools"
+"""Tools that are left out because only another server has them: "web_search"."""
+LONGEST_HEADER = 4000
+"""Characters of a header at most; clients and proxies refuse headers of much over 8 KiB."""
 
 NO_THINKING = {"enable_thinking": False}
 """Variables with which a chat template turns thinking off, if it knows how to."""
@@ -182,3 +191,15 @@ def content_format(told: Any, param: str) -> ContentFormat | None:
                     return ContentFormat(schema, bool(strict), param)
     wanted = 'type "text", "json_object" or "json_schema"; a "schema" is an object'
     raise wrong(param, told, f'{wanted}, "strict" true or false')
+
+
+def listing(header: str, names: Iterable[str]) -> dict[str, str]:
+    """The header that lists names, which are the caller's own; none where there is none.
+
+    It is plain ASCII: whatever else a name holds, and a comma, is written as `\\u002c`.
+    """
+    quoted = (json.dumps(name)[1:-1] for name in names)
+    text = ", ".join(q.replace(",", "\\u002c").replace("\x7f", "\\u007f") for q in quoted)
+    if len(text) > LONGEST_HEADER:
+        text = text[: LONGEST_HEADER - 3] + "..."
+    return {header: text} if text else {}
