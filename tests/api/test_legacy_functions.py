@@ -71,8 +71,6 @@ async def test_a_reply_makes_one_call_at_most(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("choice", "turns", "reason"),
     [
-        ({}, ["Hello"], "stop"),
-        ({"function_call": "auto"}, ["<tool_call>", Fills("today")], "function_call"),
         ({"function_call": "none"}, ["<tool_call>"], "stop"),
         ({"function_call": NAMED, "max_tokens": 1}, [Fills()], "length"),
     ],
@@ -81,11 +79,11 @@ async def test_a_reply_makes_one_call_at_most(serve: Serve) -> None:
 async def test_function_call_chooses_as_tool_choice_does(
     serve: Serve, choice: dict[str, Any], turns: list[Any], reason: str
 ) -> None:
-    """ "none", "auto" or a name; without it "auto"."""
+    """ "none", or a name, whose call may be cut."""
     serve(*turns)
     told = await choice_of({**BODY, **choice})
     assert told["finish_reason"] == reason
-    assert ("function_call" in told["message"]) == (reason == "function_call")
+    assert "function_call" not in told["message"]
 
 
 async def test_results_of_role_function_answer_the_calls_before_them(serve: Serve) -> None:

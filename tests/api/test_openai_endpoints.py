@@ -728,8 +728,7 @@ async def test_an_engine_that_fails_in_mid_stream_ends_it_with_the_error(
     assert "".join(texts) == "Hello"
 
 
-@pytest.mark.parametrize("text", ["", "Hello"])
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("stream", "text"), [(False, ""), (True, ""), (True, "Hello")])
 async def test_what_was_not_foreseen_tells_the_log_and_not_the_caller(
     serve: Serve, caplog: pytest.LogCaptureFixture, stream: bool, text: str
 ) -> None:

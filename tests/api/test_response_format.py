@@ -52,14 +52,6 @@ async def test_content_obeys_the_schema(serve: Serve) -> None:
     assert "".join(delta.get("content", "") for delta in deltas) == choice["message"]["content"]
 
 
-async def test_json_object_is_any_object(serve: Serve) -> None:
-    """Without a schema there is still a constraint."""
-    engine = serve(Fills())
-    choice = await choice_of(asking({"type": "json_object"}))
-    assert json.loads(choice["message"]["content"]) == {}
-    assert engine.samplings[0].constraint
-
-
 async def test_a_schema_beside_json_object_is_obeyed(serve: Serve) -> None:
     """As other servers take it; what it can't be held to is named."""
     serve(Fills())
@@ -67,13 +59,6 @@ async def test_a_schema_beside_json_object_is_obeyed(serve: Serve) -> None:
     response = await post(asking({"type": "json_object", "schema": schema}))
     assert json.loads(response.json()["choices"][0]["message"]["content"]) == {"goals": 3}
     assert response.headers["x-unenforced-keywords"] == "response_format: content: not"
-
-
-async def test_text_is_free(serve: Serve) -> None:
-    """The default, said."""
-    engine = serve("Hello")
-    assert (await choice_of(asking({"type": "text"})))["message"]["content"] == "Hello"
-    assert engine.samplings[0].constraint == ()
 
 
 async def test_a_forced_call_leaves_no_content_to_shape(serve: Serve) -> None:

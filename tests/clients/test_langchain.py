@@ -1,12 +1,10 @@
 """LangChain's `ChatOpenAI`, and its agent."""
 
-import json
 from functools import reduce
 from operator import add
 
 import pytest
 from langchain.agents import create_agent
-from langchain.tools import tool
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
@@ -67,30 +65,12 @@ def test_an_answer_has_the_structure_asked_for(chat: ChatOpenAI, method: str) ->
     assert chat.with_structured_output(Person, method=method).invoke(words) == ADA
 
 
-@tool
-def get_pizza_info(query: str) -> str:
-    """Get name and price of a pizza of the restaurant."""
-    return json.dumps({"name": query, "price": "10.99"})
-
-
-def test_the_agent_calls_its_tool_and_tells_the_price(chat: ChatOpenAI) -> None:
+def test_the_agent_calls_its_tool_and_tells_the_result(chat: ChatOpenAI) -> None:
     """Until there is nothing left to call."""
-    agent = create_agent(chat, [get_pizza_info], system_prompt="You are a helpful assistant")
-    messages = agent.invoke({"messages": [HumanMessage("How much does pizza salami cost?")]})[
-        "messages"
-    ]
-    _, called, result, answer = messages
-    assert isinstance(called, AIMessage)
-    assert called.tool_calls[0]["name"] == "get_pizza_info"
-    assert isinstance(result, ToolMessage)
-    assert "salami" in json.loads(result.text)["name"].lower()
-    assert "10.99" in answer.text
-
-
-def test_the_agent_answers_what_its_tool_does_not_know(chat: ChatOpenAI) -> None:
-    """The default model asks the tool all the same, and answers then."""
-    agent = create_agent(chat, [get_pizza_info], system_prompt="You are a helpful assistant")
-    messages = agent.invoke({"messages": [HumanMessage("What is the capital of France?")]})[
-        "messages"
-    ]
-    assert "Paris" in messages[-1].text
+    weather = Weather()
+    get_weather = StructuredTool.from_function(weather.get_weather)
+    agent = create_agent(chat, [get_weather], system_prompt="You are a helpful assistant")
+    told = agent.invoke({"messages": [HumanMessage(QUESTION)]})["messages"]
+    assert [type(message) for message in told[1:3]] == [AIMessage, ToolMessage]
+    assert weather.cities == ["Paris"]
+    assert "18" in told[-1].text
