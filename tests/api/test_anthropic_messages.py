@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -15,8 +14,7 @@ from jsonschema import Draft202012Validator
 from scripted_engine import Fails, Fills, ScriptedEngine, chatml_model, qwen3_model
 from v1_client import AMOUNT, USER, Serve, http, named_events, post, serving
 
-from function_calling.api.anthropic import MOST_STOPS, CountRequest, MessagesRequest
-from function_calling.api.request import MOST_MESSAGES, ApiRequest
+from function_calling.api.request import MOST_MESSAGES
 from function_calling.engines.llamacpp import load
 from function_calling.errors import EngineError
 from function_calling.formats import HERMES
@@ -459,19 +457,6 @@ async def test_both_sdks_read_the_models(serve: Serve) -> None:
     assert (model.lifecycle, model.max_input_tokens) == ("active", 200)
     assert model.created_at.tzinfo is not None
     assert told.value.type == "not_found_error"
-
-
-# The documentation
-
-
-def test_the_documentation_names_all_that_is_taken_and_refused() -> None:
-    """And its limit is the code's."""
-    told = (Path(__file__).parents[2] / "docs/messages.md").read_text(encoding="utf-8")
-    own = MessagesRequest.model_fields.keys() - ApiRequest.model_fields.keys()
-    refused = CountRequest.unsupported.keys() - ApiRequest.model_fields.keys()
-    for name in {*own, *refused, "max_tokens"}:
-        assert f"`{name}" in told, name
-    assert f"Up to {MOST_STOPS};" in told
 
 
 # A real, small model

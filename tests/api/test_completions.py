@@ -107,6 +107,7 @@ async def test_each_token_is_told_with_its_probability_and_place(serve: Serve) -
         ({"prompt": []}, "prompt=[]: List should have at least 1 item"),
         ({"prompt": ["a"] * 9, "n": 2}, "which makes 18 completions; wanted 16"),
         ({"prompt": [1, 2]}, "prompt[1]=2: Input should be a valid string"),
+        ({"prompt": "a" * 60_000}, "The prompt has 60000 characters"),
     ],
     ids=str,
 )

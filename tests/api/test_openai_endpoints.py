@@ -255,6 +255,11 @@ def calling(key: str, calls: Any, **fields: Any) -> dict[str, Any]:
     return {"role": "assistant", key: calls, **fields}
 
 
+def returned(content: Any) -> dict[str, Any]:
+    """A tool's result."""
+    return {"role": "tool", "name": "f", "tool_call_id": "a", "content": content}
+
+
 def function(name: str, arguments: Any = "{}") -> dict[str, Any]:
     """A function as a call names it."""
     return {"name": name, "arguments": arguments}
@@ -273,7 +278,15 @@ RESULT = "user\n<tool_response>\n3\n</tool_response>"
         ({"role": "user", "content": [{"type": "text", "text": "a"}, "b"]}, "user\na\nb"),
         ({"role": "assistant", "refusal": "No."}, "assistant\nNo."),
         ({"role": "assistant", "content": [{"type": "refusal", "refusal": "No"}]}, "assistant\nNo"),
+        ({"role": "user", "name": "Ada", "content": "Hi"}, "user\nAda: Hi"),
+        ({"role": "assistant", "name": "Bo", "content": "Hi"}, "assistant\nHi"),
         ({"role": "function", "name": "convert", "content": "3"}, RESULT),
+        (returned(None), RESULT.replace("3", "")),
+        (returned(131.95), RESULT.replace("3", "131.95")),
+        (returned([{"temp": 7}, {"type": "sunny"}]),
+         RESULT.replace("3", '[{"temp": 7}, {"type": "sunny"}]')),
+        (returned(["a", {"type": "text", "text": "b"}, {"type": "image_url"}]),
+         RESULT.replace("3", "a\nb\n[Left out: image_url]")),
         (calling("tool_calls", [{"function": function("f", {"a": "é"})}]),
          CALLED.replace("{}", '{"a": "é"}')),
         (calling("function_call", function("f", r'{"\u003c": 1e400, "\/": 0.100000000000000001}')),
@@ -286,50 +299,7 @@ RESULT = "user\n<tool_response>\n3\n</tool_response>"
 async def test_messages_with_one_sensible_reading_are_read(
     serve: Serve, message: dict[str, Any], turn: str
 ) -> None:
-    """Histories come from many clients (G22)."""
-    assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
-
-
-@pytest.mark.parametrize(
-    ("message", "turn", "ignored"),
-    [
-        ({**USER, "name": "Ada"}, "user\nAda: 42 USD?", None),
-        (
-            {"role": "assistant", "name": "Bo", "content": "Hi"},
-            "assistant\nHi",
-            "messages.name",
-        ),
-        ({"role": "tool", "name": "f", "tool_call_id": "a", "content": "3"}, RESULT, None),
-    ],
-    ids=["user", "assistant", "tool"],
-)
-async def test_who_speaks_is_told_to_the_model_or_said_to_be_ignored(
-    serve: Serve, message: dict[str, Any], turn: str, ignored: str | None
-) -> None:
-    """An assistant's name is not (G29): the model would begin its replies with it."""
-    engine = serve("ok")
-    response = await post({"messages": [message]})
-    assert f"<|im_start|>{turn}<|im_end|>" in engine.prompts[0]
-    assert response.headers.get("X-Ignored-Parameters") == ignored
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (None, ""),
-        (131.95, "131.95"),
-        ([{"temp": 7}, {"type": "sunny"}], '[{"temp": 7}, {"type": "sunny"}]'),
-        (
-            ["a", {"type": "text", "text": "b"}, {"type": "image_url"}],
-            "a\nb\n[Left out: image_url]",
-        ),
-    ],
-    ids=str,
-)
-async def test_whatever_a_tool_returned_is_told(serve: Serve, content: Any, told: str) -> None:
-    """As JSON, if it is neither text nor parts of text."""
-    message = {"role": "tool", "tool_call_id": "a", "content": content}
-    turn = RESULT.replace("3", told)
+    """Histories come from many clients (G22); who speaks is told, but of the assistant (G29)."""
     assert await prompt_of(serve, message) == f"<|im_start|>{turn}<|im_end|>\n"
 
 
@@ -428,7 +398,10 @@ async def test_tools_are_read_in_every_spelling(
         ({"mirostat": 2, "user": "me", "store": True, "metadata": {}, "reasoning_effort": "low",
           "stream_options": {"include_usage": True, "include_obfuscation": True}},
          "mirostat, user, store, metadata, stream_options.include_obfuscation, reasoning_effort"),
-        ({"a\r\nX-Forged: größe": 1}, r"a\r\nX-Forged: gr\u00f6\u00dfe"),
+        ({"messages": [{**USER, "role": "assistant", "name": "Bo"}]}, "messages.name"),
+        ({"a\r\nX-Forged: größe, netto\x7f": 1},
+         r"a\r\nX-Forged: gr\u00f6\u00dfe\u002c netto\u007f"),
+        ({"x" * 5000: 1}, "x" * 3997 + "..."),
     ],
     ids=str,
 )  # fmt: skip
@@ -512,24 +485,6 @@ async def test_a_header_names_what_can_not_be_enforced(serve: Serve, stream: boo
     for harmless in ({"tools": TOOLS}, {"tool_choice": "none"}):
         response = await post({**body, **harmless})
         assert "x-unenforced-keywords" not in response.headers
-
-
-@pytest.mark.parametrize(
-    ("name", "told"),
-    [
-        ("größe, netto", r"gr\u00f6\u00dfe\u002c netto"),
-        ("a\r\nSet-Cookie: x\x7f", r"a\r\nSet-Cookie: x\u007f"),
-        ("x" * 5000, "x" * (4000 - len("f: ") - len("...")) + "..."),
-    ],
-    ids=["unicode", "controls", "long"],
-)
-async def test_that_header_is_plain_text_whatever_a_name_holds(
-    serve: Serve, name: str, told: str
-) -> None:
-    """Names come from outside, and a header's line ends with its line."""
-    serve("Hello")
-    response = await post({**ASKED, "tools": [with_keyword(name, "not")]})
-    assert response.headers["x-unenforced-keywords"].removesuffix(": not") == f"f: {told}"
 
 
 async def test_a_strict_tool_that_can_not_be_enforced_is_refused(serve: Serve) -> None:
@@ -653,23 +608,14 @@ async def test_a_parameter_that_is_not_supported_is_refused_by_name(
     assert error["message"] == f"{name}={json.dumps(value)}: this parameter is not supported."
 
 
-@pytest.mark.parametrize(
-    ("path", "of"),
-    [
-        (CHAT, lambda text: {"messages": [{"role": "user", "content": text}]}),
-        ("/completions", lambda text: {"prompt": text}),
-    ],
-)
-async def test_a_prompt_that_can_not_fit_is_refused_before_it_waits(
-    serve: Serve, path: str, of: Any
-) -> None:
+async def test_a_prompt_that_can_not_fit_is_refused_before_it_waits(serve: Serve) -> None:
     """By its characters, whatever its tokens are; the scripted context holds 200."""
     engine = serve("ok")
-    status, error = await error_of(of(" " * (200 * CHARACTERS_OF_A_TOKEN + 1)), path)
-    assert (status, error["code"]) == (400, "context_length_exceeded")
-    assert error["param"] in of("")
+    long = {"role": "user", "content": " " * (200 * CHARACTERS_OF_A_TOKEN + 1)}
+    status, error = await error_of({"messages": [long]})
+    assert (status, error["param"]) == (400, "messages")
+    assert error["code"] == "context_length_exceeded"
     assert engine.prompts == []
-    assert (await post(of(" " * 200 * (CHARACTERS_OF_A_TOKEN - 1)), path)).status_code == 200
 
 
 async def test_a_wrong_address_is_an_error_in_openais_shape(serve: Serve) -> None:

@@ -35,32 +35,22 @@ TOOLBENCH_TOOL = {
     },
 }
 BOSTON: Any = {"role": "user", "content": "What's the weather like in Boston today?"}
-TOOLBENCH: dict[str, Any] = {
-    "model": "llama3-8b-instruct",
-    "messages": [BOSTON],
-    "tools": [TOOLBENCH_TOOL],
-    "seed": 42,
-}
 THOUGHT = "Thought: I need to find the weather information for Boston today.\n"
 URL = '{"url": "https://api.weatherapi.com/v1/current.json?q=Boston"}'
-URL_TURNS = [f"{THOUGHT}Action: url_for_newapi\nAction Input:", f" {URL}\n", "Observation: sunny"]
 
 
 def test_toolbenchs_flat_tools_by_the_sdk(serve: Serve) -> None:
     """The first call is read, whichever it is; of a stream, that in the last delta."""
-    engine = serve(*URL_TURNS, make=react_model)
-    completion = sync_client().chat.completions.create(**TOOLBENCH)
-    calls = completion.choices[0].message.tool_calls
-    assert engine.samplings[0].seed == 42
-    assert "url_for_newapi" in engine.prompts[0]
-
-    serve(*URL_TURNS, make=react_model)
-    printed = ""
-    for chunk in sync_client().chat.completions.create(**TOOLBENCH, stream=True):
-        printed += str(chunk.choices[0].delta.content)
-    assert "None" not in printed
-    assert chunk.choices[0].finish_reason == "tool_calls"
-    for call in (calls[0], chunk.choices[0].delta.tool_calls[0]):
+    turns = [f"{THOUGHT}Action: url_for_newapi\nAction Input:", f" {URL}\n", "Observation: sunny"]
+    asked: Any = {"model": "llama3-8b-instruct", "messages": [BOSTON], "tools": [TOOLBENCH_TOOL]}
+    serve(*turns, make=react_model)
+    whole = sync_client().chat.completions.create(**asked, seed=42)
+    serve(*turns, make=react_model)
+    *chunks, last = sync_client().chat.completions.create(**asked, seed=42, stream=True)
+    assert all(isinstance(chunk.choices[0].delta.content, str) for chunk in chunks)
+    assert last.choices[0].finish_reason == "tool_calls"
+    for told in (whole.choices[0].message, last.choices[0].delta):
+        call = told.tool_calls[0]
         assert (call.function.name, call.type) == ("url_for_newapi", "function")
         assert json.loads(call.function.arguments) == json.loads(URL)
 
@@ -83,20 +73,14 @@ ARGUMENTS = '{"location": "Boston, MA", "unit": "fahrenheit"}'
 async def test_the_weather_by_react_with_stop_words(serve: Serve) -> None:
     """The stop words end the text, and never cut a call."""
     engine = serve(
-        "Thought: I need to get the current weather in Boston to answer this question.\n\n"
-        "Action: get_current_weather\n\nAction Input:",
+        f"{THOUGHT}\nAction: get_current_weather\n\nAction Input:",
         f" {ARGUMENTS}\n",
         "Observation: I guess it rains.",
         make=react_model,
     )
-    choice = await choice_of(
-        {
-            "model": "llama3-8b-instruct",
-            "messages": [BOSTON],
-            "tools": [{"type": "function", "function": WEATHER}],
-            "stop": STOP,
-        }
-    )
+    tools = [{"type": "function", "function": WEATHER}]
+    body = {"model": "llama3-8b-instruct", "messages": [BOSTON], "tools": tools, "stop": STOP}
+    choice = await choice_of(body)
     (call,) = choice["message"]["tool_calls"]
     assert call["function"]["name"] == "get_current_weather"
     assert json.loads(call["function"]["arguments"]) == json.loads(ARGUMENTS)

@@ -6,7 +6,7 @@ from typing import Any
 import litellm
 import pytest
 
-from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, Person, Weather
+from clients.cases import ADA, FACT, MOST_TOKENS, QUESTION, TIMEOUT, GetWeather, Person, Weather
 from clients.conftest import V1
 
 ASKED = [{"role": "user", "content": QUESTION}]
@@ -16,11 +16,7 @@ TOOLS = [
         "function": {
             "name": "get_weather",
             "description": "Get the weather in a city.",
-            "parameters": {
-                "type": "object",
-                "properties": {"city": {"type": "string"}},
-                "required": ["city"],
-            },
+            "parameters": GetWeather.model_json_schema(),
         },
     }
 ]
@@ -40,11 +36,10 @@ def settings(v1: V1) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("choice", ["auto", "required"])
-def test_a_tool_is_called_and_its_result_told(settings: dict[str, Any], choice: str) -> None:
-    """By the model's choice and by force."""
+def test_a_tool_is_called_and_its_result_told(settings: dict[str, Any]) -> None:
+    """By the model's choice."""
     weather = Weather()
-    called = litellm.completion(messages=ASKED, tools=TOOLS, tool_choice=choice, **settings)
+    called = litellm.completion(messages=ASKED, tools=TOOLS, **settings)
     message = called.choices[0].message
     (call,) = message.tool_calls
     result = {
