@@ -358,7 +358,7 @@ class CompletionResponse(Choices):
         match event:
             case TextDelta():
                 text = event.text
-                if self._logprobs:
+                if self._logprobs and event.logprobs:
                     logprobs = text_logprobs(event.logprobs, self._offsets[index])
                 self._offsets[index] += len(text)
             case Finished():
