@@ -89,30 +89,22 @@ async def test_a_stream_of_words_has_openais_chunks(serve: Serve) -> None:
     ]
 
 
-def call_chunks(index: int, name: str, *arguments: str) -> list[dict[str, Any]]:
-    """The chunks of one call, but for its id."""
-    opening = {"index": index, "type": "function", "function": {"name": name, "arguments": ""}}
-    rest = [{"index": index, "function": {"arguments": each}} for each in arguments]
-    return [chunk({"tool_calls": [each]}) for each in (opening, *rest)]
-
-
-async def events_and_ids(body: dict[str, Any]) -> tuple[list[Any], list[str]]:
-    """The chunks of a stream without the ids of its calls, and these."""
-    events = without_head(await events_of(body))
-    calls = [
-        call for event in events for call in event["choices"][0]["delta"].get("tool_calls", [])
-    ]
-    return events, [call.pop("id") for call in calls if "id" in call]
-
-
 async def test_a_stream_of_calls_has_openais_chunks(serve: Serve) -> None:
     """Role with the first call's id and name, its arguments as they come, then the next call."""
     serve(Fills("convert", "today"))
-    events, ids = await events_and_ids({**ASKED, "tools": TOOLS, "tool_choice": "required"})
-    opening, *rest = call_chunks(0, "convert", "{", '"amount": 42}')
-    opening["choices"][0]["delta"] |= {"role": "assistant", "content": None, "refusal": None}
-    assert events == [opening, *rest, *call_chunks(1, "today", "{}"), chunk({}, "tool_calls")]
-    assert len(set(ids)) == 2
+    events = await events_of({**ASKED, "tools": TOOLS, "tool_choice": "required"})
+    deltas = [event["choices"][0]["delta"] for event in events]
+    calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+    assert len({call.pop("id") for call in calls if "id" in call}) == 2
+    opened = {"index": 0, "type": "function", "function": {"name": "convert", "arguments": ""}}
+    assert deltas == [
+        {"role": "assistant", "content": None, "refusal": None, "tool_calls": [opened]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"amount": 42}'}}]},
+        {"tool_calls": [{**opened, "index": 1, "function": {"name": "today", "arguments": ""}}]},
+        {"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]},
+        {},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -143,14 +135,6 @@ async def test_calls_leave_a_stream_whole_where_a_client_wants_it(
     assert [(call["index"], call["function"]["name"]) for call in last] == list(enumerate(told))
     assert len({call["id"] for call in last}) == len(last)
     assert choices[-1]["finish_reason"] == ("tool_calls" if told else "stop")
-
-
-async def test_the_field_has_the_last_word_on_whole_calls(serve: Serve) -> None:
-    """Whoever spells tools as ToolBench may still have them in pieces."""
-    serve(Fills())
-    body = {"tools": [TODAY["function"]], "tool_choice": "required", "whole_tool_calls": False}
-    choices = await streamed_choices({**ASKED, **body})
-    assert choices[-1]["delta"] == {}
 
 
 @pytest.mark.parametrize(

@@ -32,11 +32,11 @@ def settings(choice: str | None = None) -> ModelSettings:
     return ModelSettings(temperature=0, max_tokens=MOST_TOKENS, tool_choice=choice)
 
 
-@pytest.mark.parametrize("choice", [None, "required", "get_weather"])
+@pytest.mark.parametrize("choice", [None, "get_weather"])
 async def test_the_agent_calls_its_tool_and_tells_the_result(
     model: Model, choice: str | None
 ) -> None:
-    """By its own choice, by force, and by the tool's name."""
+    """By its own choice, and by the tool's name."""
     weather = Weather()
     agent = Agent(
         "Weather",

@@ -22,9 +22,7 @@ def settings(v1: V1) -> dict[str, Any]:
     return {"model": v1.model, "temperature": 0, "max_output_tokens": MOST_TOKENS}
 
 
-@pytest.mark.parametrize(
-    "choice", ["auto", "required", {"type": "function", "name": "get_weather"}]
-)
+@pytest.mark.parametrize("choice", ["auto", {"type": "function", "name": "get_weather"}])
 def test_a_tool_is_called_and_its_result_told(
     sdk: OpenAI, settings: dict[str, Any], choice: Any
 ) -> None:

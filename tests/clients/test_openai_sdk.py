@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import pytest
 from openai import OpenAI, pydantic_function_tool
 
 from clients.cases import ADA, FACT, QUESTION, GetWeather, Person, Weather
@@ -19,18 +18,11 @@ def test_an_answer_is_parsed_as_a_model(sdk: OpenAI, settings: dict[str, Any]) -
     assert completion.choices[0].message.parsed == ADA
 
 
-@pytest.mark.parametrize("choice", ["auto", "required"])
-def test_a_call_is_parsed_and_its_result_told(
-    sdk: OpenAI, settings: dict[str, Any], choice: str
-) -> None:
+def test_a_call_is_parsed_and_its_result_told(sdk: OpenAI, settings: dict[str, Any]) -> None:
     """`parse` with a pydantic model as a strict tool."""
     weather = Weather()
     completions = sdk.chat.completions
-    message = (
-        completions.parse(messages=ASKED, tools=TOOLS, tool_choice=choice, **settings)
-        .choices[0]
-        .message
-    )
+    message = completions.parse(messages=ASKED, tools=TOOLS, **settings).choices[0].message
     (call,) = message.tool_calls
     arguments = call.function.parsed_arguments
     assert arguments == GetWeather(city="Paris")
