@@ -30,7 +30,6 @@ from function_calling.model.words import (
     ToolCallDelta,
 )
 
-_ECHOED = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 _ROLES = ("system", "developer", "user", "assistant")
 _NAMESPACE = "namespace"
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
@@ -128,7 +127,8 @@ class ResponsesRequest(ApiRequest):
             "tools": [
                 it for it in self.tools if it.get("type") == _NAMESPACE or not other_kind(it)
             ],
-            **{name: getattr(sampling, name) for name in _ECHOED},
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
         }
         names = {
             _full_name(space, tool["name"]): (space, tool["name"])
@@ -182,13 +182,6 @@ def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Me
     return messages[-1]
 
 
-_DEFAULTS: Json = {
-    **{"background": False, "store": False, "service_tier": "default", "truncation": "disabled"},
-    **dict.fromkeys(("completed_at", "error", "incomplete_details", "usage", "max_tool_calls")),
-    **dict.fromkeys(("previous_response_id", "prompt_cache_key", "safety_identifier")),
-    "top_logprobs": 0,
-}
-"""What a response says where nothing else is said."""
 _KINDS = {
     ReasoningDelta: ("reasoning", "rs", "reasoning_text"),
     TextDelta: ("message", "msg", "output_text"),
@@ -215,9 +208,11 @@ class ResponsesResponse(NamedEvents):
     _told: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        head = {"object": "response", "created_at": int(time.time()), "model": self.model}
-        ending = {"status": "in_progress", "output": self._output}
-        self._response: Json = {"id": new_id("resp"), **head, **_DEFAULTS, **self.echo, **ending}
+        head = {"id": new_id("resp"), "object": "response", "created_at": int(time.time())}
+        begun = {"model": self.model, "status": "in_progress", "output": self._output}
+        unsaid = ("completed_at", "error", "incomplete_details", "previous_response_id", "usage")
+        nothing = {**dict.fromkeys(unsaid), "background": False, "store": False}
+        self._response: Json = {**head, **begun, **nothing, **self.echo}
 
     def whole(self) -> Json:
         """See `ApiResponse.whole`."""
