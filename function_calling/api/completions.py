@@ -23,6 +23,7 @@ from function_calling.api.request import (
     MOST_MESSAGES,
     MOST_REPLIES,
     NO_THINKING,
+    TEXTS,
     ApiRequest,
     content_format,
 )
@@ -147,13 +148,8 @@ class CompletionRequest(ApiRequest):
 
     unsupported: ClassVar = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
 
-    prompt: str | Annotated[list[str], Field(min_length=1)]
+    prompt: Annotated[list[str], Field(min_length=1), TEXTS]
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
-
-    @property
-    def prompts(self) -> list[str]:
-        """The prompts, of which each has `n` completions."""
-        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
     def samplings(self) -> list[Sampling]:
         """How each completion of a prompt is to be generated."""
@@ -166,10 +162,10 @@ class CompletionRequest(ApiRequest):
         Raises:
             RequestError: There are too many.
         """
-        made = [(prompt, sampling) for prompt in self.prompts for sampling in self.samplings()]
+        made = [(prompt, sampling) for prompt in self.prompt for sampling in self.samplings()]
         if len(made) > MOST_REPLIES:
             raise RequestError(
-                f"prompt holds {len(self.prompts)} prompts, which makes {len(made)} completions; "
+                f"prompt holds {len(self.prompt)} prompts, which makes {len(made)} completions; "
                 f"wanted {MOST_REPLIES} at most.",
                 param="prompt",
             )
@@ -351,7 +347,7 @@ class CompletionResponse(Choices):
     _offsets: Counter[int] = field(default_factory=Counter, init=False)
 
     def _prompts(self) -> int:
-        return len(self.wanted.prompts)
+        return len(self.wanted.prompt)
 
     def _choices(self, index: int, event: Event) -> Iterator[Json]:
         text, logprobs, reason = "", None, None

@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic_core import from_json
 
 from function_calling.api.messages import plain_json
@@ -41,6 +48,9 @@ _SAMPLING = (
     *("top_k", "min_p"),
 )
 """Parameters that have `Sampling`'s names."""
+
+TEXTS = BeforeValidator(lambda told: [told] if isinstance(told, str) else told)
+"""Reads one text as a list of texts."""
 
 # Engines read ids as 32 bits, of which one is the sign: a larger one would be another's.
 _TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -74,7 +84,7 @@ class ApiRequest(BaseModel):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     n: Annotated[int, Field(ge=1, le=MOST_REPLIES)] | None = None
     seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: Annotated[Annotated[list[str], Field(max_length=4)] | None, TEXTS] = None
     logit_bias: Annotated[dict[_TokenId, _Bias], Field(max_length=MOST_BIASES)] | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
 
@@ -126,11 +136,10 @@ class ApiRequest(BaseModel):
         OpenAI's defaults hold where nothing is said.
         """
         said = {name: getattr(self, name) for name in _SAMPLING}
-        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         first = Sampling(
             max_tokens=self.max_tokens,
             **{name: value for name, value in said.items() if value is not None},
-            stop=tuple(filter(None, stop)),
+            stop=tuple(filter(None, self.stop or ())),
             logit_bias=tuple((self.logit_bias or {}).items()),
             kept=self.prompt_cache_retention == "24h",
         )

@@ -442,15 +442,6 @@ def allowed_tools(mode: Any, tools: Any) -> dict[str, Any]:
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
 
 
-async def test_allowed_tools_may_leave_the_model_free(serve: Serve) -> None:
-    """Mode auto with some of the tools: a call of another is content (G5)."""
-    text = '{"name": "today", "arguments": {}}'
-    serve(text)
-    choice = allowed_tools("auto", [NAMED])
-    told = await choice_of({**ASKED, "tools": TOOLS, "tool_choice": choice})
-    assert told["message"]["content"] == text
-
-
 # What can't be enforced
 
 
