@@ -1,20 +1,125 @@
 """How fast a model is on a GPU: alone, behind our layer, and when it calls tools."""
 
 import asyncio
-import time
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from random import Random
+from statistics import median
+from string import ascii_lowercase
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
 
-from benchmarks.gpu_checks import LONGEST_CALL, offered
-from benchmarks.gpu_timing import Bench, Reply, Source, Timed, middle, replied, timed, timed_all
-from function_calling.model.words import Sampling
+from jsonschema import Draft202012Validator
 
-_PROMPT = 128
-"""Tokens before a generation whose speed is measured."""
-_TEXT = 1024
-"""Tokens before one that is continued."""
-_PARTS = 16
-_CALLS = 8
+from function_calling.engines.lmdeploy import LMDeploy, generation_config
+from function_calling.model.chat_model import ChatModel
+from function_calling.model.words import (
+    Finished,
+    Message,
+    Piece,
+    Sampling,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+
+BATCHES = (1, 8, 32, 128)
+"""Generations at once."""
+LENGTHS = (128, 1024, 8192)
+"""Tokens of the prompts whose first token is waited for."""
+PROMPT, WRITTEN = 128, 256
+"""Tokens of a generation whose speed is measured: before it, and its own."""
+LONGEST_CALL = 512
+"""Tokens; more than any call of the tool has."""
+USER: list[Message] = [{"role": "user", "content": "What are 42 US dollars in Canadian dollars?"}]
+CODE = {"type": "string", "pattern": "^[A-Z]{3}$"}
+AMOUNT = {"type": "number", "minimum": 0, "maximum": 1000000}
+SCHEMA = {
+    "type": "object",
+    "properties": {"from": CODE, "to": CODE, "amount": AMOUNT},
+    "required": ["from", "to", "amount"],
+    "additionalProperties": False,
+}
+TOOL = Tool("convert", "Convert an amount of money.", SCHEMA)
+
+
+class Source(Protocol):
+    """What generates: our engine, or LMDeploy's own."""
+
+    def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """The continuation of `prompt`, piece by piece."""
+        ...
+
+
+class WithoutLayer:
+    """LMDeploy's own `AsyncEngine`, as its server uses it; the model is the one that we loaded.
+
+    Our engine must have generated once in the same event loop, as that starts LMDeploy's loop.
+    """
+
+    def __init__(self, engine: LMDeploy) -> None:
+        self._engine = engine._engine
+
+    async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """See `Source.generate`; `sampling` must have `max_tokens`, and no constraint."""
+        assert sampling.max_tokens is not None
+        request = await self._engine.preprocess(
+            prompt,
+            self._engine.session_mgr.get(),
+            gen_config=generation_config(sampling, sampling.max_tokens),
+            do_preprocess=False,
+        )
+        async with aclosing(self._engine.generate(request)) as outputs:
+            async for output in outputs:
+                counts = output.input_token_len, output.generate_token_len
+                yield Piece(output.response, *counts, output.finish_reason)
+
+
+class Bench:
+    """A model, and how often each thing is measured; what is told is the median.
+
+    Attributes:
+        sources: Our engine alone, and LMDeploy's own.
+        limit: Tokens a second at most, one generation at a time, by the memory's speed.
+    """
+
+    def __init__(self, model: ChatModel, engine: LMDeploy, repeat: int, limit: float) -> None:
+        self.model, self.repeat, self.limit = model, repeat, limit
+        self.sources: dict[str, Source] = {"ours": engine, "lmdeploy": WithoutLayer(engine)}
+        self._tokenizer, self._chance = engine.tokenizer, Random(0)
+
+    def prompt(self, tokens: int) -> str:
+        """A text of so many tokens, with the one that begins it, that no cache knows."""
+        words = ("".join(self._chance.choices(ascii_lowercase, k=3)) for _ in range(tokens))
+        ids = self._tokenizer.encode(" ".join(words), add_special_tokens=False)
+        text: str = self._tokenizer.decode(ids[: tokens - 1])
+        return text
+
+
+class Timed(NamedTuple):
+    """A generation; times are of one clock, in seconds."""
+
+    last: Piece
+    begun: float
+    first: float
+    ended: float
+
+
+async def timed(source: Source, prompt: str, sampling: Sampling) -> Timed:
+    """Generate to the end."""
+    begun, first, last = perf_counter(), 0.0, Piece("")
+    async with aclosing(source.generate(prompt, sampling)) as pieces:
+        async for piece in pieces:
+            first, last = first or perf_counter(), piece
+    return Timed(last, begun, first, perf_counter())
+
+
+async def together(source: Source, prompts: Sequence[str], sampling: Sampling) -> list[Timed]:
+    """Generate behind each prompt, all at once, each with a seed of its own."""
+    each = (timed(source, prompt, sampling.but(seed=seed)) for seed, prompt in enumerate(prompts))
+    return await asyncio.gather(*each)
 
 
 async def decode(bench: Bench) -> list[dict[str, Any]]:
@@ -23,130 +128,93 @@ async def decode(bench: Bench) -> list[dict[str, Any]]:
     Ours and LMDeploy's own take turns at the same prompts, which the cache knows for both.
     """
     told = []
-    sampling = Sampling(max_tokens=bench.tokens)
-    for batch in bench.batches:
-        prompts = [bench.prompts.fresh(_PROMPT) for _ in range(batch)]
-        await timed_all(bench.engine, prompts, Sampling(max_tokens=1))
-        rates: dict[str, list[float]] = {"ours": [], "lmdeploy": []}
+    for batch in BATCHES:
+        prompts = [bench.prompt(PROMPT) for _ in range(batch)]
+        await together(bench.sources["ours"], prompts, Sampling(max_tokens=1))
+        rates: dict[str, list[float]] = {name: [] for name in bench.sources}
         for _ in range(bench.repeat):
-            for name, source in _sources(bench):
-                rates[name].append(_rate(await timed_all(source, prompts, sampling)))
+            for name, source in bench.sources.items():
+                runs = await together(source, prompts, Sampling(max_tokens=WRITTEN))
+                tokens = sum(run.last.completion_tokens - 1 for run in runs)
+                seconds = max(run.ended for run in runs) - min(run.first for run in runs)
+                rates[name].append(tokens / seconds)
         line: dict[str, Any] = {"batch": batch}
         line |= {name: middle(values) for name, values in rates.items()}
-        line["of_lmdeploy"] = middle([line["ours"] / line["lmdeploy"]])
+        line["of_lmdeploy"] = line["ours"] / line["lmdeploy"]
         if batch == 1:
-            line["of_limit"] = middle([line["ours"] / bench.limit])
+            line["of_limit"] = line["ours"] / bench.limit
         told.append(line)
     return told
-
-
-def _sources(bench: Bench) -> tuple[tuple[str, Source], ...]:
-    return ("ours", bench.engine), ("lmdeploy", bench.native)
-
-
-def _rate(runs: Sequence[Timed]) -> float:
-    tokens = sum(run.last.completion_tokens - 1 for run in runs)
-    return tokens / (max(run.ended for run in runs) - min(run.first for run in runs))
 
 
 async def first_token(bench: Bench) -> list[dict[str, Any]]:
     """Seconds up to the first token, behind a new prompt and behind the same one again."""
     told = []
-    one = Sampling(max_tokens=1)
-    for length in bench.lengths:
+    for length in LENGTHS:
         waits: dict[str, list[float]] = {"ours": [], "again": [], "lmdeploy": []}
         for _ in range(bench.repeat):
-            prompt, other = bench.prompts.fresh(length), bench.prompts.fresh(length)
-            run = await timed(bench.engine, prompt, one)
-            waits["ours"].append(run.wait)
-            waits["again"].append((await timed(bench.engine, prompt, one)).wait)
-            waits["lmdeploy"].append((await timed(bench.native, other, one)).wait)
+            prompt, other = bench.prompt(length), bench.prompt(length)
+            for name, text in {"ours": prompt, "again": prompt, "lmdeploy": other}.items():
+                source = bench.sources["lmdeploy" if name == "lmdeploy" else "ours"]
+                run = await timed(source, text, Sampling(max_tokens=1))
+                waits[name].append(run.first - run.begun)
         line: dict[str, Any] = {"prompt_tokens": run.last.prompt_tokens}
         line |= {f"{name}_seconds": middle(values) for name, values in waits.items()}
-        line["of_lmdeploy"] = middle([line["ours_seconds"] / line["lmdeploy_seconds"]])
-        line["cache_speedup"] = middle([line["ours_seconds"] / line["again_seconds"]])
+        line["of_lmdeploy"] = line["ours_seconds"] / line["lmdeploy_seconds"]
         told.append(line)
     return told
 
 
-async def continuations(bench: Bench) -> dict[str, Any]:
-    """What it costs to write a text in parts, each a generation of its own, instead of at once."""
-    part = Sampling(max_tokens=max(1, bench.tokens // _PARTS))
-    assert part.max_tokens is not None
-    whole_seconds, parts_seconds = [], []
-    for _ in range(bench.repeat):
-        prompt = bench.prompts.fresh(_TEXT)
-        await timed(bench.engine, prompt, Sampling(max_tokens=1))
-        whole = await timed(bench.engine, prompt, Sampling(max_tokens=part.max_tokens * _PARTS))
-        whole_seconds.append(whole.seconds)
-        begun = time.perf_counter()
-        for _ in range(_PARTS):
-            prompt += (await timed(bench.engine, prompt, part.but(begun=True))).text
-        parts_seconds.append(time.perf_counter() - begun)
-    whole_median, parts_median = middle(whole_seconds), middle(parts_seconds)
-    return {
-        "continuations": _PARTS,
-        "tokens_each": part.max_tokens,
-        "at_once_seconds": whole_median,
-        "in_parts_seconds": parts_median,
-        "added_seconds_each": middle([(parts_median - whole_median) / (_PARTS - 1)]),
-        "a_second": middle([_PARTS / parts_median]),
-    }
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply of the model half: its calls, and how many tokens were sampled."""
+
+    calls: list[ToolCall]
+    tokens: int
 
 
-async def calls(bench: Bench) -> dict[str, Any]:
-    """What a forced call costs beside as many tokens of text behind the same prompt."""
-    tools = offered("timed_")
-    sampling = Sampling(max_tokens=LONGEST_CALL)
-    first = await replied(bench.model, tools, called=True, sampling=sampling.but(seed=0))
-    called, plain = [], []
-    for seed in range(1, 1 + _CALLS * bench.repeat):
-        call = await replied(bench.model, tools, called=True, sampling=sampling.but(seed=seed))
-        text = Sampling(max_tokens=call.tokens, seed=seed)
-        called.append(call)
-        plain.append(await replied(bench.model, tools, called=False, sampling=text))
-    return {
-        "first_seconds": middle([first.seconds]),
-        "tokens": middle([call.tokens for call in called]),
-        "call_seconds": middle([call.seconds for call in called]),
-        "text_seconds": middle([text.seconds for text in plain]),
-        "call_tokens_a_second": _together(called),
-        "text_tokens_a_second": _together(plain),
-        "added_seconds": middle(
-            [call.seconds - text.seconds for call, text in zip(called, plain, strict=True)]
-        ),
-        "at_once": [await _calls_at_once(bench, batch) for batch in bench.batches if batch > 1],
-    }
+async def replied(model: ChatModel, choice: ToolChoice, sampling: Sampling) -> Reply:
+    """Reply to the question, to the same prompt whether it is to be a call or words."""
+    events = [event async for event in model.turn(USER, [TOOL], choice, sampling).events()]
+    end = events[-1]
+    assert isinstance(end, Finished)
+    calls = [event for event in events if isinstance(event, ToolCall)]
+    return Reply(calls, end.usage.completion_tokens)
 
 
-def _together(replies: Sequence[Reply]) -> float:
-    seconds = sum(reply.seconds for reply in replies)
-    return middle([sum(reply.tokens for reply in replies) / seconds])
+async def calls(bench: Bench) -> list[dict[str, Any]]:
+    """Forced calls a second, and texts of as many tokens behind the same prompt.
+
+    The first one's seconds are the grammar's compilation, too.
+    """
+
+    async def at_once(choice: ToolChoice, tokens: Sequence[int]) -> tuple[list[Reply], float]:
+        begun = perf_counter()
+        samplings = (Sampling(max_tokens=most, seed=seed) for seed, most in enumerate(tokens))
+        each = (replied(bench.model, choice, sampling) for sampling in samplings)
+        return await asyncio.gather(*each), perf_counter() - begun
+
+    call, words = ToolChoice("required", (TOOL.name,), parallel=False), ToolChoice("none")
+    _, first = await at_once(call, [LONGEST_CALL])
+    told = [{"first_seconds": first}]
+    for batch in BATCHES:
+        rates: dict[str, list[float]] = {"calls_a_second": [], "texts_a_second": []}
+        for _ in range(bench.repeat):
+            made, seconds = await at_once(call, [LONGEST_CALL] * batch)
+            rates["calls_a_second"].append(batch / seconds)
+            _, seconds = await at_once(words, [each.tokens for each in made])
+            rates["texts_a_second"].append(batch / seconds)
+        line: dict[str, Any] = {"batch": batch, "valid": sum(valid(each.calls) for each in made)}
+        told.append(line | {name: middle(values) for name, values in rates.items()})
+    return told
 
 
-async def _calls_at_once(bench: Bench, count: int) -> dict[str, Any]:
-    """Forced calls a second where so many run at once, and texts of as many tokens."""
-    tools = offered("timed_")
+def valid(calls: Sequence[ToolCall]) -> bool:
+    """Whether they are one call that the tool's schema allows."""
+    validator = Draft202012Validator(SCHEMA)
+    return len(calls) == 1 and validator.is_valid(json.loads(calls[0].arguments))
 
-    async def together(*, called: bool, tokens: Sequence[int]) -> tuple[list[Reply], float]:
-        begun = time.perf_counter()
-        replies = await asyncio.gather(
-            *(
-                replied(
-                    bench.model,
-                    tools,
-                    called=called,
-                    sampling=Sampling(max_tokens=most, seed=seed),
-                )
-                for seed, most in enumerate(tokens)
-            )
-        )
-        return replies, time.perf_counter() - begun
 
-    made, call_seconds = await together(called=True, tokens=[LONGEST_CALL] * count)
-    _, text_seconds = await together(called=False, tokens=[call.tokens for call in made])
-    return {
-        "batch": count,
-        "calls_a_second": middle([count / call_seconds]),
-        "texts_a_second": middle([count / text_seconds]),
-    }
+def middle(values: Sequence[float]) -> float:
+    """The median, to six digits, which are more than any of this is known to."""
+    return float(f"{median(values):.6g}")

@@ -1,19 +1,19 @@
-"""How fast llama.cpp reads and writes, in processes that differ in one thing, in turns.
+"""How fast llama.cpp reads and writes in processes of different environments, in turns.
 
-    python -m benchmarks.llamacpp_speed --spins 0,1000,5000
+    python -m benchmarks.llamacpp_speed GOMP_SPINCOUNT=0 GOMP_SPINCOUNT=1000 GOMP_SPINCOUNT=4000
 
-How long threads spin while they wait for each other: each count is `GOMP_SPINCOUNT` of GNU's OpenMP
+How long threads spin while they wait for each other
 (https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html).
 
     pip install --no-deps --target build/wheel xllamacpp==…   # the version that is pinned
     make native
-    python -m benchmarks.llamacpp_speed --wheel build/wheel
+    python -m benchmarks.llamacpp_speed PYTHONPATH=build/wheel PYTHONPATH=
 
-The wheel beside what is installed, the same version built for this machine's own processor; told as
-well is how many of some texts both write, greedily.
+The wheel beside what is installed, the same version built for this machine's own processor.
 
 Each is measured on free cores and beside a process that keeps one busy. Told are the medians, in
-tokens a second, and their ratios to the first one's.
+tokens a second, their ratios to the first one's, and how many of some texts are the first one's.
+Without variables, this process's own figures are told, as JSON.
 """
 
 import argparse
@@ -22,21 +22,21 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 from benchmarks.command_line import positive
-from function_calling.engines import Engine, load_engine
+from function_calling.engines import load_engine
 from function_calling.model.words import Sampling
 from function_calling.settings import Settings
 
-PROMPT = "".join(f"{number} dollars are {2 * number} euros.\n" for number in range(10, 30))
 PROMPTS = (
+    "".join(f"{number} dollars are {2 * number} euros.\n" for number in range(10, 30)),
     "The capital of Canada is",
     "def reverse(items):\n    ",
     "Question: Why is the sky blue?\nAnswer:",
@@ -44,96 +44,73 @@ PROMPTS = (
     "Un, deux, trois,",
     "SELECT name FROM people WHERE",
 )
-"""Behind which both builds write."""
+"""How fast a prompt is read, is measured by the first one."""
 WRITTEN = 48
 
 
-async def speeds(engine: Engine) -> tuple[float, float]:
-    """Tokens a second that it reads and writes."""
-    times, pieces = [time.perf_counter()], []
-    async with aclosing(engine.generate(PROMPT, Sampling(max_tokens=WRITTEN))) as generated:
-        async for piece in generated:
-            times.append(time.perf_counter())
-            pieces.append(piece)
-    read = pieces[0].prompt_tokens / (times[1] - times[0])
-    return read, (pieces[-1].completion_tokens - 1) / (times[-1] - times[1])
-
-
-async def texts(engine: Engine) -> list[str]:
-    """What it writes greedily behind each of the prompts."""
-    greedy = Sampling(max_tokens=WRITTEN, temperature=0)
-    return ["".join([it.text async for it in engine.generate(each, greedy)]) for each in PROMPTS]
-
-
-MEASURED = {"speeds": speeds, "texts": texts}
-
-
-async def measured(what: str) -> Any:
-    """One of `MEASURED`, of the settings' model in this process."""
+async def measured() -> dict[str, Any]:
+    """The tokens a second that the settings' model reads and writes, and its greedy texts."""
     engine = load_engine(Settings.from_env(os.environ)).engine
-    try:
-        return await MEASURED[what](engine)
-    finally:
-        engine.close()
+    read, texts, tokens, seconds = 0.0, [], 0, 0.0
+    for prompt in PROMPTS:
+        times, pieces = [perf_counter()], []
+        async for piece in engine.generate(prompt, Sampling(max_tokens=WRITTEN, temperature=0)):
+            times.append(perf_counter())
+            pieces.append(piece)
+        read = read or pieces[0].prompt_tokens / (times[1] - times[0])
+        tokens += pieces[-1].completion_tokens - 1
+        seconds += times[-1] - times[1]
+        texts.append("".join(piece.text for piece in pieces))
+    engine.close()
+    return {"read": read, "write": tokens / seconds, "texts": texts}
 
 
-def elsewhere(what: str, environ: Mapping[str, str]) -> Any:
-    """The same in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.llamacpp_speed", "--one", what]
-    told = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, check=True)
-    return json.loads(told.stdout.splitlines()[-1])
+def in_process(variable: str) -> Any:
+    """What is measured in a process of its own with this variable, written `NAME=value`."""
+    name, _, value = variable.partition("=")
+    environ = os.environ | {name: str(Path(value).resolve()) if name == "PYTHONPATH" else value}
+    command = [sys.executable, "-m", "benchmarks.llamacpp_speed"]
+    told = subprocess.run(command, env=environ, capture_output=True, check=True).stdout
+    return json.loads(told.splitlines()[-1])
 
 
 @contextmanager
-def busy(is_busy: bool) -> Iterator[None]:
+def busy(cores: str) -> Iterator[None]:
     """Keep a core busy meanwhile, or don't."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"])] if is_busy else []
-    try:
+    if cores == "free":
         yield
-    finally:
-        for process in processes:
+        return
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
             process.kill()
-            process.wait()
 
 
 def main(arguments: list[str]) -> None:
     """Measure in processes, and print the table."""
     parser = argparse.ArgumentParser(description="Measure llama.cpp beside itself.")
-    parser.add_argument("--spins", default="0,1000,5000", help="counts, separated by commas")
-    parser.add_argument("--wheel", type=Path, help="the folder of a wheel, in place of counts")
+    parser.add_argument("variables", nargs="*", metavar="NAME=value", help="one of each side")
     parser.add_argument("--rounds", type=positive, default=3, help="how often each is measured")
-    parser.add_argument("--one", choices=MEASURED, help=argparse.SUPPRESS)
     wanted = parser.parse_args(arguments)
-    if wanted.one:
-        print(json.dumps(asyncio.run(measured(wanted.one))))
+    if not wanted.variables:
+        print(json.dumps(asyncio.run(measured())))
         return
-    sides: dict[str, dict[str, str]] = {
-        count: {"GOMP_SPINCOUNT": count} for count in wanted.spins.split(",")
-    }
-    if wanted.wheel:
-        sides = {"wheel": {"PYTHONPATH": str(wanted.wheel.resolve())}, "native": {}}
-        wheel, native = (elsewhere("texts", environ) for environ in sides.values())
-        same = sum(one == other for one, other in zip(wheel, native, strict=True))
-        print(f"{same} of {len(PROMPTS)} texts of {WRITTEN} tokens are the same")
-    given: dict[tuple[bool, str], list[tuple[float, float]]] = defaultdict(list)
+    given = defaultdict(list)
     for _ in range(wanted.rounds):
-        for is_busy in (False, True):
-            for name, environ in sides.items():
-                with busy(is_busy):
-                    given[is_busy, name].append(elsewhere("speeds", environ))
-    differing = "build" if wanted.wheel else "spins"
-    print(f"{'cores':<10} {differing:>7} {'read':>7} {'ratio':>6} {'write':>7} {'ratio':>6}")
-    for is_busy in (False, True):
-        first = _medians(given[is_busy, next(iter(sides))])
-        for name in sides:
-            read, write = _medians(given[is_busy, name])
-            ratios = read / first[0], write / first[1]
-            row = f"{read:>7.1f} {ratios[0]:>6.2f} {write:>7.1f} {ratios[1]:>6.2f}"
-            print(f"{'one busy' if is_busy else 'free':<10} {name:>7} {row}")
-
-
-def _medians(pairs: list[tuple[float, float]]) -> tuple[float, float]:
-    return median(read for read, _ in pairs), median(write for _, write in pairs)
+        for cores in ("free", "one busy"):
+            for side in wanted.variables:
+                with busy(cores):
+                    given[cores, side].append(in_process(side))
+    print(f"{'cores':<9} {'read':>6} {'ratio':>6} {'write':>6} {'ratio':>6} {'texts':>6}")
+    for (cores, side), measures in given.items():
+        first = given[cores, wanted.variables[0]]
+        row = f"{cores:<9}"
+        for what in ("read", "write"):
+            speed, of_first = (median(each[what] for each in them) for them in (measures, first))
+            row += f" {speed:>6.1f} {speed / of_first:>6.2f}"
+        pairs = zip(measures[0]["texts"], first[0]["texts"], strict=True)
+        print(f"{row} {sum(one == other for one, other in pairs)}/{len(PROMPTS)}  {side}")
 
 
 if __name__ == "__main__":

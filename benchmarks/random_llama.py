@@ -6,14 +6,12 @@ shard is made where PyTorch is quickest and written at once, so that memory hold
 
 import json
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from benchmarks import random_tokenizer
@@ -56,7 +54,7 @@ def device() -> torch.device:
 
 
 def make(folder: Path, geometry: Geometry) -> None:
-    """Write the model into the folder, but for what is there of it.
+    """Write the model into the folder, unless it is there.
 
     Raises:
         ValueError: The folder holds a model of another geometry.
@@ -71,17 +69,13 @@ def make(folder: Path, geometry: Geometry) -> None:
         return
     random_tokenizer.make(folder, geometry.vocab_size)
     weight_map: dict[str, str] = {}
-    for number, draw in enumerate(_shards(geometry), start=1):
+    for number, tensors in enumerate(_shards(geometry), start=1):
         name = f"model-{number:05}-of-{geometry.num_hidden_layers + 2:05}.safetensors"
-        if not (folder / name).exists():
-            save_file(draw(), folder / "unfinished", metadata={"format": "pt"})
-            (folder / "unfinished").replace(folder / name)
-        with safe_open(folder / name, framework="pt") as shard:
-            weight_map |= dict.fromkeys(shard.keys(), name)
-    index = json.dumps({"metadata": {}, "weight_map": weight_map}, indent=1)
+        save_file(tensors, folder / name, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(tensors, name)
     # It is written last, as the sign that all is there.
-    (folder / "unfinished").write_text(index, encoding="utf-8")
-    (folder / "unfinished").replace(folder / INDEX)
+    index = json.dumps({"metadata": {}, "weight_map": weight_map}, indent=1)
+    (folder / INDEX).write_text(index, encoding="utf-8")
 
 
 def bytes_read(folder: Path) -> int:
@@ -90,9 +84,8 @@ def bytes_read(folder: Path) -> int:
 
 
 def _config(geometry: Geometry) -> dict[str, Any]:
-    sizes = {name: getattr(geometry, name) for name in Geometry.__dataclass_fields__}
     ends = random_tokenizer.end_tokens(geometry.vocab_size)
-    return sizes | {
+    return asdict(geometry) | {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "torch_dtype": "float16",
@@ -121,22 +114,13 @@ def _config(geometry: Geometry) -> dict[str, Any]:
     }
 
 
-def _shards(geometry: Geometry) -> Iterator[Callable[[], Tensors]]:
-    """What draws each shard's tensors."""
-    yield partial(_embeddings, geometry)
+def _shards(geometry: Geometry) -> Iterator[Tensors]:
+    """The tensors of each shard: embeddings, layers, output."""
+    shape = geometry.vocab_size, geometry.hidden_size
+    yield {"model.embed_tokens.weight": _normal(*shape, spread=1)}
     for layer in range(geometry.num_hidden_layers):
-        yield partial(_layer, f"model.layers.{layer}", geometry)
-    yield partial(_output, geometry)
-
-
-def _embeddings(geometry: Geometry) -> Tensors:
-    shape = geometry.vocab_size, geometry.hidden_size
-    return {"model.embed_tokens.weight": _normal(*shape, spread=1)}
-
-
-def _output(geometry: Geometry) -> Tensors:
-    shape = geometry.vocab_size, geometry.hidden_size
-    return {
+        yield _layer(f"model.layers.{layer}", geometry)
+    yield {
         "model.norm.weight": _ones(geometry.hidden_size),
         "lm_head.weight": _normal(*shape, spread=1 / math.sqrt(geometry.hidden_size)),
     }

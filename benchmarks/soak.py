@@ -28,7 +28,6 @@ from typing import Any, NamedTuple, TypeAlias
 import httpx2
 import psutil
 
-from benchmarks.capacity import positive
 from benchmarks.command_line import positive as count
 from benchmarks.command_line import run, tool
 from benchmarks.servers import HOST, served

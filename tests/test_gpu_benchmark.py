@@ -15,12 +15,12 @@ from lmdeploy_engine import lmdeploy_engine
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from benchmarks import gpu, gpu_checks, random_llama
-from benchmarks.gpu_timing import Prompts, WithoutLayer, timed
+from benchmarks import gpu, gpu_rates, random_llama
+from benchmarks.gpu_rates import timed
 from benchmarks.random_llama import GEOMETRIES, Geometry
 from function_calling.engines import grammar
 from function_calling.formats import LLAMA3, choose_format
-from function_calling.model.words import Sampling, ToolCall
+from function_calling.model.words import Sampling
 
 pytestmark = pytest.mark.lmdeploy
 
@@ -28,14 +28,6 @@ SMALL = Geometry(128, 256, 2, 1, 1, vocab_size=768)
 DEEP = Geometry(256, 512, 80, 2, 1, vocab_size=768)
 COLUMNS = (0, 2, 4, 6, 1, 3, 5, 7)
 """Which column of eight each group of four bits holds, the lowest first, as AutoAWQ packs them."""
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the tiny model, with Llama 3.1's vocabulary."""
-    folder = tmp_path_factory.mktemp("tiny")
-    random_llama.make(folder, GEOMETRIES["tiny"])
-    return folder
 
 
 @pytest.fixture
@@ -46,17 +38,6 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command.write_text(f"#!/bin/sh\n{told}\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-
-
-def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors, each in the shard that the index names."""
-    weight_map = json.loads((folder / random_llama.INDEX).read_text())["weight_map"]
-    tensors: dict[str, torch.Tensor] = {}
-    for name in sorted(set(weight_map.values())):
-        shard = load_file(folder / name)
-        assert shard.keys() == {key for key, file in weight_map.items() if file == name}
-        tensors |= shard
-    return tensors
 
 
 def unpacked(packed: torch.Tensor) -> torch.Tensor:
@@ -74,55 +55,40 @@ def weight(tensors: dict[str, torch.Tensor], name: str) -> torch.Tensor:
     return ((values - zeros[:, None]) * scales[:, None]).flatten(0, 1).t()
 
 
-def test_transformers_reads_the_models_config(tiny: Path) -> None:
-    """A Llama 3.1 by its positions, quantised by AutoAWQ."""
-    config = AutoConfig.from_pretrained(tiny)
+def test_transformers_reads_config_and_tokenizer(tmp_path: Path) -> None:
+    """A Llama 3.1 by its size and special tokens, quantised by AutoAWQ; any text comes back."""
+    random_llama.make(tmp_path, GEOMETRIES["tiny"])
+    config = AutoConfig.from_pretrained(tmp_path)
     assert isinstance(config, LlamaConfig)
-    assert (config.vocab_size, config.dtype) == (128256, torch.float16)
     assert config.rope_parameters["rope_type"] == "llama3"
-    assert config.quantization_config == {
-        "quant_method": "awq",
-        "version": "gemm",
-        "bits": 4,
-        "group_size": 128,
-        "zero_point": True,
-    }
+    assert config.quantization_config["quant_method"] == "awq"
     assert (config.bos_token_id, config.eos_token_id) == (128000, [128001, 128008, 128009])
-
-
-def test_transformers_reads_the_models_tokenizer(tiny: Path) -> None:
-    """Of Llama 3.1's size, with its special tokens in their places; any text comes back."""
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    assert len(tokenizer) == 128256
-    ids = [tokenizer.bos_token_id, tokenizer.eos_token_id]
-    assert (
-        ids
-        == [128000, 128009]
-        == tokenizer.convert_tokens_to_ids(["<|begin_of_text|>", "<|eot_id|>"])
-    )
-    assert tokenizer.convert_tokens_to_ids("<|python_tag|>") == 128010
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(tokenizer) == config.vocab_size == 128256
+    specials = ["<|begin_of_text|>", "<|eot_id|>", "<|python_tag|>"]
+    assert tokenizer.convert_tokens_to_ids(specials) == [128000, 128009, 128010]
     text = 'What are 1234 abc in 加元? {"name": "x"}'
-    ids = tokenizer.encode(text)
-    assert ids[0] == 128000
-    assert tokenizer.decode(ids[1:]) == text
+    first, *ids = tokenizer.encode(text)
+    assert (first, tokenizer.decode(ids)) == (128000, text)
     assert len(tokenizer.encode(" abc xyz", add_special_tokens=False)) == 2
     assert choose_format("auto", tokenizer.chat_template) is LLAMA3
-    prompt = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True
-    )
-    assert prompt == (
-        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-        "<|start_header_id|>assistant<|end_header_id|>\n\n"
-    )
 
 
 def test_activations_stay_finite_through_80_layers(tmp_path: Path) -> None:
     """Far below what 16 bits hold, with logits that prefer no token much.
 
-    Transformers takes the tensors, so names and shapes are right.
+    Transformers takes the tensors, so names and shapes are right; a model that is there is used
+    again.
     """
-    random_llama.make(tmp_path, DEEP)
-    packed = tensors_of(tmp_path)
+    for _ in range(2):
+        random_llama.make(tmp_path, DEEP)
+    weight_map = json.loads((tmp_path / random_llama.INDEX).read_text())["weight_map"]
+    shards = {name: load_file(tmp_path / name) for name in sorted(set(weight_map.values()))}
+    packed = {name: shards[shard][name] for name, shard in weight_map.items()}
+    first, *read = shards
+    sizes = [(tmp_path / name).stat().st_size for name in read]
+    assert first.startswith("model-00001-")
+    assert random_llama.bytes_read(tmp_path) == sum(sizes)
     kinds = {(name.rpartition(".")[2], tensor.dtype) for name, tensor in packed.items()}
     half, whole = torch.float16, torch.int32
     assert kinds == {("weight", half), ("scales", half), ("qweight", whole), ("qzeros", whole)}
@@ -143,36 +109,20 @@ def test_activations_stay_finite_through_80_layers(tmp_path: Path) -> None:
     assert 0.5 < float(told.logits.std()) < 2
 
 
-def test_what_is_there_of_a_model_is_used_again(tmp_path: Path) -> None:
-    """Only what is missing is made."""
-    random_llama.make(tmp_path, SMALL)
-    shards = sorted(tmp_path.glob("model-*"))
-    made = [shard.stat().st_mtime_ns for shard in shards]
-    random_llama.make(tmp_path, SMALL)
-    (tmp_path / random_llama.INDEX).unlink()
-    shards[1].unlink()
-    random_llama.make(tmp_path, SMALL)
-    again = [shard.stat().st_mtime_ns for shard in shards]
-    assert [new != old for new, old in zip(again, made, strict=True)] == [False, True, False, False]
-    assert len(tensors_of(tmp_path)) == 3 + 2 * (2 + 7 * 3)
-    read = sum(shard.stat().st_size for shard in shards[1:])
-    assert random_llama.bytes_read(tmp_path) == read
-
-
 async def test_lmdeploys_own_engine_is_asked_the_same(tmp_path: Path) -> None:
-    """The prompt's tokens and the sampling are ours, so the text is; no session is left."""
+    """The prompt's tokens and the sampling are ours; no session is left."""
     engine = lmdeploy_engine(tmp_path, context_length=512, batch_size=2)
-    prompts = Prompts(engine.tokenizer, seed=1)
-    sampling = Sampling(max_tokens=12, seed=5)
+    bench = gpu_rates.Bench(None, engine, 1, 1)  # type: ignore[arg-type]
     for length in (5, 50):
-        prompt = prompts.fresh(length)
-        ours = await timed(engine, prompt, sampling)
-        native = await timed(WithoutLayer(engine), prompt, sampling)
+        prompt = bench.prompt(length)
+        ours, native = [
+            await timed(source, prompt, Sampling(max_tokens=12, seed=5))
+            for source in bench.sources.values()
+        ]
         assert ours.last.prompt_tokens == native.last.prompt_tokens
         assert native.last.prompt_tokens in (length - 1, length)
-        assert (ours.text, ours.last.completion_tokens) == (native.text, 12)
-        assert native.last.completion_tokens == 12
-        assert 0 < native.wait < native.seconds
+        assert ours.last.completion_tokens == native.last.completion_tokens == 12
+        assert native.begun < native.first < native.ended
     assert engine._engine.session_mgr.sessions == {}
     engine.close()
 
@@ -184,45 +134,34 @@ def command(
     """Arguments for a run that is over soon, and the file of its results."""
     monkeypatch.setattr(grammar, "LONGEST_CHECK", 60)
     monkeypatch.setitem(GEOMETRIES, "tiny", SMALL)
+    monkeypatch.setattr(gpu_rates, "BATCHES", (1, 3))
+    monkeypatch.setattr(gpu_rates, "LENGTHS", (16, 300))
+    monkeypatch.setattr(gpu_rates, "WRITTEN", 16)
+    monkeypatch.setattr(gpu, "CONTEXT", 2048)
     out = tmp_path / "results.json"
-    quick = ["--batches", "1,3", "--tokens", "16", "--repeat", "1"]
-    return ["--folder", str(tmp_path / "model"), "--out", str(out), *quick], out
+    return ["--folder", str(tmp_path / "model"), "--out", str(out), "--repeat", "1"], out
 
 
-def test_everything_is_checked_and_measured(
+def test_everything_is_measured(
     command: tuple[list[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every number is there, in the file and in the table."""
+    """Every number is in the file and printed."""
     arguments, out = command
-    arguments += ["--prompts", "16,300", "--context", "2048"]
     assert gpu.main(arguments) == 0
     results = json.loads(out.read_text())
     assert results["problems"] == {}
     assert results["command"] == ["benchmarks/gpu.py", *arguments]
     machine = results["machine"]
     assert (machine["gpu"], machine["driver"], machine["lmdeploy"]) == ("H100", "580.1", "0.18.0")
-    assert results["generation"] == {
-        "prompt_tokens": 40,
-        "completion_tokens": {"of_1": 1, "of_16": 16},
-    }
-    assert results["abort"]["aborted"] == 3
-    assert results["concurrency"] == {"requests": 6, "slots": 3, "ended": 6}
-    assert results["forced_calls"] == {"calls": 32, "valid": 32}
     assert [line["batch"] for line in results["decode"]] == [1, 3]
     assert [line["prompt_tokens"] for line in results["first_token"]] == [16, 300]
-    lines = [*results["decode"], *results["first_token"], *results["calls"]["at_once"]]
+    compiled, *calls = results["calls"]
+    assert [line["valid"] for line in calls] == [1, 3]
+    lines = [*results["decode"], *results["first_token"], compiled, *calls]
     assert all(value > 0 for line in lines for value in line.values())
     first = results["decode"][0]
-    assert first["of_limit"] == pytest.approx(first["ours"] / results["limit"], rel=0.01)
-    assert results["limit"] == pytest.approx(
-        results["bandwidth"] / results["weights_read"], rel=0.01
-    )
-    assert all(results["continuations"].values())
-    assert all(results["calls"].values())
-    printed = capsys.readouterr().out
-    assert "H100, driver 580.1, LMDeploy 0.18.0\n" in printed
-    assert "forced_calls   right: calls 32, valid 32\n" in printed
-    assert "\ntokens a second\nbatch  ours  lmdeploy  of_lmdeploy  of_limit\n" in printed
+    assert first["of_limit"] == pytest.approx(first["ours"] / results["limit"])
+    assert '"calls_a_second": ' in capsys.readouterr().out
 
 
 def test_a_part_that_fails_is_told_and_the_next_one_runs(
@@ -232,14 +171,15 @@ def test_a_part_that_fails_is_told_and_the_next_one_runs(
 ) -> None:
     """A prompt that the context does not hold, here."""
     arguments, out = command
-    parts = {name: gpu.PARTS[name] for name in ("first_token", "generation")}
+    monkeypatch.setattr(gpu, "CONTEXT", 256)
+    parts = {name: gpu.PARTS[name] for name in ("first_token", "decode")}
     monkeypatch.setattr(gpu, "PARTS", parts)
-    assert gpu.main([*arguments, "--prompts", "16,300", "--context", "256"]) == 1
+    assert gpu.main(arguments) == 1
     results = json.loads(out.read_text())
-    problem = results["problems"]["first_token"]
-    assert problem.startswith("RequestError: The prompt has 300 tokens; this model's context holds")
-    assert results["generation"]["prompt_tokens"] == 40
-    assert f"first_token    FAILED: {problem}\n" in capsys.readouterr().out
+    problem = "RequestError: The prompt has 300 tokens; this model's context holds"
+    assert results["problems"]["first_token"].startswith(problem)
+    assert problem in capsys.readouterr().out
+    assert results["decode"]
 
 
 def test_without_a_gpu_nothing_is_made(
@@ -261,25 +201,3 @@ def test_another_models_folder_is_refused(
     (tmp_path / "config.json").write_text("{}")
     assert gpu.main(["--folder", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"{tmp_path} holds another model\n"
-
-
-def call(name: str, arguments: str) -> ToolCall:
-    """A call of this tool."""
-    return ToolCall("call_1", name, arguments)
-
-
-@pytest.mark.parametrize(
-    ("calls", "problem"),
-    [
-        ([], "0 calls"),
-        ([call("forget", "{}")], "calls 'forget'"),
-        ([call("remind", '{"text": ')], "the arguments are no JSON: "),
-        ([call("remind", '{"text": "", "days": [1], "urgent": true}')], "'' should be non-empty"),
-        ([call("remind", '{"text": "a", "days": [1], "urgent": true}')], ""),
-    ],
-)
-def test_a_call_is_judged_from_outside(calls: list[ToolCall], problem: str) -> None:
-    """By the tool's schema as it was offered."""
-    told = gpu_checks.problem(calls, gpu_checks.offered(""))
-    assert told.startswith(problem)
-    assert bool(told) == bool(problem)
