@@ -1,7 +1,7 @@
 """The Berkeley Function Calling Leaderboard's single-turn questions, asked of any `/v1`.
 
     make bfcl ARGS="--half work --size 10"
-    make bfcl ARGS="--url ours=http://127.0.0.1:3001/v1 --url theirs=http://127.0.0.1:8080/v1"
+    make bfcl ARGS="--url http://127.0.0.1:3001/v1 --url http://127.0.0.1:8080/v1"
 
 Questions, right answers and the judge of values are those of the package `bfcl-eval`
 (https://gorilla.cs.berkeley.edu/leaderboard.html); tools are spelled as it spells them for OpenAI's
@@ -14,6 +14,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -26,7 +27,7 @@ from typing import Any, TypeAlias
 from jsonschema import Draft202012Validator
 from openai import APIError, OpenAI
 
-from benchmarks.command_line import at_once, positive, records, run
+from benchmarks.command_line import aligned, at_once, positive, records, run
 from benchmarks.servers import served
 
 KINDS = (
@@ -60,11 +61,6 @@ class Case:
     messages: Sequence[Mapping[str, str]]
     functions: Sequence[Mapping[str, Any]]
     answer: Sequence[Mapping[str, Any]] | None
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        """What a request says of it."""
-        return {"messages": self.messages, "tools": self.tools, "tool_choice": "auto"}
 
     @property
     def tools(self) -> list[dict[str, Any]]:
@@ -180,14 +176,18 @@ def ask(client: OpenAI, model: str, judge: Judge, case: Case) -> Outcome:
     begun = perf_counter()
     told, calls, outcome, prompt, completion = "", list[Call](), "error", 0, 0
     try:
+        fields: Any = {"messages": case.messages, "tools": case.tools, "tool_choice": "auto"}
         reply = client.chat.completions.create(
-            model=model, temperature=0, max_tokens=MOST_TOKENS, **case.fields
+            model=model, temperature=0, max_tokens=MOST_TOKENS, **fields
         )
         message = reply.choices[0].message
         told = message.content or ""
         for call in message.tool_calls or ():
             assert call.type == "function"
-            calls.append((call.function.name, read(call.function.arguments)))
+            arguments = None
+            with suppress(ValueError):
+                arguments = json.loads(call.function.arguments)
+            calls.append((call.function.name, arguments))
         if reply.usage:
             prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
         outcome = outcome_of(case, calls, judge)
@@ -197,48 +197,39 @@ def ask(client: OpenAI, model: str, judge: Judge, case: Case) -> Outcome:
     return Outcome(case.id, case.kind, outcome, calls, told, seconds, prompt, completion)
 
 
-def read(arguments: str) -> Any:
-    """A call's arguments, if they are JSON."""
-    try:
-        return json.loads(arguments)
-    except ValueError:
-        return None
-
-
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """A line for each kind, and one for all."""
-    yield (
-        f"{'':<24} {'cases':>5} " + " ".join(f"{each:>11}" for each in OUTCOMES) + "  s/case tokens"
-    )
+    rows = [["", "cases", *OUTCOMES, "s/case", "tokens"]]
     for kind in (*KINDS, "all"):
-        told = [each for each in outcomes if kind in (each.kind, "all")]
-        if not told:
-            continue
-        counted = Counter(each.outcome for each in told)
-        seconds = sum(each.seconds for each in told) / len(told)
-        tokens = sum(each.completion_tokens for each in told) / len(told)
-        row = " ".join(f"{counted[each]:>11}" for each in OUTCOMES)
-        yield f"{kind:<24} {len(told):>5} {row}  {seconds:>6.1f} {tokens:>6.0f}"
+        if told := [each for each in outcomes if kind in (each.kind, "all")]:
+            counted = Counter(each.outcome for each in told)
+            seconds = sum(each.seconds for each in told) / len(told)
+            tokens = sum(each.completion_tokens for each in told) / len(told)
+            counts = [str(each) for each in (len(told), *(counted[each] for each in OUTCOMES))]
+            rows.append([kind, *counts, f"{seconds:.1f}", f"{tokens:.0f}"])
+    return aligned(rows)
 
 
-def evaluate(name: str, url: str, cases: Sequence[Case], options: argparse.Namespace) -> None:
+def evaluate(url: str, cases: Sequence[Case], options: argparse.Namespace) -> None:
     """Ask one server all questions, and print its table."""
     judge = bfcl_judge()
     with OpenAI(base_url=url, api_key=options.key, timeout=600, max_retries=0) as client:
         model = options.model or client.models.list().data[0].id
         asked = partial(ask, client, model, judge)
         outcomes = list(at_once(asked, cases, options.concurrency))
-    print(f"{name}: {model}, the half {options.half}", *table(outcomes), sep="\n", flush=True)
+    print(f"{url}: {model}, the half {options.half}", *table(outcomes), sep="\n", flush=True)
     if options.out:
         with options.out.open("a", encoding="utf-8") as file:
             for each in sorted(outcomes, key=lambda each: each.id):
-                print(json.dumps({"server": name} | asdict(each), ensure_ascii=False), file=file)
+                print(json.dumps({"server": url} | asdict(each), ensure_ascii=False), file=file)
 
 
 def main(arguments: list[str]) -> None:
     """Ask every server in turn."""
     parser = argparse.ArgumentParser(description="Ask BFCL's questions of any /v1.")
-    parser.add_argument("--url", action="append", default=[], help="a server: [name=]http://…/v1")
+    parser.add_argument(
+        "--url", action="append", default=[], help="a server's /v1; may be told again"
+    )
     parser.add_argument("--key", default="none", help="the servers' key")
     parser.add_argument("--model", help="its name there; default: the first that is listed")
     parser.add_argument("--half", choices=HALVES, default="work")
@@ -252,12 +243,11 @@ def main(arguments: list[str]) -> None:
         for kind in options.kinds.split(",")
         for case in sampled(kind, options.half, options.size)
     ]
-    for told in options.url:
-        name, url = told.split("=", 1) if "=" in told.split("://")[0] else (told, told)
-        evaluate(name, url, cases, options)
+    for url in options.url:
+        evaluate(url, cases, options)
     if not options.url:
         with served() as doors:
-            evaluate("ours", f"{doors.v1}/v1", cases, options)
+            evaluate(f"{doors.v1}/v1", cases, options)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -38,6 +39,21 @@ def positive(text: str) -> int:
 def records(path: Path) -> Iterator[Any]:
     """The values of a file of JSON lines, whose texts may hold what else ends lines, as U+2028."""
     yield from map(json.loads, StringIO(path.read_text(encoding="utf-8")))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table's lines: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *cells in rows:
+        numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+        yield "  ".join([f"{name:<{widths[0]}}", *numbers])
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table's lines in Markdown, behind an empty one."""
+    yield ""
+    for row in chain((head, ["---"] * len(head)), rows):
+        yield f"| {' | '.join(row)} |"
 
 
 def tool(name: str, description: str, **properties: Any) -> dict[str, Any]:

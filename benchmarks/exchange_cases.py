@@ -59,7 +59,6 @@ class Case:
     also: tuple[Decimal, ...] = ()
     mentions: tuple[str, ...] = ()
     refused: bool = False
-    language: str = "en"
 
     @property
     def expected(self) -> str:
@@ -86,7 +85,6 @@ def read_case(data: dict[str, Any]) -> Case:
         also=tuple(map(Decimal, expect.get("also", ()))),
         mentions=tuple(expect.get("mentions", ())),
         refused=expect.get("refused", False),
-        language=data.get("language", "en"),
     )
 
 

@@ -1,7 +1,7 @@
 """The two ways to ask the assistant, `POST /exchange` and `POST /chat`, read as the same events."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from time import perf_counter
 from typing import Any, TypeAlias
 
 import httpx2
@@ -19,11 +19,12 @@ from function_calling.line_reader import LineReader
 
 Timed: TypeAlias = tuple[float, ChatEvent]
 """An event, and the seconds from the question to it."""
-Ask: TypeAlias = Callable[[httpx2.Client, str], Iterator[Timed]]
 
 
 def exchange_events(client: httpx2.Client, query: str) -> Iterator[Timed]:
     """The reply to one query as the events that a chat would have sent: its text and its end.
+
+    How long model and tools took, its headers don't tell.
 
     Raises:
         HTTPStatusError: The server refuses the query.
@@ -31,12 +32,22 @@ def exchange_events(client: httpx2.Client, query: str) -> Iterator[Timed]:
         ValueError: A header is not as it should be.
         KeyError: A header is missing.
     """
-    start = time.perf_counter()
+    start = perf_counter()
     response = client.post("/exchange", json={"query": query})
-    seconds = time.perf_counter() - start
+    seconds = perf_counter() - start
     response.raise_for_status()
     yield seconds, TextEvent(text=response.text)
-    yield seconds, _done(response.headers, seconds)
+    end = {
+        "rounds": response.headers["x-rounds"],
+        "tool_calls": response.headers["x-tool-calls"],
+        "usage": {
+            "prompt_tokens": response.headers["x-prompt-tokens"],
+            "completion_tokens": response.headers["x-completion-tokens"],
+        },
+        "timings": {"first_text": seconds, "model": 0, "tools": 0, "total": seconds},
+        "grounding": response.headers["x-grounding"],
+    }
+    yield seconds, DoneEvent.model_validate(end)
 
 
 def chat_events(client: httpx2.Client, messages: Sequence[dict[str, Any]]) -> Iterator[Timed]:
@@ -47,7 +58,7 @@ def chat_events(client: httpx2.Client, messages: Sequence[dict[str, Any]]) -> It
         TransportError: The server is away, or breaks off.
         ValueError: It sends what is no event.
     """
-    start = time.perf_counter()
+    start = perf_counter()
     with client.stream("POST", "/chat", json={"messages": list(messages)}) as response:
         if response.is_error:
             response.read()
@@ -56,35 +67,32 @@ def chat_events(client: httpx2.Client, messages: Sequence[dict[str, Any]]) -> It
         for part in response.iter_bytes():
             for line in filter(None, lines.feed(part)):
                 event = read_event(line.removeprefix("data: "))
-                yield time.perf_counter() - start, event
-
-
-ROUTES: dict[str, Ask] = {
-    "/exchange": exchange_events,
-    "/chat": lambda client, query: chat_events(client, [{"role": "user", "content": query}]),
-}
+                yield perf_counter() - start, event
 
 
 def ask(client: httpx2.Client, route: str, query: str) -> list[Timed]:
-    """Put one query to a route, and read its events to the end.
+    """Put one query to `/exchange` or `/chat`, and read its events to the end.
 
     Whatever goes wrong on the way is an error event.
 
     Raises:
         ConnectError: There is no server.
     """
-    start = time.perf_counter()
+    start = perf_counter()
     events: list[Timed] = []
+    came = exchange_events(client, query)
+    if route == "/chat":
+        came = chat_events(client, [{"role": "user", "content": query}])
     try:
-        for each in ROUTES[route](client, query):
+        for each in came:
             events.append(each)
     except httpx2.ConnectError:
         raise
     except httpx2.HTTPStatusError as error:
-        events.append((time.perf_counter() - start, _refusal(error.response)))
+        events.append((perf_counter() - start, _refusal(error.response)))
     except (httpx2.TransportError, LookupError, ValueError) as error:
         broken = ErrorObject(message=f"({type(error).__name__}: {error})", type="no_event")
-        events.append((time.perf_counter() - start, ErrorEvent(error=broken)))
+        events.append((perf_counter() - start, ErrorEvent(error=broken)))
     return events
 
 
@@ -96,19 +104,3 @@ def _refusal(response: httpx2.Response) -> ErrorEvent:
     except ValidationError:
         message = response.text
     return ErrorEvent(error=ErrorObject(message=message, type=kind))
-
-
-def _done(headers: httpx2.Headers, seconds: float) -> DoneEvent:
-    """The end as the headers tell it; how long model and tools took, they don't."""
-    return DoneEvent.model_validate(
-        {
-            "rounds": headers["x-rounds"],
-            "tool_calls": headers["x-tool-calls"],
-            "usage": {
-                "prompt_tokens": headers["x-prompt-tokens"],
-                "completion_tokens": headers["x-completion-tokens"],
-            },
-            "timings": {"first_text": seconds, "model": 0, "tools": 0, "total": seconds},
-            "grounding": headers["x-grounding"],
-        }
-    )

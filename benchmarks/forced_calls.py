@@ -3,34 +3,164 @@
     python -m benchmarks.forced_calls --url http://127.0.0.1:3001 --formats hermes,react_en
 
 A reply is valid if it is one call of a tool that may be called, with arguments that the tool's
-schema allows as it was sent. A run that was broken off goes on where it was, with the same --out,
-as long as no code changes. Exits with 0 if all are valid, with 1 if one is not, and with 2 if they
-could not be asked for.
+schema allows as it was sent. Exits with 0 if all are valid, with 1 if one is not, and with 2 if
+they could not be asked for.
 """
 
 import argparse
 import json
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, groupby
-from pathlib import Path
+from time import perf_counter
+from typing import Any, NoReturn
 
 import httpx2
+from jsonschema import Draft202012Validator
 
-from benchmarks.command_line import at_once, positive
-from benchmarks.forced_requests import (
-    Outcome,
-    Request,
-    as_json,
-    as_response,
-    judge,
-    known,
-    requests,
-)
+from benchmarks.command_line import aligned, at_once, positive, run
+from benchmarks.random_schemas import MOST_ARGUMENTS, offers
 from function_calling.formats import FORMATS
 
 TIMEOUT_SECONDS = 600
+# No token is shorter than a byte, and what stands around the arguments is shorter than they.
+MOST_TOKENS = 2 * MOST_ARGUMENTS
+TEMPERATURE = 1.5
+TOOLS = 4
+"""Tools of an offer: the engine reads a prompt once for the calls of all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One forced call that is asked for.
+
+    Attributes:
+        name: What the report calls it: the format and the number of the call.
+        tools: The functions that are offered.
+        called: The name of the one to call; None for any.
+    """
+
+    name: str
+    form: str
+    tools: list[dict[str, Any]]
+    called: str | None
+    seed: int
+
+    @property
+    def schemas(self) -> dict[str, Any]:
+        """The schema of each tool that may be called, by the tool's name."""
+        schemas = {each["name"]: each["parameters"] for each in self.tools}
+        return {self.called: schemas[self.called]} if self.called else schemas
+
+    def body(self, *, responses: bool) -> dict[str, Any]:
+        """As `/v1/chat/completions` or `/v1/responses` takes it."""
+
+        def spelled(function: dict[str, Any]) -> dict[str, Any]:
+            return {"type": "function", **(function if responses else {"function": function})}
+
+        messages, most = "messages", "max_tokens"
+        if responses:
+            messages, most = "input", "max_output_tokens"
+        return {
+            messages: [{"role": "user", "content": "Call a tool."}],
+            "tools": [spelled(each) for each in self.tools],
+            "tool_choice": spelled({"name": self.called}) if self.called else "required",
+            "parallel_tool_calls": False,
+            "tool_format": self.form,
+            "temperature": TEMPERATURE,
+            "seed": self.seed,
+            most: MOST_TOKENS,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came; `problem` says why it is not valid, and is empty if it is."""
+
+    request: Request
+    reply: Any
+    seconds: float
+    problem: str
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the reply."""
+        usage = self.reply.get("usage") if isinstance(self.reply, dict) else None
+        return int(usage.get("completion_tokens") or usage["output_tokens"]) if usage else 0
+
+
+def requests(forms: list[str], calls: int, seed: int) -> list[Request]:
+    """The same tools for each format.
+
+    Of an offer's calls the first is free to choose a tool, and each other names one in turn.
+    """
+    drawn = offers(-(-calls // TOOLS), TOOLS, seed)
+    asked = []
+    for form in forms:
+        for call in range(calls):
+            offer, place = divmod(call, TOOLS)
+            tools = [tool["function"] for tool in drawn[offer]]
+            called = tools[place]["name"] if place else None
+            asked.append(Request(f"{form}-{call + 1}", form, tools, called, seed + call))
+    return asked
+
+
+def ask(client: httpx2.Client, request: Request, *, responses: bool) -> Outcome:
+    """Post one request; a server that breaks off counts as one that answers wrongly."""
+    begun = perf_counter()
+    reply = None
+    try:
+        path = "/v1/responses" if responses else "/v1/chat/completions"
+        response = client.post(path, json=request.body(responses=responses))
+        reply = response.json()
+        problem = judge(request, response.status_code, reply)
+    except httpx2.ConnectError:
+        raise
+    except (httpx2.TransportError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    return Outcome(request, reply, perf_counter() - begun, problem)
+
+
+def judge(request: Request, status: int, reply: Any) -> str:
+    """Why the reply is not valid; "" if it is.
+
+    Raises:
+        ValueError: The arguments are no JSON.
+    """
+    if status != httpx2.codes.OK:
+        return f"status {status}"
+    if "output" in reply:
+        calls = [each for each in reply["output"] if each["type"] == "function_call"]
+        reason = reply["status"]
+    else:
+        (choice,) = reply["choices"]
+        calls = [call["function"] for call in choice["message"].get("tool_calls") or []]
+        reason = choice["finish_reason"]
+    if reason not in ("tool_calls", "completed") or len(calls) != 1:
+        return f"{len(calls)} calls, finish_reason {reason}"
+    (function,) = calls
+    if function["name"] not in request.schemas:
+        return f"calls {function['name']!r}"
+    arguments = json.loads(function["arguments"], parse_constant=_no_json)
+    validator = Draft202012Validator(request.schemas[function["name"]])
+    return "; ".join(error.message for error in validator.iter_errors(arguments))
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def table(outcomes: list[Outcome]) -> Iterator[str]:
+    """A line for each format; tokens and seconds are those of a call, on average."""
+    rows = [["format", "calls", "valid", "tokens", "seconds"]]
+    for form in dict.fromkeys(each.request.form for each in outcomes):
+        told = [each for each in outcomes if each.request.form == form]
+        tokens = sum(each.tokens for each in told) / len(told)
+        seconds = sum(each.seconds for each in told) / len(told)
+        valid = sum(not each.problem for each in told)
+        rows.append([form, str(len(told)), str(valid), f"{tokens:.1f}", f"{seconds:.2f}"])
+    return aligned(rows)
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -39,88 +169,48 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--url", default="http://127.0.0.1:3001", help="where the model listens")
     parser.add_argument("--formats", help="only these formats, separated by commas")
     parser.add_argument("--calls", type=positive, default=200, help="calls in each format")
-    parser.add_argument("--each", type=positive, default=1, help="of these, calls of each tool")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other tools")
     parser.add_argument("--concurrency", type=positive, default=4, help="calls at the same time")
     parser.add_argument("--responses", action="store_true", help="ask /v1/responses, not chat")
-    parser.add_argument("--out", type=Path, help="a JSONL file of calls and verdicts to go on with")
     wanted = parser.parse_args(arguments)
     wanted.formats = wanted.formats.split(",") if wanted.formats else list(FORMATS)
-    unknown = set(wanted.formats) - set(FORMATS)
-    if unknown:
+    if unknown := set(wanted.formats) - set(FORMATS):
         parser.error(f"no format is called {', '.join(unknown)}; formats are {', '.join(FORMATS)}")
     return wanted
-
-
-def ask(client: httpx2.Client, request: Request) -> Outcome:
-    """Post one request; a server that breaks off counts as one that answers wrongly."""
-    start = time.perf_counter()
-    try:
-        path = "/v1/responses" if "input" in request.body else "/v1/chat/completions"
-        response = client.post(path, json=request.body)
-        reply = response.json()
-        problem = judge(request, response.status_code, reply)
-    except httpx2.ConnectError:
-        raise
-    except (httpx2.TransportError, ValueError) as error:
-        reply, problem = None, f"{type(error).__name__}: {error}"
-    return Outcome(request, reply, time.perf_counter() - start, problem)
-
-
-def table(outcomes: list[Outcome]) -> Iterator[str]:
-    """A line for each format; tokens and seconds are those of a call, on average."""
-    yield f"{'format':<12} {'calls':>6} {'valid':>6} {'tokens':>7} {'seconds':>8}"
-    for form in dict.fromkeys(outcome.request.form for outcome in outcomes):
-        of_form = [outcome for outcome in outcomes if outcome.request.form == form]
-        valid = sum(not outcome.problem for outcome in of_form)
-        tokens = sum(outcome.tokens for outcome in of_form) / len(of_form)
-        seconds = sum(outcome.seconds for outcome in of_form) / len(of_form)
-        yield f"{form:<12} {len(of_form):>6} {valid:>6} {tokens:>7.1f} {seconds:>8.2f}"
-
-
-def listed(outcome: Outcome) -> str:
-    """What is wrong with a reply, with all that it takes to see why."""
-    told = {"schemas": outcome.request.schemas, "reply": outcome.reply}
-    return f"\n{outcome.request.name}: {outcome.problem}\n{json.dumps(told, ensure_ascii=False)}"
 
 
 def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) -> int:
     """Draw, ask, judge, report; the exit status."""
     wanted = options(arguments)
-    asked = requests(wanted.formats, wanted.calls, wanted.seed, wanted.each)
-    if wanted.responses:
-        asked = [as_response(request) for request in asked]
-    try:
-        outcomes = known(wanted.out, asked)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    asked = requests(wanted.formats, wanted.calls, wanted.seed)
+    outcomes: list[Outcome] = []
 
     def ask_all(offer: list[Request]) -> list[Outcome]:
-        return [ask(client, request) for request in offer]
+        return [ask(client, request, responses=wanted.responses) for request in offer]
 
-    names = {outcome.request.name for outcome in outcomes}
-    left = [request for request in asked if request.name not in names]
-    client = httpx2.Client(base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport)
     try:
-        with client:
-            grouped = groupby(left, lambda request: (request.form, request.body["tools"]))
-            offers = [list(offer) for _, offer in grouped]
-            for outcome in chain.from_iterable(at_once(ask_all, offers, wanted.concurrency)):
+        with httpx2.Client(
+            base_url=wanted.url, timeout=TIMEOUT_SECONDS, transport=transport
+        ) as client:
+            grouped = groupby(asked, lambda request: (request.form, request.tools))
+            offered = [list(offer) for _, offer in grouped]
+            for outcome in chain.from_iterable(at_once(ask_all, offered, wanted.concurrency)):
                 outcomes.append(outcome)
                 word = "INVALID" if outcome.problem else "valid"
                 told = f"{outcome.request.name:<16} {outcome.seconds:6.2f} s  {word}"
                 print(f"{len(outcomes):>4}/{len(asked)}  {told}", flush=True)
-                if wanted.out:
-                    with wanted.out.open("a", encoding="utf-8") as file:
-                        file.write(as_json(outcome) + "\n")
     except httpx2.ConnectError as error:
         print(f"No server answers at {wanted.url} ({error}).", file=sys.stderr)
         return 2
+    print("", *table(outcomes), sep="\n")
     invalid = [outcome for outcome in outcomes if outcome.problem]
-    print("", *table(outcomes), *map(listed, invalid), sep="\n")
+    for each in invalid:
+        told = json.dumps(
+            {"schemas": each.request.schemas, "reply": each.reply}, ensure_ascii=False
+        )
+        print("", f"{each.request.name}: {each.problem}", told, sep="\n")
     return 1 if invalid else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run(main)

@@ -6,8 +6,7 @@ Clients ask in each protocol, whole and streamed, read slowly, leave in the queu
 hold connections half open, and send what is wrong. The exit status is 1 unless each request ended
 rightly, was refused as it should be or was ended by its client, all slots are free again, memory
 stayed where it was in the second minute, and no file was left open. SmolLM2 is served, or what
-`MODEL_PATH` says. `--fairness` instead tells how many generations of a client with 100 requests
-another client's single request waits for.
+`MODEL_PATH` says.
 """
 
 import argparse
@@ -28,18 +27,14 @@ from typing import Any, NamedTuple, TypeAlias
 import httpx2
 import psutil
 
-from benchmarks.command_line import positive as count
-from benchmarks.command_line import run, tool
-from benchmarks.servers import HOST, served
+from benchmarks.command_line import markdown, positive, run, tool
+from benchmarks.servers import served
 from function_calling.cli.serve import Doors
 from function_calling.settings import Settings
 from function_calling.weights.catalogue import SMOLLM2, fetch
 
 BOUNDS = {"PROMPT_CACHE": "8", "QUERY_TIMEOUT": "60", "MAX_REPLY_TOKENS": "64"}
 """Settings with which the cache is full in the first minute, and no query takes many."""
-OTHER_CLIENT = "127.0.0.2"
-CROWD = 100
-"""Requests of one client that another's single one comes behind."""
 REQUEST_SECONDS = 310
 """Longer than a server gives any request."""
 SAMPLE_SECONDS = 2
@@ -334,12 +329,6 @@ def judged(
     return rows
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown."""
-    lines = (f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
-    return "\n".join(lines) + "\n"
-
-
 async def soaked(doors: Doors, slots: int, minutes: float, clients: int) -> list[str]:
     """Send the traffic and print the tables; what did not hold."""
     ended: Ended = Counter()
@@ -362,65 +351,26 @@ async def soaked(doors: Doors, slots: int, minutes: float, clients: int) -> list
     names = sorted({name for name, _ in ended})
     counts = [[name, *(str(ended[name, how] or "") for how in OUTCOMES)] for name in names]
     totals = [str(sum(ended[name, how] for name in names)) for how in OUTCOMES]
-    print(table(["request", *OUTCOMES], [*counts, [f"all {ended.total()}", *totals]]))
+    print(*markdown(["request", *OUTCOMES], [*counts, [f"all {ended.total()}", *totals]]), sep="\n")
     memory = ("MB before", "in the 2nd minute", "half-way", "in the last", "idle", "growth")
     processes = judged(before, loaded, after, problems)
-    print(table(["process", *memory, "open files", "threads"], processes))
+    print(*markdown(["process", *memory, "open files", "threads"], processes), sep="\n")
     return problems
-
-
-async def waited(doors: Doors) -> int:
-    """Generations of a client with many requests that another client's single one waits for."""
-    ended = 0
-    begun = asyncio.Event()
-
-    def client(address: str) -> httpx2.AsyncClient:
-        limits = httpx2.Limits(max_connections=CROWD)
-        transport = httpx2.AsyncHTTPTransport(local_address=address, limits=limits)
-        headers = {"authorization": f"Bearer {address}"}
-        return httpx2.AsyncClient(transport=transport, headers=headers, timeout=REQUEST_SECONDS)
-
-    async def ask(http: httpx2.AsyncClient) -> tuple[int, int]:
-        nonlocal ended
-        before = ended
-        response = await http.post(f"{doors.v1}{CHAT}", json={**HELLO, "max_tokens": 8})
-        if response.is_success:
-            ended += 1
-            begun.set()
-        return response.status_code, ended - before - 1
-
-    async with client(HOST) as many, client(OTHER_CLIENT) as one:
-        crowd = asyncio.gather(*(ask(many) for _ in range(CROWD)))
-        await begun.wait()
-        status, told = await ask(one)
-        if status != 200 or {each for each, _ in await crowd} - {200, 429, 503}:
-            raise SystemExit("A request ended otherwise than rightly or with a 429 or 503.")
-    return told
-
-
-async def soak_or_probe(wanted: argparse.Namespace, settings: Settings, doors: Doors) -> list[str]:
-    """Soak or probe; what did not hold."""
-    if wanted.fairness:
-        print(f"One request waited for {await waited(doors)} of another client's {CROWD}.")
-        return []
-    return await soaked(doors, settings.parallel_slots, float(wanted.minutes), wanted.clients)
 
 
 def main(arguments: list[str]) -> int:
     """Serve, soak and tell; the exit status."""
     parser = argparse.ArgumentParser(description="Soak both services in mixed traffic.")
-    parser.add_argument("--minutes", type=positive, default=positive("10"), metavar="N")
-    parser.add_argument("--clients", type=count, default=32, metavar="N")
-    parser.add_argument("--default-model", action="store_true", help="instead of SmolLM2")
-    parser.add_argument("--fairness", action="store_true", help="tell how long one client waits")
+    parser.add_argument("--minutes", type=float, default=10.0, metavar="N")
+    parser.add_argument("--clients", type=positive, default=32, metavar="N")
     wanted = parser.parse_args(arguments)
-    queue = CROWD if wanted.fairness else wanted.clients // 2
-    environ = {**BOUNDS, "QUEUE_LENGTH": str(queue), **os.environ}
-    if not (wanted.default_model or "MODEL_PATH" in environ):
+    environ = {**BOUNDS, "QUEUE_LENGTH": str(wanted.clients // 2), **os.environ}
+    if "MODEL_PATH" not in environ:
         environ["MODEL_PATH"] = str(fetch(SMOLLM2))
+    slots = Settings.from_env(environ).parallel_slots
     with TemporaryFile() as log:
         with served(log, **environ) as doors:
-            wrong = asyncio.run(soak_or_probe(wanted, Settings.from_env(environ), doors))
+            wrong = asyncio.run(soaked(doors, slots, wanted.minutes, wanted.clients))
         log.seek(0)
         logged = log.read().decode(errors="replace")
     if (at := logged.find("Traceback")) >= 0:

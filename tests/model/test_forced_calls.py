@@ -7,21 +7,16 @@ model could do. The benchmark `forced_calls.py` does the same with a real one.
 import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from generations import smollm2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from starlette.testclient import TestClient
-from v1_client import Serve, serving
 from walking_engine import walking_model
 
-from benchmarks.forced_calls import main
-from benchmarks.forced_requests import requests
+from benchmarks.forced_calls import MOST_TOKENS, TEMPERATURE, requests
 from benchmarks.random_schemas import MOST_ARGUMENTS, offered
 from function_calling.engines.llamacpp import load
 from function_calling.formats import FORMATS, HERMES
@@ -35,7 +30,6 @@ from function_calling.model.words import (
     ToolChoice,
 )
 from function_calling.settings import Settings
-from openai_endpoints import openai_api_app
 
 each_format = pytest.mark.parametrize("form", FORMATS)
 MODEL = walking_model()
@@ -185,105 +179,6 @@ def test_tools_whose_names_hold_the_spelling_are_told_apart(form: str) -> None:
 # The benchmark
 
 
-serve = pytest.fixture(serving)
-
-
-@pytest.fixture
-def walking_server(serve: Serve) -> httpx2.MockTransport:
-    """The real `/v1` with the walking model behind it, in this process."""
-    serve(make=lambda _: MODEL)
-    app = TestClient(openai_api_app)
-
-    def handle(request: httpx2.Request) -> httpx2.Response:
-        response = app.post(request.url.path.removeprefix("/v1"), content=request.content)
-        return httpx2.Response(response.status_code, content=response.content)
-
-    return httpx2.MockTransport(handle)
-
-
-@pytest.mark.parametrize("api", [[], ["--responses"]], ids=["chat", "responses"])
-def test_the_benchmark_passes_where_all_calls_are_valid(
-    walking_server: httpx2.MockTransport,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    api: list[str],
-) -> None:
-    """Its table has a line for each format, its file one for each call."""
-    out = tmp_path / "results.jsonl"
-    arguments = ["--calls", "6", "--out", str(out), "--seed", "3", "--concurrency", "2"]
-    assert main([*arguments, *api], walking_server) == 0
-    report = capsys.readouterr().out.split("\n\n")[1].splitlines()
-    assert [line.split()[:3] for line in report] == [
-        ["format", "calls", "valid"],
-        *([form, "6", "6"] for form in FORMATS),
-    ]
-    problems = [json.loads(line)["problem"] for line in out.read_text().splitlines()]
-    assert problems == [""] * 6 * len(FORMATS)
-
-
-def test_a_run_that_was_broken_off_goes_on(
-    walking_server: httpx2.MockTransport, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """With what is not in the file yet; the file of another run is left as it is."""
-    out = tmp_path / "results.jsonl"
-    arguments = ["--formats", "hermes", "--calls", "5", "--out", str(out)]
-    assert main(arguments, walking_server) == 0
-    out.write_text("".join(out.read_text().splitlines(keepends=True)[:3]))
-    assert main(arguments, walking_server) == 0
-    assert main([*arguments, "--seed", "1"], walking_server) == 2
-    assert "of other options; wanted another --out." in capsys.readouterr().err
-    assert len(out.read_text().splitlines()) == 5
-
-
-def answer(request: httpx2.Request, **changes: Any) -> httpx2.Response:
-    """A reply that calls the first tool without arguments, but for what is changed."""
-    body = json.loads(request.content)
-    function = {"name": body["tools"][0]["function"]["name"], "arguments": "{}"}
-    message = {"tool_calls": [{"function": function | changes.get("function", {})}]}
-    message["tool_calls"] *= changes.get("calls", 1)
-    choice = {"message": message, "finish_reason": changes.get("reason", "tool_calls")}
-    return httpx2.Response(changes.get("status", 200), json={"choices": [choice]})
-
-
-@pytest.mark.parametrize(
-    ("changes", "problem"),
-    [
-        ({"function": {"arguments": "NaN"}}, "the arguments are no JSON: NaN is no JSON"),
-        ({"function": {"name": "other"}}, "calls 'other'"),
-        ({"calls": 2, "reason": "length"}, "2 calls, finish_reason length"),
-        ({"status": 500}, "status 500"),
-    ],
-    ids=str,
-)
-def test_the_benchmark_names_each_call_that_is_not_valid(
-    changes: dict[str, Any], problem: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With the schemas and what came, so that it can be tried again."""
-    server = httpx2.MockTransport(lambda request: answer(request, **changes))
-    assert main(["--calls", "8", "--formats", "hermes"], server) == 1
-    report = capsys.readouterr().out
-    assert f": {problem}" in report
-    assert '"schemas": {"' in report
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "told"),
-    [(httpx2.ReadError("reset"), 1, "hermes-1: ReadError: reset"),
-     (httpx2.ConnectError("refused"), 2, "No server answers at http://127.0.0.1:3001 (refused).")],
-)  # fmt: skip
-def test_a_server_that_breaks_off_or_is_not_there_is_told(
-    error: Exception, status: int, told: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The one is an invalid call, the other no run at all."""
-
-    def handle(_: httpx2.Request) -> httpx2.Response:
-        raise error
-
-    server = httpx2.MockTransport(handle)
-    assert main(["--calls", "2", "--formats", "hermes"], server) == status
-    assert told in "".join(capsys.readouterr())
-
-
 # A real, small model
 
 
@@ -302,7 +197,7 @@ def model() -> Iterator[ChatModel]:
 async def test_a_model_at_its_wildest_makes_valid_calls(model: ChatModel, form: str) -> None:
     """What the benchmark does, in small."""
     for request in requests([form], calls=3, seed=sum(form.encode())):
-        tools = tools_of(request.body["tools"])
-        options = {key: request.body[key] for key in ("max_tokens", "temperature", "seed")}
-        calls = await forced(model, form, tools, only(*request.schemas), Sampling(**options))
+        tools = tools_of([{"function": each} for each in request.tools])
+        sampling = Sampling(max_tokens=MOST_TOKENS, temperature=TEMPERATURE, seed=request.seed)
+        calls = await forced(model, form, tools, only(*request.schemas), sampling)
         assert len(calls) == 1
