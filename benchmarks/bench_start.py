@@ -39,7 +39,9 @@ def lines() -> Iterator[Line]:
     in_turns(sides, 1)
     yield compared("import service", "s", in_turns(sides, TIMES))
     yield from _starts()
-    ours, bare = _megabytes(_pinned()), _megabytes(_with_dependencies("bentoml"))
+    pins = (ROOT / "requirements-cpu.txt").read_text(encoding="utf-8").splitlines()
+    ours = _megabytes(line.partition("==")[0] for line in pins if "==" in line)
+    bare = _megabytes(_with_dependencies("bentoml"))
     yield Line("packages of requirements-cpu.txt", "MB", ours, "bentoml and its own", bare)
 
 
@@ -89,24 +91,15 @@ def _resident(service: str) -> float:
     return taken / MEGABYTE
 
 
-def _pinned() -> set[str]:
-    lines = (ROOT / "requirements-cpu.txt").read_text(encoding="utf-8").splitlines()
-    return {line.partition("==")[0] for line in lines if "==" in line}
-
-
 def _with_dependencies(name: str) -> set[str]:
     """The package, and those that it can't do without here."""
-    found: set[str] = set()
-    waiting = [name]
+    found, waiting = set[str](), [name]
     while waiting:
         if (package := canonicalize_name(waiting.pop())) not in found:
             found.add(package)
-            needed = map(Requirement, distribution(package).requires or ())
-            waiting += [
-                each.name
-                for each in needed
-                if not each.marker or each.marker.evaluate({"extra": ""})
-            ]
+            for each in map(Requirement, distribution(package).requires or ()):
+                if not each.marker or each.marker.evaluate({"extra": ""}):
+                    waiting.append(each.name)
     return found
 
 

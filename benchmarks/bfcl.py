@@ -2,11 +2,13 @@
 
     make bfcl ARGS="--half work --size 10"
     make bfcl ARGS="--url http://127.0.0.1:3001/v1 --url http://127.0.0.1:8080/v1"
+    make bfcl ARGS="--questions benchmarks/several_calls.jsonl --choice required"
 
 Questions, right answers and the judge of values are those of the package `bfcl-eval`
 (https://gorilla.cs.berkeley.edu/leaderboard.html); tools are spelled as it spells them for OpenAI's
 API. The sample is the same each time: its halves and its order follow from the questions' ids. The
-half `work` is for making the code better, the half `test` for saying how good it is.
+half `work` is for making the code better, the half `test` for saying how good it is. A file of
+`--questions` has the same form, with the right calls of each question as its `ground_truth`.
 """
 
 import argparse
@@ -116,17 +118,22 @@ def json_schema(told: Any) -> Any:
 def sampled(kind: str, half: str, size: int) -> list[Case]:
     """So many cases of a kind, always the same ones, or all where it has fewer."""
     data = resources.files("bfcl_eval") / "data"
-    with resources.as_file(data / f"BFCL_v4_{kind}.json") as path:
-        asked = [each for each in records(path) if digest(each["id"])[0] % 2 == HALVES.index(half)]
     answers: dict[str, Any] = {}
     if not kind.endswith("relevance"):
         with resources.as_file(data / "possible_answer" / f"BFCL_v4_{kind}.json") as path:
             answers = {each["id"]: each["ground_truth"] for each in records(path)}
-    asked.sort(key=lambda each: digest(each["id"]))
-    return [
-        Case(each["id"], kind, each["question"][0], each["function"], answers.get(each["id"]))
-        for each in asked[:size]
-    ]
+    with resources.as_file(data / f"BFCL_v4_{kind}.json") as path:
+        cases = [
+            read_case(each | {"ground_truth": answers.get(each["id"])}) for each in records(path)
+        ]
+    of_half = [each for each in cases if digest(each.id)[0] % 2 == HALVES.index(half)]
+    return sorted(of_half, key=lambda each: digest(each.id))[:size]
+
+
+def read_case(told: Mapping[str, Any]) -> Case:
+    """A question as BFCL spells it, with its answer; the id says of which kind it is."""
+    kind, _, _ = told["id"].rpartition("_")
+    return Case(told["id"], kind, told["question"][0], told["function"], told.get("ground_truth"))
 
 
 def digest(identity: str) -> bytes:
@@ -171,12 +178,12 @@ def outcome_of(case: Case, calls: Sequence[Call], judge: Judge) -> str:
     return "right" if judge(case, calls) else "wrong value"
 
 
-def ask(client: OpenAI, model: str, judge: Judge, case: Case) -> Outcome:
+def ask(client: OpenAI, model: str, choice: str, judge: Judge, case: Case) -> Outcome:
     """Ask one question and judge the reply."""
     begun = perf_counter()
     told, calls, outcome, prompt, completion = "", list[Call](), "error", 0, 0
     try:
-        fields: Any = {"messages": case.messages, "tools": case.tools, "tool_choice": "auto"}
+        fields: Any = {"messages": case.messages, "tools": case.tools, "tool_choice": choice}
         reply = client.chat.completions.create(
             model=model, temperature=0, max_tokens=MOST_TOKENS, **fields
         )
@@ -215,9 +222,10 @@ def evaluate(url: str, cases: Sequence[Case], options: argparse.Namespace) -> No
     judge = bfcl_judge()
     with OpenAI(base_url=url, api_key=options.key, timeout=600, max_retries=0) as client:
         model = options.model or client.models.list().data[0].id
-        asked = partial(ask, client, model, judge)
+        asked = partial(ask, client, model, options.choice, judge)
         outcomes = list(at_once(asked, cases, options.concurrency))
-    print(f"{url}: {model}, the half {options.half}", *table(outcomes), sep="\n", flush=True)
+    asked_of = options.questions or f"the half {options.half}"
+    print(f"{url}: {model}, {asked_of}", *table(outcomes), sep="\n", flush=True)
     if options.out:
         with options.out.open("a", encoding="utf-8") as file:
             for each in sorted(outcomes, key=lambda each: each.id):
@@ -235,14 +243,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--half", choices=HALVES, default="work")
     parser.add_argument("--size", type=positive, default=10, help="cases of each kind at most")
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--questions", type=Path, help="a file of them, in place of the sample")
+    parser.add_argument("--choice", choices=("auto", "required"), default="auto")
     parser.add_argument("--concurrency", type=positive, default=3)
     parser.add_argument("--out", type=Path, help="a file that gets a line of JSON for each case")
     options = parser.parse_args(arguments)
-    cases = [
-        case
-        for kind in options.kinds.split(",")
-        for case in sampled(kind, options.half, options.size)
-    ]
+    if options.questions:
+        cases = [read_case(each) for each in records(options.questions)]
+    else:
+        kinds = options.kinds.split(",")
+        cases = [case for kind in kinds for case in sampled(kind, options.half, options.size)]
     for url in options.url:
         evaluate(url, cases, options)
     if not options.url:
