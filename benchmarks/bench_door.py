@@ -12,8 +12,7 @@ import httpx2
 from openai import OpenAI
 
 from benchmarks.bench_turns import Line, compared, in_turns
-from benchmarks.command_line import at_once, tool
-from benchmarks.exchange_report import percentile
+from benchmarks.command_line import at_once, percentile, tool
 from benchmarks.servers import served
 from function_calling.engines import load_engine
 from function_calling.settings import Settings

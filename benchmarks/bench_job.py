@@ -7,6 +7,7 @@ sides are greedy and convert at the evaluation's rates.
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from time import perf_counter
@@ -22,7 +23,7 @@ from benchmarks.exchange_judge import judge
 from benchmarks.exchange_rates import TOOLS, pair_rate
 from benchmarks.exchange_routes import ask
 from benchmarks.servers import served
-from function_calling.agent.events import DoneEvent, ErrorEvent, TextEvent, Timings, Usage
+from function_calling.agent.events import DoneEvent, TextEvent, Timings, Usage
 
 MOST = 12
 """Questions."""
@@ -39,6 +40,10 @@ CONVERT = tool(
     amount={"type": "number", "description": "The amount to be converted"},
 )
 CONVERT["function"]["parameters"]["required"] = []
+
+
+TIMINGS = Timings(first_text=None, model=0, tools=0, total=0)
+DONE = DoneEvent(usage=Usage(), rounds=2, tool_calls=1, timings=TIMINGS, grounding="none")
 
 
 class Asked(NamedTuple):
@@ -80,14 +85,10 @@ def _exchanged(client: httpx2.Client, case: Case) -> Asked:
 
 def _looped(client: OpenAI, case: Case) -> Asked:
     begun = perf_counter()
-    try:
-        end: TextEvent | ErrorEvent = TextEvent(text=_two_calls(client, case.query))
-    except (ValueError, TypeError, ArithmeticError):
-        end = TextEvent(text="")
-    took = perf_counter() - begun
-    timings = Timings(first_text=took, model=took, tools=0, total=took)
-    done = DoneEvent(usage=Usage(), rounds=2, tool_calls=1, timings=timings, grounding="none")
-    return Asked(took, judge(case, [end, done]).right)
+    answer = ""
+    with suppress(ValueError, TypeError, ArithmeticError):
+        answer = _two_calls(client, case.query)
+    return Asked(perf_counter() - begun, judge(case, [TextEvent(text=answer), DONE]).right)
 
 
 def _two_calls(client: OpenAI, query: str) -> str:

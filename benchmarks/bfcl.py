@@ -90,8 +90,7 @@ class Outcome:
     calls: Sequence[Call]
     told: str
     seconds: float
-    prompt_tokens: int
-    completion_tokens: int
+    tokens: int
 
 
 def plain_name(name: str) -> str:
@@ -181,7 +180,7 @@ def outcome_of(case: Case, calls: Sequence[Call], judge: Judge) -> str:
 def ask(client: OpenAI, model: str, choice: str, judge: Judge, case: Case) -> Outcome:
     """Ask one question and judge the reply."""
     begun = perf_counter()
-    told, calls, outcome, prompt, completion = "", list[Call](), "error", 0, 0
+    told, calls, outcome, tokens = "", list[Call](), "error", 0
     try:
         fields: Any = {"messages": case.messages, "tools": case.tools, "tool_choice": choice}
         reply = client.chat.completions.create(
@@ -195,13 +194,12 @@ def ask(client: OpenAI, model: str, choice: str, judge: Judge, case: Case) -> Ou
             with suppress(ValueError):
                 arguments = json.loads(call.function.arguments)
             calls.append((call.function.name, arguments))
-        if reply.usage:
-            prompt, completion = reply.usage.prompt_tokens, reply.usage.completion_tokens
+        tokens = reply.usage.completion_tokens if reply.usage else 0
         outcome = outcome_of(case, calls, judge)
     except APIError as error:
         told = str(error)
     seconds = perf_counter() - begun
-    return Outcome(case.id, case.kind, outcome, calls, told, seconds, prompt, completion)
+    return Outcome(case.id, case.kind, outcome, calls, told, seconds, tokens)
 
 
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -211,7 +209,7 @@ def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
         if told := [each for each in outcomes if kind in (each.kind, "all")]:
             counted = Counter(each.outcome for each in told)
             seconds = sum(each.seconds for each in told) / len(told)
-            tokens = sum(each.completion_tokens for each in told) / len(told)
+            tokens = sum(each.tokens for each in told) / len(told)
             counts = [str(each) for each in (len(told), *(counted[each] for each in OUTCOMES))]
             rows.append([kind, *counts, f"{seconds:.1f}", f"{tokens:.0f}"])
     return aligned(rows)

@@ -12,20 +12,51 @@ with 2 if the queries could not be asked.
 import argparse
 import json
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 
-from benchmarks.command_line import at_once, positive, run
+from benchmarks.command_line import aligned, at_once, percentile, positive, run
 from benchmarks.exchange_cases import QUESTIONS, Case, load_cases
-from benchmarks.exchange_judge import judge
+from benchmarks.exchange_judge import Verdict, answer_of, judge
 from benchmarks.exchange_rates import TOOLS
-from benchmarks.exchange_report import Outcome, failures, good_enough, summary
-from benchmarks.exchange_routes import ask
+from benchmarks.exchange_routes import Timed, ask
 from benchmarks.servers import served
+from function_calling.agent.events import DoneEvent, TextEvent
 
 TIMEOUT_SECONDS = 300
+ENOUGH = {"conversions": 88, "several": 75, "others": 90}
+"""Percent of queries to be right: of those that want conversions, of those among them that want
+several, and of all others."""
+COUNTED: dict[str, Callable[[DoneEvent], int]] = {
+    "rounds": lambda done: done.rounds,
+    "tool calls": lambda done: done.tool_calls,
+    "prompt tokens": lambda done: done.usage.prompt_tokens,
+    "completion tokens": lambda done: done.usage.completion_tokens,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was replied to one query, and what the judge says."""
+
+    case: Case
+    events: list[Timed]
+    verdict: Verdict
+
+    @property
+    def answer(self) -> str:
+        """What a person read."""
+        return answer_of(event for _, event in self.events)
+
+    @property
+    def seconds(self) -> float:
+        """From the question to the end."""
+        return max((at for at, _ in self.events), default=0.0)
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -87,6 +118,75 @@ def as_json(outcome: Outcome) -> str:
         "events": [{"at": round(at, 3), **event.model_dump()} for at, event in outcome.events],
     }
     return json.dumps(record, ensure_ascii=False)
+
+
+def percentages(outcomes: list[Outcome]) -> dict[str, float]:
+    """How many of a hundred are right, in each of the groups of `ENOUGH` that was asked."""
+    asked: dict[str, list[bool]] = {name: [] for name in ENOUGH}
+    for each in outcomes:
+        asked["conversions" if each.case.conversions else "others"].append(each.verdict.right)
+        if each.case.kind == "several":
+            asked["several"].append(each.verdict.right)
+    return {name: 100 * sum(right) / len(right) for name, right in asked.items() if right}
+
+
+def good_enough(outcomes: list[Outcome]) -> bool:
+    """Whether all percentages are reached and no number was invented."""
+    reached = all(share >= ENOUGH[name] for name, share in percentages(outcomes).items())
+    return reached and not any(each.verdict.invented for each in outcomes)
+
+
+def row(name: str, outcomes: list[Outcome]) -> list[str]:
+    """One line of the table."""
+    verdicts = [each.verdict for each in outcomes]
+    counts = (
+        len(verdicts),
+        sum(each.right for each in verdicts),
+        sum(bool(each.not_asked) for each in verdicts),
+        sum(bool(each.invented) for each in verdicts),
+    )
+    seconds = [each.seconds for each in outcomes]
+    return [name, *map(str, counts), *(f"{percentile(seconds, each):.2f}" for each in (50, 95))]
+
+
+def summary(outcomes: list[Outcome]) -> Iterator[str]:
+    """The table and the totals."""
+    kinds = dict.fromkeys(each.case.kind for each in outcomes)
+    yield from aligned(
+        [
+            ["kind", "n", "right", "not asked", "invented", "p50 s", "p95 s"],
+            *(row(kind, [each for each in outcomes if each.case.kind == kind]) for kind in kinds),
+            row("all", outcomes),
+        ]
+    )
+    yield ""
+    for name, share in percentages(outcomes).items():
+        yield f"{name + ' right':<18} {share:.1f} %"
+    events = [event for each in outcomes for event in each.events]
+    ends = [event for _, event in events if isinstance(event, DoneEvent)]
+    for label, count in COUNTED.items() if ends else ():
+        told = [count(end) for end in ends]
+        of_each = f"{sum(told) / len(told):.1f} a query, at most {max(told)}"
+        yield f"{label:<18} {sum(told)} in all, {of_each}"
+    seen = Counter(end.grounding for end in ends)
+    yield f"{'grounding':<18} {', '.join(f'{name} {seen[name]}' for name in seen)}"
+    texts = ([at for at, event in each.events if isinstance(event, TextEvent)] for each in outcomes)
+    if firsts := [times[0] for times in texts if times]:
+        shares = (f"p{share} {percentile(firsts, share):.2f}" for share in (50, 95))
+        yield f"{'first text s':<18} {', '.join(shares)}"
+
+
+def failures(outcomes: list[Outcome]) -> Iterator[str]:
+    """Every answer that is not right, with what was expected and what came."""
+    for each in outcomes:
+        if each.verdict.right:
+            continue
+        wrong = [f"not asked for: {number}" for number in each.verdict.not_asked]
+        wrong += [f"invented: {number}" for number in each.verdict.invented]
+        yield f"\n{each.case.id}: {'; '.join([*each.verdict.problems, *wrong])}"
+        yield f"  query:    {each.case.query[:300]}"
+        yield f"  expected: {each.case.expected}"
+        yield f"  answer:   {each.answer[:600]}"
 
 
 def main(arguments: list[str], transport: httpx2.BaseTransport | None = None) -> int:

@@ -94,25 +94,19 @@ HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 MANY_WORDS = "dollar " * 20_000
 # Each with the status that it should have.
 WRONG: Sequence[tuple[str, str, bytes | dict[str, Any], int]] = (
-    ("POST", CHAT, b"", 400),
     ("POST", CHAT, b"\xff{", 400),
     ("POST", CHAT, b"[" * 100_000, 400),
     ("POST", CHAT, b" " * (9 * 2**20), 413),
-    ("POST", CHAT, {"messages": []}, 400),
     ("POST", CHAT, {"messages": [{"role": "user", "content": MANY_WORDS}]}, 400),
     ("POST", CHAT, {**HELLO, "temperature": "hot"}, 400),
     ("POST", CHAT, {**HELLO, **TOOLS, "tool_choice": {"a": 1}}, 400),
     ("POST", RESPONSES, {"input": "Hello", "previous_response_id": "resp_1"}, 400),
     ("POST", MESSAGES, HELLO, 400),
-    ("GET", "/v1/models/another", b"", 404),
     ("GET", CHAT, b"", 405),
     ("GET", "/v1/unknown", b"", 404),
-    ("GET", "/unknown", b"", 404),
-    ("POST", "/exchange", b"", 400),
     ("POST", "/exchange", {"query": 42}, 400),
     ("POST", "/exchange", {"query": MANY_WORDS}, 400),
     ("POST", "/chat", {"messages": [{"role": "nobody", "content": "Hello"}]}, 400),
-    ("GET", "/chat", b"", 405),
 )
 
 Ended: TypeAlias = Counter[tuple[str, str]]
@@ -254,13 +248,14 @@ class Sample(NamedTuple):
     """
 
     seconds: float
+    pid: int
     memory: int
     files: int
     threads: int
 
 
 Samples: TypeAlias = defaultdict[str, list[Sample]]
-"""By process."""
+"""By process: before the traffic, meanwhile, and after it."""
 
 
 def sample(samples: Samples, seconds: float = 0) -> None:
@@ -270,9 +265,9 @@ def sample(samples: Samples, seconds: float = 0) -> None:
             command = " ".join(process.cmdline())
             if service := re.search(r"service:(\w+)", command):
                 name = f"{service[1]}, {'supervisor' if ' serve ' in command else 'worker'}"
-                held, threads = process.memory_info(), process.num_threads()
-                memory = held.rss - held.shared
-                samples[name].append(Sample(seconds, memory, process.num_fds(), threads))
+                memory = process.memory_info().rss - process.memory_info().shared
+                files, threads = process.num_fds(), process.num_threads()
+                samples[name].append(Sample(seconds, process.pid, memory, files, threads))
 
 
 async def watch(samples: Samples) -> None:
@@ -301,24 +296,21 @@ async def free_again(doors: Doors, slots: int, problems: list[str]) -> None:
         problems.append(f"after {FREE_SECONDS} s: {busy}; of {slots} requests {served} served")
 
 
-def judged(
-    before: Samples, loaded: Samples, after: Samples, problems: list[str]
-) -> list[list[str]]:
+def judged(held: Samples, problems: list[str]) -> list[list[str]]:
     """A row for each process: memory under load and idle, and what was open before and after.
 
     Memory is judged where there is a minute behind the second.
     """
     rows = []
-    for name, samples in sorted(loaded.items()):
-        end = samples[-1].seconds
-        second = median(each.memory for each in samples if 60 <= each.seconds < 120 or end < 120)
-        middle = median(each.memory for each in samples if abs(each.seconds - end / 2) <= 30)
-        last = median(each.memory for each in samples if each.seconds >= end - 60)
+    for name, samples in sorted(held.items()):
+        first, loaded, idle = samples[0], samples[1:-1] or samples, samples[-1]
+        end = loaded[-1].seconds
+        second = median(each.memory for each in loaded if 60 <= each.seconds < 120 or end < 120)
+        middle = median(each.memory for each in loaded if abs(each.seconds - end / 2) <= 30)
+        last = median(each.memory for each in loaded if each.seconds >= end - 60)
         growth = last / second - 1
-        if not len(before[name]) == len(after[name]) == 1:
-            problems.append(f"{name}: {len(after[name])} processes, {len(before[name])} before")
-            continue
-        (first,), (idle,) = before[name], after[name]
+        if len({each.pid for each in samples}) > 1:
+            problems.append(f"{name}: the process is another one")
         if growth > MOST_GROWTH and end >= 180:
             problems.append(f"{name}: memory grew by {growth:.1%} after the second minute")
         if idle.files > first.files + MOST_FILES:
@@ -333,27 +325,27 @@ async def soaked(doors: Doors, slots: int, minutes: float, clients: int) -> list
     """Send the traffic and print the tables; what did not hold."""
     ended: Ended = Counter()
     problems: list[str] = []
-    before, loaded, after = (defaultdict[str, list[Sample]](list) for _ in range(3))
+    held: Samples = defaultdict(list)
     # What is opened or loaded once, for the first of its kind, is no leak.
     first = Client(doors, 0, Counter(), problems)
     for name in REQUESTS:
         await first.ask(name)
     await asyncio.sleep(IDLE_SECONDS)
-    sample(before)
-    watching = asyncio.create_task(watch(loaded))
+    sample(held)
+    watching = asyncio.create_task(watch(held))
     end = time.monotonic() + 60 * minutes
     asking = (Client(doors, number, ended, problems) for number in range(1, clients + 1))
     await asyncio.gather(*(each.ask_until(end) for each in asking))
     watching.cancel()
     await free_again(doors, slots, problems)
     await asyncio.sleep(IDLE_SECONDS)
-    sample(after)
+    sample(held)
     names = sorted({name for name, _ in ended})
     counts = [[name, *(str(ended[name, how] or "") for how in OUTCOMES)] for name in names]
     totals = [str(sum(ended[name, how] for name in names)) for how in OUTCOMES]
     print(*markdown(["request", *OUTCOMES], [*counts, [f"all {ended.total()}", *totals]]), sep="\n")
     memory = ("MB before", "in the 2nd minute", "half-way", "in the last", "idle", "growth")
-    processes = judged(before, loaded, after, problems)
+    processes = judged(held, problems)
     print(*markdown(["process", *memory, "open files", "threads"], processes), sep="\n")
     return problems
 

@@ -17,7 +17,6 @@ from benchmarks.soak import (
     REQUESTS,
     RIGHT,
     Sample,
-    Samples,
     UnexplainedError,
     judged,
     outcome,
@@ -51,29 +50,25 @@ def test_anything_else_is_unexplained(status: int, text: str, wanted: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("minutes", "last", "files", "told"),
+    ("minutes", "last", "files", "pid", "told"),
     [
-        (4, 104, 24, []),
-        (4, 106, 20, ["memory grew by 6.0%"]),
-        (2, 106, 20, []),
-        (4, 90, 25, ["25 open files, 20 before"]),
+        (4, 104, 24, 1, []),
+        (4, 106, 20, 1, ["memory grew by 6.0%"]),
+        (2, 106, 20, 1, []),
+        (4, 90, 25, 1, ["25 open files, 20 before"]),
+        (4, 90, 20, 2, ["the process is another one"]),
     ],
 )
 def test_growth_counts_from_the_second_minute_on(
-    minutes: int, last: int, files: int, told: list[str]
+    minutes: int, last: int, files: int, pid: int, told: list[str]
 ) -> None:
     """What the first minute brings is no growth; less memory, or four files more, is no leak."""
 
-    def samples(*held: Sample) -> Samples:
-        return defaultdict(list, {"Llama, worker": list(held)})
-
-    begin = Sample(0, 50 * MB, 20, 4)
     ends = range(10, 60 * minutes + 10, 10)
-    loaded = [Sample(end, (100 if end < 130 else last) * MB, 60, 9) for end in ends]
+    loaded = [Sample(end, 1, (100 if end < 130 else last) * MB, 60, 9) for end in ends]
+    samples = [Sample(0, 1, 50 * MB, 20, 4), *loaded, Sample(0, pid, 99 * MB, files, 4)]
     problems: list[str] = []
-    (row,) = judged(
-        samples(begin), samples(*loaded), samples(Sample(0, 99 * MB, files, 4)), problems
-    )
+    (row,) = judged(defaultdict(list, {"Llama, worker": samples}), problems)
     assert row[0] == "Llama, worker"
     assert len(problems) == len(told)
     assert all(each in problem for each, problem in zip(told, problems, strict=True))
