@@ -82,7 +82,7 @@ def judge(case: Case, events: Sequence[ChatEvent]) -> Verdict:
     # A text ends where white space follows, which the next one brings.
     stated = _strangers((f"{shown} " for shown in accumulate(texts)), allowed)
     known = _values([*converted, *(event.summary or "" for event in results)])
-    if not results:
+    if stated and not results:
         known = _explained(case, _values([*texts, case.query]))
     invented = [token for token in stated if not _readings(token) & known]
     return Verdict(

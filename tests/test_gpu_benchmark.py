@@ -76,11 +76,13 @@ def test_transformers_reads_config_and_tokenizer(tmp_path: Path) -> None:
 def test_activations_stay_finite_through_80_layers(tmp_path: Path) -> None:
     """Far below what 16 bits hold, with logits that prefer no token much.
 
-    Transformers takes the tensors, so names and shapes are right; a model that is there is used
-    again.
+    Transformers takes the tensors, so names and shapes are right. A model that is there is used
+    again, or refused where it is another one.
     """
     for _ in range(2):
         random_llama.make(tmp_path, DEEP)
+    with pytest.raises(ValueError, match="holds another model"):
+        random_llama.make(tmp_path, SMALL)
     weight_map = json.loads((tmp_path / random_llama.INDEX).read_text())["weight_map"]
     shards = {name: load_file(tmp_path / name) for name in sorted(set(weight_map.values()))}
     packed = {name: shards[shard][name] for name, shard in weight_map.items()}
@@ -190,13 +192,3 @@ def test_without_a_gpu_nothing_is_made(
     assert gpu.main(["--folder", str(folder)]) == 2
     assert capsys.readouterr().err.startswith("ENGINE=lmdeploy: no NVIDIA GPU is visible here.")
     assert not folder.exists()
-
-
-@pytest.mark.usefixtures("driver")
-def test_another_models_folder_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Before anything is loaded."""
-    (tmp_path / "config.json").write_text("{}")
-    assert gpu.main(["--folder", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"{tmp_path} holds another model\n"

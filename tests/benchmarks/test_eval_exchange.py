@@ -62,50 +62,48 @@ def test_each_pair_has_a_rate_of_its_own() -> None:
     assert convert("USD", "CAD", Decimal(42))["converted_amount"] == "774.65"
 
 
-FIRST, SECOND = Conversion("USD", "CAD", Decimal(42)), Conversion("EUR", "USD", Decimal(2))
-SEVERAL = Case("c", "several", "42 USD to CAD, 2 EUR to USD", (FIRST, SECOND))
+SECOND = Conversion("EUR", "USD", Decimal(2))
+SEVERAL = Case("c", "several", "42 USD to CAD, 2 EUR to USD", (*DOLLARS.conversions, SECOND))
 LARGE = Case("d", "plain", "250 USD to EUR", (Conversion("USD", "EUR", Decimal(250)),))
 ROOM = Case("e", "missing", "room 214, 250 euros, 3.5.2026")
+RIGHT = "42 USD are 774.65 CAD."
+OTHERS = [
+    Conversion("CAD", "USD", Decimal(42)),
+    Conversion("USD", "AUD", Decimal(42)),
+    Conversion("USD", "CAD", Decimal(24)),
+]
+ASSUMED = Conversion("EUR", "USD", Decimal(100))
 
 
 @pytest.mark.parametrize(
-    ("case", "answer"),
+    ("case", "answer", "wrong"),
     [
-        (DOLLARS, "42,00 $ = **774,65** CAD"),
-        (DOLLARS, "1. At a rate of 18.4440 (ISO 4217 codes), 42 USD are CAD774.650"),
-        (DOLLARS, "٤٢ دولارًا تساوي ٧٧٤٫٦٥"),
-        (DOLLARS, "42美元等于７７４．６５加元。"),
-        *((LARGE, told) for told in ("6,779.65", "6 779,65", "6’779.65")),
-        (ROOM, "room 214 250 euros on 3.5.2026"),  # digits that are two numbers, and three
-        (MISSING, "Which currency should the 100 euros become?"),
+        (DOLLARS, "42,00 $ = **774,65** CAD", ""),
+        (DOLLARS, "1. At a rate of 18.4440 (ISO 4217 codes), 42 USD are CAD774.650", ""),
+        (DOLLARS, "٤٢ دولارًا تساوي ٧٧٤٫٦٥", ""),
+        (DOLLARS, "42美元等于７７４．６５加元。", ""),
+        (LARGE, "6 779,65", ""),
+        (LARGE, "6’779.65", ""),
+        (ROOM, "room 214 250 euros on 3.5.2026", ""),  # digits that are two numbers, and three
+        (MISSING, "Which currency should the 100 euros become?", ""),
+        (DOLLARS, "42 USD are 77,465 CAD", "problems, invented"),
+        (DOLLARS, f"{RIGHT[:-1]} at 18.4.", "invented"),
+        *((DOLLARS, f"{RIGHT[:-1]}, and {other}.", "not_asked") for other in OTHERS),
+        (DOLLARS, f"{OTHERS[0]}", "problems, not_asked"),
+        (DOLLARS, "", "problems"),
+        (DOLLARS, f'<tool_call>{{"name": "convert_currency"}}</tool_call> {RIGHT}', "problems"),
+        (SEVERAL, RIGHT, "problems"),
+        (ROOM, "room 214 251 euros on 3.5.2026", "invented"),
+        (MISSING, f"I took dollars: {ASSUMED}. Right?", "not_asked"),
+        (MISSING, "No.", "problems"),
     ],
 )
-def test_an_answer_that_tells_the_result_is_right(case: Case, answer: str) -> None:
-    """Number formats, scripts and languages may vary; without a result, it asks back."""
-    assert judged(answer, case).right
-
-
-@pytest.mark.parametrize("answer", ["It is 57.5 CAD.", "42 USD are 77,465 CAD", "774.65 and 18.4."])
-def test_a_number_from_nowhere_is_invented(answer: str) -> None:
-    """Even beside the right result, or with its digits."""
-    assert judged(answer).invented
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        Conversion("CAD", "USD", Decimal(42)),
-        Conversion("USD", "AUD", Decimal(42)),
-        Conversion("USD", "CAD", Decimal(24)),
-    ],
-)
-def test_a_conversion_that_was_not_asked_for_is_wrong(wrong: Conversion) -> None:
-    """In the other direction, to another currency, of another amount; alone or besides."""
-    told = f"{wrong.amount} {wrong.source} are {wrong.value} {wrong.target}"
-    for answer in (told, f"42 USD are 774.65 CAD, and {told}."):
-        verdict = judged(answer)
-        assert str(wrong.value) in verdict.not_asked
-        assert not verdict.invented
+def test_an_answer_is_judged_by_its_numbers(case: Case, answer: str, wrong: str) -> None:
+    """In any script and grouping; a conversion not asked for is told from an invented number."""
+    verdict = judged(answer, case)
+    told = ("problems", "not_asked", "invented")
+    assert ", ".join(name for name in told if getattr(verdict, name)) == wrong
+    assert verdict.right == (not wrong)
 
 
 def test_what_tools_returned_counts_beside_what_is_told() -> None:
@@ -115,35 +113,19 @@ def test_what_tools_returned_counts_beside_what_is_told() -> None:
         returned = ToolResultEvent(id="call_1", name=name, ok=ok, content=content)
         return judge(DOLLARS, [returned, *texts(answer), DONE])
 
-    told, content = "42 USD are 774.65 CAD.", '{"converted_amount": "57.54", "rate": "1.37"}'
-    assert verdict(told, "convert_currency", content).not_asked == ("57.54", "1.37")
-    assert verdict(told, "convert_currency", content, ok=False).right
-    assert verdict(f"Twice 42 is 84; {told}", "calculate", "84").right
-    assert not judged(f"Twice 42 is 84; {told}").right
-
-
-def test_what_an_answer_lacks_or_assumes_is_told() -> None:
-    """Half an answer is not right, nor is a conversion where something is missing."""
-    assert judged(f"{FIRST.value}", SEVERAL).problems == (f"does not tell {SECOND}",)
-    assert judged("room 214 251 euros on 3.6.2026", ROOM).invented == ("251", "6")
-    told = Conversion("EUR", "USD", Decimal(100)).value
-    assert judged(f"I took dollars: 100 euros are {told}. Right?", MISSING).not_asked
-    assert judged("No.", MISSING).problems
+    content = '{"converted_amount": "57.54", "rate": "1.37"}'
+    assert verdict(RIGHT, "convert_currency", content).not_asked == ("57.54", "1.37")
+    assert verdict(RIGHT, "convert_currency", content, ok=False).right
+    assert verdict(f"Twice 42 is 84; {RIGHT}", "calculate", "84").right
+    assert not judged(f"Twice 42 is 84; {RIGHT}").right
 
 
 @pytest.mark.parametrize(
     "events",
-    [
-        [*texts("I can only convert currencies."), DONE],
-        [*texts(""), DONE],
-        [*texts('<tool_call>{"name": "convert_currency"}</tool_call> 774.65'), DONE],
-        [*texts("42 USD are 774.65 CAD."), BROKEN],
-        [*texts("42 USD are 774.65 CAD."), DONE, DONE],
-        [DONE, *texts("42 USD are 774.65 CAD.")],
-    ],
+    [[*texts(RIGHT), BROKEN], [*texts(RIGHT), DONE, DONE], [DONE, *texts(RIGHT)]],
 )
-def test_an_answer_that_is_none_is_not_right(events: list[ChatEvent]) -> None:
-    """Silence, errors, leaked calls and what has no end; but they invent no number."""
+def test_an_answer_without_its_one_end_is_not_right(events: list[ChatEvent]) -> None:
+    """But it invents no number."""
     verdict = judge(DOLLARS, events)
     assert verdict.problems
     assert not verdict.invented
@@ -259,9 +241,7 @@ def test_enough_of_those_with_several_conversions_must_be_right(silent: float, s
     assert main(list(AT), httpx2.MockTransport(answer)) == status
 
 
-@pytest.mark.parametrize(
-    "wrong", [["--kind", "plain,nope"], ["--limit", "0"], ["--queries", "no.jsonl"]]
-)
+@pytest.mark.parametrize("wrong", [["--kind", "plain,nope"], ["--queries", "no.jsonl"]])
 def test_a_wrong_option_asks_nothing(wrong: list[str]) -> None:
     """A run of no queries would pass."""
     with pytest.raises(SystemExit, match="2"):
