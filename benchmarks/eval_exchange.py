@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx2
@@ -112,9 +112,7 @@ def as_json(outcome: Outcome) -> str:
         "answer": outcome.answer,
         "seconds": round(outcome.seconds, 3),
         "right": outcome.verdict.right,
-        "problems": outcome.verdict.problems,
-        "not_asked": outcome.verdict.not_asked,
-        "invented": outcome.verdict.invented,
+        **asdict(outcome.verdict),
         "events": [{"at": round(at, 3), **event.model_dump()} for at, event in outcome.events],
     }
     return json.dumps(record, ensure_ascii=False)
