@@ -83,13 +83,10 @@ def main(arguments: list[str]) -> None:
     """Measure, print and keep the parts that are wanted."""
     parser = argparse.ArgumentParser(description="Measure this project beside others.")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--model-path", help="a GGUF file in place of the default model")
     parser.add_argument("--out", type=Path, default=FOLDER)
     wanted = parser.parse_args(arguments)
     if unknown := set(wanted.parts) - set(PARTS):
         parser.error(f"no part is {', '.join(unknown)}; parts are {', '.join(PARTS)}")
-    if wanted.model_path:
-        os.environ["MODEL_PATH"] = wanted.model_path
     for part in wanted.parts or PARTS:
         measured: Iterator[Line] = import_module(f"benchmarks.bench_{part}").lines()
         print(f"\n## {part}\n\n{HEAD}", flush=True)
