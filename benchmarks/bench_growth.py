@@ -156,7 +156,7 @@ async def _later_rounds() -> Line:
         for case in [each for each in cases if each.kind == kind][:QUESTIONS]:
             engine.rounds.clear()
             await (await assistant.agent()).answer(read_query(case.query, len(case.query)))
-            for before, after in pairwise(engine.rounds):
+            for before, after in pairwise(filter(None, engine.rounds)):
                 read.append(sum(each.prompt_tokens - each.cached_tokens for each in after))
                 known = before[-1].prompt_tokens + before[-1].completion_tokens
                 new.append(after[0].prompt_tokens - known)
