@@ -106,6 +106,7 @@ def test_the_two_call_loop_answers_from_what_it_converted() -> None:
 @pytest.mark.parametrize(
     "replies",
     [
+        [words("They are 774 dollars.")],
         [call({**ARGUMENTS, "amount": "much"})],
         [call({"amount": 42})],
         [call(ARGUMENTS), words("You get 77.")],

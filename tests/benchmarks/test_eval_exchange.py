@@ -241,7 +241,9 @@ def test_enough_of_those_with_several_conversions_must_be_right(silent: float, s
     assert main(list(AT), httpx2.MockTransport(answer)) == status
 
 
-@pytest.mark.parametrize("wrong", [["--kind", "plain,nope"], ["--queries", "no.jsonl"]])
+@pytest.mark.parametrize(
+    "wrong", [["--kind", "plain,nope"], ["--limit", "0"], ["--queries", "no.jsonl"]]
+)
 def test_a_wrong_option_asks_nothing(wrong: list[str]) -> None:
     """A run of no queries would pass."""
     with pytest.raises(SystemExit, match="2"):
