@@ -16,7 +16,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal
+from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal, localcontext
 from itertools import chain, takewhile
 from typing import Any, NamedTuple
 
@@ -59,6 +59,7 @@ _LETTER = rf"(?!{UNSPACED.pattern})\w"
 _MOST_OFFERED = 12
 _LONGEST_OFFERED = 100  # characters
 _MOST_RATES = 100
+_MOST_PAIRED = 100
 _SMALL = frozenset(map(Decimal, range(101)))
 _EXACTLY = Context(prec=MAX_PREC)
 _PER_CENT = re.compile("[%٪％﹪]")
@@ -99,7 +100,7 @@ class Ground:
         self._spoken = "\n".join(written)
         self._texts = [_plain(each) for each in written]
         # What anybody wrote or a tool returned; beside that, what may be computed with, or told.
-        self._known = said(self._spoken) | _values("\n".join(told))
+        self._known = _with_hundredths(said(self._spoken)) | _values("\n".join(told))
         self._factors = _factors(self._spoken) | _values(self._spoken, units=True)
         self._tellable = _rounded(self._known, roughly=True)
         self._listed: list[_Leaf] = []  # what results consist of
@@ -432,6 +433,16 @@ def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[D
     if roughly:
         rounded |= {few.plus(each) for each in values if each >= 10**6 for few in _FEW_DIGITS}
     return frozenset(values).union(rounded - {0})
+
+
+def _with_hundredths(values: frozenset[Decimal]) -> frozenset[Decimal]:
+    """The values, and what two of them make as units and hundredths: "37 euros and five cents"."""
+    if len(values) > _MOST_PAIRED:
+        return values
+    with localcontext(_EXACTLY):
+        units = [Decimal(0), *(each for each in values if not each % 1)]
+        cents = [each.scaleb(-2) for each in values if each < 100 and not each % 1]
+        return values.union(unit + part for unit in units for part in cents)
 
 
 def _factors(text: str) -> frozenset[Decimal]:

@@ -86,6 +86,19 @@ async def test_the_question_says_what_odd_numbers_mean() -> None:
         assert server.requests[0]["messages"][-1]["content"] == asked
 
 
+@pytest.mark.parametrize(
+    ("query", "amount", "said"),
+    [
+        ("37 dollars and five cents in euros", "37.05", "That is 116.40 euros."),
+        ("ninety-nine cents in euros", "0.99", "That is 3.11 euros."),
+    ],
+)
+async def test_units_and_hundredths_are_one_amount(query: str, amount: str, said: str) -> None:
+    """The call is made at once, and nothing of it is said to be assumed."""
+    _, answer = await asked(query, calls(to_euros(amount)), says(said))
+    assert answer == said
+
+
 async def test_where_nothing_occurs_the_model_must_not_guess() -> None:
     """It is told so."""
     ask = *(calls(to_euros(1)), calls(("pay", {"invoice": "A-7"}))), *[says("Which?")] * 2
