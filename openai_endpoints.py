@@ -72,13 +72,27 @@ async def create_completion(request: Request) -> Response:
     return await respond(request, response, replies, headers, stream=wanted.stream)
 
 
+@openai_api_app.post("/responses/input_tokens")
+async def count_input_tokens(request: Request) -> Response:
+    """OpenAI's `POST /v1/responses/input_tokens`: the tokens of such a response's prompt."""
+    return await _count(request, ResponsesRequest, object="response.input_tokens")
+
+
 @openai_api_app.post("/messages/count_tokens")
 async def count_tokens(request: Request) -> Response:
     """Anthropic's `POST /v1/messages/count_tokens`: the tokens that such a message's prompt has."""
-    wanted = CountRequest.parse(await request.body())
+    response = await _count(request, CountRequest)
+    response.headers[REQUEST_ID] = new_id("req")
+    return response
+
+
+async def _count(
+    request: Request, kind: type[ResponsesRequest | CountRequest], **told: str
+) -> Response:
+    """The tokens that the prompt of a request has, beside what else is told."""
+    wanted = kind.parse(await request.body())
     (turn,) = _turns(_chat_model(request), wanted)
-    headers = {**wanted.headers, REQUEST_ID: new_id("req")}
-    return JSONResponse({"input_tokens": await turn.count()}, headers=headers)
+    return JSONResponse({**told, "input_tokens": await turn.count()}, headers=wanted.headers)
 
 
 async def _create(

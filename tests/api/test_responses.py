@@ -116,6 +116,17 @@ async def test_a_stream_ends_with_the_whole_response(
     assert [item.type for item in last.response.output] == [item["type"] for item in done]
 
 
+async def test_the_counted_tokens_are_those_of_the_response(serve: Serve) -> None:
+    """With the tools, of which the prompt tells."""
+    serve("It is 131.95 CAD.")
+    asked: dict[str, Any] = {"model": "any", **ASKED, "tools": [CONVERT]}
+    async with client() as sdk:
+        counted = await sdk.responses.input_tokens.count(**asked)
+        response = await sdk.responses.create(**asked)
+    assert response.usage
+    assert counted.input_tokens == response.usage.input_tokens > 0
+
+
 async def test_a_response_says_what_openais_does(serve: Serve) -> None:
     """With what was asked for, and what every one says."""
     engine = serve("It is 131.95 CAD.")

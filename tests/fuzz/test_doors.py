@@ -69,6 +69,7 @@ RIGHTS: Mapping[str, tuple[type[ApiRequest], list[Any]]] = {
     "/chat/completions": (ChatRequest, CHATS),
     "/completions": (CompletionRequest, COMPLETIONS),
     "/responses": (ResponsesRequest, RESPONSES),
+    "/responses/input_tokens": (ResponsesRequest, RESPONSES),
     "/messages": (MessagesRequest, MESSAGES),
     "/messages/count_tokens": (CountRequest, MESSAGES),
 }
