@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 SHARED = {"asking", "cutoff", "errors", "settings", "line_reader", "telemetry"}
 MODEL_HALF: dict[str, set[str]] = {
@@ -74,20 +76,24 @@ def imported(path: Path) -> Iterator[str]:
             yield from (room(f"{node.module}.{each.name}") for each in node.names)
 
 
-IMPORTS: dict[str, set[str]] = {}
-for each in FILES:
-    name = room(".".join(each.relative_to(ROOT).with_suffix("").parts))
-    IMPORTS.setdefault(name, set()).update(imported(each))
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """What each room imports."""
+    rooms: dict[str, set[str]] = {}
+    for each in FILES:
+        name = room(".".join(each.relative_to(ROOT).with_suffix("").parts))
+        rooms.setdefault(name, set()).update(imported(each))
+    return rooms
 
 
-def test_each_room_imports_only_what_lies_below_it() -> None:
+def test_each_room_imports_only_what_lies_below_it(imports: dict[str, set[str]]) -> None:
     """OpenAI's JSON is all that the halves share."""
-    for name in IMPORTS.keys() - WIRING:
-        above = (IMPORTS[name] & IMPORTS.keys()) - SHARED - {name} - BELOW.get(name, set())
+    for name in imports.keys() - WIRING:
+        above = (imports[name] & imports.keys()) - SHARED - {name} - BELOW.get(name, set())
         assert not above, name
 
 
-def test_a_foreign_package_has_one_door() -> None:
+def test_a_foreign_package_has_one_door(imports: dict[str, set[str]]) -> None:
     """Whoever replaces it changes that room alone."""
     for package, rooms in DOORS.items():
-        assert {name for name, used in IMPORTS.items() if package in used} == rooms, package
+        assert {name for name, used in imports.items() if package in used} == rooms, package
