@@ -65,7 +65,7 @@ def chosen(options: argparse.Namespace) -> tuple[Format, ChatTemplate]:
     """The format that is named, or set, or the template's own; and the template."""
     settings = Settings.from_env(os.environ)
     name = options.format or settings.tool_format
-    template = template_file(options.template or settings.model_path)
+    template = template_file(options.template or settings.model_path, name)
     return choose_format(name, template.source), template
 
 

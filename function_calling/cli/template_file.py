@@ -21,14 +21,25 @@ CHATML = (
 """Plain turns as Qwen, Hermes and many others frame them."""
 
 
-def template_file(path: str) -> ChatTemplate:
-    """The chat template in the file at `path`; if that is "", plain turns.
+CHATGLM3 = (
+    "[gMASK]sop"
+    "{% for message in messages %}<|{{ message.role }}|>"
+    "{% if message.role != 'assistant' or '\n```python\ntool_call(' not in message.content %}"
+    "{{ '\n ' }}{% endif %}{{ message.content }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+"""The turns of ChatGLM3, whose calls stand right behind the role; see `formats/chatglm3.py`."""
+
+
+def template_file(path: str, form: str) -> ChatTemplate:
+    """The chat template in the file at `path`; if that is "", plain turns for the format `form`.
 
     Raises:
         SettingsError: The file can't be read, or holds no chat template.
     """
     if not path:
-        return ChatTemplate(CHATML)
+        return ChatTemplate(CHATGLM3 if form == "chatglm3" else CHATML)
     try:
         return ChatTemplate(*_read(Path(path)))
     except (OSError, ValueError, LookupError, TypeError, FunctionCallingError) as error:

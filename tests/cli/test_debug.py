@@ -137,7 +137,7 @@ def test_the_template_tells_the_format(
     assert "<|im_start|>user" in prompt_in(told, "json_list")
     monkeypatch.setenv("TOOL_FORMAT", "chatglm3")
     told = sections(command("render", given=TOOLS))
-    assert "<|im_start|>user" in prompt_in(told, "chatglm3")
+    assert "<|user|>\n 北京" in prompt_in(told, "chatglm3")
 
 
 def test_the_prompt_of_a_model_that_thinks_has_the_requests_options(

@@ -77,7 +77,7 @@ def made(
 ) -> list[Sample]:
     """The samples of a conversation with both tools, in plain turns unless a template is given."""
     body = {"messages": messages, "tools": TOOLS, **more}
-    plain = template_file("")
+    plain = template_file("", name)
     return samples(json.dumps(body).encode(), FORMATS[name], template or plain)
 
 
@@ -95,7 +95,7 @@ def calls_in(message: Message) -> list[tuple[str, Any]]:
 def read(name: str, text: str) -> list[tuple[str, Any]]:
     """The calls that `/v1` reads in a text."""
     body = json.dumps({"messages": [user("?")], "tools": TOOLS}).encode()
-    events, _ = played(requested(body, FORMATS[name], template_file("")), text)
+    events, _ = played(requested(body, FORMATS[name], template_file("", name)), text)
     calls = [each for each in events if isinstance(each, ToolCall)]
     return [(call.name, json.loads(call.arguments)) for call in calls]
 
@@ -129,7 +129,7 @@ def conversations(draw: Callable[..., Any]) -> list[Message]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "template"),
-    [*((name, template_file("")) for name in FORMATS), *OWN_TEMPLATES.items()],
+    [*((name, template_file("", name)) for name in FORMATS), *OWN_TEMPLATES.items()],
 )
 @settings(max_examples=12)
 @given(messages=conversations())

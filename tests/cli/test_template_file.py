@@ -63,7 +63,7 @@ def test_a_template_comes_with_its_special_tokens(
     """Whichever file the model's publisher gives, if the file has them."""
     file = tmp_path / "file"
     file.write_bytes(content)
-    assert template_file(str(file)).render(HELLO) == written
+    assert template_file(str(file), "auto").render(HELLO) == written
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_file_without_a_template_is_refused(content: bytes, tmp_path: Path) ->
     file.write_bytes(content)
     told = rf"^{re.escape(str(file))}: it holds no chat template \(.+\); wanted a GGUF file, .*$"
     with pytest.raises(SettingsError, match=told):
-        template_file(str(file))
+        template_file(str(file), "auto")
 
 
 @pytest.mark.model
@@ -94,7 +94,7 @@ def test_llama_cpp_reads_the_same_from_a_real_file() -> None:
     engine = LlamaCpp(path, context_length=256, parallel_slots=1)
     try:
         told = engine.properties
-        read = template_file(str(path))
+        read = template_file(str(path), "auto")
         assert read.source == told["chat_template"]
         assert read.tokens == {key: told[key] for key in ("bos_token", "eos_token")}
     finally:
