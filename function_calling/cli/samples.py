@@ -98,7 +98,8 @@ def _check_call(function: dict[str, Any], offered: Sequence[str], place: str) ->
 class _Turn(NamedTuple):
     """An assistant's turn: the prompt, with what it says behind it, and with its end, too.
 
-    `goes_on` says whether another turn of its own follows, so that the model must not stop here.
+    `goes_on` says whether another turn of its own follows, so that the model must not stop at the
+    mark of this one.
     """
 
     prompt: str
@@ -140,15 +141,16 @@ def _turn(
     answered = render(form, template, [*before, any_reply], tools, closed=True)
     frame = answered.rpartition(_ANY_TEXT)[2]
     body = text.removesuffix(frame)
-    if not frame.strip() or (calls and form.result_role == "assistant"):
+    marked = bool(frame.strip())
+    if not marked or (calls and form.result_role == "assistant"):
         # What stops the model here begins what follows.
-        following: Message = {"role": "user", "content": ""}
+        following: Message = after[0] if after else {"role": "user", "content": ""}
         if calls:
             following = {"role": "tool", "tool_call_id": calls[0]["id"], "content": ""}
         longer = render(form, template, [*before, turn, following], tools)
         text = longer if longer.startswith(body) else text
     end = _END.match(text, len(body))
-    goes_on = bool(after) and after[0]["role"] == "assistant"
+    goes_on = bool(after) and after[0]["role"] == "assistant" and marked
     return _Turn(prompt, body, text[: end.end()] if end else text, goes_on)
 
 

@@ -163,6 +163,16 @@ LINES = ChatTemplate(
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
 LEARNED = {
+    "text and call are turns of two": (
+        TALK,
+        "chatglm3",
+        None,
+        [
+            "\n 好的,让我们来查看今天的天气<|assistant|>",
+            'weather\n```python\ntool_call(city="北京")\n```<|observation|>',
+            "\n 22 度。<|user|>",
+        ],
+    ),
     "a step ends before the observation": (
         TALK,
         "react_zh",
