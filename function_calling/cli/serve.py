@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -161,17 +162,19 @@ class Processes:
         # BentoML keeps its metrics there, and removes those of an earlier server. What a killed
         # worker leaves behind goes with the rest.
         homes = {"BENTOML_HOME": f"{self._homes.name}/{service}", "TMPDIR": self._homes.name}
-        process = psutil.Popen(
-            [*command, "--host", host, "--port", str(port)],
-            cwd=_ROOT,
-            env={**environ, **homes},
-            stdout=log,
-            stderr=log,
-            # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
-        self._watched.append(Watchdog(f"http://{host}:{port}", process))
+        # Between a process's birth and its entry in our list, an interrupt would lose it.
+        with _signals_held() as before:
+            process = psutil.Popen(
+                [*command, "--host", host, "--port", str(port)],
+                cwd=_ROOT,
+                env={**environ, **homes},
+                stdout=log,
+                stderr=log,
+                # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
+                start_new_session=True,
+                preexec_fn=partial(_begin, before),
+            )
+            self._watched.append(Watchdog(f"http://{host}:{port}", process))
 
     def exited(self) -> int | None:
         """The exit status of the first process that has ended; None while all run."""
@@ -208,8 +211,9 @@ class Processes:
             self._homes.cleanup()
 
 
-def _end_with_parent() -> None:
-    """In a server's process, on Linux: end when this one is killed."""
+def _begin(held: set[int | signal.Signals]) -> None:
+    """In a server's process: hold no other signals, and on Linux end if this process is killed."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, held)
     if prctl := getattr(_LIBC, "prctl", None):
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -225,11 +229,11 @@ def _end(process: psutil.Popen, patience: float) -> None:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """Deliver the signals that end this process afterwards."""
+def _signals_held() -> Iterator[set[int | signal.Signals]]:
+    """Deliver the signals that end this process afterwards; yields what was held already."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
     try:
-        yield
+        yield before
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
