@@ -172,7 +172,7 @@ class Processes:
                 stderr=log,
                 # A session of its own: Ctrl-C reaches us alone, and we stop the servers in order.
                 start_new_session=True,
-                preexec_fn=partial(_begin, before),
+                preexec_fn=partial(_begin, before, os.getpid()),
             )
             self._watched.append(Watchdog(f"http://{host}:{port}", process))
 
@@ -211,11 +211,13 @@ class Processes:
             self._homes.cleanup()
 
 
-def _begin(held: set[int | signal.Signals]) -> None:
+def _begin(held: set[int | signal.Signals], parent: int) -> None:
     """In a server's process: hold no other signals, and on Linux end if this process is killed."""
     signal.pthread_sigmask(signal.SIG_SETMASK, held)
     if prctl := getattr(_LIBC, "prctl", None):
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it was killed before that
+            os._exit(1)
 
 
 def _end(process: psutil.Popen, patience: float) -> None:
