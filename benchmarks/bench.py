@@ -67,6 +67,7 @@ def picture(told: dict[str, Any]) -> str:
 
 def keep(folder: Path, part: str, lines: list[Line]) -> None:
     """Put the lines in the place of the part's older ones, and draw the picture anew."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "bench.json"
     told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     told[part] = {
