@@ -20,7 +20,13 @@ from typing import Any, Literal, get_args, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails, PydanticCustomError, SchemaValidator, core_schema
+from pydantic_core import (
+    ErrorDetails,
+    PydanticCustomError,
+    SchemaValidator,
+    core_schema,
+    to_jsonable_python,
+)
 
 from function_calling.errors import ToolError
 from function_calling.toolbox.json_text import LARGEST_EXPONENT, json_text
@@ -41,6 +47,9 @@ _WANTED = {
     "time": "a time like 18:30",
     "timedelta": "a duration like PT1H30M",
 }
+
+# Of pydantic's kinds, those that are kinds of JSON's as well.
+_OF_JSON = ("str", "int", "float", "bool")
 
 _ARGS = re.compile(r"^Args:\n(?P<entries>(?: .*\n?|\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^( +)(\w+)(?: \(.*?\))?:(.*(?:\n\1 +.*)*)", re.MULTILINE)
@@ -96,8 +105,11 @@ class FunctionSchema:
         try:
             hints = get_type_hints(function, include_extras=True)
             adapter = TypeAdapter(_stand_in(self._signature, hints), config=_RULES)
-            self.parameters = _parameters(adapter, meanings)
-            self._validator = _validator(adapter.core_schema)
+            arguments = _arguments(adapter.core_schema)
+            self.parameters = _parameters(arguments, meanings)
+            # A model in it that is built already would bring its own check.
+            rules = core_schema.CoreConfig(allow_inf_nan=False)
+            self._validator = SchemaValidator(_heedful(arguments), rules, _use_prebuilt=False)
         except Exception as error:  # whatever somebody's own type hints do
             told = " ".join(str(error).partition("\n\n")[0].split())
             raise TypeError(f"{self.name}: {told}") from error
@@ -183,11 +195,13 @@ def _stand_in(signature: inspect.Signature, hints: dict[str, Any]) -> Any:
     return function
 
 
-def _mark(hint: Any) -> Said | None:
-    """The mark in a type, also of a part of it."""
+def _mark(hint: Any, *outer: Any) -> Said | None:
+    """The mark in a type, also of a part of it, or of what a `type` statement names."""
     if isinstance(hint, Said):
         return hint
-    return next(filter(None, map(_mark, get_args(hint))), None)
+    inner = (*get_args(hint), getattr(hint, "__value__", None))
+    fresh = (each for each in inner if not any(each is seen for seen in outer))
+    return next(filter(None, (_mark(each, hint, *outer) for each in fresh)), None)
 
 
 def _default(given: Any) -> Any:
@@ -210,9 +224,18 @@ def _number(text: str) -> Decimal:
     return number
 
 
-def _parameters(adapter: TypeAdapter[Any], meanings: Mapping[str, str]) -> dict[str, Any]:
+def _arguments(schema: Any) -> Any:
+    """The arguments alone, by their own names, out of pydantic's schema of a call."""
+    definitions = schema.get("definitions", [])
+    arguments = (schema["schema"] if definitions else schema)["arguments_schema"]
+    for each in arguments["arguments_schema"]:
+        each.pop("alias", None)
+    return core_schema.definitions_schema(arguments, definitions)
+
+
+def _parameters(arguments: Any, meanings: Mapping[str, str]) -> dict[str, Any]:
     """The arguments as JSON Schema: no titles, references written out, decimals as numbers."""
-    schema = adapter.json_schema(schema_generator=_Generator)
+    schema = _Generator().generate(arguments)
     if not schema["properties"]:
         return {"type": "object", "properties": {}}
     for name, meaning in meanings.items():
@@ -270,20 +293,11 @@ def _told(error: ErrorDetails, parameters: Mapping[str, Any]) -> str:
     return f"{where}={_shown(error['input'])} is wrong: {problem[:1].lower()}{problem[1:]}"
 
 
-def _validator(schema: Any) -> SchemaValidator:
-    """The check of the arguments alone, out of pydantic's schema of a call."""
-    definitions = schema.get("definitions", [])
-    call = schema["schema"] if definitions else schema
-    alone = core_schema.definitions_schema(call["arguments_schema"], definitions)
-    # A model in it that is built already would bring its own check.
-    rules = core_schema.CoreConfig(allow_inf_nan=False)
-    return SchemaValidator(_heedful(alone), rules, _use_prebuilt=False)
-
-
 def _heedful(node: Any) -> Any:
     """pydantic's schema of a check, in which a truth value is no number, and a number no time.
 
-    Else true would be 1, and 3 three past midnight, which no model can have meant.
+    Else true would be 1, and 3 three past midnight, which no model can have meant. Strict is as
+    JSON can be, where no day is one, and no set; and an enum's member is what its schema shows.
     """
     if isinstance(node, list | tuple):
         return type(node)(map(_heedful, node))
@@ -293,10 +307,16 @@ def _heedful(node: Any) -> Any:
     if not isinstance(kind, str):  # schemas by the names of fields
         return {name: _heedful(each) for name, each in node.items()}
     made = {k: each if k in ("default", "metadata") else _heedful(each) for k, each in node.items()}
-    if kind not in _WANTED:
+    if kind not in _OF_JSON:
+        made["strict"] = False
+    if kind == "enum":
+        members = {json_text(to_jsonable_python(each)): each for each in made["members"]}
+        check = partial(_member, members)
+    elif kind in _WANTED:
+        check = partial(_meant, _WANTED[kind])
+    else:
         return made
     ref = made.pop("ref", None)
-    check = partial(_meant, _WANTED[kind])
     return core_schema.no_info_before_validator_function(check, made, ref=ref)
 
 
@@ -305,6 +325,11 @@ def _meant(wanted: str, value: Any) -> Any:
     if isinstance(value, bool) or (wanted != _NUMBER and isinstance(value, int | Decimal)):
         raise PydanticCustomError("meant", f"wanted {wanted}")
     return value
+
+
+def _member(members: Mapping[str, Enum], value: Any) -> Any:
+    """The member that is written so, or else the value."""
+    return members.get(json_text(value), value)
 
 
 def _is_number(value: Any) -> bool:

@@ -113,7 +113,8 @@ def join(sets: Sequence[ToolSet]) -> ToolSet:
 
 def _topic(tools: ToolSet) -> str:
     names = [
-        each.name if isinstance(each, FunctionSchema) else each.__name__ for each in tools.functions
+        each.name if isinstance(each, FunctionSchema) else getattr(each, "__name__", "")
+        for each in tools.functions
     ]
     return tools.topic or " or ".join(name.replace("_", " ") for name in names)
 

@@ -271,13 +271,16 @@ class Toolbox:
 
     def _failed(self, name: str, error: BaseException) -> ToolResult:
         """A function's error as the model reads it; the operator reads where it came from."""
+        trace = type(error), error, error.__traceback__
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
         if isinstance(error, ToolError):
             begun = name if error.broke else ""
             return self._failure(str(error), begun=begun, summary=error.problem)
         if isinstance(error, asyncio.CancelledError):
             problem = f"Tool {name} failed: what it waited for was cancelled."
             return self._failure(problem, begun=name)
-        _log.error("Tool %s failed", name, exc_info=error)
+        _log.error("Tool %s failed", name, exc_info=trace)
         told = "".join(traceback.format_exception_only(error)).strip()
         summary = f"Tool {name} failed; the log says why."
         return self._failure(f"Tool {name} failed: {told}", begun=name, summary=summary)
@@ -328,6 +331,6 @@ async def _in_thread(work: Callable[[], _Result]) -> _Result:
 
     Thread(target=run, daemon=True).start()
     value, error = await asyncio.wrap_future(outcome)
-    if error:
+    if error is not None:  # an exception may have no length
         raise error
     return cast(_Result, value)

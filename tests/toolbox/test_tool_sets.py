@@ -16,6 +16,7 @@ from function_calling.toolbox.toolbox import Toolbox
 from tools import currency_tools
 
 MODULE = '''
+from functools import partial
 from function_calling.toolbox.tool_sets import ToolSet
 
 
@@ -33,6 +34,7 @@ def undocumented(city: str) -> str:
 
 
 forecast = ToolSet(functions=[weather], system_prompt="Tell the weather.", first_choice="auto")
+nameless = ToolSet(functions=[partial(weather, "Oslo")])
 '''
 
 OURS = {"currency": lambda: currency_tools(Settings()), "todo": lambda: todo_tools(TodoStore())}
@@ -97,6 +99,7 @@ def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
         ("{my}:wether", "has no attribute 'wether'"),
         ("{my}:ToolSet", "neither a function, nor an object with public methods, nor a ToolSet"),
         ("{my}:undocumented", "undocumented has no docstring"),
+        ("{my}:nameless", "wanted a function with a name"),
         ("todo,{my}_ends:x", "(SystemExit: set KEY\\nfirst)"),
         ("{my}_wrong:x", "first_choice\\n  Input should be 'required' or 'auto'"),
         ("todo,todo", "TOOLS='todo,todo': Two tools are called list_tasks"),

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from function_calling.toolbox.schema import FunctionSchema, Said
 from function_calling.toolbox.toolbox import Toolbox
@@ -19,6 +19,25 @@ class Color(Enum):
 
     RED = "red"
     BLUE = "blue"
+
+
+class Share(Enum):
+    """What floats can't be to the last digit."""
+
+    LOW = 0.1
+
+
+class Day(Enum):
+    """What JSON has no kind for."""
+
+    FIRST = date(2026, 1, 1)
+
+
+class Strict(BaseModel):
+    """As strict as JSON can be."""
+
+    model_config = ConfigDict(strict=True)
+    days: set[date]
 
 
 @dataclass
@@ -114,6 +133,9 @@ def test_types_are_written_out_without_titles_or_references(hint: Any, shown: An
         (bool | int, "true", True),
         (Decimal, "0.1000000000000000000000000001", Decimal("0.1000000000000000000000000001")),
         ("Color", '"red"', Color.RED),
+        (Share, "0.1", Share.LOW),
+        (Day, '"2026-01-01"', Day.FIRST),
+        (Strict, '{"days": ["2026-01-01"]}', Strict(days={date(2026, 1, 1)})),
         (datetime, '"2026-01-31T18:30:00Z"', datetime(2026, 1, 31, 18, 30, tzinfo=UTC)),
         (Point, '{"x": 1, "y": 0.10}', Point(1, Decimal("0.10"))),
         (Leg | Point, '{"x": 1}', Point(1)),
@@ -187,11 +209,15 @@ def test_what_cannot_be_a_tool_is_named(function: Any, problem: str) -> None:
 
 
 def test_a_field_of_pydantics_may_stand_as_the_default() -> None:
-    """With its bounds, and its own default or none."""
+    """With its bounds, and its own default or none; the argument keeps its name."""
     fresh: Any = Field(default_factory=list)
 
-    def bounded(n: int = Field(ge=1, description="How many."), to: list[int] = fresh) -> None:
-        """Spell bounds as FastAPI does."""
+    def bounded(n: int = Field(ge=1, alias="from"), to: list[int] = fresh) -> None:
+        """Spell bounds as FastAPI does.
+
+        Args:
+            n: How many.
+        """
 
     given = FunctionSchema(bounded)
     assert given.parameters["properties"] == {

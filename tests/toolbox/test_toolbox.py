@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr
+from typing_extensions import TypeAliasType
 
 from function_calling.toolbox.schema import Said
 from function_calling.toolbox.toolbox import FinalAnswer, Toolbox, needs_approval
@@ -71,10 +72,19 @@ class Unprintable(Exception):
         raise RuntimeError("no text")
 
 
+class NoErrors(Exception):
+    """An error that has no length."""
+
+    def __len__(self) -> int:
+        return 0
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
         (SystemExit("bye"), "SystemExit: bye"),
+        (NoErrors("bad"), "test_toolbox.NoErrors: bad"),
+        (ExceptionGroup("", [ExceptionGroup("", [ValueError("bad")])]), "ValueError: bad"),
         (StopIteration(), "RuntimeError: coroutine raised StopIteration"),
         (Unprintable(), "test_toolbox.Unprintable: <exception str() failed>"),
         (iter([1]), "TypeError: an iterator can't be told; wanted a list"),
@@ -157,19 +167,24 @@ async def test_results_are_told_as_text_or_json(value: Any, text: str) -> None:
     assert result.final == isinstance(value, FinalAnswer)
 
 
+Place = TypeAliasType("Place", Annotated[str, Said()])
+
+
 async def test_what_is_no_number_is_traced_as_the_model_wrote_it() -> None:
     """As a person says it; a null says nothing, and a default nothing that is looked for."""
 
     def pick(
         day: Annotated[date, Said()],
         count: Annotated[int | None, Said()] = 1,
-        place: Annotated[str, Said()] | None = "here",
+        place: Place | None = "here",
+        then: Place = "there",
     ) -> str:
         """Pick."""
-        return f"{day} {count} {place}"
+        return f"{day} {count} {place} {then}"
 
-    written = '{"day": "2026-01-31", "count": null, "place": "here"}'
-    assert Toolbox([pick]).marked("pick", written) == {"day": (Said(), "2026-01-31")}
+    written = '{"day": "2026-01-31", "count": null, "place": "here", "then": "home"}'
+    marked = {"day": (Said(), "2026-01-31"), "then": (Said(), "home")}
+    assert Toolbox([pick]).marked("pick", written) == marked
 
 
 class Till:
