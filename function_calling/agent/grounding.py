@@ -292,8 +292,8 @@ class Ground:
     def _missing(self, answer: str) -> dict[int, list[Number]]:
         """The results that `answer` does not tell, by place, with each number that is missing.
 
-        A number that several results have must be told as often. A result is told, too, where that
-        of a later call is, which has used it.
+        A number that several sentences have must be told as often. A result is told, too, where
+        that of a later call is, which has used it.
         """
         left = Counter(chain(*(each.values for each in numbers(answer))))
         left.update(said(answer) - left.keys())  # "seven"
@@ -306,12 +306,13 @@ class Ground:
             if not result.ok or result.told in seen:
                 continue
             seen.add(result.told)
+            known = left if result.summary else Counter(stated)
             lacking = []
             for number in self._new(at):
                 rounded = zip(_rounded(number.values) - number.values)
-                told = (each for each in (*number.readings, *rounded) if all(map(left.get, each)))
+                told = (each for each in (*number.readings, *rounded) if all(map(known.get, each)))
                 if reading := next(told, None):
-                    left.subtract(reading)
+                    known.subtract(reading)
                 else:
                     lacking.append(number)
             begun = any(each.within(stated) for each in numbers(result.told))

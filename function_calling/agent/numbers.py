@@ -125,7 +125,7 @@ _APART = re.compile(r"[;:!?()\n]|[.,](?=\s)")  # no number goes on behind these
 
 # What a fraction without a whole may stand behind: white space, a currency, an operator, a dash,
 # an opening bracket or quote. Behind all else the point ends an abbreviation: रु.500, B/.20.
-_BEFORE_POINT = r"\s\"'“‘«‹(\[{*+<>=~|≈×÷−‐-―$£¥₠-⃀-"
+_BEFORE_POINT = r"\s\"'“„‘«‹(\[{*+<>=≤≥~|≈±×÷−‐-―$£¥₠-⃀-"
 _FRACTION = "[¼-¾⅐-⅞↉]"
 _POINT = "[.,٫$£¥₠-⃀]"  # or a currency sign, as in 5€50
 _DIGITS = (

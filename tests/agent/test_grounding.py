@@ -68,12 +68,15 @@ def test_a_number_that_nobody_gave_is_a_problem_and_so_is_the_one_left_out() -> 
 
 
 def test_a_number_must_be_told_as_often_as_results_have_it() -> None:
-    """At one rate two conversions come to the same; a call made again comes to nothing new."""
+    """At one rate two conversions come to the same; a call made again comes to nothing new.
+
+    A result without a sentence is wanted in none.
+    """
     cad, eur = found("131.95", SUMMARY), found("131.95", "42 USD is 131.95 EUR.")
     left_out = ["The answer leaves out 131.95 of this tool result: 42 USD is 131.95 EUR."]
     assert problems("131.95 CAD", cad, eur) == left_out
     assert problems("131.95 CAD and 131.95 EUR", cad, eur) == []
-    assert problems("131.95 CAD", cad, cad) == []
+    assert problems("131.95 CAD", found(131.95), cad, cad) == []
 
 
 @pytest.mark.parametrize(
