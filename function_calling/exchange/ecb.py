@@ -87,7 +87,7 @@ class EcbRates:
         self._today = today
         self._file = user_cache_path("function-calling") / "rates" / "eurofxref-hist.zip"
         self.history = History(Path(CURRENCY_FILE).read_bytes())
-        if self._file.exists():
+        if os.path.exists(self._file):  # it is none, too, where nobody may look
             self._take(self._file, self._file.read_bytes)
 
     @property
@@ -106,9 +106,8 @@ class EcbRates:
         history, wanted = self.history, on or self._today()
         if wanted > self._today():
             raise ToolError(f"{on} is in the future: the newest rates are of {history.last}.")
-        until = min(wanted, history.last)
-        week = (until - timedelta(past) for past in range(LONGEST_PAUSE.days + 1))
-        for day in week:
+        until = min(wanted, history.last).toordinal()
+        for day in map(date.fromordinal, range(until, max(0, until - LONGEST_PAUSE.days - 1), -1)):
             rates = history.per_euro(day)
             if source in rates and target in rates:
                 break

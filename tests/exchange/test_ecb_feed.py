@@ -81,7 +81,10 @@ def test_a_refresh_brings_the_newest_rates(bank: FileServer, kept: Path) -> None
 
 
 def test_a_kept_file_that_is_broken_is_fetched_again(
-    bank: FileServer, kept: Path, caplog: pytest.LogCaptureFixture
+    bank: FileServer,
+    kept: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The rates at hand are used until then; also where none can be kept. The log says why."""
     kept.parent.mkdir(parents=True)
@@ -95,6 +98,8 @@ def test_a_kept_file_that_is_broken_is_fetched_again(
     rates.refresh(bank.url)
     assert (rates.history.last, len(bank.requests)) == (date(2024, 1, 3), 1)
     assert "Can't keep the exchange rates in" in caplog.text
+    monkeypatch.setattr(ecb, "user_cache_path", lambda _: kept / ("x" * 300))
+    EcbRates().refresh(bank.url)
 
 
 FAULTS: dict[str, dict[str, Any]] = {

@@ -89,8 +89,8 @@ def test_the_day_of_a_rate_is_told(bank: Bank, on: str, today: str, told: str) -
             "2026-10-31 is in the future: the newest rates are of 2026-10-30.",
         ),
         (
-            "1 USD EUR 1990-01-01",
-            "There is no rate for the US dollar (USD) of 1990-01-01: the European Central Bank's "
+            "1 USD EUR 0001-01-01",
+            "There is no rate for the US dollar (USD) of 0001-01-01: the European Central Bank's "
             "are from 1999-01-04 to 2026-10-30.",
         ),
         (
