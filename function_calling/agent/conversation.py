@@ -191,8 +191,9 @@ class Conversation:
 
     def excuse(self) -> str:
         """Why there is no answer."""
-        if failed := [each.told for each in self.ground.results if not each.ok]:
-            return f"I can't answer that. {failed[0]}"
+        if failed := [each for each in self.ground.results if not each.ok]:
+            asked = min(failed, key=lambda each: each.derived)  # what computes comes last
+            return f"I can't answer that. {asked.told}"
         known = self._toolbox.descriptions.items()
         told = "; ".join(f"{name} ({does.rstrip('.')})" for name, does in known)
         return f"I can't answer that with the tools I have: {told or 'none'}."

@@ -48,9 +48,6 @@ _WANTED = {
     "timedelta": "a duration like PT1H30M",
 }
 
-# Of pydantic's kinds, those that are kinds of JSON's as well.
-_OF_JSON = ("str", "int", "float", "bool")
-
 _ARGS = re.compile(r"^Args:\n(?P<entries>(?: .*\n?|\n)*)", re.MULTILINE)
 _ENTRY = re.compile(r"^( +)(\w+)(?: \(.*?\))?:(.*(?:\n\1 +.*)*)", re.MULTILINE)
 
@@ -307,7 +304,7 @@ def _heedful(node: Any) -> Any:
     if not isinstance(kind, str):  # schemas by the names of fields
         return {name: _heedful(each) for name, each in node.items()}
     made = {k: each if k in ("default", "metadata") else _heedful(each) for k, each in node.items()}
-    if kind not in _OF_JSON:
+    if kind not in ("str", "int", "float", "bool"):
         made["strict"] = False
     if kind == "enum":
         members = {json_text(to_jsonable_python(each)): each for each in made["members"]}

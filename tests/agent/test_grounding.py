@@ -183,13 +183,6 @@ def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -
     assert plain.untold(answer) == untold[:1]
 
 
-@pytest.mark.parametrize("digits", ["4" * 33, "100" + ",000" * 20])
-def test_a_number_may_have_any_number_of_digits(digits: str) -> None:
-    """A parcel's number is read, and neither rounded nor too long to compute with."""
-    assert problems(digits, query=f"Parcel {digits} costs 5.") == []
-    assert problems(f"{digits[:-1]}6", query=f"Parcel {digits} costs 5.") != []
-
-
 @pytest.mark.parametrize(
     ("returned", "right", "wrong"),
     [
@@ -202,6 +195,7 @@ def test_a_number_may_have_any_number_of_digits(digits: str) -> None:
         (7853975.125, "7853975.125, 7,853,975.13, or 7.9 million", "7853975.125, or 7.8 million."),
         (0.1234, "It is 0.1234, so 12.34%, or 12 %.", "It is 0.1234, so 12.34 of them."),
         (0.1234, "It is 0.1234.", "It is 0.1234, so 0."),
+        ("4" * 33, f"It is {'4' * 33}.", f"It is {'4' * 32}6."),
         ("1" * 150 + ".5", f"{'1' * 150}.5, so {'1' * 149}2", ""),
         ("2026-05-01T18:30:00", "May 1, 2026 at 6:30 PM.", "May 1, 2026 at 8:30 PM."),
         ({"messages": []}, "There are 0.", ""),
@@ -296,17 +290,3 @@ def test_a_step_need_not_be_told_but_what_came_of_it(
     ground.add(computed, json.dumps({"expression": expression}))
     assert len(ground.problems(answer)) == left_out
     assert ground.untold(answer) == untold
-
-
-def test_of_a_chain_the_end_must_be_told() -> None:
-    """It is what was asked for; the fallback has each step that has a sentence."""
-    ground = Ground([user("Half of 30 USD in EUR, and that in CAD?")])
-    ground.add(ToolResult("15", True, derived=True), '{"expression": "30 / 2"}')
-    steps = "15 USD is 406.78 EUR.", "406.78 EUR is 99 CAD."
-    ground.add(found({"converted": 406.78}, steps[0]), '{"amount": 15}')
-    ground.add(found({"converted": 99}, steps[1]), '{"amount": 406.78}')
-    assert ground.problems("99 CAD.") == []
-    assert ground.problems("406.78 EUR.") == [
-        f"The answer leaves out 99 of this tool result: {steps[1]}"
-    ]
-    assert tuple(ground.findings()) == steps

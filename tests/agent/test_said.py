@@ -217,6 +217,8 @@ async def test_what_could_not_be_computed_is_told_to_nobody() -> None:
     turns = calls(to_euros(42)), calls(made_up), *[says("That is 0.125.")] * 2
     _, answer = await asked("42 dollars in euros", *turns)
     assert answer == "The converted amount of 42 US dollars to euros is 131.95."
+    _, answer = await asked("42 dollars", calls(made_up, ("fly", {})), says(""))
+    assert answer == 'I can\'t answer that. There is no tool "fly".'
 
 
 SHOW, DELETE = calls(("list_tasks", {})), calls(("delete_task", {"id": 2}))

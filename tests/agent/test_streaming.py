@@ -164,15 +164,6 @@ async def test_what_is_wrong_or_missing_is_put_right_behind_what_was_told(
     assert (text(events), done(events).grounding) == (shown, grounding)
 
 
-async def test_a_system_message_stands_behind_our_own() -> None:
-    """One message, as many templates know no second."""
-    server = ScriptedServer(calls(("decline", {})))
-    await told(agent(server), {"role": "system", "content": "Speak French."}, user("Hello"))
-    system, last = server.requests[0]["messages"]
-    assert system == {"role": "system", "content": "Convert money.\n\nSpeak French."}
-    assert last == user("Hello")
-
-
 @pytest.mark.parametrize("breaks", [False, True])
 async def test_a_client_that_leaves_stops_the_model(breaks: bool) -> None:
     """In mid-stream, in both ways in which servers tell."""

@@ -82,10 +82,8 @@ async def test_an_operators_own_tools_are_found_by_name(my_tools: str) -> None:
     assert (await toolbox.call("weather", '{"city": "Oslo"}')).content == "Sunny in Oslo."
 
 
-def test_a_set_that_need_not_call_has_no_way_out(my_tools: str) -> None:
-    """It may answer in words; beside a set that must call, all must."""
-    alone = load_tool_sets(f"{my_tools}:forecast", OURS)
-    assert (alone.first_choice, alone.system_prompt) == ("auto", f"Tell the weather. {CLOSING}")
+def test_beside_a_set_that_must_call_all_must(my_tools: str) -> None:
+    """And one message may be for none of them."""
     joined = load_tool_sets(f"currency,{my_tools}:forecast", OURS)
     assert joined.first_choice == "required"
     assert "not about converting money or weather, call" in joined.system_prompt
