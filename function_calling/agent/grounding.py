@@ -296,7 +296,7 @@ class Ground:
         that of a later call is, which has used it.
         """
         left = Counter(chain(*(each.values for each in numbers(answer))))
-        left.update(said(answer) - left.keys())  # "seven"
+        left.update((said(answer) | _factors(answer)) - left.keys())  # "seven", and 15% for 0.15
         days = [day for each in self.results for day in map(Decimal, _MONTH.findall(each.told))]
         left.update(day for day in days if left[day])  # once for all results
         stated = frozenset(left)

@@ -193,12 +193,13 @@ def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -
         (21.3765, "It is 21.3765, so 21.38, 21.4 or 21.", "It is 21.3765, so 21.37."),
         (4711.5, "It is 4711.5, so 4712.", "It is 4711.5, so 4700."),
         (7853975.125, "7853975.125, 7,853,975.13, or 7.9 million", "7853975.125, or 7.8 million."),
-        (0.1234, "It is 0.1234, so 12.34%, or 12 %.", "It is 0.1234, so 12.34 of them."),
+        (0.1234, "It is 12.34%, or 12 %.", "It is 0.1234, so 12.34 of them."),
         (0.1234, "It is 0.1234.", "It is 0.1234, so 0."),
         ("4" * 33, f"It is {'4' * 33}.", f"It is {'4' * 32}6."),
         ("1" * 150 + ".5", f"{'1' * 150}.5, so {'1' * 149}2", ""),
         ("2026-05-01T18:30:00", "May 1, 2026 at 6:30 PM.", "May 1, 2026 at 8:30 PM."),
         ({"messages": []}, "There are 0.", ""),
+        ("192.168.0.1", "It is 192.168.0.1.", "It is 192.168.0.1, or 192.168.0.9."),
     ],
 )
 def test_scales_and_units(returned: object, right: str, wrong: str) -> None:
