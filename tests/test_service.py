@@ -198,12 +198,27 @@ CONVERSATIONS = [
     ([CALLED | {"tool_calls": [CALL] * 2}], 'messages[0].tool_calls[1].id is "a"; wanted an id'),
     ([SHORT] * 20, "messages has"),
     ([SHORT] * (MOST_MESSAGES + 1), "messages has 201 messages; wanted 200 at most."),
+    ([SHORT, CALLED], 'messages[1].role is "assistant"; wanted user, as the last one.'),
+]
+LACKING = "wanted true or false for calls that lack a result:"
+APPROVALS: list[tuple[list[Any], Any, str]] = [
+    ([SHORT], [], "approvals is []; wanted an object."),
+    ([SHORT, CALLED, RESULT], {"a": True}, f'approvals is {{"a": true}}; {LACKING} none.'),
+    ([SHORT, CALLED], {"a": "yes"}, f'approvals is {{"a": "yes"}}; {LACKING} a.'),
+    ([CALLED], {}, 'messages[0].role is "assistant"; wanted user, before a call.'),
 ]
 
 
 @pytest.mark.parametrize(
     ("path", "body", "message"),
-    [*BODIES, *(("/chat", json.dumps({"messages": it}), told) for it, told in CONVERSATIONS)],
+    [
+        *BODIES,
+        *(("/chat", json.dumps({"messages": it}), told) for it, told in CONVERSATIONS),
+        *(
+            ("/chat", json.dumps({"messages": it, "approvals": said}), told)
+            for it, said, told in APPROVALS
+        ),
+    ],
 )
 def test_a_wrong_body_is_refused(served: Serve, path: str, body: Any, message: str) -> None:
     """The text names the field first, which is `param` too, what is there, and what was wanted."""

@@ -308,37 +308,6 @@ def test_who_does_not_say_that_it_can_ask_is_not_asked(client: Client) -> None:
         assert len(client.titles) == left
 
 
-RESULT = {"role": "tool", "tool_call_id": "a0", "content": "1"}
-OPEN = left_open(MILK)
-
-
-@pytest.mark.parametrize(
-    ("messages", "said", "message"),
-    [
-        ([user("Hi")], [], "approvals is []; wanted an object."),
-        (
-            [*left_open(MILK, BOB), RESULT],
-            {"a0": True},
-            'approvals is {"a0": true}; wanted true or false for calls that lack a result: ',
-        ),
-        (OPEN, {"a0": "yes"}, 'approvals is {"a0": "yes"}; wanted true or false for calls that'),
-        (OPEN, None, 'messages[1].role is "assistant"; wanted user, as the last one.'),
-        (OPEN[1:], {}, 'messages[0].role is "assistant"; wanted user, before a call.'),
-    ],
-)
-def test_wrong_approvals_are_refused(
-    client: Client, messages: list[Any], said: Any, message: str
-) -> None:
-    """In OpenAI's shape, with the call and what was wanted."""
-    body = {"messages": messages, "approvals": said}
-    response = client.plays().http.post("/chat", json=body)
-    assert response.status_code == 400
-    error = response.json()["error"]
-    assert error.pop("message").startswith(message)
-    param = message.partition(" is ")[0]
-    assert error == {"type": "invalid_request_error", "param": param, "code": None}
-
-
 def test_a_question_that_fills_its_bounds_can_be_gone_on_with(client: Client) -> None:
     """What its turn has added has bounds of its own."""
     older = [user("Hi"), {"role": "assistant", "content": "Hello."}] * (MOST_MESSAGES // 2)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
@@ -70,15 +69,6 @@ async def test_a_conversion_is_told_step_by_step() -> None:
     assert last.usage.total_tokens == 2 * (PROMPT_TOKENS + COMPLETION_TOKENS)
     assert last.timings.first_text is not None
     assert 0 <= last.timings.first_text <= last.timings.total
-
-
-async def test_a_sentence_is_told_before_the_next_is_written() -> None:
-    """The model hangs behind it."""
-    half = Turn(events=says(f"{TOLD_CAD} The rate").events[:4], hangs=True)
-    turn = agent(ScriptedServer(calls(TO_CAD), half)).run([user(QUERY)])
-    async with aclosing(turn) as events:
-        shown = await anext(event.text async for event in events if isinstance(event, TextEvent))
-    assert shown.startswith(TOLD_CAD)
 
 
 @pytest.mark.parametrize(
