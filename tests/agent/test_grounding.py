@@ -291,3 +291,11 @@ def test_a_step_need_not_be_told_but_what_came_of_it(
     ground.add(computed, json.dumps({"expression": expression}))
     assert len(ground.problems(answer)) == left_out
     assert ground.untold(answer) == untold
+
+
+def test_a_calculation_that_a_call_has_used_is_not_told() -> None:
+    """The sentence of what came of it is."""
+    ground = Ground([user("Half of 30 USD in EUR?")])
+    ground.add(ToolResult("15", True, derived=True), '{"expression": "30 / 2"}')
+    ground.add(found({"converted": 406.78}, "15 USD is 406.78 EUR."), '{"amount": 15}')
+    assert ground.untold("") == ["15 USD is 406.78 EUR."]
