@@ -21,15 +21,10 @@ class Color(Enum):
     BLUE = "blue"
 
 
-class Share(Enum):
-    """What floats can't be to the last digit."""
+class Odd(Enum):
+    """What no number of JSON is to the last digit, or JSON has no kind for."""
 
     LOW = 0.1
-
-
-class Day(Enum):
-    """What JSON has no kind for."""
-
     FIRST = date(2026, 1, 1)
 
 
@@ -133,8 +128,8 @@ def test_types_are_written_out_without_titles_or_references(hint: Any, shown: An
         (bool | int, "true", True),
         (Decimal, "0.1000000000000000000000000001", Decimal("0.1000000000000000000000000001")),
         ("Color", '"red"', Color.RED),
-        (Share, "0.1", Share.LOW),
-        (Day, '"2026-01-01"', Day.FIRST),
+        (Odd, "0.1", Odd.LOW),
+        (Odd, '"2026-01-01"', Odd.FIRST),
         (Strict, '{"days": ["2026-01-01"]}', Strict(days={date(2026, 1, 1)})),
         (datetime, '"2026-01-31T18:30:00Z"', datetime(2026, 1, 31, 18, 30, tzinfo=UTC)),
         (Point, '{"x": 1, "y": 0.10}', Point(1, Decimal("0.10"))),
