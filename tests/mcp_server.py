@@ -2,7 +2,7 @@
 
 It keeps what happened in a folder: a line in `started` for each start, and one in `notes` for each
 note. Where the folder holds `more`, it has a tool more; where it holds `deadly`, calls kill it;
-where it holds `endless`, its list has no end.
+where it holds `endless`, its list has no end; where it holds `failing`, there is no list.
 """
 
 import asyncio
@@ -12,9 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mcp import MCPError
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
     ImageContent,
@@ -45,7 +48,7 @@ SLOW = {
 SCHEMAS = {"forecast": CITY, "note": CITY, "slow": SLOW}
 READING = ["forecast", "hang", "die", "fail", "long", "data", "x.y", "x_y", "slow"]
 READING += ["picture", "photo"]
-CHANGING = ["note", "die_noting"]
+CHANGING = ["note", "refuse", "die_noting"]
 
 
 def tools(folder: Path) -> list[Tool]:
@@ -75,6 +78,8 @@ async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResu
         await asyncio.Event().wait()
     if name.startswith("die") or (folder / "deadly").exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == "refuse":
+        raise MCPError(INVALID_PARAMS, "There is no such city.")
     if name == "forecast":
         return text(f"It will have {given.get('days', 1) * 10} degrees in {given['city']}.")
     if name == "note":
@@ -100,6 +105,8 @@ def server(folder: Path) -> Server:
     print("Ready to serve.", file=sys.stderr, flush=True)
 
     async def listed(*_: Any) -> ListToolsResult:
+        if (folder / "failing").exists():
+            raise MCPError(INTERNAL_ERROR, "I am busy.")
         endless = (folder / "endless").exists()
         return ListToolsResult(tools=tools(folder), next_cursor="on" if endless else None)
 

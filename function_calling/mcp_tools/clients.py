@@ -26,7 +26,7 @@ from anyio.from_thread import BlockingPortal
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult
+from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
 from mcp.types import Tool as Listed
 
 from function_calling.errors import ToolError, one_line
@@ -111,6 +111,7 @@ class _Server:
         # While it is there: the client, and what ends the connection by an error.
         self._connection: tuple[Client, asyncio.Future[None]] | None = None
         self._settled = asyncio.Event()  # it is there, or did not come
+        self._calls = 0  # under way
 
     @property
     def there(self) -> bool:
@@ -119,12 +120,16 @@ class _Server:
 
     async def keep(self) -> None:
         """Connect, and again whenever it fails, until this is cancelled."""
-        pause = 0
+        mode, pause = "auto", 0
         while True:
             try:
-                await self._connect()
+                await self._connect(mode)
             except Exception as error:
-                pause = 0 if self.there else pause
+                if self.there:
+                    pause = 0
+                elif self._entry.command:
+                    # Some servers of older versions end at a question that they don't know.
+                    mode = "auto" if mode == "legacy" else "legacy"
                 why: BaseException = error
                 while isinstance(why, BaseExceptionGroup):
                     why = why.exceptions[0]
@@ -138,10 +143,10 @@ class _Server:
                 await anyio.sleep(pause)
             pause = min(max(1, 2 * pause), LONGEST_PAUSE)
 
-    async def _connect(self) -> None:
+    async def _connect(self, mode: str) -> None:
         with anyio.fail_after(CONNECT_SECONDS) as limit:
             # A list from a cache would not tell that the server is gone.
-            async with Client(self._transport(), cache=None) as client:
+            async with Client(self._transport(), cache=None, mode=mode) as client:
                 self.listed = await self._list(client)
                 limit.deadline = math.inf
                 lost = asyncio.get_running_loop().create_future()
@@ -156,7 +161,8 @@ class _Server:
             try:
                 self.listed = await self._list(client)
             except Exception as error:
-                if not lost.done():
+                # A call that is under way would end with the connection, and may do well.
+                if not (lost.done() or self._calls):
                     self._settled.clear()
                     lost.set_exception(error)
         await self._settled.wait()
@@ -173,7 +179,7 @@ class _Server:
         usable = list(islice(good, MOST_TOOLS))
         kept = {each.name for each in usable}
         out = ", ".join(each.name for each in tools if each.name not in kept)[:LONGEST_LOGGED]
-        if out and not self.there:
+        if out and not (self.there and usable == self.listed):
             _log.warning("MCP server %s: tools left out: %s", self.prefix, one_line(out))
         return usable
 
@@ -182,12 +188,17 @@ class _Server:
         if self._connection is None:
             raise ToolError(f"{tool.name} was not called: its server is away.")
         client, _ = self._connection
+        self._calls += 1
         try:
             result = await client.call_tool(tool.listed.name, arguments)
         except Exception as error:
-            unknown = "" if tool.harmless else "; whether it did anything is unknown"
+            # By the protocol, a server refuses so what it has not begun.
+            broke = getattr(error, "code", None) not in (INVALID_PARAMS, METHOD_NOT_FOUND)
+            unknown = "; whether it did anything is unknown" if broke and not tool.harmless else ""
             problem = f"Tool {tool.name} failed{unknown}."
-            raise ToolError(problem, advice=str(error), broke=True) from error
+            raise ToolError(problem, advice=str(error), broke=broke) from error
+        finally:
+            self._calls -= 1
         if result.is_error:
             raise ToolError(f"Tool {tool.name} failed.", advice=_text(result) or "")
         return _text(result)
@@ -195,7 +206,10 @@ class _Server:
     @asynccontextmanager
     async def _transport(self) -> AsyncIterator[Any]:
         if self._entry.command:
-            started = StdioServerParameters(**self._entry.model_dump())
+            # One byte that is no UTF-8 would end the connection.
+            started = StdioServerParameters(
+                **self._entry.model_dump(), encoding_error_handler="replace"
+            )
             # A person at a terminal reads the assistant, and a log what its servers write.
             silent = os.isatty(2)
             with open(os.devnull if silent else 2, "w", closefd=silent) as errors:  # noqa: ASYNC230

@@ -3,11 +3,13 @@
 The servers are processes on the SDK: see `mcp_server.py`.
 """
 
+import asyncio
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from function_calling.agent.events import ToolResultEvent
 from function_calling.errors import SettingsError
 from function_calling.mcp_tools.servers_file import read_servers
 from function_calling.settings import Settings
+from function_calling.toolbox.schema import FunctionSchema
 from function_calling.toolbox.tool_sets import ToolSet
 from tools import TOOL_SETS, mcp_tools
 
@@ -165,6 +168,7 @@ def test_without_its_servers_the_assistant_is_as_ever(
     ("tool", "arguments", "told", "read"),
     [
         ("fail", {}, "weather_fail failed.", "The station is closed."),
+        ("refuse", {}, "weather_refuse failed.", "There is no such city."),
         ("forecast", {"city": 3, "day": 1}, WRONG, "$.city: 3 is not of type 'string'; $: Addit"),
     ],
 )
@@ -173,7 +177,8 @@ def test_an_error_is_for_the_model_to_read(
 ) -> None:
     """A person reads that the tool failed, and nothing of a stranger's words.
 
-    Wrong arguments come back before they leave.
+    Wrong arguments come back before they leave; what a server refuses by the protocol is in no
+    doubt, and the model may try again.
     """
     desk.connect()
     wrong = calls((f"weather_{tool}", arguments))
@@ -271,6 +276,45 @@ def test_a_tool_that_hangs_ends_in_its_time(desk: Desk) -> None:
     assert told.endswith(f"longer than 0.2 seconds and was given up; {UNKNOWN}")
     assert desk.asks(calls(RIGHT), says(ANSWER)) == ANSWER
     assert desk.process == server
+
+
+async def test_a_list_that_fails_ends_no_call(tmp_path: Path) -> None:
+    """Which another question has made; the list is what it was."""
+    entry = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)], "tools": ["hang"]}
+    tools = mcp_tools(Settings(mcp_servers=write(tmp_path, {"weather": entry})))
+    assert tools.guests
+    (tool,) = (await tools.guests(())).functions
+    assert isinstance(tool, FunctionSchema)
+    call = asyncio.create_task(tool.function())
+    await asyncio.sleep(0)
+    (tmp_path / "failing").touch()
+    assert (await tools.guests(())).functions
+    assert not call.done()
+    tools.close()
+    with pytest.raises(CancelledError):
+        await call
+
+
+OLD = """
+import json, sys
+tool = {"name": "menu", "description": "Caf\u00e9", "inputSchema": {"type": "object"}}
+own = {"capabilities": {}, "serverInfo": {"name": "old", "version": "1"}}
+told = {"tools/list": {"tools": [tool]}, "initialize": {"protocolVersion": "2025-06-18", **own}}
+for asked in map(json.loads, sys.stdin):
+    if "id" in asked:
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": told[asked["method"]]}
+        line = json.dumps(answer, ensure_ascii=False) + "\\n"
+        sys.stdout.buffer.write(line.encode("latin-1"))
+        sys.stdout.flush()
+"""
+
+
+def test_an_old_server_is_understood(desk: Desk) -> None:
+    """One that ends at a question that it doesn't know, and doesn't write UTF-8."""
+    desk.connect({"old": {"command": sys.executable, "args": ["-c", OLD]}})
+    desk.offers("old_menu")
+    offered = [each["function"] for each in desk.model.requests[-1]["tools"]]
+    assert offered[-1]["description"] == "Caf\ufffd"
 
 
 def test_a_list_that_changes_is_followed(desk: Desk) -> None:
