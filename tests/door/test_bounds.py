@@ -29,6 +29,7 @@ from function_calling.door.access import Access
 from function_calling.door.bounds import AnswerTimeout, Bounds
 from function_calling.door.paths import UNKNOWN
 from function_calling.settings import Settings
+from function_calling.telemetry.logs import request_id
 from service import Llama
 
 KEYS = [f"key-of-{number}" for number in range(4)]
@@ -166,15 +167,20 @@ async def test_a_client_is_its_key_or_its_address() -> None:
 
 
 async def test_a_peer_says_for_whom_it_asks() -> None:
-    """The assistant does, without a name of theirs; each of its clients is another to the model."""
-    app = Reader()
+    """The assistant does, without a name of theirs; each of its clients is another to the model.
+
+    Which of its own requests it is for, it says by the id.
+    """
+    app, before = Reader(), request_id.set("abc")
     for asker in ((), ("10.0.0.1",), ("10.0.0.2",)):
         CLIENT.set(asker)
         async with llama_client("http://127.0.0.1", Settings()) as sdk, bounded(app) as http:
             (hook,) = sdk._client.event_hooks["request"]
             request = http.build_request("POST", "/v1")
             await hook(request)
+            assert request.headers["x-request-id"] == "abc"
             await http.send(request)
+    request_id.reset(before)
     nobody, first, second = app.clients
     assert nobody == ("127.0.0.1",)
     assert first[:1] == second[:1] == nobody

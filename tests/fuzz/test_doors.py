@@ -91,6 +91,11 @@ RPC = [
     for method, params in METHOD_PARAMS.items()
 ]
 MCP_HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+ASKED = [
+    ("/chat", bodies(TURNS, ["approvals"]), {}),
+    ("/exchange", bodies(QUERIES) | QUESTIONS, {}),
+    ("/mcp", bodies(RPC), {"host": "localhost", **MCP_HEADERS}),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,27 +153,16 @@ async def is_sound_on_v1(method: str, path: str, body: bytes, headers: Any) -> N
         is_sound(await client.request(method, path, content=body, headers=headers))
 
 
+@pytest.mark.parametrize(("path", "body", "headers"), ASKED)
 @cases(2)
-@given(body=bodies(TURNS, ["approvals"]), headers=HEADERS)
-def test_a_chat_is_answered(assistant: TestClient, body: bytes, headers: Any) -> None:
-    """Events, or a refusal."""
-    is_sound(assistant.post("/chat", content=body, headers=headers))
-
-
-@cases(2)
-@given(body=bodies(QUERIES) | QUESTIONS, headers=HEADERS)
-def test_a_query_is_answered(assistant: TestClient, body: bytes, headers: Any) -> None:
-    """A text, or a refusal."""
-    is_sound(assistant.post("/exchange", content=body, headers=headers))
-
-
-@cases()
-@given(body=bodies(RPC), headers=HEADERS)
-def test_mcp_answers_any_message(assistant: TestClient, body: bytes, headers: Any) -> None:
-    """As JSON-RPC, or with a refusal."""
-    told = {"host": "localhost", **MCP_HEADERS, **headers}
+@given(data=st.data(), more=HEADERS)
+def test_the_assistant_answers_any_body(
+    assistant: TestClient, path: str, body: Any, headers: Any, data: st.DataObject, more: Any
+) -> None:
+    """A text, events, JSON-RPC, or a refusal."""
+    response = assistant.post(path, content=data.draw(body), headers=headers | more)
     # Of headers that are wrong, MCP's own package tells in plain text.
-    is_sound(assistant.post("/mcp", content=body, headers=told), ours=False)
+    is_sound(response, ours=path != "/mcp")
 
 
 @cases()

@@ -423,14 +423,6 @@ def test_variables_stand_in_a_file_as_other_clients_read_them(
     assert read["two"].headers == {"Authorization": "Bearer secret"}
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With what installs it."""
-    monkeypatch.setitem(sys.modules, "mcp", None)
-    told = "the package mcp is not installed here: `make mcp` installs it."
-    with pytest.raises(SettingsError, match=told):
-        mcp_tools(Settings(mcp_servers=write(tmp_path, {})))
-
-
 @pytest.mark.slow
 def test_a_person_at_the_terminal_says_yes(tmp_path: Path) -> None:
     """Before a server's tool runs that may change something; `/tools` lists it."""

@@ -23,7 +23,9 @@ from mcp.client.streamable_http import streamable_http_client
 from served import Served, assistant_app
 
 import service
+from function_calling.errors import SettingsError
 from function_calling.mcp_tools.server import McpServer
+from function_calling.mcp_tools.servers_file import read_servers
 from function_calling.settings import Settings
 from function_calling.todo.store import TodoStore
 from function_calling.todo.tools import todo_tools
@@ -213,9 +215,12 @@ def test_without_the_package_each_door_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, served: Served, command: Command
 ) -> None:
     """In OpenAI's shape, or in one line; the rest of the assistant is there."""
-    monkeypatch.setitem(sys.modules, "mcp_types", None)
+    for each in ("mcp", "mcp_types"):
+        monkeypatch.setitem(sys.modules, each, None)
     monkeypatch.delitem(sys.modules, "function_calling.mcp_tools.server")
     missing = "The package mcp is not installed here: `make mcp` installs it."
+    with pytest.raises(SettingsError, match=f"MCP_SERVERS='mcp.json': t{missing[1:]}"):
+        read_servers("mcp.json")
     service.mcp_endpoint.offer(served.assistant.tools, served.assistant.settings)
     response = served.http.post("/mcp", json={})
     assert (response.status_code, response.json()["error"]["message"]) == (501, missing)
@@ -229,11 +234,7 @@ print("imported")
 
 
 def shout(text: str) -> str:
-    """Shout.
-
-    Args:
-        text: What.
-    """
+    """Shout."""
     print("called")
     subprocess.run(["echo", "started"])
     return text.upper()

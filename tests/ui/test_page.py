@@ -44,8 +44,13 @@ def test_the_page_is_one_file_that_allows_itself_alone(app: Served) -> None:
     assert "](ui)" in chat["description"]
 
 
-def test_model_and_tools_are_told(app: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what they are for, and which of them a person is asked for first."""
+def test_model_and_tools_are_told(
+    app: Served, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
+    """With what they are for, and which of them a person is asked for first.
+
+    Of a model that is away, the name that is known stays, and so do the tools.
+    """
     chosen = {"tools": "currency,todo", "llama_model": ""}
     about = app.use(monkeypatch, ScriptedServer().client(), **chosen).get("/ui/about")
     assert about.headers["cache-control"] == "no-store"
@@ -57,13 +62,7 @@ def test_model_and_tools_are_told(app: Served, monkeypatch: pytest.MonkeyPatch) 
     assert tools["convert_currency"]["description"].startswith("Convert an amount")
     assert [name for name in tools if tools[name]["needs_approval"]] == ["delete_task"]
     app.assistant.close()
-
-
-def test_a_model_that_is_away_is_told(
-    app: Served, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
-) -> None:
-    """The name that is known stays; the tools are there all the same."""
     away = llama_client(f"http://127.0.0.1:{unused_tcp_port}", Settings())
-    told = app.use(monkeypatch, away).get("/ui/about").json()
+    told = app.use(monkeypatch, away, llama_model="scripted").get("/ui/about").json()
     assert (told["model"], bool(told["tools"])) == ("scripted", True)
     assert "can't be reached" in told["problem"]
