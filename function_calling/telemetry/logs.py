@@ -5,11 +5,14 @@ BentoML sets up the handlers; what is logged through them, also by BentoML itsel
 
 import json
 import logging
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal
 
 from opentelemetry import trace
+
+from function_calling.errors import one_line
 
 REQUEST_ID_HEADER = "x-request-id"
 
@@ -51,6 +54,10 @@ class _OfRequest(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         own = request_id.get()
         vars(record)["request"] = own
-        if own and "trace_msg" in vars(record):  # the end of BentoML's text line
-            vars(record)["trace_msg"] += f" (request={own})"
+        if own:
+            with suppress(TypeError, ValueError):  # of arguments that don't fit, the handler tells
+                # A path that a client asks for may hold line ends, as BentoML tells it.
+                record.msg, record.args = one_line(record.getMessage()), ()
+            if "trace_msg" in vars(record):  # the end of BentoML's text line
+                vars(record)["trace_msg"] += f" (request={own})"
         return True

@@ -44,7 +44,10 @@ def logged(request: pytest.FixtureRequest) -> Iterator[tuple[str, Read]]:
 def test_neither_prompt_nor_key_is_logged(
     app: Served, v1: Serve, logged: tuple[str, Read], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Through both doors: answers, refusals, and what fails unforeseen, in streams too."""
+    """Through both doors: answers, refusals, and what fails unforeseen, in streams too.
+
+    A path that is told ends no line.
+    """
     form, read = logged
     turns = [calls(("convert_currency", {"amount": MARK})), says(f"{MARK} is 7.")]
     server = ScriptedServer(*turns, *turns, says(""), says(""), fails(500, "no"), fails(401, KEY))
@@ -52,6 +55,7 @@ def test_neither_prompt_nor_key_is_logged(
     for query in (ASKED[0]["content"], MARK * 1000, 7):
         http.post(f"/exchange?key={KEY}", json={"query": query}, headers=HEADERS)
     http.post("/chat", json={"messages": ASKED}, headers=HEADERS)
+    http.get("/%0Aforged", headers=HEADERS)
     v1("Hello", "Hello", Fails(EngineError(MARK)), Fails(RuntimeError("broke"), "He"))
     model = TestClient(RequestId(openai_api_app), raise_server_exceptions=False)
     for stream in (False, True):
@@ -61,6 +65,8 @@ def test_neither_prompt_nor_key_is_logged(
     told = read()
     assert "/exchange" in told
     assert "failed" in told
+    assert "\\nforged" in told
+    assert "\nforged" not in told
     assert MARK not in told
     assert KEY not in told
     if form == "json":
