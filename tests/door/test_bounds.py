@@ -1,7 +1,6 @@
 """What a request and a client may take, as the client sees it."""
 
 import asyncio
-import gc
 import re
 import select
 import socket
@@ -9,10 +8,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 from unittest.mock import AsyncMock
-from weakref import WeakSet
 
 import httpx2
 import pytest
@@ -26,7 +23,7 @@ from function_calling.agent.model_call import llama_client
 from function_calling.asking import CLIENT, Client
 from function_calling.door import bounds, connections
 from function_calling.door.access import Access
-from function_calling.door.bounds import AnswerTimeout, Bounds
+from function_calling.door.bounds import Bounds
 from function_calling.door.paths import UNKNOWN
 from function_calling.settings import Settings
 from function_calling.telemetry.logs import request_id
@@ -191,12 +188,6 @@ async def test_a_peer_says_for_whom_it_asks() -> None:
 # Connections
 
 
-@pytest.fixture(autouse=True)
-def bounded_connections() -> None:
-    """What uvicorn serves from now on has our connections."""
-    connections.use()
-
-
 @contextmanager
 def connected(port: int) -> Iterator[socket.socket]:
     """A client that knows no HTTP."""
@@ -238,7 +229,10 @@ def test_connections_that_ask_nothing_are_closed(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_an_answer_that_does_not_begin_in_time_is_a_504() -> None:
-    """One that has begun may take longer."""
+    """One that has begun may take longer.
+
+    The services have no other clock: BentoML's own keeps whatever belongs to a request for as long.
+    """
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         async def parts() -> AsyncIterator[bytes]:
@@ -250,36 +244,12 @@ async def test_an_answer_that_does_not_begin_in_time_is_a_504() -> None:
             await asyncio.sleep(20)
         await StreamingResponse(parts())(scope, receive, send)
 
-    door = AnswerTimeout(slow, 0.05)
+    (own,) = [each for each in Llama.to_asgi().user_middleware if "timeout" in each.kwargs]
+    door = own.cls(slow, timeout=0.05)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(door)) as http:
         late = await http.get("http://door/late")
         assert error_of(late, 504)["message"] == "No answer within 0.05 seconds."
         assert (await http.get("http://door/")).text == "begun and ended"
-
-
-async def test_nothing_is_held_of_a_request_that_was_answered() -> None:
-    """However long its answer might have taken: BentoML's own timer keeps what belongs to it."""
-
-    class Belonging:
-        pass
-
-    belonging: ContextVar[Belonging] = ContextVar("belonging")
-    held: WeakSet[Belonging] = WeakSet()
-    made = [each for each in Llama.to_asgi().user_middleware if "timeout" in each.kwargs]
-    (timeout,) = made
-    app = timeout.cls(PlainTextResponse("42"), **timeout.kwargs)
-
-    async def ask(http: httpx2.AsyncClient) -> None:
-        belonging.set(Belonging())
-        held.add(belonging.get())
-        assert (await http.get("http://door/")).text == "42"
-
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app)) as http:
-        for _ in range(250):
-            await asyncio.create_task(ask(http))
-    gc.collect()
-    # The event loop forgets cancelled timers a hundred at a time.
-    assert len(held) <= 150
 
 
 def test_a_stream_that_nobody_reads_ends(monkeypatch: pytest.MonkeyPatch) -> None:

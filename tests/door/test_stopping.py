@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import httpx2
 import pytest
@@ -41,25 +40,19 @@ class Server:
         transport = httpx2.ASGITransport(StoppingDoor(openai_api_app, self.stopping))
         self._http = httpx2.AsyncClient(transport=transport, base_url="http://llama")
 
-    async def post(self, path: str, body: Any) -> httpx2.Response:
+    async def chat(self, *, stream: bool = False) -> httpx2.Response:
         """Ask for something."""
-        return await self._http.post(path, json={"model": "any", "max_tokens": 9, **body})
-
-    async def stop(self) -> None:
-        """What a signal does."""
-        await self.stopping.stop(self.uvicorn)
-
-
-CHAT_BODY = {"messages": [USER]}
+        body = {"model": "any", "messages": [USER], "stream": stream}
+        return await self._http.post(CHAT, json=body)
 
 
 async def test_what_takes_too_long_ends_with_the_error(serve: Serve) -> None:
     """Whole or streamed, and its generation ends; it says when to come again."""
     for stream in (True, False):
         engine, server = serve(Hangs("Hello")), Server(0.05)
-        reply = asyncio.create_task(server.post(CHAT, {**CHAT_BODY, "stream": stream}))
+        reply = asyncio.create_task(server.chat(stream=stream))
         await engine.hanging.wait()
-        await server.stop()
+        await server.stopping.stop(server.uvicorn)
         response = await reply
         if stream:
             *_, told, done = [each for each in response.text.split("\n\n") if each]
@@ -78,9 +71,9 @@ async def test_nothing_new_begins_while_others_end(serve: Serve) -> None:
     serve("Hello")
     server = Server(60)
     with server.stopping.request():
-        stop = asyncio.create_task(server.stop())
+        stop = asyncio.create_task(server.stopping.stop(server.uvicorn))
         await asyncio.sleep(0)
-        refused = await server.post(CHAT, CHAT_BODY)
+        refused = await server.chat()
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert refused.json()["error"]["code"] == "server_stopping"
         assert not server.uvicorn.should_exit

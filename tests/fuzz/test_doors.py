@@ -1,6 +1,5 @@
 """Whatever is sent to either service, none of its routes fails, hangs or tells of the code."""
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -65,14 +64,14 @@ MESSAGES: list[Any] = [
     {"messages": RESULT, "max_tokens": 20, "tools": [OWN], "thinking": {"type": "disabled"}},
 ]
 COMPLETIONS = [{"prompt": "Once", "n": 2}, {"prompt": ["a", "b"], "stream": True, "logprobs": 1}]
-RIGHTS: Mapping[str, tuple[type[ApiRequest], list[Any]]] = {
-    "/chat/completions": (ChatRequest, CHATS),
-    "/completions": (CompletionRequest, COMPLETIONS),
-    "/responses": (ResponsesRequest, RESPONSES),
-    "/responses/input_tokens": (ResponsesRequest, RESPONSES),
-    "/messages": (MessagesRequest, MESSAGES),
-    "/messages/count_tokens": (CountRequest, MESSAGES),
-}
+RIGHTS: list[tuple[str, type[ApiRequest], list[Any]]] = [
+    ("/chat/completions", ChatRequest, CHATS),
+    ("/completions", CompletionRequest, COMPLETIONS),
+    ("/responses", ResponsesRequest, RESPONSES),
+    ("/responses/input_tokens", ResponsesRequest, RESPONSES),
+    ("/messages", MessagesRequest, MESSAGES),
+    ("/messages/count_tokens", CountRequest, MESSAGES),
+]
 TURNS = [
     {"messages": [USER]},
     {"messages": CALLED[:2], "approvals": {"a": True}},
@@ -92,33 +91,24 @@ RPC = [
 ]
 MCP_HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 ASKED = [
-    ("/chat", bodies(TURNS, ["approvals"]), {}),
-    ("/exchange", bodies(QUERIES) | QUESTIONS, {}),
-    ("/mcp", bodies(RPC), {"host": "localhost", **MCP_HEADERS}),
+    *(("model", path, bodies(rights, kind.model_fields), {}) for path, kind, rights in RIGHTS),
+    ("assistant", "/chat", bodies(TURNS, ["approvals"]), {}),
+    ("assistant", "/exchange", bodies(QUERIES) | QUESTIONS, {}),
+    ("assistant", "/mcp", bodies(RPC), {"host": "localhost", **MCP_HEADERS}),
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _model() -> Iterator[None]:
-    """A model that says odd things, behind `/v1`."""
-    openai_api_app.state.chat_model = odd_model()
-    yield
-    openai_api_app.state.chat_model = None
-
-
 @pytest.fixture(scope="module")
-def assistant(_model: None) -> Iterator[TestClient]:
-    """The assistant, which asks that model."""
+def clients() -> Iterator[dict[str, TestClient]]:
+    """`/v1`, whose model says odd things, and the assistant, which asks that model."""
+    openai_api_app.state.chat_model = odd_model()
     with assistant_app(max_rounds=3, tools="currency,todo") as served:
-        served.assistant.client = model_client()
-        yield served.http
-
-
-def model_client() -> AsyncOpenAI:
-    """The client of `/v1` in this process."""
-    return AsyncOpenAI(
-        base_url="http://llama", api_key="x", max_retries=0, http_client=http(), timeout=SECONDS
-    )
+        served.assistant.client = AsyncOpenAI(
+            base_url="http://llama", api_key="x", max_retries=0, http_client=http(), timeout=SECONDS
+        )
+        model = TestClient(openai_api_app, raise_server_exceptions=False)
+        yield {"model": model, "assistant": served.http}
+    openai_api_app.state.chat_model = None
 
 
 def is_sound(response: httpx2.Response, *, ours: bool = True) -> None:
@@ -131,44 +121,34 @@ def is_sound(response: httpx2.Response, *, ours: bool = True) -> None:
         json.loads(response.text)
 
 
-@pytest.mark.parametrize("path", RIGHTS)
-@cases(2)
-@given(data=st.data(), headers=HEADERS)
-async def test_v1_answers_any_body(path: str, data: st.DataObject, headers: Any) -> None:
-    """With a reply, or with a refusal."""
-    wanted, rights = RIGHTS[path]
-    await is_sound_on_v1("POST", path, data.draw(bodies(rights, wanted.model_fields)), headers)
-
-
-@cases()
-@given(method=METHODS, path=PATHS, body=bodies(CHATS), headers=HEADERS)
-async def test_v1_answers_on_any_path(method: str, path: str, body: bytes, headers: Any) -> None:
-    """Also where there is none."""
-    await is_sound_on_v1(method, path, body, headers)
-
-
-async def is_sound_on_v1(method: str, path: str, body: bytes, headers: Any) -> None:
-    """Whether the answer is, and comes in time."""
-    async with http() as client, asyncio.timeout(SECONDS):
-        is_sound(await client.request(method, path, content=body, headers=headers))
-
-
-@pytest.mark.parametrize(("path", "body", "headers"), ASKED)
+@pytest.mark.parametrize(("service", "path", "body", "headers"), ASKED)
 @cases(2)
 @given(data=st.data(), more=HEADERS)
-def test_the_assistant_answers_any_body(
-    assistant: TestClient, path: str, body: Any, headers: Any, data: st.DataObject, more: Any
+def test_any_body_is_answered(
+    clients: Mapping[str, TestClient],
+    service: str,
+    path: str,
+    body: Any,
+    headers: Any,
+    data: st.DataObject,
+    more: Any,
 ) -> None:
-    """A text, events, JSON-RPC, or a refusal."""
-    response = assistant.post(path, content=data.draw(body), headers=headers | more)
+    """With a reply, a text, events, JSON-RPC, or a refusal."""
+    response = clients[service].post(path, content=data.draw(body), headers=headers | more)
     # Of headers that are wrong, MCP's own package tells in plain text.
     is_sound(response, ours=path != "/mcp")
 
 
+@pytest.mark.parametrize("service", ["model", "assistant"])
 @cases()
-@given(method=METHODS, path=PATHS, body=bodies(QUERIES), headers=HEADERS)
-def test_the_assistant_answers_on_any_path(
-    assistant: TestClient, method: str, path: str, body: bytes, headers: Any
+@given(method=METHODS, path=PATHS, body=bodies(CHATS + QUERIES), headers=HEADERS)
+def test_any_path_is_answered(
+    clients: Mapping[str, TestClient],
+    service: str,
+    method: str,
+    path: str,
+    body: bytes,
+    headers: Any,
 ) -> None:
     """Also where there is none."""
-    is_sound(assistant.request(method, path, content=body, headers=headers))
+    is_sound(clients[service].request(method, path, content=body, headers=headers))
