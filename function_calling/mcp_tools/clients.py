@@ -55,7 +55,12 @@ class Servers:
     """Servers that are connected until they are closed."""
 
     def __init__(self, entries: Mapping[str, ServerEntry]) -> None:
-        self._servers = [_Server(name, entry) for name, entry in entries.items()]
+        self._servers: list[_Server] = []
+        for name, entry in entries.items():
+            # It stays this one's while others come and go: a yes may be for a tool that it names.
+            taken = [each.prefix for each in self._servers]
+            prefix = _free_name(name[: LONGEST_NAME // 2], taken)
+            self._servers.append(_Server(prefix, entry))
         started: Future[BlockingPortal] = Future()
         self._thread = Thread(target=anyio.run, args=(self._run, started), daemon=True)
         self._thread.start()
@@ -104,8 +109,8 @@ class _Server:
         listed: Its tools, while it is there.
     """
 
-    def __init__(self, name: str, entry: ServerEntry) -> None:
-        self.prefix = re.sub(r"[^A-Za-z0-9_-]", "_", name)[: LONGEST_NAME // 2]
+    def __init__(self, prefix: str, entry: ServerEntry) -> None:
+        self.prefix = prefix
         self.listed: list[Listed] = []
         self._entry = entry
         # While it is there: the client, and what ends the connection by an error.

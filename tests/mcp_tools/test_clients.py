@@ -310,9 +310,13 @@ for asked in map(json.loads, sys.stdin):
 
 
 def test_an_old_server_is_understood(desk: Desk) -> None:
-    """One that ends at a question that it doesn't know, and doesn't write UTF-8."""
-    desk.connect({"old": {"command": sys.executable, "args": ["-c", OLD]}})
-    desk.offers("old_menu")
+    """One that ends at a question that it doesn't know, and doesn't write UTF-8.
+
+    Of two with names alike, each keeps its own while the other is away.
+    """
+    old = {"command": sys.executable, "args": ["-c", OLD]}
+    desk.connect({"my old": {**old, "command": "no-such-command"}, "my.old": old})
+    desk.offers("my_old_2_menu")
     offered = [each["function"] for each in desk.model.requests[-1]["tools"]]
     assert offered[-1]["description"] == "Caf\ufffd"
 
