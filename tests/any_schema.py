@@ -23,13 +23,22 @@ LEAVES = st.one_of(
     st.builds(
         lambda kind, low, more: {"type": kind, "minimum": low, "maximum": low + 1 + more},
         st.sampled_from(["integer", "number"]),
-        st.integers(-5, 5),
+        st.integers(-5, 5).map(lambda low: low / 2),
         SMALL,
     ),
-    st.builds(lambda low: {"type": "integer", "exclusiveMinimum": low}, st.integers(-5, 5)),
+    st.builds(lambda low: {"type": "integer", "exclusiveMinimum": low / 2}, st.integers(-5, 5)),
     st.builds(lambda step: {"type": "number", "multipleOf": step}, st.sampled_from([0.5, 2, 3])),
-    st.sampled_from([{"type": ["string", "null"]}, {"type": ["integer", "boolean"]}]),
-    st.builds(lambda values: {"enum": values}, st.lists(SMALL | NAMES | st.none(), min_size=1)),
+    st.builds(
+        lambda kinds, low, high: {"type": kinds, "minLength": low, "maxLength": 2, "maximum": high},
+        st.sampled_from([["string", "null"], ["integer", "number"], ["boolean"]]),
+        SMALL,
+        st.integers(-5, 5),
+    ),
+    st.builds(
+        lambda values, low: {"enum": values, "minLength": low, "minimum": low},
+        st.lists(SMALL | NAMES | st.none(), min_size=1),
+        SMALL,
+    ),
     st.builds(lambda value: {"const": value}, st.dictionaries(NAMES, SMALL)),
     st.sampled_from([{"$ref": "#/$defs/Pair"}, {"allOf": [{"$ref": "#/$defs/Pair"}]}]),
 )

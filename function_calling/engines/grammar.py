@@ -32,9 +32,7 @@ from llguidance import LLMatcher
 
 from function_calling.engines.json_rules import (
     LONGEST_NAME,
-    LOWER,
     SEPARATORS,
-    UPPER,
     JsonRules,
     Schema,
     free_number,
@@ -52,7 +50,6 @@ _SPACING = {
     "whitespace_flexible": False,
     **dict(zip(("item_separator", "key_separator"), SEPARATORS, strict=True)),
 }
-_OPPOSITES = dict(zip((*LOWER, *UPPER), (*UPPER, *LOWER), strict=True))
 _COMPILER = Path(__file__).with_name("compiler.py")
 _MARKS = ("^", "<non-verbose/>")
 _PLACE = re.compile(r"^at \d+\(\d+\): ")
@@ -131,9 +128,11 @@ class _Lark(JsonRules):
             return self.rule("NUMBER", f"/{number_pattern(schema)}/")
         if not _below_zero(schema):
             return self._json(schema)
-        signs = [f'"-" {self._json(_opposites(schema))}']
-        if schema.get("maximum", 0) >= 0 and schema.get("exclusiveMaximum", 1) > 0:
-            signs.append(self._json({**_without(schema, LOWER), "minimum": 0}))
+        low, high = schema["minimum"], schema["maximum"]
+        below = {**schema, "minimum": max(-high, 0), "maximum": -low}
+        signs = [f'"-" {self._json(below)}']
+        if high >= 0:
+            signs.append(self._json({**schema, "minimum": 0}))
         return self.any_of(signs)
 
     def undeclared(self, declared: Collection[str]) -> str:
@@ -145,8 +144,10 @@ class _Lark(JsonRules):
         return self.rule("NAME", f"{name} & ~({others})")
 
     def matching(self, pattern: str) -> str:
-        """See `JsonRules.matching`."""
-        return self._json({"type": "string", "pattern": pattern})
+        """See `JsonRules.matching`; not every pattern can be held to a length, too."""
+        name = {"type": "string", "pattern": pattern}
+        bounded = {**name, "maxLength": LONGEST_NAME}
+        return self._json(bounded if compiles(json.dumps(bounded)) else name)
 
     def _json(self, schema: Schema) -> str:
         """What is left to LLGuidance."""
@@ -156,20 +157,7 @@ class _Lark(JsonRules):
 
 def _below_zero(schema: Schema) -> bool:
     """Whether it allows multiples of something, and some of them below zero."""
-    bounded = any(schema[key] >= 0 for key in LOWER if key in schema)
-    return "multipleOf" in schema and "enum" not in schema and not bounded
-
-
-def _opposites(schema: Schema) -> Schema:
-    """The numbers below zero, each without its sign."""
-    bounds = {_OPPOSITES[key]: -schema[key] for key in _OPPOSITES if key in schema}
-    upper = {key: bound for key, bound in bounds.items() if key in UPPER}
-    lower = {key: bound for key, bound in bounds.items() if key in LOWER and bound >= 0}
-    return {**_without(schema, _OPPOSITES), **upper, **(lower or {"minimum": 0})}
-
-
-def _without(schema: Schema, keys: Iterable[str]) -> Schema:
-    return {key: value for key, value in schema.items() if key not in keys}
+    return "multipleOf" in schema and "enum" not in schema and schema["minimum"] < 0
 
 
 @lru_cache(maxsize=256)

@@ -32,12 +32,14 @@ _MOST_MORE = 16
 LOWER = ("minimum", "exclusiveMinimum")
 UPPER = ("maximum", "exclusiveMaximum")
 _OF_NUMBERS = {*LOWER, *UPPER, "multipleOf"}
-_ENDS = (
-    ("minLength", "maxLength"),
-    ("minItems", "maxItems"),
-    ("minProperties", "maxProperties"),
-    ("minimum", "maximum"),
-)
+_NUMBERS = {"number", "integer"}
+_ENDS = {
+    "string": ("minLength", "maxLength"),
+    "array": ("minItems", "maxItems"),
+    "object": ("minProperties", "maxProperties"),
+    **dict.fromkeys(_NUMBERS, ("minimum", "maximum")),
+}
+"""Between which keywords' values there must be room."""
 
 
 class JsonRules(ABC):
@@ -105,14 +107,15 @@ class JsonRules(ABC):
             return self.leaf(schema)  # which refuses what can't be
         if "anyOf" in schema:
             return self.any_of(map(self._value, _joined(schema["anyOf"])))
-        match _kinds(schema):
-            case ["object"]:
-                return self._object(schema)
-            case ["array"]:
-                return self._array(schema)
-            case [_, _, *_] as kinds:
-                each = (_of_kind(schema, kind) for kind in kinds)
-                return self.any_of(map(self._value, filter(possible, each)))
+        match [each for kind in _kinds(schema) if possible(each := _of_kind(schema, kind))]:
+            case [{"type": "object"} as one]:
+                return self._object(one)
+            case [{"type": "array"} as one]:
+                return self._array(one)
+            case [one]:
+                return self.leaf(one)
+            case [_, *_] as several:
+                return self.any_of(map(self._value, several))
         return self.leaf(schema)
 
     def _definition(self, reference: str) -> str:
@@ -125,7 +128,7 @@ class JsonRules(ABC):
 
     def _object(self, schema: Schema) -> str:
         """The declared properties in their order, then others."""
-        declared, required = dict(schema.get("properties", {})), schema.get("required", ())
+        declared, required = dict(schema.get("properties", {})), set(schema.get("required", ()))
         least = schema.get("minProperties", 0) - len(required)
         most = schema.get("maxProperties", len(required) + _MOST_MORE) - len(required)
         members = [
@@ -189,7 +192,7 @@ def free_number(schema: Schema) -> bool:
     """
     lower = [schema[key] for key in LOWER if key in schema]
     bounded = schema.keys() & {*UPPER, "multipleOf"} or any(lower)
-    return not bounded and "number" in (kinds := _kinds(schema)) and "integer" not in kinds
+    return not bounded and "number" in _kinds(schema)
 
 
 def number_pattern(schema: Schema) -> str:
@@ -205,14 +208,19 @@ def possible(schema: Schema) -> bool:
     """Whether any value obeys the schema, as far as is seen without following references."""
     if "anyOf" in schema:
         return any(map(possible, schema["anyOf"]))
-    if schema.get("enum") == []:
+    if "enum" in schema:
+        return bool(schema["enum"])
+    kinds = _kinds(schema)
+    return not kinds or any(_has_room(schema, kind) for kind in kinds)
+
+
+def _has_room(schema: Schema, kind: str) -> bool:
+    """Whether values of one kind lie within the bounds, with whatever an object must hold."""
+    least, most = _ENDS.get(kind, ("", ""))
+    if schema.get(least, -math.inf) > schema.get(most, math.inf):
         return False
-    if isinstance(schema.get("type"), list):
-        return True
-    room = all(schema.get(least, -math.inf) <= schema.get(most, math.inf) for least, most in _ENDS)
-    declared = schema.get("properties", {}) if schema.get("type") == "object" else {}
-    needed = (declared[name] for name in schema.get("required", ()) if name in declared)
-    return room and all(map(possible, needed))
+    declared = schema.get("properties", {}) if kind == "object" else {}
+    return all(possible(declared.get(name, {})) for name in schema.get("required", ()))
 
 
 def _joined(branches: Iterable[Schema]) -> list[Schema]:
@@ -230,12 +238,13 @@ def _joined(branches: Iterable[Schema]) -> list[Schema]:
 def _kinds(schema: Schema) -> list[str]:
     """The kinds of value that it allows; none are told where it lists the values."""
     told = [] if "enum" in schema else schema.get("type", [])
-    return list(dict.fromkeys(told)) if isinstance(told, list) else [told]
+    kinds = dict.fromkeys(told if isinstance(told, list) else [told])
+    return [each for each in kinds if each != "integer" or "number" not in kinds]
 
 
 def _of_kind(schema: Schema, kind: str) -> Schema:
     """What the schema says of values of one kind."""
-    foreign = set() if kind in {"number", "integer"} else _OF_NUMBERS
+    foreign = set() if kind in _NUMBERS else _OF_NUMBERS
     return {key: value for key, value in schema.items() if key not in foreign} | {"type": kind}
 
 

@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Collection, Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 import xgrammar
 
@@ -58,8 +59,22 @@ _Range = tuple[int, int]
 
 def unenforced(schema: Schema) -> set[str]:
     """The keywords of one schema, with its bounds, to which this grammar can't hold a value."""
-    found = {"minLength", "maxLength"} if schema.keys() & {"pattern", "format"} else set()
-    return found if _multiples(schema) else found | {"multipleOf"}
+    found = set() if _multiples(schema) else {"multipleOf"}
+    if not all(map(_knows, schema.get("patternProperties", ()))):
+        found.add("patternProperties")
+    if "pattern" in schema and not _knows(schema["pattern"]):
+        return found | {"pattern"}
+    return found | {"minLength", "maxLength"} if schema.keys() & {"pattern", "format"} else found
+
+
+@lru_cache(maxsize=256)
+def _knows(pattern: str) -> bool:
+    """Whether XGrammar can write the texts of this pattern."""
+    try:
+        xgrammar.Grammar.from_regex(_whole(pattern))
+    except RuntimeError:
+        return False
+    return True
 
 
 def schema_grammar(schema: Schema) -> str:
@@ -79,19 +94,13 @@ def _multiples(schema: Schema) -> list[str]:
     kind, step = schema.get("type"), Decimal(str(schema.get("multipleOf", 0)))
     if kind not in ("integer", "number") or step <= 0:
         return []
-    lower, upper = (
-        [Decimal(str(schema[key])) / step for key in keys if key in schema]
-        for keys in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
-    )
-    if not lower or not upper or min(upper) - max(lower) > MOST_MULTIPLES:
+    lower = Decimal(str(schema.get("minimum", -math.inf))) / step
+    upper = Decimal(str(schema.get("maximum", math.inf))) / step
+    if upper - lower > MOST_MULTIPLES:
         return []
-    least, most = math.ceil(max(lower)), math.floor(min(upper))
-    excluded = {schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")}
-    values = [step * count for count in range(least, most + 1)]
+    values = (step * count for count in range(math.ceil(lower), math.floor(upper) + 1))
     return [
-        f"{value.normalize() + 0:f}"
-        for value in values
-        if value not in excluded and (kind == "number" or value == int(value))
+        f"{value.normalize() + 0:f}" for value in values if kind == "number" or value == int(value)
     ]
 
 

@@ -123,14 +123,16 @@ BOTH = {
         ({"type": "string", "pattern": r"^[\]|]\|$"}, ['"]|"', '"||"'], ['"]"', '"]|x"']),
         ({"type": "string", "format": "date"}, ['"2026-01-31"'], ['"2026-1-31"', '"today"']),
         ({"type": ["string", "null"], "maxLength": 1}, ['"a"', "null"], ['"ab"', "1"]),
+        ({"type": ["boolean"]}, ["true"], ["1"]),
+        ({"type": ["integer", "number"], "minimum": 0.5, "maximum": 2}, ["1", "1.5"], ["0"]),
         ({"enum": ["a/b", 1, None, {"x": [1, "é"]}]}, ['"a/b"', '{"x": [1, "é"]}'], ['"a"', "2"]),
         ({"enum": ['say "hi"\n\0😀']}, [r'"say \"hi\"\n\u0000😀"'], ['"say "hi"\n"']),
-        ({**FIVES, "exclusiveMaximum": 10}, ["-10", "0", "5"], ["10", "-7", "-0", "5.0"]),
+        ({**FIVES, "maximum": 5}, ["-10", "0", "5"], ["10", "-7", "-0", "5.0"]),
         ({"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.25}, ["0.75"], ["0.7"]),
         ({"type": "number", "minimum": -2, "maximum": 2.5}, ["-2", "2.5"], ["-2.5", "3", "1e1"]),
         ({"type": "number"}, ["1e-12", "-6.626E-34", "0.50"], ["1e999", "--1", "01"]),
         ({"type": ["null", "number"], "exclusiveMinimum": 0}, ["0.01", "null"], ["0", "-1"]),
-        ({"type": "integer", "exclusiveMinimum": 0, "maximum": 9}, ["1", "9"], ["0", "10", "1.0"]),
+        ({"type": "integer", "minimum": 1, "maximum": 9}, ["1", "9"], ["0", "10", "1.0"]),
         (BOTH, ['{"b": 1}', '{"c": 2}'], ["{}", '{"a": 1}', '{"c": 2, "b": 1}']),
         (
             {**BOTH, "patternProperties": {"^d": {"enum": [3]}}, "required": ["b"]},
@@ -159,9 +161,14 @@ def test_what_xgrammar_can_not_hold_a_value_to_is_told() -> None:
         "few": {"type": "integer", "multipleOf": 5, "minimum": 0, "maximum": 100},
         "date": {"type": "string", "format": "date"},
         "word": {"type": "string", "pattern": "^a+$", "maxLength": 3},
+        "case": {"type": "string", "pattern": "(?i)a", "maxLength": 3},
+        "names": {"patternProperties": {"(?i)a": {"type": "null"}}},
     }
-    _, ignored = enforceable({"properties": told}, 40, unenforced=unenforced)
-    assert ignored == ["many: multipleOf", "word: maxLength"]
+    result, ignored = enforceable({"properties": told}, 40, unenforced=unenforced)
+    assert ignored == [
+        *("many: multipleOf", "word: maxLength", "case: pattern", "names: patternProperties")
+    ]
+    assert allows('{"case": "bcd", "names": {}}', (JsonSlot(result),))
 
 
 STRINGS = ["date", "time", "date-time", "duration", "email", "ipv4", "ipv6", "uuid"]
@@ -181,6 +188,8 @@ SCHEMAS: list[dict[str, Any]] = [
     {
         "both": {"allOf": [EITHER, {"anyOf": [{"type": "integer"}, {"type": "null"}]}]},
         "none": {"type": ["string", "null"], "enum": [None], "nullable": True},
+        "word": {"enum": ["a", "bc"], "pattern": "^b"},
+        "half": {"type": ["integer", "null"], "minimum": 0.5},
         "node": NODE,
         "any": {},
     },

@@ -26,7 +26,6 @@ HARD = "(.+/)?.+:.+"
 """The compiler can't see whether any such text has a certain length."""
 SMALL = {**NUMBER, **FEW, "multipleOf": 1e-9}
 ANY_NUMBER = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
-BELOW = {"exclusiveMaximum": -(10**14)}
 SCALAR = {"type": ["string", "number", "boolean", "null"], "maxLength": LONGEST}
 ANYTHING = {
     "anyOf": [
@@ -79,12 +78,12 @@ def rewritten(schema: Any) -> tuple[Schema, list[str]]:
         ({**TEXT, "pattern": HARD}, None),
         (TEXT, {**TEXT, "maxLength": LONGEST}),
         ({"minLength": 7000}, {**TEXT, "minLength": 7000, "maxLength": 7000}),
-        ({**COUNT, "exclusiveMinimum": 1, "exclusiveMaximum": 6}, None),
+        ({**COUNT, "exclusiveMinimum": 0.5, "maximum": 6.5}, {**COUNT, "minimum": 1, "maximum": 6}),
         ({**NUMBER, "minimum": 0, "maximum": 1, "multipleOf": 0.25}, None),
         ({"type": ["number", "null"], "exclusiveMinimum": 0}, None),
         ({**NUMBER, "minimum": 1, "maximum": 1}, None),
         (COUNT, {**COUNT, **ANY_NUMBER}),
-        ({**COUNT, **BELOW}, {**COUNT, **BELOW, "minimum": -(10**17)}),
+        ({**COUNT, "maximum": -(10**14)}, {**COUNT, "maximum": -(10**14), "minimum": -(10**17)}),
         ({"maximum": 9}, {**NUMBER, **ANY_NUMBER, "maximum": 9, "multipleOf": 1e-9}),
         ({"enum": ["EUR", 1, None]}, None),
         ({**LIST, "prefixItems": [NONE, BOOLEAN], "items": False, "maxItems": 2}, None),
@@ -112,7 +111,7 @@ def rewritten(schema: Any) -> tuple[Schema, list[str]]:
         ({**LIST, "items": [NONE], "additionalItems": False, "maxItems": 1},
          {**LIST, "prefixItems": [NONE], "items": False, "maxItems": 1}),
         ({**COUNT, **FEW, "exclusiveMinimum": True, "exclusiveMaximum": False},
-         {**COUNT, "exclusiveMinimum": 0, "maximum": 9}),
+         {**COUNT, "minimum": 1, "maximum": 9}),
         ({**OPEN, "properties": {"a": NONE}, "propertyNames": {"$ref": "#/$defs/Name"}},
          {**CLOSED, "properties": {"a": NONE, "b": ANYTHING}}),
         ({"additionalProperties": FEW, "propertyNames": {"pattern": "^a"}, "minProperties": 1},
@@ -250,6 +249,7 @@ KINDS = "array, boolean, integer, null, number, object, string, or a list of the
     [
         ({"properties": "x"}, 'arguments: properties="x"'),
         ({"properties": {"a": {"type": "integer", "maximum": "9"}}}, 'a: maximum="9"'),
+        ({"properties": {"a": {"type": "integer", "maximum": float("nan")}}}, "a: maximum=NaN"),
         ({"properties": {"a": {"minLength": 1.5}}}, "a: minLength=1.5"),
         ({"properties": {"a": {"type": ["null", {}]}}}, f'a: type=["null", {{}}]; wanted {KINDS}'),
         ({"properties": {"a": {"type": []}}}, f"a: type=[]; wanted {KINDS}"),

@@ -1,13 +1,12 @@
 """Bounds for values whose schema sets none: a small model writes them without end."""
 
 import math
-import operator
 from collections.abc import Callable, Mapping
 from itertools import takewhile
 from typing import Any
 
 from function_calling.engines.json_rules import LOWER, UPPER, possible
-from function_calling.model.schema.keywords import Schema, is_of, listed
+from function_calling.model.schema.keywords import OF_SCALARS, Schema, is_of, listed
 
 LARGEST_NUMBER = 10**15
 FARTHEST_NUMBER = 10**18
@@ -45,36 +44,42 @@ def _filled(value: Schema) -> tuple[Schema, Schema]:
 
 
 def bound_number(result: Schema) -> None:
-    """Set the bounds that a bounded number lacks; narrow those that no engine can count up to."""
+    """Set the bounds that a bounded number lacks; narrow those that no engine can count up to.
+
+    Bounds that exclude move inward: engines let some excluded numbers be written.
+    """
+    whole = "number" not in result["type"]
+    for (key, excluded), inward in ((LOWER, 1), (UPPER, -1)):
+        # What is below a number is above its opposite.
+        ends = [inward * result.pop(key)] if key in result else []
+        if excluded in result:
+            ends.append(_next(inward * result.pop(excluded), whole=whole))
+        if ends:
+            result[key] = inward * max(map(math.ceil, ends) if whole else ends)
     if "minimum" in result and result["minimum"] == result.get("maximum"):
         return
-    if "number" in result["type"]:
+    if not whole:
         result.setdefault("multipleOf", SMALLEST_STEP)
-        _include(result, *LOWER, math.inf)
-        _include(result, *UPPER, -math.inf)
-    least, most = -_reach(result, UPPER), _reach(result, LOWER)
-    for keys, bound, beyond in ((LOWER, least, operator.lt), (UPPER, most, operator.gt)):
-        for key in keys:
-            if beyond(result.get(key, bound), bound):
-                del result[key]
-        if not result.keys() & set(keys):
-            result[keys[0]] = bound
+    least, most = -_reach(result, "maximum"), _reach(result, "minimum")
+    if result.get("minimum", -math.inf) < least:
+        result["minimum"] = least
+    if result.get("maximum", math.inf) > most:
+        result["maximum"] = most
 
 
-def _reach(result: Schema, ends: tuple[str, ...]) -> int:
+def _next(bound: float, *, whole: bool) -> float:
+    """The first number behind the bound that engines can tell from it."""
+    if abs(bound) > FARTHEST_NUMBER:
+        return bound
+    if whole:
+        return math.floor(bound) + 1
+    return max(bound + SMALLEST_STEP, math.nextafter(bound, math.inf))
+
+
+def _reach(result: Schema, end: str) -> int:
     """How far from zero the other end may lie."""
-    told = [1000 * abs(result[key]) for key in ends if key in result]
+    told = [1000 * abs(result[end])] if end in result else []
     return int(min(max([LARGEST_NUMBER, *told]), FARTHEST_NUMBER))
-
-
-def _include(result: Schema, key: str, excluded: str, inward: float) -> None:
-    """Move an excluded bound inward and include it: engines let some excluded ones be written."""
-    if abs(result.get(excluded, math.inf)) > FARTHEST_NUMBER:
-        return
-    bound = result.pop(excluded)
-    farther = max if inward > 0 else min
-    moved = farther(bound + math.copysign(SMALLEST_STEP, inward), math.nextafter(bound, inward))
-    result[key] = farther(moved, result.get(key, moved))
 
 
 def bound_items(result: Schema, anything: Callable[[], Schema]) -> None:
@@ -130,10 +135,16 @@ def bound_count(result: Schema) -> list[str]:
     return [key for key in counts if result.pop(key, None) is not None]
 
 
-def keep_typed(result: Schema) -> None:
-    """Of values that are listed, keep those of the type: engines may look at one alone."""
-    if "type" in result and "enum" in result:
+def keep_allowed(result: Schema, compiles: Callable[[Schema], bool]) -> None:
+    """Of values that are listed, keep those that the type and what bounds a scalar allow.
+
+    Engines may look at the list alone. `compiles` tells whether a value of a schema can be written.
+    """
+    if "enum" not in result:
+        return
+    if "type" in result:
         kinds = listed(result["type"])
-        result["enum"] = [
-            each for each in result["enum"] if any(is_of(each, kind) for kind in kinds)
-        ]
+        result["enum"] = [it for it in result["enum"] if any(is_of(it, kind) for kind in kinds)]
+    bounds = {key: result.pop(key) for key in OF_SCALARS & result.keys()}
+    if bounds:
+        result["enum"] = [it for it in result["enum"] if compiles({**bounds, "enum": [it]})]

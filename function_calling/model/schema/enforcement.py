@@ -21,7 +21,7 @@ from function_calling.model.schema.bounds import (
     bound_items,
     bound_number,
     close,
-    keep_typed,
+    keep_allowed,
 )
 from function_calling.model.schema.disjoint import disjoint
 from function_calling.model.schema.intersection import intersection
@@ -145,7 +145,7 @@ class _Rewriter:
         result: Schema = {}
         for key in told:
             self._keyword(result, key, told, place)
-        keep_typed(result)
+        keep_allowed(result, self.budget.compiles)
         self._bound(result, told, place)
         self._let_go(result, told, place)
         return result
@@ -153,7 +153,7 @@ class _Rewriter:
     def _let_go(self, result: Schema, told: Schema, place: str) -> None:
         """Leave out the keywords to which no engine holds a value, or not this one."""
         beyond = set(self._unenforced(result))
-        text = {key: result[key] for key in KEYWORDS_OF["string"] if key in result}
+        text = {key: result[key] for key in result.keys() - beyond & {*KEYWORDS_OF["string"]}}
         if "pattern" in text and not self.budget.compiles({**text, "type": "string"}):
             beyond |= {"minLength", "maxLength"}
         for key in sorted(result.keys() & beyond):

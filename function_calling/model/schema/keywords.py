@@ -5,6 +5,7 @@ compile was tried.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -44,6 +45,7 @@ KEYWORDS_OF = {
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }  # fmt: skip
 """The keywords from which a missing `type` is told."""
+OF_SCALARS = {*KEYWORDS_OF["string"], *KEYWORDS_OF["number"]}
 _SHAPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("properties", "patternProperties"), (Mapping,)),
     **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems", "required", "enum"), (list,)),
@@ -101,7 +103,8 @@ def _shaped(key: str, value: Any, place: str) -> Any:
     if wanted == (int,) and isinstance(value, float) and value.is_integer():
         return int(value)
     names = value if key == "required" and isinstance(value, list) else ()
-    if not isinstance(value, wanted) or not all(isinstance(name, str) for name in names):
+    endless = isinstance(value, float) and not math.isfinite(value)
+    if endless or not isinstance(value, wanted) or not all(isinstance(it, str) for it in names):
         raise schema_refused(f"they are no JSON Schema: {told}")
     if key == "type" and not set(map(str, listed(value) or [""])) <= _VALUES_OF.keys():
         kinds = ", ".join(sorted(_VALUES_OF))
