@@ -103,8 +103,9 @@ def check_engine(settings: Settings) -> Profile:
     """
     profile = choose_profile(settings)
     if problem := _problem(settings, profile):
-        named = settings.model_id if settings.engine == "auto" else ""
-        said = f"MODEL_ID={named}" if named else f"ENGINE={profile.engine}"
+        named = {"MODEL_ID": settings.model_id, "LLAMA_MODEL_DIR": settings.llama_model_dir}
+        told = [f"{name}={value}" for name, value in named.items() if value]
+        said = told[0] if told and settings.engine == "auto" else f"ENGINE={profile.engine}"
         raise SettingsError(f"{said}: {problem} {_INSTEAD[profile.engine]}")
     return profile
 

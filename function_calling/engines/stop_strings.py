@@ -13,7 +13,9 @@ class StopStrings:
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self._stops = regex.compile("|".join(map(regex.escape, stops)) if stops else "(?!)")
+        # Of two that begin alike the shorter comes first, as it does where text comes in pieces.
+        escaped = map(regex.escape, sorted(stops))
+        self._stops = regex.compile("|".join(escaped) if stops else "(?!)")
         self._held = ""
         self.found: str | None = None
 

@@ -115,7 +115,7 @@ def test_what_does_not_fit_says_so(machine: Machine, tmp_path: Path) -> None:
     for settings, said in (
         (LMDEPLOY, f"ENGINE=lmdeploy: {GPU_MODEL_ID} needs 42.5 GB of GPU memory for a context of"),
         (Settings(model_id=BIG), f"MODEL_ID={BIG}: {BIG} needs 137 GB"),
-        (Settings(llama_model_dir=str(tmp_path)), f"ENGINE=lmdeploy: {tmp_path.name} needs"),
+        (Settings(llama_model_dir=str(tmp_path)), f"LLAMA_MODEL_DIR={tmp_path}: {tmp_path.name}"),
     ):
         wanted = f"{said} .*GPU here has 24 GB. Set ENGINE=llamacpp .*ENGINE=auto and no model"
         with pytest.raises(SettingsError, match=wanted):

@@ -80,3 +80,4 @@ def test_in_bits_or_whole_it_is_the_same(bits: list[str], stops: list[str]) -> N
     assert not any(stop in told for stop in stops)
     assert bool(held.found) == any(stop in text for stop in stops)
     assert held.found or told == text
+    assert not any(stop != held.found and (held.found or "").startswith(stop) for stop in stops)
