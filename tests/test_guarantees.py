@@ -407,27 +407,24 @@ def compiling(serve: Serve, *turns: Any) -> dict[str, Any]:
     return {"messages": [USER], "tools": [TOOLS[0], tool]}
 
 
-@pytest.mark.parametrize("choice", ["required", "auto"])
-async def test_a_schema_that_does_not_compile_is_refused_where_it_is_needed(
-    serve: Serve, choice: str
-) -> None:
+async def test_a_schema_that_does_not_compile_is_refused_where_it_is_needed(serve: Serve) -> None:
     """S5: before a forced call, or when the model begins one; text needs none of it."""
     response = await post(compiling(serve, "Hello"))
     assert response.json()["choices"][0]["message"]["content"] == "Hello"
-    body = compiling(serve, *([] if choice == "required" else ["So. <tool_call>"]))
-    status, error = await error_of({**body, "tool_choice": choice})
-    assert (status, error["code"]) == (400, "invalid_function_parameters")
-    assert error["param"] == "tools[1].function.parameters"
-    assert error["message"].startswith("Tool f: The JSON Schema can't be enforced: ")
-
-
-async def test_a_format_that_does_not_compile_is_refused_by_its_name(serve: Serve) -> None:
-    """The parameter too."""
     told = {"type": "json_schema", "json_schema": {"name": "x", "schema": BROKEN}}
-    body = compiling(serve)
-    status, error = await error_of({**body, "tools": TOOLS, "response_format": told})
-    assert (status, error["param"]) == (400, "response_format")
-    assert error["message"].startswith("response_format: The JSON Schema can't be enforced: ")
+    begins, tool = "So. <tool_call>", ("Tool f", "tools[1].function.parameters")
+    for options, turns, (thing, param) in (
+        ({"tool_choice": "required"}, [], tool),
+        ({}, [begins], tool),
+        ({"response_format": told}, [], ("response_format", "response_format")),
+    ):
+        status, error = await error_of({**compiling(serve, *turns), **options})
+        assert (status, error["code"]) == (400, "invalid_function_parameters")
+        assert error["param"] == param
+        assert error["message"].startswith(f"{thing}: The JSON Schema can't be enforced: ")
+    first, *_, last = await events_of(compiling(serve, begins))
+    assert first["choices"][0]["delta"]["role"] == "assistant"
+    assert last["error"]["code"] == error["code"]
 
 
 async def test_a_name_that_comes_again_is_told_once(serve: Serve) -> None:
@@ -439,13 +436,6 @@ async def test_a_name_that_comes_again_is_told_once(serve: Serve) -> None:
     once = '{"a": 1e2, "b": {"c": 1}, "d": 3.50}'
     assert calls_of(await choice_of("hermes", **options)) == [("f", once)]
     assert streamed_calls(await streamed_choices("hermes", **options)) == [("f", once)]
-
-
-async def test_in_a_stream_such_a_schema_is_the_last_event(serve: Serve) -> None:
-    """The text before the call has left."""
-    first, *_, last = await events_of(compiling(serve, "So. <tool_call>"))
-    assert first["choices"][0]["delta"]["role"] == "assistant"
-    assert last["error"]["code"] == "invalid_function_parameters"
 
 
 @each_format

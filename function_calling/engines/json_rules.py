@@ -238,8 +238,7 @@ def _joined(branches: Iterable[Schema]) -> list[Schema]:
 def _kinds(schema: Schema) -> list[str]:
     """The kinds of value that it allows; none are told where it lists the values."""
     told = [] if "enum" in schema else schema.get("type", [])
-    kinds = dict.fromkeys(told if isinstance(told, list) else [told])
-    return [each for each in kinds if each != "integer" or "number" not in kinds]
+    return told if isinstance(told, list) else [told]
 
 
 def _of_kind(schema: Schema, kind: str) -> Schema:

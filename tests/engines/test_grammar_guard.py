@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function_calling.engines.grammar_guard import GrammarGuard
-from function_calling.errors import EngineError, RequestError
+from function_calling.errors import EngineError
 from function_calling.model.words import JsonSlot, Piece, Sampling
 
 CITY = {
@@ -66,23 +66,3 @@ def test_a_text_that_is_cut_may_end_anywhere() -> None:
     """By its tokens, or by a stop string."""
     follow(GrammarGuard(CALL), '{"city": "Os', finish_reason="length")
     follow(GrammarGuard(CALL.but(stop=("lo",))), '{"city": "Os')
-
-
-def test_a_text_without_a_constraint_may_be_any() -> None:
-    """There is no grammar, either."""
-    guard = GrammarGuard(CALL.but(constraint=()))
-    follow(guard, "Hello!", "")
-    assert guard.request() == {}
-    assert GrammarGuard(CALL).request()["grammar"].startswith("%llguidance {}\n")
-
-
-@pytest.mark.parametrize(
-    ("thing", "param"),
-    [("", "tools"), ("Tool text.format", "Tool text.format")],
-)
-def test_a_constraint_that_does_not_compile_is_refused(thing: str, param: str) -> None:
-    """Before anything is generated, by whose schema it is."""
-    nothing = JsonSlot({"type": "integer", "minimum": 2, "maximum": 1}, thing)
-    with pytest.raises(RequestError, match=f"^{thing}.*can't be enforced") as caught:
-        GrammarGuard(CALL.but(constraint=((nothing,),)))
-    assert caught.value.param == param

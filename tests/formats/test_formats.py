@@ -410,19 +410,6 @@ def one_a_turn(*history: Message) -> list[str]:
     return text.removesuffix("<|eot_id|>").split("<|eot_id|>")[1:]
 
 
-def test_llama3_splits_several_calls_into_pairs_of_call_and_result() -> None:
-    """Its template refuses more than one call a turn."""
-    calls = called(("a", "convert", '{"a": 1}'), ("b", "today", "{}"), content="One moment.")
-    assert one_a_turn(calls, result("a", "3.14"), result("b", "Monday"), USER) == [
-        "assistant: One moment.",
-        'assistant: {"name": "convert", "parameters": {"a": 1}}',
-        'ipython: "3.14"',
-        'assistant: {"name": "today", "parameters": {}}',
-        'ipython: "Monday"',
-        "user: 42 USD?",
-    ]
-
-
 def test_a_call_or_a_result_without_the_other_is_kept_where_it_stands() -> None:
     """A history may have been cut."""
     calls = called(("a", "convert", "{}"), ("b", "today", "{}"))

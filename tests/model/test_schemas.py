@@ -103,6 +103,8 @@ def rewritten(schema: Any) -> tuple[Schema, list[str]]:
         (False, NEVER),
         # What is said in another way, or says nothing.
         ({"const": {"a": [1]}}, {"enum": [{"a": [1]}]}),
+        ({**SHORT, "type": ["string"]}, SHORT),
+        ({**FEW, "type": ["integer", "number"]}, SMALL),
         ({**NONE, "title": "A", "examples": [1], "x-order": 3, "nullable": False}, NONE),
         ({**SHORT, "nullable": True}, {"anyOf": [SHORT, NONE]}),
         ({**CLOSED, "propertyNames": TEXT}, CLOSED),

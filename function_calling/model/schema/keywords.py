@@ -77,6 +77,11 @@ def keywords(schema: Mapping[str, Any], place: str) -> Schema:
     for key, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if isinstance(told.get(key), bool) and told.pop(key) and bound in told:
             told[key] = told.pop(bound)
+    if isinstance(told.get("type"), list):
+        kinds = dict.fromkeys(told["type"])
+        if "number" in kinds:
+            kinds.pop("integer", None)
+        told["type"] = next(iter(kinds)) if len(kinds) == 1 else [*kinds]
     others = told.pop("additionalItems", True)
     if isinstance(told.get("items"), list):
         told |= {"prefixItems": told["items"], "items": others}
