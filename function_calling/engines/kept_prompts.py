@@ -60,7 +60,10 @@ class KeptPrompts:
         return self.folder / f"{self._model}-{_digest(prompt)}.kv"
 
     def _files(self) -> list[Path]:
-        files = [(file.stat().st_mtime, file) for file in self.folder.iterdir()]
+        files = []
+        for file in self.folder.iterdir():
+            with suppress(OSError):  # another process may have renamed it, or let it go
+                files.append((file.stat().st_mtime, file))
         return [file for _, file in sorted(files, reverse=True)]
 
 
