@@ -35,8 +35,8 @@ LEAVES = st.one_of(
         st.integers(-5, 5),
     ),
     st.builds(
-        lambda values, low: {"enum": values, "minLength": low, "minimum": low},
-        st.lists(SMALL | NAMES | st.none(), min_size=1),
+        lambda values, low: {"enum": [*values, None], "minLength": low, "minimum": low},
+        st.lists(SMALL | NAMES),
         SMALL,
     ),
     st.builds(lambda value: {"const": value}, st.dictionaries(NAMES, SMALL)),

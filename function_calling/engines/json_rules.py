@@ -108,12 +108,9 @@ class JsonRules(ABC):
         if "anyOf" in schema:
             return self.any_of(map(self._value, _joined(schema["anyOf"])))
         match [each for kind in _kinds(schema) if possible(each := _of_kind(schema, kind))]:
-            case [{"type": "object"} as one]:
-                return self._object(one)
-            case [{"type": "array"} as one]:
-                return self._array(one)
             case [one]:
-                return self.leaf(one)
+                write = {"object": self._object, "array": self._array}.get(one["type"], self.leaf)
+                return write(one)
             case [_, *_] as several:
                 return self.any_of(map(self._value, several))
         return self.leaf(schema)

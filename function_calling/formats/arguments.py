@@ -5,7 +5,6 @@ engine can be held to a schema in it; what the engine then writes, it reads as J
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -130,8 +129,8 @@ class NamedArguments(JsonArguments):
     def _value(self, slot: JsonSlot, *, is_text: bool) -> Alternative:
         if not is_text:
             return (slot, self.close) if self.close else (slot,)
-        if choices := _choices(slot.schema):
-            return (OneOf(tuple((text + self.close,) for text in choices)),)
+        if "enum" in slot.schema:
+            return (OneOf(tuple((text + self.close,) for text in slot.schema["enum"])),)
         return (TextSlot(self.close, slot.schema.get("minLength", 0), slot.schema["maxLength"]),)
 
     def _in_order(
@@ -170,27 +169,15 @@ class NamedArguments(JsonArguments):
             if self.close and self._is_text(first) and all(each == first for each in others)
         }
 
-    def _is_text(self, schema: Any) -> bool:
+    def _is_text(self, schema: Schema) -> bool:
         """Whether every value of this schema can stand as text, the end of which can be seen."""
-        if not isinstance(schema, dict) or schema.get("type") != "string":
+        if schema.get("type") != "string" or schema.keys() & {"pattern", "format"}:
             return False
-        if schema.keys() & {"pattern", "format", "nullable"}:
-            return False
-        least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
-        return all(
-            isinstance(choice, str)
-            and least <= len(choice) <= most
-            and f"{choice}{self.close}".index(self.close) == len(choice)
-            for choice in _choices(schema)
-        )
+        choices = schema.get("enum", [""])
+        return all(f"{it}{self.close}".index(self.close) == len(it) for it in choices)
 
 
 KEYWORD_ARGUMENTS = NamedArguments(before_value="=", separator=", ")
-
-
-def _choices(schema: Schema) -> list[Any]:
-    """What the value is one of; nothing if it is any text."""
-    return [schema["const"]] if "const" in schema else list(schema.get("enum", ()))
 
 
 def _declared(schema: Schema) -> dict[str, list[Schema]]:
@@ -210,7 +197,7 @@ def _branches(schema: Schema) -> list[Schema]:
     """
     if "anyOf" in schema:
         return [found for branch in schema["anyOf"] for found in _branches(branch)]
-    whole = schema.keys() & {"const", "enum"} or schema.get("type") != "object"
+    whole = "enum" in schema or schema.get("type") != "object"
     count, declared = len(schema.get("required", ())), schema.get("properties", {})
     least, most = schema.get("minProperties", 0), schema.get("maxProperties", count)
     # Where a property is optional, `minProperties` is 1 if it is there at all.

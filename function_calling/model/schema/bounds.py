@@ -112,6 +112,12 @@ def close(result: Schema, schema: Mapping[str, Any], anything: Callable[[], Sche
     more = {"enum": []} if told is False else result["additionalProperties"] or anything()
     for name in result.get("required", ()):
         result.setdefault("properties", {}).setdefault(name, more)
+    if "properties" in result and result["additionalProperties"] is False:
+        result["properties"] = {
+            name: each
+            for name, each in result["properties"].items()
+            if name in result.get("required", ()) or possible(each)
+        }
 
 
 def bound_count(result: Schema) -> list[str]:
