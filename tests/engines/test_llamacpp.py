@@ -85,14 +85,6 @@ async def test_what_a_thread_frees_serves_the_others(engine: LlamaCpp) -> None:
 # Probabilities
 
 
-async def test_tokens_are_told_with_their_probabilities(engine: LlamaCpp) -> None:
-    """One for each that is counted; at temperature 0 it is the likeliest."""
-    pieces = await pieces_of(engine, GREEDY.but(max_tokens=12, logprobs=3))
-    tokens = [token for piece in pieces for token in piece.logprobs]
-    assert len(tokens) == pieces[-1].completion_tokens == 12
-    assert [token.top[0].token for token in tokens] == [token.token for token in tokens]
-
-
 async def test_the_tokens_of_a_stop_string_are_not_told(engine: LlamaCpp) -> None:
     """Those of the text before it are, also what was held back because it looked like one."""
     whole = await text_of(engine, GREEDY.but(max_tokens=24))
