@@ -28,7 +28,7 @@ def disjoint(branches: Sequence[Any], resolve: Resolve, budget: Budget) -> bool:
     outlines = [_Outlines(resolve, budget).outline(each, MOST_LEVELS) for each in branches]
     some = [each for each in outlines if each not in (False, {"enum": []})]
     if all(isinstance(each, dict) and "enum" in each for each in some):
-        values = [json.dumps(value) for each in some for value in each["enum"]]
+        values = [json.dumps(value, sort_keys=True) for each in some for value in each["enum"]]
         return len(values) == len({*values})
     return len(some) < 2 or budget.compiles({"oneOf": some})
 

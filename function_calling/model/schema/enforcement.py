@@ -34,6 +34,7 @@ from function_calling.model.schema.keywords import (
     Schema,
     keywords,
     listed,
+    number,
 )
 from function_calling.model.schema.references import References
 
@@ -96,7 +97,7 @@ def _rewrite(
 
     Each request has its tools looked at for its headers and for each of its replies.
     """
-    rewriter = _Rewriter(json.loads(text), longest_string, unenforced)
+    rewriter = _Rewriter(json.loads(text, parse_float=number), longest_string, unenforced)
     return *rewriter.root(place), rewriter.budget.spent
 
 

@@ -105,8 +105,6 @@ def _shaped(key: str, value: Any, place: str) -> Any:
     wanted = _SHAPES.get(key, (object,))
     if wanted == (Mapping,) and value == []:  # how PHP writes an empty object
         return {}
-    if wanted == (int,) and isinstance(value, float) and value.is_integer():
-        return int(value)
     names = value if key == "required" and isinstance(value, list) else ()
     endless = isinstance(value, float) and not math.isfinite(value)
     if endless or not isinstance(value, wanted) or not all(isinstance(it, str) for it in names):
@@ -117,6 +115,12 @@ def _shaped(key: str, value: Any, place: str) -> Any:
     if key in {"const", "enum"} and not _exact(value):
         raise schema_refused(f"{told}: engines write no number beyond 2**53 exactly")
     return value
+
+
+def number(text: str) -> float:
+    """A number as JSON Schema takes it: 1.0 is an integer, and the same as 1."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) <= LARGEST_EXACT else value
 
 
 def listed(value: Any) -> list[Any]:
