@@ -15,8 +15,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, Field, model_validator
 
-from function_calling.api.messages import conversation, text_of
-from function_calling.api.request import MOST_MESSAGES, NO_THINKING, ApiRequest, content_format
+from function_calling.api.messages import MOST_MESSAGES, conversation, text_of
+from function_calling.api.request import NO_THINKING, ApiRequest, content_format
 from function_calling.api.response import Json, NamedEvents, new_id
 from function_calling.api.tools import offered, other_kind, placed, tool_choice
 from function_calling.errors import ApiError, RequestError, wrong
@@ -99,8 +99,8 @@ class ResponsesRequest(ApiRequest):
             space, inner = tool.get("name"), tool.get("tools")
             if not isinstance(space, str) or not space:
                 raise wrong(f"{place}.name", space, "the name of a namespace")
-            if not isinstance(inner, list) or not all(isinstance(each, dict) for each in inner):
-                raise wrong(f"{place}.tools", inner, "a list of tools")
+            if not isinstance(inner, list) or not all(map(_is_flat, inner)):
+                raise wrong(f"{place}.tools", inner, "a list of tools, each with its name in it")
             yield from ((inside, each, space) for inside, each in placed(inner, f"{place}.tools"))
 
     def _messages(self) -> list[Message]:
@@ -136,6 +136,10 @@ class ResponsesRequest(ApiRequest):
             if space and not other_kind(tool)
         }
         return ResponsesResponse(model, echo, names)
+
+
+def _is_flat(tool: Any) -> bool:
+    return isinstance(tool, dict) and "function" not in tool
 
 
 def _full_name(space: Any, name: Any) -> Any:
