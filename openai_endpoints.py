@@ -168,6 +168,8 @@ def error_response(
         metrics.refused(error)
     # Before the app is reached, its place is still a part of the path alone.
     path = request.scope["path"].removeprefix(request.scope.get("root_path") or "/v1")
+    if error.param == "messages":  # as the model half calls what each API has a name for
+        error.param = _PROMPTS.get(path.strip("/").partition("/")[0], "messages")
     if path.startswith("/messages") or "anthropic-version" in request.headers:
         body = error_body(error)
         told[REQUEST_ID] = body["request_id"]
@@ -199,4 +201,6 @@ def _model(model: ChatModel, name: str) -> dict[str, Any]:
     }
 
 
+_PROMPTS = {"responses": "input", "completions": "prompt"}
+"""What the messages are called in other APIs than chat, by the first step of a path."""
 _STARTED = int(time.time())
