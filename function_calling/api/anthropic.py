@@ -7,27 +7,25 @@ fills and closes one by one.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
-from function_calling.api.messages import conversation, result_text
-from function_calling.api.request import MOST_MESSAGES, NO_THINKING, ApiRequest, content_format
+from function_calling.api.messages import MOST_MESSAGES, conversation, result_text
+from function_calling.api.request import NO_THINKING, TEXTS, ApiRequest, content_format
 from function_calling.api.response import Json, NamedEvents, new_id
 from function_calling.api.tools import offered, other_kind, placed, tool_choice
-from function_calling.errors import ApiError, RequestError, wrong
+from function_calling.errors import ApiError, wrong
 from function_calling.model.words import (
     Event,
     Finished,
     Message,
     ReasoningDelta,
     TextDelta,
-    Tool,
     ToolCall,
     ToolCallDelta,
-    ToolChoice,
     Usage,
 )
 
@@ -60,8 +58,8 @@ class CountRequest(ApiRequest):
     thinking: Json | None = None
     output_config: Json | None = None
     cache_control: Any = None
-    stop: Annotated[list[str], Field(max_length=MOST_STOPS)] | None = Field(
-        None, validation_alias="stop_sequences"
+    stop: Annotated[Annotated[list[str], Field(max_length=MOST_STOPS)] | None, TEXTS] = Field(
+        None, validation_alias=AliasChoices("stop_sequences", "stop")
     )
 
     @property
@@ -84,33 +82,23 @@ class CountRequest(ApiRequest):
             if not isinstance(role, str) or role not in _BLOCKS:
                 raise wrong(f"{place}.role", role, f"one of {', '.join(_BLOCKS)}")
             told += _turn(role, message.get("content"), f"{place}.content")
-        if len(told) > MOST_MESSAGES:
-            held = f"messages hold {len(told)} messages and results"
-            raise RequestError(f"{held}; wanted {MOST_MESSAGES} at most.", param="messages")
         if told[-1]["role"] == "assistant":
             wanted = "the user's message last: what the model says can't be begun for it"
             raise wrong(f"messages[{len(self.messages) - 1}].role", "assistant", wanted)
         functions = [it for it in placed(self._own_tools(), "tools") if not other_kind(it[1])]
         tools = offered(functions, "tools")
         thinks = (self.thinking or {}).get("type") != "disabled"
+        choice = self.tool_choice or {"type": "auto"}
+        parallel = not choice.get("disable_parallel_tool_use")
         return {
             "messages": conversation(told),
             "tools": tools,
-            "choice": self._choice(tools),
+            "choice": tool_choice(choice, parallel, tools),
             "content": content_format(
                 (self.output_config or {}).get("format"), "output_config.format"
             ),
             "template_options": {} if thinks else NO_THINKING,
         }
-
-    def _choice(self, tools: Sequence[Tool]) -> ToolChoice:
-        told = self.tool_choice or {"type": "auto"}
-        named = {"type": "function", "name": told.get("name")}
-        choices = {"auto": "auto", "any": "required", "tool": named, "none": "none"}
-        kind = told.get("type")
-        if not isinstance(kind, str) or kind not in choices:
-            raise wrong("tool_choice", told, f"type {', '.join(choices)}")
-        return tool_choice(choices[kind], not told.get("disable_parallel_tool_use"), tools)
 
 
 class MessagesRequest(CountRequest):

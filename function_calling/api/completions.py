@@ -18,9 +18,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from function_calling.api.messages import conversation
+from function_calling.api.messages import MOST_MESSAGES, conversation
 from function_calling.api.request import (
-    MOST_MESSAGES,
     MOST_REPLIES,
     NO_THINKING,
     TEXTS,
@@ -88,9 +87,7 @@ class ChatRequest(ApiRequest):
         """
         tools = self.offered_tools()
         if self.functions or self.function_call:
-            told: Any = self.function_call
-            told = {"type": "function", **told} if isinstance(told, dict) else told
-            choice = tool_choice(told, False, tools, "function_call")
+            choice = tool_choice(self.function_call, False, tools, "function_call")
         else:
             choice = tool_choice(self.tool_choice, self.parallel_tool_calls is not False, tools)
         no_effort = NO_THINKING if self.reasoning_effort == "none" else {}

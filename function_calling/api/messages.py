@@ -14,8 +14,11 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
-from function_calling.errors import wrong
+from function_calling.errors import RequestError, wrong
 from function_calling.model.words import Message
+
+MOST_MESSAGES = 4096
+"""Messages of a request at most, with the calls that have no result."""
 
 _ROLES = {
     **{role: role for role in ("system", "user", "assistant", "tool")},
@@ -62,6 +65,9 @@ def conversation(messages: Sequence[Mapping[str, Any]]) -> list[Message]:
             results.append(message | {"tool_call_id": call["id"], "name": call["function"]["name"]})
         else:
             parts.append([message | {"tool_call_id": identity or f"call_{index}"}])
+    if len(parts) > MOST_MESSAGES:
+        held = f"messages hold {len(parts)} messages and open calls"
+        raise RequestError(f"{held}; wanted {MOST_MESSAGES} at most.", param="messages")
     return list(chain.from_iterable(parts))
 
 

@@ -28,8 +28,6 @@ MOST_REPLIES = 16
 """Replies to one request (`n`) at most."""
 MOST_BIASES = 300
 """Tokens in a `logit_bias` at most."""
-MOST_MESSAGES = 4096
-"""Messages of a request at most."""
 
 UNENFORCED = "X-Unenforced-Keywords"
 """Keywords of JSON Schema to which no value is held, each by its place: "weather: unit: not"."""

@@ -76,7 +76,7 @@ def _tool(tool: Mapping[str, Any], place: str) -> Tool:
 def tool_choice(
     choice: Any, parallel: bool, tools: Sequence[Tool], param: str = "tool_choice"
 ) -> ToolChoice:
-    """OpenAI's `tool_choice` and `parallel_tool_calls`, or its older `function_call`.
+    """OpenAI's `tool_choice` and `parallel_tool_calls`, its older `function_call`, or Anthropic's.
 
     A named function, or `allowed_tools` (a mode and some of the tools), may also be told flat, as
     for a response. A call that a named choice forces still ends with the reason "tool_calls".
@@ -87,16 +87,9 @@ def tool_choice(
         RequestError: The choice is of no known kind, or names a tool that isn't offered.
     """
     offer = tuple(tool.name for tool in tools)
-    mode: Any
-    match choice:
-        case None | "auto" | "none" | "required":
-            mode, names = choice or "auto", offer
-        case {"type": "allowed_tools"}:
-            mode, names = _allowed(choice.get("allowed_tools", choice))
-        case _:
-            mode, names, parallel = "required", (_named(choice),), False
-    if mode not in ("none", "auto", "required") or None in names:
-        wanted = "'none', 'auto', 'required', or type \"function\" with a function's name"
+    mode, names, several = _asked(choice, offer)
+    if mode is None or None in names:
+        wanted = "'none', 'auto', 'required', Anthropic's type \"any\", or a tool's type and name"
         raise wrong(param, choice, wanted)
     for name in names:
         if name not in offer:
@@ -104,23 +97,30 @@ def tool_choice(
             told = f"{param} names {shown(name)}, which is not among the {listed}"
             raise RequestError(f"{told}: {', '.join(offer) or 'none are given'}.", param=param)
     if mode == "required" and not names:
-        raise RequestError(f"{param}='required' needs tools.", param=param)
+        raise RequestError(f"{param}={shown(choice)} needs tools.", param=param)
     if mode == "none" or not names:
         return ToolChoice()
-    return ToolChoice(mode, tuple(dict.fromkeys(names)), parallel)
+    return ToolChoice(mode, tuple(dict.fromkeys(names)), parallel and several)
 
 
-def _allowed(choice: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The mode and the names of `allowed_tools`; None for what is wrong."""
+def _asked(choice: Any, offer: tuple[str, ...]) -> tuple[Any, tuple[Any, ...], bool]:
+    """The mode, the names, and whether there may be several calls; None for what is wrong."""
     match choice:
-        case {"mode": "auto" | "required" as mode, "tools": [_, *_] as tools}:
-            return mode, tuple(map(_named, tools))
-    return None, ()
+        case None | "auto" | "none" | "required":
+            return choice or "auto", offer, True
+        case {"type": "auto" | "none" | "any" as kind}:
+            return "required" if kind == "any" else kind, offer, True
+        case {"type": "allowed_tools"}:
+            match choice.get("allowed_tools", choice):
+                case {"mode": "auto" | "required" as mode, "tools": [_, *_] as tools}:
+                    return mode, tuple(map(_named, tools)), True
+            return None, (), True
+    return "required", (_named(choice),), False
 
 
 def _named(choice: Any) -> Any:
     """The name of a function that is chosen; None where it is no function."""
     match choice:
-        case {"type": "function", "function": {"name": name}} | {"type": "function", "name": name}:
-            return name
+        case {"function": {"name": name}} | {"name": name}:
+            return name if choice.get("type", "function") in ("function", "tool") else None
     return None

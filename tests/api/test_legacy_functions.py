@@ -108,7 +108,7 @@ async def test_results_of_role_function_answer_the_calls_before_them(serve: Serv
         ({"tools": [TODAY]}, "functions", "tools and functions: wanted one of them"),
         ({"functions": None, "tools": [TODAY], "function_call": "auto"}, "function_call",
          "tools and function_call: wanted one of them"),
-        ({"function_call": {}}, "function_call", "wanted 'none', 'auto'"),
+        ({"function_call": {}}, "function_call", "function_call={}: wanted 'none', 'auto'"),
         ({"functions": FUNCTIONS[1:], "function_call": NAMED}, "function_call",
          'names "convert", which is not among the functions: today.'),
         ({"functions": [{"name": ""}]}, "functions", 'functions[0].name="": wanted a name'),

@@ -532,7 +532,7 @@ async def test_a_body_that_is_no_request_is_refused(
         ({"tools": [{"name": 3}]}, "tools[0].name=3: wanted a name"),
         # tool_choice
         ({"tool_choice": "any"}, "tool_choice=\"any\": wanted 'none', 'auto'"),
-        ({"tool_choice": "required", "tools": []}, "='required' needs tools."),
+        ({"tool_choice": "required", "tools": []}, '="required" needs tools.'),
         ({"tool_choice": {"type": "function", "function": "f"}}, "wanted"),
         ({"tool_choice": NAMED, "tools": [TODAY]}, "not among the tools: today"),
         ({"tool_choice": allowed_tools("none", [NAMED])}, "wanted"),
@@ -545,6 +545,8 @@ async def test_a_body_that_is_no_request_is_refused(
          "wanted text, or parts of type text"),
         ({"messages": [{**USER, "name": 7}]}, "messages[0].name=7: wanted text."),
         (saying(**calling("tool_calls", "f")), "wanted a list"),
+        (saying(**calling("tool_calls", [function("f")] * 4096)),
+         "messages hold 4097 messages and open calls; wanted 4096 at most."),
         (saying(**calling("tool_calls", ["f"])),
          'messages[0].tool_calls[0]="f": wanted a function with a name.'),
     ],
@@ -591,6 +593,14 @@ async def test_a_prompt_that_can_not_fit_is_refused_before_it_waits(serve: Serve
     assert (status, error["param"]) == (400, "messages")
     assert error["code"] == "context_length_exceeded"
     assert engine.prompts == []
+
+
+async def test_what_is_too_long_is_named_as_its_api_names_it(serve: Serve) -> None:
+    """Engines know of a prompt alone, and chat templates of messages."""
+    bodies = {CHAT: ("messages", ASKED), "/completions": ("prompt", PROMPT)}
+    for path, (param, body) in {**bodies, "/responses": ("input", {"input": "Hi"})}.items():
+        serve(Fails(RequestError("Too long.", param="messages")))
+        await is_refused(body, param, "Too long.", path)
 
 
 async def test_a_wrong_address_is_an_error_in_openais_shape(serve: Serve) -> None:
