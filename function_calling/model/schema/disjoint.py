@@ -15,17 +15,17 @@ from function_calling.model.schema.keywords import Budget, Schema, keywords
 MOST_LEVELS = 4
 """Choices in each other that are looked into."""
 
-Resolve = Callable[[Any], Any]
-"""Gives the schema that a reference alone stands for."""
+Resolve = Callable[[Any, str], Any]
+"""Gives the schema that a reference alone stands for, at a place."""
 
 
-def disjoint(branches: Sequence[Any], resolve: Resolve, budget: Budget) -> bool:
+def disjoint(branches: Sequence[Any], place: str, resolve: Resolve, budget: Budget) -> bool:
     """Whether no value matches two of the branches, as far as that is seen.
 
     Raises:
-        RequestError: The budget ends.
+        RequestError: The budget ends, or a keyword's value is of the wrong kind.
     """
-    outlines = [_Outlines(resolve, budget).outline(each, MOST_LEVELS) for each in branches]
+    outlines = [_Outlines(resolve, budget).outline(each, place, MOST_LEVELS) for each in branches]
     some = [each for each in outlines if each not in (False, {"enum": []})]
     if all(isinstance(each, dict) and "enum" in each for each in some):
         values = [json.dumps(value, sort_keys=True) for each in some for value in each["enum"]]
@@ -40,9 +40,9 @@ class _Outlines:
         self._resolve = resolve
         self._budget = budget
 
-    def outline(self, schema: Any, levels: int) -> Any:
+    def outline(self, schema: Any, place: str, levels: int) -> Any:
         """The types, listed values and tags of a schema."""
-        told = self._told(schema)
+        told = self._told(schema, place)
         if not isinstance(told, dict) or not levels:
             return told is not False
         if "enum" in told:
@@ -51,18 +51,18 @@ class _Outlines:
         if told.get("additionalProperties") is False and "patternProperties" not in told:
             result["additionalProperties"] = False
         properties = told.get("properties", {})
-        result["properties"] = {name: self._tag(properties[name]) for name in properties}
+        result["properties"] = {name: self._tag(properties[name], name) for name in properties}
         for key in told.keys() & {"anyOf", "oneOf"}:
-            result["anyOf"] = [self.outline(each, levels - 1) for each in told[key]]
+            result["anyOf"] = [self.outline(each, place, levels - 1) for each in told[key]]
         return result
 
-    def _tag(self, schema: Any) -> Any:
+    def _tag(self, schema: Any, name: str) -> Any:
         """The listed values of a property, as text: LLGuidance compares no other."""
-        told = self._told(schema)
+        told = self._told(schema, name)
         listed = isinstance(told, dict) and "enum" in told
         return {"enum": list(map(json.dumps, told["enum"]))} if listed else True
 
-    def _told(self, schema: Any) -> Any:
+    def _told(self, schema: Any, place: str) -> Any:
         self._budget.spend(1)
-        schema = self._resolve(schema)
-        return keywords(schema, "") if isinstance(schema, Mapping) else schema
+        schema = self._resolve(schema, place)
+        return keywords(schema, place) if isinstance(schema, Mapping) else schema

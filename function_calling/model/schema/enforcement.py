@@ -8,7 +8,7 @@ compile, and bounds numbers, strings, arrays and open objects.
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from function_calling.engines.engine import Unenforced, nothing
@@ -214,8 +214,7 @@ class _Rewriter:
     def _branches(self, key: str, schemas: list[Any], beside: Schema, place: str) -> Schema:
         """Each branch with the keywords that stand beside all of them."""
         whole = [self._both(self._tagged(beside, each, place), each, place) for each in schemas]
-        resolve = partial(self._resolved, place=place)
-        if key == "oneOf" and not disjoint(whole, resolve, self.budget):
+        if key == "oneOf" and not disjoint(whole, place, self._resolved, self.budget):
             self._ignore(place, key)
         branches = list(filter(possible, (self.schema(each, place) for each in whole)))
         branches = branches or [{"enum": []}]
