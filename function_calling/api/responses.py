@@ -110,6 +110,8 @@ class ResponsesRequest(ApiRequest):
         items = [{"role": "user", "content": told}] if isinstance(told, str) else told
         for index, item in enumerate(items):
             _add(messages, item, f"input[{index}]")
+        if not messages:
+            raise wrong("input", told, "an item beside thoughts that are encrypted")
         return messages
 
     def response(self, model: str) -> "ResponsesResponse":

@@ -344,6 +344,7 @@ STRICT = {"type": "json_schema", "name": "x", "strict": True, "schema": {"not": 
         ({"input": [{"type": "item_reference", "id": "msg_1"}]},
          'input[0].type="item_reference": wanted one of message, reasoning, function_call, '
          "function_call_output, each whole, as clients send them with store=false."),
+        ({"input": [{"type": "reasoning", "summary": []}]}, "wanted an item beside thoughts that"),
         ({"input": [CALL, {"role": "robot"}]}, 'input[1].role="robot": wanted one of system,'),
         ({"input": [{"type": "function_call"}]}, "input[0].name=null: wanted a function's name"),
         ({"tools": [{"type": "web_search"}, TODAY, TODAY]}, "tools[2]: 'today' is offered twice."),
