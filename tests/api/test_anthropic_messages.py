@@ -229,13 +229,18 @@ async def test_the_model_reads_each_form_of_a_message(
 
 
 async def test_the_system_prompt_stands_first(serve: Serve) -> None:
-    """One among the messages stands where it is; thoughts are handed to the template."""
-    engine = serve("Hello", "Hello", make=qwen3_model)
+    """One among the messages stands where it is; thoughts are handed to the template.
+
+    It knows how to turn thinking off.
+    """
+    engine = serve("Hello", make=qwen3_model)
     within = {"role": "system", "content": "It is late."}
     called = {"role": "assistant", "content": [SECRET, use(amount=42)]}
     system = [text("Be"), text("brief.")]
     returning = {"role": "user", "content": [result("1")]}
-    await told({"system": system, "messages": [USER, within, called, returning]})
+    history = [USER, within, called, returning]
+    await told({"system": system, "messages": history, "thinking": {"type": "disabled"}})
+    assert engine.prompts[0].endswith("<think>\n\n</think>\n\n")
     first = turn("system", "Be", "brief.") + turn("user", USER["content"])
     assert engine.prompts[0].startswith(first + turn("system", "It is late."))
     assert "<think>\nSecret\n</think>" in engine.prompts[0]
@@ -356,13 +361,6 @@ async def test_a_choice_of_tools_is_held(
     assert block == {**content, **({"id": block["id"]} if "id" in block else {})}
 
 
-async def test_thinking_can_be_turned_off(serve: Serve) -> None:
-    """Where the template knows how to."""
-    engine = serve("Hello", "Hello", make=qwen3_model)
-    await told({"thinking": {"type": "disabled"}})
-    assert engine.prompts[0].endswith("<think>\n\n</think>\n\n")
-
-
 async def test_the_text_has_the_format_that_is_asked_for(serve: Serve) -> None:
     """Keywords that can't be enforced are told."""
     serve(Fills())
@@ -427,7 +425,7 @@ async def test_every_error_has_anthropics_shape(serve: Serve) -> None:
     long = {"role": "user", "content": "x" * 200 * CHARACTERS_OF_A_TOKEN}
     _, _, message = await error_of({**ASKED, "messages": [long]}, COUNT)
     assert message.startswith("prompt is too long: The prompt has ")  # as agents look for
-    openai_api_app.state.chat_model = None
+    del openai_api_app.state.chat_model
     assert (await error_of(b"{}", f"{MESSAGES}/batches"))[:2] == (404, "not_found_error")
     assert (await error_of(ASKED))[:2] == (503, "overloaded_error")
     async with http() as plain:

@@ -37,7 +37,10 @@ async def test_a_prompt_goes_to_the_model_as_it_is(serve: Serve) -> None:
 
 
 async def test_several_prompts_have_their_completions_in_order(serve: Serve) -> None:
-    """Whole and streamed; each with the next seed; a prompt counts once for all of its own."""
+    """Whole and streamed; a prompt counts once for all of its own (G18).
+
+    Each has the next seed, so that the same request gives the same (G20).
+    """
     texts = ["one", "two", "three", "four"]
     engine = serve(*texts, *texts)
     asked = {"model": "any", "prompt": ["a b", "c"], "n": 2, "seed": 3}

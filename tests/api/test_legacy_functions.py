@@ -68,24 +68,6 @@ async def test_a_reply_makes_one_call_at_most(serve: Serve) -> None:
     assert last["finish_reason"] == "function_call"
 
 
-@pytest.mark.parametrize(
-    ("choice", "turns", "reason"),
-    [
-        ({"function_call": "none"}, ["<tool_call>"], "stop"),
-        ({"function_call": NAMED, "max_tokens": 1}, [Fills()], "length"),
-    ],
-    ids=str,
-)
-async def test_function_call_chooses_as_tool_choice_does(
-    serve: Serve, choice: dict[str, Any], turns: list[Any], reason: str
-) -> None:
-    """ "none", or a name, whose call may be cut."""
-    serve(*turns)
-    told = await choice_of({**BODY, **choice})
-    assert told["finish_reason"] == reason
-    assert "function_call" not in told["message"]
-
-
 async def test_results_of_role_function_answer_the_calls_before_them(serve: Serve) -> None:
     """Turn after turn, in a family that needs to know which result answers which call."""
     engine = serve("ok", make=llama31_model)

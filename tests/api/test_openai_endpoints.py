@@ -639,13 +639,6 @@ async def test_an_engine_that_refuses_is_an_error_with_its_status(
     assert response.headers.get("retry-after") == ("5" if error.retry_after else None)
 
 
-async def test_a_reply_that_has_begun_is_said_to_be_so(serve: Serve) -> None:
-    """Its calls go on where others are turned away."""
-    engine = serve("One moment. <tool_call>", Fills("today"))
-    await post({**ASKED, "tools": TOOLS})
-    assert [sampling.begun for sampling in engine.samplings] == [False, True]
-
-
 @both_apis
 async def test_an_engine_that_fails_in_mid_stream_ends_it_with_the_error(
     serve: Serve, path: str, body: dict[str, Any]
@@ -672,17 +665,6 @@ async def test_what_was_not_foreseen_tells_the_log_and_not_the_caller(
     assert "Traceback" not in response.text
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.exc_info[0] for record in logged if record.exc_info] == [ZeroDivisionError]
-
-
-async def test_without_a_model_nothing_is_there_yet(serve: Serve) -> None:
-    """503 tells a client to come again; also when no model was ever set."""
-    openai_api_app.state.chat_model = None
-    assert (await error_of(ASKED))[0] == 503
-    del openai_api_app.state.chat_model
-    async with http() as plain:
-        response = await plain.get("/models")
-    assert response.status_code == 503
-    assert response.json() == EngineError("The model is not loaded yet.").body()
 
 
 # Clients that go away

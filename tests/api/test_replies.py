@@ -24,27 +24,6 @@ async def choices_of(body: dict[str, Any]) -> list[dict[str, Any]]:
     return list((await post({**ASKED, **body})).json()["choices"])
 
 
-async def test_n_replies_stand_in_their_order(serve: Serve) -> None:
-    """G18: however long each of them is."""
-    texts = ["The longest of them all", "Short", ""]
-    serve(*texts)
-    choices = await choices_of({"n": 3})
-    told = [(choice["index"], choice["message"]["content"]) for choice in choices]
-    assert told == list(enumerate(texts))
-    assert [choice["finish_reason"] for choice in choices] == ["stop"] * 3
-
-
-@pytest.mark.parametrize(("seed", "seeds"), [(-1, [-1, 0, 1]), (None, [None] * 3)])
-async def test_each_reply_has_the_next_seed(
-    serve: Serve, seed: int | None, seeds: list[int | None]
-) -> None:
-    """G20: so the same request gives the same replies, which are not all the same."""
-    engine = serve("a", "b", "c")
-    await post({**ASKED, "n": 3, "seed": seed})
-    assert [sampling.seed for sampling in engine.samplings] == seeds
-    assert len(set(engine.prompts)) == 1
-
-
 async def test_streamed_replies_come_side_by_side_and_each_whole(serve: Serve) -> None:
     """Their chunks come mixed; role, content and reason stand under each one's own index."""
     texts = ["abcdef" * 3, "uvwxyz" * 3]

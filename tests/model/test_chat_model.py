@@ -188,11 +188,15 @@ async def test_no_tokens_left_for_a_call_are_length() -> None:
 
 
 async def test_the_tokens_left_are_what_the_next_part_may_use() -> None:
-    """max_tokens holds for the whole reply; its usage counts the prompt and each token once."""
+    """max_tokens holds for the whole reply; its usage counts the prompt and each token once.
+
+    A reply that has begun goes on where others are turned away.
+    """
     engine = ScriptedEngine("<tool_call>", Fills("today"), piece_length=4)
     told = await told_by(engine, AUTO, max_tokens=40)
     spent = [-(len(text) // -4) for text in engine.said]
-    assert [sampling.max_tokens for sampling in engine.samplings] == [40, 40 - spent[0]]
+    asked = [(sampling.max_tokens, sampling.begun) for sampling in engine.samplings]
+    assert asked == [(40, False), (40 - spent[0], True)]
     assert told.usage == Usage(len(engine.prompts[0].split()), sum(spent))
 
 

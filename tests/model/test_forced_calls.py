@@ -176,9 +176,6 @@ def test_tools_whose_names_hold_the_spelling_are_told_apart(form: str) -> None:
         assert len(forced_by_walk(form, tools, only(*(tool.name for tool in tools)), seed)) == 1
 
 
-# The benchmark
-
-
 # A real, small model
 
 

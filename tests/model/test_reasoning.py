@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from scripted_engine import OPENING, QWEN3, Fills, qwen3_model
-from v1_client import Serve, client, events_of, post, serving
+from v1_client import Serve, events_of, post, serving
 
 from function_calling.model.reasoning import REASONING_MARKS, reasoning_marks
 
@@ -177,15 +177,6 @@ async def test_reasoning_in_a_history_is_handed_to_the_template(
     await reply(messages=history)
     assert "Old." not in engine.prompts[0]
     assert "<think>\nLook it up.\n</think>" in engine.prompts[0]
-
-
-async def test_openais_client_reads_reasoning(serve: Serve) -> None:
-    """As an attribute, where other servers have it; role first, then reasoning, then content."""
-    serve(WRITTEN, "Cold.", make=qwen3_model, piece_length=1000)
-    stream = await client().chat.completions.create(model="x", messages=[USER], stream=True)
-    deltas = [each.choices[0].delta async for each in stream]
-    told = [(delta.content, getattr(delta, "reasoning_content", None)) for delta in deltas]
-    assert told == [("", None), (None, THOUGHT), ("Cold.", None), (None, None)]
 
 
 # The marks
