@@ -33,7 +33,6 @@ from v1_client import (
     is_refused,
     post,
     serving,
-    streamed_choices,
     without_head,
 )
 
@@ -105,36 +104,6 @@ async def test_a_stream_of_calls_has_openais_chunks(serve: Serve) -> None:
         {"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]},
         {},
     ]
-
-
-@pytest.mark.parametrize(
-    ("turns", "body", "told"),
-    [
-        (
-            ["So. <tool_call>", Fills("convert", "today")],
-            {"tools": TOOLS, "whole_tool_calls": True},
-            ["convert", "today"],
-        ),
-        (["Hello"], {"whole_tool_calls": True}, []),
-        ([Fills()], {"tools": [TODAY["function"]], "tool_choice": "required"}, ["today"]),
-    ],
-    ids=["calls", "words", "tools as ToolBench spells them"],
-)
-async def test_calls_leave_a_stream_whole_where_a_client_wants_it(
-    serve: Serve, turns: list[Any], body: dict[str, Any], told: list[str]
-) -> None:
-    """All of them in the last delta (G17); every delta has text and a list of calls."""
-    serve(*turns)
-    choices = await streamed_choices({**ASKED, **body})
-    for choice in choices:
-        assert isinstance(choice["delta"]["content"], str)
-        assert isinstance(choice["delta"]["tool_calls"], list)
-    assert choices[0]["delta"]["role"] == "assistant"
-    *rest, last = [choice["delta"]["tool_calls"] for choice in choices]
-    assert not any(rest)
-    assert [(call["index"], call["function"]["name"]) for call in last] == list(enumerate(told))
-    assert len({call["id"] for call in last}) == len(last)
-    assert choices[-1]["finish_reason"] == ("tool_calls" if told else "stop")
 
 
 @pytest.mark.parametrize(
