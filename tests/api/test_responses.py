@@ -369,14 +369,6 @@ async def test_a_wrong_request_is_refused_by_what_is_wrong(
     await is_refused({**ASKED, "tools": TOOLS, **wrong}, param, told, PATH)
 
 
-async def test_nothing_is_stored(serve: Serve) -> None:
-    """So no response can be had again."""
-    serve("ok")
-    told = await client().responses.create(model="any", store=True, **ASKED)
-    with pytest.raises(openai.NotFoundError):
-        await client().responses.retrieve(told.id)
-
-
 # Namespaces, as Codex sends the tools of MCP servers
 
 PATCH = {"type": "custom", "name": "patch"}
