@@ -289,6 +289,15 @@ def test_what_an_engine_lacks_is_told_and_left_out() -> None:
     assert ignored == ["n: multipleOf"]
 
 
+def test_branches_that_multiply_without_end_are_refused() -> None:
+    """Each level doubles what lies below it; a request must not hold up all others."""
+    schema: Schema = {"type": "null"}
+    for _ in range(14):
+        schema = {"properties": {"a": schema}, "anyOf": [{}, {}]}
+    with pytest.raises(RequestError, match="branch too often"):
+        enforceable(schema, LONGEST)
+
+
 @settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(PARAMETERS)
 def test_whatever_is_made_compiles(parameters: Schema) -> None:
