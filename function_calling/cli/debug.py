@@ -216,8 +216,9 @@ class Recording(Engine):
         if start.name:
             return start.behind
         # A tag told no name: the object in it is spelled as a call is without the tag.
-        _, inner = CallDetector(self._form, self._names).feed(start.behind)
-        if inner is None or not inner.name:
-            return start.behind
+        content, inner = CallDetector(self._form, self._names).feed(start.behind)
+        if content.strip() or inner is None or not inner.name:
+            self.left = start.behind
+            return ""
         name = inner.name + self._form.before_arguments if len(self._names) > 1 else ""
         return name + inner.behind

@@ -64,20 +64,24 @@ def samples(line: bytes, form: Format, template: ChatTemplate) -> list[Sample]:
     chat = ChatRequest.parse(line)
     form = find_format(chat.tool_format) if chat.tool_format else form
     messages, tools = conversation(chat.messages), chat.offered_tools()
-    for index, (message, told) in enumerate(zip(messages, chat.messages, strict=True)):
-        weight = told.get("weight")
-        message["learned"] = weight in (None, 1)
-        if weight not in (None, 0, 1):
+    # Results may have been put behind their calls; what the assistant said keeps its order.
+    said = (message for message in messages if message["role"] == "assistant")
+    for index, told in enumerate(chat.messages):
+        if (weight := told.get("weight")) not in (None, 0, 1):
             raise wrong(f"messages[{index}].weight", weight, "0 or 1")
-        for number, call in enumerate(message.get("tool_calls", ()) if message["learned"] else ()):
+        if told["role"] != "assistant":
+            continue
+        message = next(said)
+        message["learned"] = weight != 0
+        for number, call in enumerate(message.get("tool_calls", ()) if weight != 0 else ()):
             place = f"messages[{index}].tool_calls[{number}].function"
             _check_call(call["function"], [tool.name for tool in tools], place)
     turns = split_turns(form, messages)
-    marks = [turn.pop("learned") for turn in turns]
+    marks = [turn.pop("learned", False) for turn in turns]
     learned = [
         _turn(form, template, turns, index, tools)
         for index, turn in enumerate(turns)
-        if turn["role"] == "assistant" and marks[index] and index
+        if marks[index] and index
     ]
     if not learned:
         raise RequestError(
@@ -98,20 +102,20 @@ def _check_call(function: dict[str, Any], offered: Sequence[str], place: str) ->
 class _Turn(NamedTuple):
     """An assistant's turn: the prompt, with what it says behind it, and with its end, too.
 
-    `goes_on` says whether another turn of its own follows, so that the model must not stop at the
-    mark of this one.
+    `has_end` says whether the model is to stop at a mark behind `body`: not where another turn of
+    its own follows, nor where a call ends by a mark of its own, which then is in `body`.
     """
 
     prompt: str
     body: str
     text: str
-    goes_on: bool
+    has_end: bool
 
     def span(self, text: str) -> tuple[int, int] | None:
         """Where the turn stands in the text [start, end); None if it doesn't stand there so."""
         if not text.startswith(self.body):
             return None
-        end = None if self.goes_on else _END.match(text, len(self.body))
+        end = _END.match(text, len(self.body)) if self.has_end else None
         return len(self.prompt), end.end() if end else len(self.body)
 
 
@@ -140,8 +144,8 @@ def _turn(
     any_reply: Message = {"role": "assistant", "content": _ANY_TEXT}
     answered = render(form, template, [*before, any_reply], tools, closed=True)
     frame = answered.rpartition(_ANY_TEXT)[2]
-    body = text.removesuffix(frame)
-    marked = bool(frame.strip())
+    framed, marked = text.endswith(frame), bool(frame.strip())
+    body = text.removesuffix(frame) if framed else text.rstrip()
     if not marked or (calls and form.result_role == "assistant"):
         # What stops the model here begins what follows.
         following: Message = after[0] if after else {"role": "user", "content": ""}
@@ -149,9 +153,9 @@ def _turn(
             following = {"role": "tool", "tool_call_id": calls[0]["id"], "content": ""}
         longer = render(form, template, [*before, turn, following], tools)
         text = longer if longer.startswith(body) else text
-    end = _END.match(text, len(body))
+    end = _END.match(text, len(body)) if framed else None
     goes_on = bool(after) and after[0]["role"] == "assistant" and marked
-    return _Turn(prompt, body, text[: end.end()] if end else text, goes_on)
+    return _Turn(prompt, body, text[: end.end()] if end else body, framed and not goes_on)
 
 
 def _joined(learned: Sequence[_Turn]) -> list[Sample]:

@@ -243,7 +243,8 @@ GIVEN_ANSWER = ANSWER.replace('{"', '{"return_type": "give_answer", "')
         ("hermes", TEXT[:58], "我查一下。\n", ""),
         ("pythonic", "[get_weather(city='北京')]", "", AT + "\"'北京')]\""),
         ("hermes", TEXT.replace('"北京"', "7"), "我查一下。\n", AT + '"7}}'),
-        ("hermes", TEXT.replace("get_weather", "nobody"), "我查一下。\n", AT + '"{'),
+        ("hermes", TEXT.replace("get_weather", "nobody"), "我查一下。\n", AT + '"\\n{'),
+        ("mistral", f"[TOOL_CALLS] [{{}}, {TODAY_CALL}]", "", AT + '" [{}, {'),
     ],
 )
 def test_a_call_is_read_as_far_as_the_grammar_goes(

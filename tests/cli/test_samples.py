@@ -162,6 +162,11 @@ LINES = ChatTemplate(
     "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
+TWO_MARKS = ChatTemplate(
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}"
+    "{{ '<|eom|>' if '<tool_call>' in m.content else '<|eot|>' }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 LEARNED = {
     "text and call are turns of two": (
         TALK,
@@ -198,6 +203,26 @@ LEARNED = {
         "hermes",
         LINES,
         ["Hello\nuser:"],
+    ),
+    "a call may end by another mark than text": (
+        TALK,
+        "hermes",
+        TWO_MARKS,
+        [
+            "好的,让我们来查看今天的天气\n<tool_call>\n"
+            '{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call><|eom|>',
+            "22 度。<|eot|>",
+        ],
+    ),
+    "a result that comes late makes no other message of weight 0": (
+        [*TALK[:3], said("Wait.", weight=0), *TALK[3:]],
+        "hermes",
+        LINES,
+        [
+            "好的,让我们来查看今天的天气\n<tool_call>\n"
+            '{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\nuser:',
+            "22 度。\nuser:",
+        ],
     ),
     "a greeting that nobody asked for is not learned": (
         [said("Welcome!"), user("Hi"), said("Hello"), user("Thanks")],
