@@ -6,8 +6,9 @@ the table of `docs/settings.md` is checked against them.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_type_hints
 
@@ -19,6 +20,7 @@ TOOL_FORMATS = (
     *("json_list", "hermes", "groq", "llama3", "mistral", "mistral_v11", "chatglm3"),
     *("pythonic", "qwen3coder", "react_en", "react_zh", "toolbench"),
 )
+_DAY = 24 * 60 * 60
 _ORIGIN = r"[a-z][a-z0-9+.-]*://[^\s,/?#]+"  # desktop programs have their own schemes
 
 
@@ -81,9 +83,11 @@ class Settings:
         "how the model writes tool calls: `react_en`, say, or `auto`: by its chat template",
         choices=("auto", *TOOL_FORMATS),
     )
-    threads: int = _setting(0, "CPU threads of the embedded engine; 0: all cores", least=0)
+    threads: int = _setting(
+        0, "CPU threads of the embedded engine; 0: all cores", least=0, most=1024
+    )
     context_length: int = _setting(
-        4096, "tokens of prompt and reply together, for each request", least=256
+        4096, "tokens of prompt and reply together, for each request", least=256, most=2**24
     )
     parallel_slots: int = _setting(
         4, "requests that the embedded engine runs at once", least=1, most=64
@@ -98,7 +102,7 @@ class Settings:
         "turbomind",
         "LMDeploy's engine: `turbomind`, or `pytorch` for a model that TurboMind doesn't know",
     )
-    gpu_context_length: int = _setting(16384, "`CONTEXT_LENGTH` of LMDeploy", least=256)
+    gpu_context_length: int = _setting(16384, "`CONTEXT_LENGTH` of LMDeploy", least=256, most=2**24)
     gpu_batch_size: int = _setting(32, "requests that LMDeploy runs at once", least=1, most=1024)
     queue_length: int = _setting(
         128,
@@ -138,7 +142,7 @@ class Settings:
         10, "model calls with tools for one query at most", least=1, most=100
     )
     max_reply_tokens: int = _setting(1024, "tokens of one reply to the assistant at most", least=16)
-    tool_timeout: float = _setting(30.0, "seconds a tool may take", least=0.01)
+    tool_timeout: float = _setting(30.0, "seconds a tool may take", least=0.01, most=_DAY)
     tool_result_bytes: int = _setting(
         8192, "bytes of a tool's result at most; the rest is cut", least=100
     )
@@ -147,7 +151,7 @@ class Settings:
         "whether a tool that wants a yes gets it where nobody can be asked: `given` or `refused`",
     )
     query_timeout: float = _setting(
-        290.0, "seconds the assistant may take for one query", least=0.01
+        290.0, "seconds the assistant may take for one query", least=0.01, most=_DAY
     )
     stop_timeout: float = _setting(
         5.0,
@@ -229,6 +233,14 @@ class Settings:
                 except ValueError as error:
                     raise SettingsError(f"{variable}={text!r}: wanted {error}.") from None
         return cls(**values)
+
+
+def misspelled(environ: Mapping[str, str]) -> Iterator[str]:
+    """A question for each variable whose name is nearly that of a setting which isn't set."""
+    names = {each.name.upper() for each in fields(Settings)}
+    for name in sorted(environ.keys() - names):
+        if near := get_close_matches(name, names - environ.keys(), n=1, cutoff=0.85):
+            yield f"{name} is no setting: is {near[0]} meant?"
 
 
 def _checked(text: str, kind: type, rules: Mapping[str, Any]) -> Any:

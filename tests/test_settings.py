@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from function_calling.errors import SettingsError
-from function_calling.settings import TOOL_FORMATS, Settings
+from function_calling.settings import TOOL_FORMATS, Settings, misspelled
 
 EACH = """
     ENGINE=llamacpp         MODEL_ID=acme/tiny:tiny.gguf    MODEL_PATH=/models/tiny.gguf
@@ -65,6 +65,7 @@ def test_every_variable_is_read_into_its_field() -> None:
         ("THREADS", "1.5", "a whole number"),
         ("TOOL_TIMEOUT", "soon", "a number"),
         ("TOOL_TIMEOUT", "nan", "0.01 or more"),
+        ("QUERY_TIMEOUT", "inf", "86400 or less"),
         ("PARALLEL_SLOTS", "65", "64 or less"),
     ],
 )
@@ -75,6 +76,12 @@ def test_a_wrong_value_is_refused_with_variable_value_and_want(
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({variable: text})
     assert str(caught.value) == f"{variable}={text!r}: wanted {wanted}."
+
+
+def test_a_name_that_is_nearly_a_settings_is_asked_about() -> None:
+    """Unless the setting itself is set, as where a script keeps one of the `API_KEYS` apart."""
+    environ = {"CONTEX_LENGTH": "8192", "API_KEYS": "a", "API_KEY": "a", "PATH": "/bin"}
+    assert list(misspelled(environ)) == ["CONTEX_LENGTH is no setting: is CONTEXT_LENGTH meant?"]
 
 
 def test_a_path_holds_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

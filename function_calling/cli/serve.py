@@ -27,7 +27,7 @@ from function_calling.cli.watchdog import LOCAL, Watchdog, is_ready
 from function_calling.engines import check_engine
 from function_calling.errors import EngineError, SettingsError
 from function_calling.mcp_tools.servers_file import read_servers
-from function_calling.settings import Settings
+from function_calling.settings import Settings, misspelled
 from function_calling.weights.catalogue import resolve
 
 EXAMPLE = "I want to exchange 42 US dollars to Canadian dollars"
@@ -119,6 +119,8 @@ def serving(
         WeightsError: The weights can't be had.
     """
     settings = Settings.from_env(environ)
+    for question in misspelled(environ):
+        print(question, file=sys.stderr)
     keys = settings.keys()
     if not (keys or settings.api_keys == "none" or is_loopback(host)):
         raise SettingsError(
@@ -245,6 +247,8 @@ def _free(host: str, port: int) -> str:
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            if not port:
+                raise OSError("its number would not be known")
             trial.bind((host, port))
         except (OSError, OverflowError) as error:
             raise SettingsError(

@@ -86,7 +86,10 @@ def resolve(settings: Settings) -> Path:
         raise SettingsError(
             f"MODEL_ID={settings.model_id!r}: wanted owner/repo:file.gguf for the embedded engine."
         )
-    return Hub(match[1], match[2]).newest()
+    try:
+        return Hub(match[1], match[2]).newest()
+    except WeightsError as error:
+        raise WeightsError(f"MODEL_ID={settings.model_id!r}: {error}") from error
 
 
 def fetch(file: ModelFile, folder: Path | None = None) -> Path:

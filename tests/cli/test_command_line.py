@@ -17,6 +17,7 @@ from function_calling.formats import FORMATS
 
 command = pytest.fixture(commands)
 HOST = "127.0.0.1"
+ASKED = "MAX_ROUND is no setting: is MAX_ROUNDS meant?\n"
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,8 @@ def test_a_taken_port_is_named(
         said = refused(command(*arguments))
     assert f"{HOST}:{port + above}" in said
     assert "set PORT to another number" in said
-    assert "PORT" in refused(command(*arguments, "--port", 99999))
+    for none in (-above, 99999):
+        assert "PORT" in refused(command(*arguments, "--port", none))
 
 
 @pytest.mark.parametrize(
@@ -67,10 +69,13 @@ def test_a_taken_port_is_named(
 def test_a_wrong_setting_is_named(
     variable: str, value: str, told: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Variable, value and what was wanted, before anything starts."""
+    """Variable, value and what was wanted, before anything starts; and a misspelled name."""
     monkeypatch.setenv("PATH", "/bin:/usr/bin")  # no GPU is visible
     monkeypatch.setenv(variable, value.strip("'"))
-    said = refused(command("serve", "--port", free_port()))
+    monkeypatch.setenv("MAX_ROUND", "5")
+    done = command("serve", "--port", free_port())
+    said = refused(Done(done.status, done.out, done.err.replace(ASKED, "")))
+    assert (ASKED in done.err) == (variable != "THREADS")  # which is refused before
     assert f"{variable}={value}" in said
     assert told in said
 
