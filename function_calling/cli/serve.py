@@ -207,9 +207,7 @@ class Processes:
         # A second Ctrl-C, or a signal that `make` passes on as well, would break in here.
         with _signals_held():
             for each in reversed(self._watched):
-                if each.process.poll() is None:
-                    each.process.terminate()
-                    _end(each.process, self._patience)
+                each.end(self._patience)
             self._homes.cleanup()
 
 
@@ -220,16 +218,6 @@ def _begin(held: set[int | signal.Signals], parent: int) -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it was killed before that
             os._exit(1)
-
-
-def _end(process: psutil.Popen, patience: float) -> None:
-    """Wait for a process that was told to end, or kill it; its workers have sessions of theirs."""
-    family = process.children(recursive=True)
-    psutil.wait_procs([process], timeout=patience)
-    for each in (process, *family):
-        with suppress(psutil.NoSuchProcess):
-            each.kill()
-    psutil.wait_procs([process, *family])
 
 
 @contextmanager

@@ -54,6 +54,18 @@ class Watchdog:
                 self._kill(workers & self._workers)
         self._next = time.monotonic() + LOOK_SECONDS
 
+    def end(self, patience: float) -> None:
+        """End the server within `patience` seconds; its workers have sessions of their own."""
+        family = self._workers
+        with suppress(psutil.NoSuchProcess):  # where it was killed, its workers live on
+            family = family.union(self.process.children(recursive=True))
+            self.process.terminate()
+            psutil.wait_procs([self.process], timeout=patience)
+        for each in (self.process, *family):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs([self.process, *family], timeout=patience)
+
     def _answers(self) -> bool:
         try:
             httpx2.get(f"{self._url}/livez", timeout=LOOK_SECONDS, **LOCAL)

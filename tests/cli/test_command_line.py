@@ -8,11 +8,14 @@ from functools import partial
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 from command_line import Command, Done, commands
+from hosts import until
 
 from benchmarks.servers import free_port
 from function_calling.cli import serve
+from function_calling.cli.watchdog import Watchdog
 from function_calling.formats import FORMATS
 
 command = pytest.fixture(commands)
@@ -141,6 +144,21 @@ def test_a_server_that_loads_is_waited_for(
     replies(monkeypatch, 503, "loading", ready=503)
     waiting = "Waiting for the server at http://127.0.0.1:3000.\n"
     assert command("ask") == Done(0, "131.95\n", waiting)
+
+
+def test_workers_end_also_where_their_supervisor_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They have sessions of their own, so nothing else would end them."""
+    monkeypatch.setattr(Watchdog, "_answers", lambda _: True)
+    watchdog = Watchdog("", psutil.Popen(["sh", "-c", "sleep 60 & wait"]))
+    until(watchdog.process.children)
+    (worker,) = watchdog.process.children()
+    watchdog.look()
+    watchdog.process.kill()
+    watchdog.process.wait()
+    watchdog.end(5)
+    until(lambda: not worker.is_running(), 5)
 
 
 def test_the_help_tells_of_every_command_and_format(command: Command) -> None:
