@@ -15,6 +15,12 @@ from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import Toolbox
 from tools import CurrencyTools
 
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+PAGES += [
+    f"docs/{each}.md"
+    for each in ("decisions", "deploy", "function-calling", "mcp", "measured", "observability")
+]
+
 
 def test_the_settings_table_is_that_of_the_code() -> None:
     """Each variable with its default and meaning, in the same order."""
@@ -51,7 +57,7 @@ async def test_the_tool_shown_is_a_tool() -> None:
     assert toolbox.changes("pay_invoice")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/deploy.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_shows_can_be_read_and_what_it_names_is_there(page: str) -> None:
     """Also code that needs a server to run: files, targets of `make` and links within the page."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -64,7 +70,7 @@ def test_what_a_page_shows_can_be_read_and_what_it_names_is_there(page: str) -> 
     folders = r"\b(?:deploy|docs|benchmarks)/[\w./-]*\w|`([\w/]+\.(?:py|md))`|`(LICENSE)`"
     for found in re.finditer(folders, text):
         assert (ROOT / found[0].strip("`")).exists(), found[0]
-    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     anchors = {title.lower().replace(" ", "-") for title in headings}
     assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= anchors
 

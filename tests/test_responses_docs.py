@@ -2,16 +2,12 @@
 
 import re
 import tomllib
-from pathlib import Path
+
+from readme import ROOT, blocks
 
 from function_calling.api.responses import ResponsesRequest
 
-TEXT = (Path(__file__).resolve().parent.parent / "docs/responses.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of one language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = (ROOT / "docs/responses.md").read_text(encoding="utf-8")
 
 
 def test_the_parameters_that_are_refused_are_those_of_the_code() -> None:
@@ -29,7 +25,7 @@ def test_the_parameters_that_are_taken_are_known() -> None:
 
 def test_the_examples_can_be_read() -> None:
     """The clients need a server to run."""
-    for block in blocks("python"):
+    for block in blocks("python", TEXT):
         compile(block, "responses.md", "exec")
-    (config,) = map(tomllib.loads, blocks("toml"))
+    (config,) = map(tomllib.loads, blocks("toml", TEXT))
     assert config["model_provider"] in config["model_providers"]

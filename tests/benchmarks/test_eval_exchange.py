@@ -210,10 +210,10 @@ def test_a_perfect_server_passes(capsys: pytest.CaptureFixture[str], tmp_path: P
         assert "others right       100.0 %" in report
         assert "prompt tokens      310500 in all, 900.0 a query, at most 900" in report
         assert "grounding          ok 345" in report
-    records = [json.loads(line) for line in out.read_text().split("\n")[:-1]]
-    assert len(records) == len(CASES)
-    assert records[0]["answer"] == "774.65 CAD"
-    assert [event["type"] for event in records[0]["events"]] == ["text", "done"]
+    records = {each["id"]: each for each in map(json.loads, out.read_text().split("\n")[:-1])}
+    assert records.keys() == {case.id for case in CASES}
+    assert records["plain-01"]["answer"] == "774.65 CAD"
+    assert [event["type"] for event in records["plain-01"]["events"]] == ["text", "done"]
 
 
 def test_one_invented_number_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:

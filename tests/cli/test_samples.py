@@ -214,15 +214,17 @@ LEARNED = {
             "22 度。<|eot|>",
         ],
     ),
-    "a result that comes late makes no other message of weight 0": (
-        [*TALK[:3], said("Wait.", weight=0), *TALK[3:]],
-        "hermes",
-        LINES,
+    "what has weight 0 is not, its text and its calls, also where a result comes late": (
         [
-            "好的,让我们来查看今天的天气\n<tool_call>\n"
-            '{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call>\nuser:',
-            "22 度。\nuser:",
+            *TALK[:2],
+            TALK[2] | {"weight": 0},
+            said("Wait.", weight=0),
+            TALK[3],
+            TALK[4] | {"weight": 1},
         ],
+        "chatglm3",
+        None,
+        ["\n 22 度。<|user|>"],
     ),
     "a greeting that nobody asked for is not learned": (
         [said("Welcome!"), user("Hi"), said("Hello"), user("Thanks")],
@@ -271,16 +273,6 @@ def test_what_a_template_writes_otherwise_than_it_begins_is_refused() -> None:
     )
     with pytest.raises(RequestError, match='writes "Hello" otherwise'):
         made([user("Hi"), said("Hello")], template=thinking)
-
-
-# What is learned
-
-
-def test_a_message_of_weight_0_is_shown_and_not_learned() -> None:
-    """As in OpenAI's training files; a call and the text before it go together."""
-    talk = [TALK[0], TALK[1], {**TALK[2], "weight": 0}, TALK[3], {**TALK[4], "weight": 1}]
-    (sample,), (full,) = made(talk), made(TALK)
-    assert (sample.text, sample.spans) == (full.text, full.spans[-1:])
 
 
 @pytest.mark.parametrize(
