@@ -130,6 +130,8 @@ def _obtain(file: ModelFile, path: Path) -> Path:
             if (found := _sha256(part)) == file.sha256:
                 return part
             part.unlink()
+            if isinstance(source, Hub):
+                source.forget()
             raise WeightsError(f"gave a file with SHA-256 {found}, wanted {file.sha256}")
         except (WeightsError, OSError) as error:
             reasons.append(f"\n  {source}: {error}")

@@ -56,6 +56,11 @@ class Hub:
         except OSError:  # another disk, or a disk without links
             shutil.copyfile(path, part)
 
+    def forget(self) -> None:
+        """Drop what the client's cache has, which is wrong, so that it is downloaded anew."""
+        cached = try_to_load_from_cache(self.repo, self.filename, revision=self.revision)
+        Path(str(cached)).resolve().unlink(missing_ok=True)
+
     def newest(self) -> Path:
         """The file in the client's cache: as the hub has it, or as it is there if the hub is away.
 

@@ -223,13 +223,15 @@ def test_a_file_brought_by_hand_is_used_and_read_once(
 
 @pytest.mark.usefixtures("asked")
 def test_a_damaged_file_is_told_and_mended(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    near: FileServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By a source that has the right one."""
-    path = fetch(tiny(INDEX), tmp_path)
+    """By a source that has the right one; the hub's client, whose copy it is, fetches it anew."""
+    path = fetch(tiny(HUB), tmp_path)
     path.write_bytes(bytes(len(BYTES)))
-    assert fetch(tiny(INDEX), tmp_path).read_bytes() == BYTES
+    assert fetch(tiny(HUB, INDEX), tmp_path).read_bytes() == BYTES
     assert f"{path} is damaged: its SHA-256 is not" in capsys.readouterr().err
+    path.unlink()
+    assert fetch(tiny(HUB), tmp_path).read_bytes() == BYTES
 
 
 def test_two_processes_at_once_download_once(
