@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import service
-from function_calling.engines import LoadedModel
+from function_calling.engines import Engine, LoadedModel
 from function_calling.formats.hermes import HERMES
 from function_calling.model.chat_model import ChatModel
 from function_calling.model.words import (
@@ -63,7 +63,7 @@ def _pieces(text: str) -> list[str]:
 SAID, WORDS = _pieces(ANSWER), _pieces("word " * 1024)
 
 
-class NoOp:
+class NoOp(Engine):
     """An engine that fills calls with `VALUES`, tells their result, and else says "word"."""
 
     async def generate(self, prompt: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
@@ -81,17 +81,6 @@ class NoOp:
     async def count(self, prompt: str) -> int:
         """See `Engine.count`."""
         return 1
-
-    async def busy(self) -> int:
-        """See `Engine.busy`."""
-        return 0
-
-    async def waiting(self) -> int:
-        """See `Engine.waiting`."""
-        return 0
-
-    def close(self) -> None:
-        """There is nothing to free."""
 
 
 def _filled(alternative: Alternative) -> str:

@@ -20,7 +20,6 @@ CHATML = (
 )
 """Plain turns as Qwen, Hermes and many others frame them."""
 
-
 CHATGLM3 = (
     "[gMASK]sop"
     "{% for message in messages %}<|{{ message.role }}|>"
