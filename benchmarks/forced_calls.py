@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx2
 from jsonschema import Draft202012Validator
+from pydantic_core import from_json
 
 from benchmarks.command_line import aligned, at_once, positive, run
 from benchmarks.random_schemas import MOST_ARGUMENTS, offers
@@ -142,13 +143,9 @@ def judge(request: Request, status: int, reply: Any) -> str:
     (function,) = calls
     if function["name"] not in request.schemas:
         return f"calls {function['name']!r}"
-    arguments = json.loads(function["arguments"], parse_constant=_no_json)
+    arguments = from_json(function["arguments"], allow_inf_nan=False)
     validator = Draft202012Validator(request.schemas[function["name"]])
     return "; ".join(error.message for error in validator.iter_errors(arguments))
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def table(outcomes: list[Outcome]) -> Iterator[str]:

@@ -14,25 +14,21 @@ import service
 from function_calling.settings import GPU_MODEL_ID, Settings
 
 FILE = Path(__file__).resolve().parent.parent / "deploy/bentocloud.yaml"
+SAID: Any = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 SERVICES = {"ExchangeAssistant": service.ExchangeAssistant, "Llama": service.Llama}
-
-
-def read() -> Any:
-    """What the file says."""
-    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
 
 
 def test_bentoml_takes_every_key() -> None:
     """It drops what it does not know, at any depth: what it kept is compared to what was said."""
-    kept = bentoml_cattr.unstructure(bentoml_cattr.structure(read(), CreateDeploymentSchema))
-    assert kept == read()
-    for each in read()["services"].values():
+    kept = bentoml_cattr.unstructure(bentoml_cattr.structure(SAID, CreateDeploymentSchema))
+    assert kept == SAID
+    for each in SAID["services"].values():
         assert validate(each["config_overrides"]) == each["config_overrides"]
 
 
 def test_both_services_scale_by_themselves() -> None:
     """The model down to none, and no probe wakes it: the assistant's /readyz would ask it."""
-    said = read()["services"]
+    said = SAID["services"]
     assert said.keys() == SERVICES.keys()
     assert said["Llama"]["scaling"]["min_replicas"] == 0
     assistant = said["ExchangeAssistant"]
@@ -42,7 +38,7 @@ def test_both_services_scale_by_themselves() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_what_is_set_is_a_setting(name: str) -> None:
     """Read as the service will read it."""
-    said = read()["services"][name]
+    said = SAID["services"][name]
     environ = {each["name"]: each["value"] for each in said["envs"]}
     known = {each.name.upper() for each in Settings.__dataclass_fields__.values()}
     assert environ.keys() <= known

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
-from hosts import PATH, QUERY, ROOT, Host, host, listening, until
+from hosts import PATH, QUERY, Host, host, listening, until
 from served import assistant_app
 from starlette.testclient import TestClient
 
@@ -27,14 +28,12 @@ SCRIPTED = "scripted_llama:Llama"
 
 
 @contextmanager
-def balanced(
-    folder: Path, models: list[Host], file: Path = ROOT / "deploy/haproxy.cfg"
-) -> Iterator[str]:
-    """HAProxy as `file` has it, in front of `models`; its URL."""
+def balanced(folder: Path, models: list[Host]) -> Iterator[str]:
+    """HAProxy as `deploy/haproxy.cfg` has it, in front of `models`; its URL."""
     assert HAPROXY is not None
     servers = {f"LLAMA_{n}": f"{each.address}:{each.port}" for n, each in enumerate(models, 1)}
     bind = f"{BALANCER}:{{port}}"
-    command = [HAPROXY, "-f", str(file)]
+    command = [HAPROXY, "-f", "deploy/haproxy.cfg"]
     with listening(folder, command, BALANCER, LLAMA_BIND=bind, **servers) as balancer:
         yield balancer.url
 
@@ -75,39 +74,9 @@ def test_three_model_servers_share_the_load(cluster: Cluster) -> None:
     with ThreadPoolExecutor(6) as pool:
         responses = list(pool.map(cluster.answer, range(18)))
     assert [each.text for each in responses] == [ANSWER] * 18
-    served = [requests_served(each) for each in cluster.models]
+    served = [metric(each, "request_total") for each in cluster.models]
     assert sum(served) == 36
     assert min(served) >= 6
-
-
-CONNECTIONS = """
-defaults
-    mode tcp
-    timeout connect 5s
-    timeout client 300s
-    timeout server 300s
-listen models
-    bind "${LLAMA_BIND}"
-    balance roundrobin
-    server one "${LLAMA_1}"
-    server two "${LLAMA_2}"
-"""
-
-
-def test_a_balancer_of_connections_shares_the_load_too(cluster: Cluster, tmp_path: Path) -> None:
-    """As a Service of Kubernetes is, which never looks into a connection."""
-    file = tmp_path / "haproxy.cfg"
-    file.write_text(CONNECTIONS)
-    models = cluster.models[:2]
-    before = [requests_served(each) for each in models]
-    with (
-        balanced(tmp_path, models, file) as balancer,
-        assistant_app(llama_url=balancer) as app,
-    ):
-        for _ in range(4):
-            assert app.http.post("/exchange", json={"query": QUERY}).text == ANSWER
-    for each, served in zip(models, before, strict=True):
-        assert requests_served(each) >= served + 2
 
 
 def test_a_model_server_that_dies_costs_no_answer(cluster: Cluster, tmp_path: Path) -> None:
@@ -118,7 +87,8 @@ def test_a_model_server_that_dies_costs_no_answer(cluster: Cluster, tmp_path: Pa
         ]
         next(as_completed(asked))
         busy: list[Host] = []
-        until(lambda: busy.extend(filter(is_busy, cluster.models)) or busy, 30)
+        working = partial(metric, name="request_in_progress")
+        until(lambda: busy.extend(filter(working, cluster.models)) or busy, 30)
         victim = busy[0]
         victim.kill()
         responses = [each.result() for each in asked]
@@ -139,19 +109,11 @@ def test_a_model_server_that_dies_costs_no_answer(cluster: Cluster, tmp_path: Pa
         assert cluster.exchange().text == ANSWER
 
 
-def requests_served(model: Host) -> int:
-    """How many completions a server has answered."""
-    return int(metric(model, "bentoml_service_request_total"))
-
-
-def is_busy(model: Host) -> bool:
-    """Whether a server is at a completion now."""
-    return metric(model, "bentoml_service_request_in_progress") > 0
-
-
 def metric(model: Host, name: str) -> float:
     """One of BentoML's numbers for /v1/chat/completions, whatever the status."""
     lines = httpx2.get(f"{model.url}/metrics").text.splitlines()
     endpoint = 'endpoint="/v1/chat/completions"'
-    wanted = (line for line in lines if line.startswith(f"{name}{{") and endpoint in line)
+    wanted = (
+        line for line in lines if line.startswith(f"bentoml_service_{name}{{") and endpoint in line
+    )
     return sum(float(line.split()[-1]) for line in wanted)

@@ -143,15 +143,11 @@ def test_a_container_serves_the_service_of_its_name(name: str) -> None:
     assert gpus == ("1" if name == "llama" else None)
 
 
-def test_the_assistant_finds_the_model_at_its_service() -> None:
-    """By the name and the port that the Service has."""
+def test_the_assistant_finds_the_model_and_has_its_key() -> None:
+    """At its Service; one Secret has the key of both, and the page says how it is made."""
     address = urlsplit(environment("exchange-assistant")["LLAMA_URL"])
-    ((port,), name) = (of_kind("Service")["llama"]["spec"]["ports"], "llama")
-    assert (address.scheme, address.hostname, address.port) == ("http", name, port["port"])
-
-
-def test_one_secret_has_the_key_of_both() -> None:
-    """The model wants what the assistant sends it; the page says how it is made."""
+    (port,) = of_kind("Service")["llama"]["spec"]["ports"]
+    assert (address.scheme, address.hostname, address.port) == ("http", "llama", port["port"])
     given = {
         (name, each["name"]): each["valueFrom"]["secretKeyRef"]
         for name in SERVED

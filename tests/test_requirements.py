@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pip_requirements_parser import InstallRequirement, RequirementsFile
+
+from deploy.licences import HEAD, PAGE, table
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = (
@@ -29,11 +32,6 @@ GPU_PACKAGES = {"lmdeploy", "xgrammar", "torch"}
 """What the code uses on a GPU alone."""
 
 
-def normal(name: str) -> str:
-    """A package's name as the index compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def read(file: str) -> list[InstallRequirement]:
     """The requirements in a file, and in those that it names."""
     return RequirementsFile.from_file(str(ROOT / file), include_nested=True).requirements
@@ -41,7 +39,7 @@ def read(file: str) -> list[InstallRequirement]:
 
 def pins(file: str) -> dict[str, str]:
     """Each package's version."""
-    return {normal(each.name): each.get_pinned_version for each in read(file)}
+    return {canonicalize_name(each.name): each.get_pinned_version for each in read(file)}
 
 
 def test_every_requirement_is_an_exact_pin() -> None:
@@ -87,7 +85,7 @@ def test_a_set_resolves_to_itself(file: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = dict(line.split("==") for line in done.stdout.split())
-    assert {normal(name): version for name, version in found.items()} == pins(file)
+    assert {canonicalize_name(name): version for name, version in found.items()} == pins(file)
 
 
 def test_what_the_packages_need_is_pinned_too() -> None:
@@ -97,7 +95,7 @@ def test_what_the_packages_need_is_pinned_too() -> None:
         for name in known:
             for needed in map(Requirement, requires(name) or ()):
                 if needed.marker is None or needed.marker.evaluate({"extra": ""}):
-                    assert normal(needed.name) in known, f"{name} needs {needed.name}"
+                    assert canonicalize_name(needed.name) in known, f"{name} needs {needed.name}"
 
 
 def test_every_import_is_pinned_as_what_the_code_uses() -> None:
@@ -105,12 +103,15 @@ def test_every_import_is_pinned_as_what_the_code_uses() -> None:
     firsts = [
         (ROOT / file).read_text().split("# What those need in turn.")[0] for file in FILES[1:3]
     ]
-    direct = {normal(name) for name in re.findall(r"^([\w.-]+)==", "".join(firsts), re.MULTILINE)}
+    direct = {
+        canonicalize_name(name)
+        for name in re.findall(r"^([\w.-]+)==", "".join(firsts), re.MULTILINE)
+    }
     owners = packages_distributions()
     files = chain.from_iterable(ROOT.glob(pattern) for pattern in SOURCES)
     imported = set(chain.from_iterable(map(imports, files)))
     owners["opentelemetry"] = ["opentelemetry-api"]  # several packages share the name
-    used = {normal(owners[name][0]) for name in imported if name in owners}
+    used = {canonicalize_name(owners[name][0]) for name in imported if name in owners}
     assert used - GPU_PACKAGES | {"pip"} == direct
     assert GPU_PACKAGES - {"torch"} <= imported  # LMDeploy imports that
 
@@ -125,3 +126,8 @@ def imports(path: Path) -> set[str]:
             found.add(node.module.split(".")[0])
     own = {path.stem for path in ROOT.glob("*.py")} | {"function_calling"}
     return found - own - set(sys.stdlib_module_names)
+
+
+def test_each_package_has_its_licence() -> None:
+    """As its metadata tell it; `deploy/licences.py` writes the page anew."""
+    assert PAGE.read_text(encoding="utf-8").split(HEAD)[1] == table()

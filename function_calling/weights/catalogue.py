@@ -35,7 +35,7 @@ QWEN = ModelFile(
     sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
     sources=(
         Hub(
-            repo="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+            repo_id="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
             filename="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
             revision="f86cb2c1fa58255f8052cc32aeede1b7482d4361",
         ),

@@ -8,9 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 from huggingface_hub import (
@@ -33,14 +32,14 @@ def tell(line: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A file in a repository on the hub; `revision` None means the newest."""
+    """A file in a repository on the hub, by its client's names; no `revision` means the newest."""
 
-    repo: str
+    repo_id: str
     filename: str
     revision: str | None = None
 
     def __str__(self) -> str:
-        return f"hub {self.repo}" + (f"@{self.revision[:8]}" if self.revision else "")
+        return f"hub {self.repo_id}" + (f"@{self.revision[:8]}" if self.revision else "")
 
     def carry(self, part: Path) -> None:
         """Put the file at `part`.
@@ -58,7 +57,7 @@ class Hub:
 
     def forget(self) -> None:
         """Drop what the client's cache has, which is wrong, so that it is downloaded anew."""
-        cached = try_to_load_from_cache(self.repo, self.filename, revision=self.revision)
+        cached = try_to_load_from_cache(**asdict(self))
         Path(str(cached)).resolve().unlink(missing_ok=True)
 
     def newest(self) -> Path:
@@ -67,11 +66,7 @@ class Hub:
         Raises:
             WeightsError: The hub doesn't give the file, and it isn't cached.
         """
-        which: dict[str, Any] = {
-            "repo_id": self.repo,
-            "filename": self.filename,
-            "revision": self.revision,
-        }
+        which = asdict(self)
         try:
             get_hf_file_metadata(hf_hub_url(**which), timeout=PROBE_SECONDS)
             return Path(hf_hub_download(**which))

@@ -51,7 +51,7 @@ def answer(request: httpx2.Request, **changes: Any) -> httpx2.Response:
     ("changes", "problem"),
     [
         ({"function": {"arguments": "[]"}}, "[] is not of type 'object'"),
-        ({"function": {"arguments": "NaN"}}, "ValueError: NaN is no JSON"),
+        ({"function": {"arguments": "NaN"}}, "ValueError: expected value"),
         ({"function": {"name": "other"}}, "calls 'other'"),
         ({"calls": 2}, "2 calls, finish_reason tool_calls"),
         ({"status": 500}, "status 500"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bureau import user
 from command_line import PYTHON_M, Command, commands
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,11 +36,6 @@ TOOLS = [
     for name in ("weather", "news")
 ]
 OFFERED = [Tool(name, "", PARAMETERS) for name in ("weather", "news")]
-
-
-def user(content: str) -> Message:
-    """A question."""
-    return {"role": "user", "content": content}
 
 
 def said(content: str | None, *calls: tuple[str, str, Any], **more: Any) -> Message:
@@ -205,14 +201,10 @@ LEARNED = {
         ["Hello\nuser:"],
     ),
     "a call may end by another mark than text": (
-        TALK,
+        [user("?"), said("", ("a", "news", {})), result("a", "Rain."), said("Rain.")],
         "hermes",
         TWO_MARKS,
-        [
-            "好的,让我们来查看今天的天气\n<tool_call>\n"
-            '{"name": "weather", "arguments": {"city": "北京"}}\n</tool_call><|eom|>',
-            "22 度。<|eot|>",
-        ],
+        ['<tool_call>\n{"name": "news", "arguments": {}}\n</tool_call><|eom|>', "Rain.<|eot|>"],
     ),
     "what has weight 0 is not, its text and its calls, also where a result comes late": (
         [

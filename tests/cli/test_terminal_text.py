@@ -3,8 +3,11 @@
 import io
 
 import pytest
+from hosts import served_by_uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from function_calling.agent.model_call import llama_client
 from function_calling.cli.chat import chat_settings
@@ -80,3 +83,18 @@ async def test_an_address_without_a_path_means_v1(url: str, base_url: str) -> No
     """Any other is taken as OpenAI's clients take it."""
     async with llama_client(url, Settings()) as client:
         assert str(client.base_url) == base_url
+
+
+async def test_each_request_has_a_connection_of_its_own() -> None:
+    """So what balances connections shares the load, too, as a Service of Kubernetes does."""
+    callers = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        callers.extend([scope["client"]] * (scope["path"] == "/v1/models"))
+        await JSONResponse({"object": "list", "data": []})(scope, receive, send)
+
+    with served_by_uvicorn(app) as port:
+        async with llama_client(f"http://127.0.0.1:{port}", Settings()) as client:
+            for _ in range(2):
+                await client.models.list()
+    assert len(set(callers)) == 2
