@@ -44,7 +44,11 @@ def lines() -> Iterator[Line]:
     """Ours alone first, then with the engine."""
     with noop_server() as url, httpx2.Client(base_url=f"{url}/v1", timeout=60) as model:
         for what, size, fields in (
-            ("/v1, prompt", 400_000, _long_prompt),
+            (
+                "/v1, prompt",
+                400_000,
+                lambda n: {"messages": [{"role": "user", "content": "x" * n}]},
+            ),
             ("/v1, tools", 128, _tools),
             ("/v1, rounds in the conversation", 64, _rounds),
         ):
@@ -78,10 +82,6 @@ def _growth(what: str, largest: int, work: Callable[[int], Any]) -> Line:
 def _completed(client: httpx2.Client, fields: Callable[[int], dict[str, Any]], size: int) -> None:
     asked = {"model": "any", "messages": [{"role": "user", "content": "Go on."}], "max_tokens": 8}
     client.post("/chat/completions", json=asked | fields(size)).raise_for_status()
-
-
-def _long_prompt(size: int) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": "x" * size}]}
 
 
 def _tools(size: int) -> dict[str, Any]:

@@ -33,8 +33,7 @@ def test_lmdeploys_model_is_bentomls_to_fetch() -> None:
     settings = Settings.from_env(GPU | {"MODEL_ID": "acme/Big-AWQ"})
     weights = hub_weights(settings)
     assert isinstance(weights, bentoml.models.HuggingFaceModel)
-    assert weights.model_id == "acme/Big-AWQ"
-    assert weights.exclude == ["*.pth", "*.pt", "original/*"]
+    assert (weights.model_id, weights.exclude) == ("acme/Big-AWQ", ["*.pth", "*.pt", "original/*"])
     fetched = with_weights(settings, "/fetched")
     assert (fetched.llama_model_dir, fetched.model_id) == ("/fetched", "acme/Big-AWQ")
 

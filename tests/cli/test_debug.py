@@ -110,15 +110,12 @@ def test_the_prompt_and_the_constraints_are_those_that_v1_gives_to_an_engine(
 def test_only_calls_that_may_be_made_have_grammars(command: Command) -> None:
     """The model is still told of all tools; keywords that aren't enforced are named."""
     parameters = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
-    offered = [
-        *TOOLS["tools"],
-        {"type": "function", "function": {"name": "f", "parameters": parameters}},
-    ]
+    other = {"type": "function", "function": {"name": "f", "parameters": parameters}}
     for choice, form, names in (
         (NAMED, "react_en", []),
         ("auto", "toolbench", ["get_weather", "today", "f", "Finish"]),
     ):
-        body = {**TOOLS, "tools": offered, "tool_choice": choice}
+        body = {**TOOLS, "tools": [WEATHER, TODAY, other], "tool_choice": choice}
         told = sections(command("render", "--format", form, given=body))
         begun = [each for each in told if each.startswith("constraint once")]
         assert [re.findall(r"Action: (\w+)", each) for each in begun] == [[it] for it in names]

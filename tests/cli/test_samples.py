@@ -240,8 +240,7 @@ def test_each_turn_is_learned_up_to_where_the_model_stops(
 
 def test_a_call_without_its_result_ends_as_the_others_do() -> None:
     """The mark is there, though nothing follows it."""
-    (whole,) = made(TALK, "react_en")
-    (cut,) = made(TALK[:3], "react_en")
+    (whole,), (cut,) = made(TALK, "react_en"), made(TALK[:3], "react_en")
     assert whole.text.startswith(cut.text)
     assert learned(cut) == learned(whole)[:1]
     assert cut.spans[-1][1] == len(cut.text)

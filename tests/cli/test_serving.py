@@ -19,8 +19,6 @@ from function_calling.agent.events import read_event
 from function_calling.cli.watchdog import is_ready
 
 pytestmark = [pytest.mark.serve, pytest.mark.timeout(900)]
-
-
 Servers = tuple[Host, Host]
 
 
