@@ -58,8 +58,8 @@ class Watchdog:
         """End the server within `patience` seconds; its workers have sessions of their own."""
         family = self._workers
         with suppress(psutil.NoSuchProcess):  # where it was killed, its workers live on
-            family = family.union(self.process.children(recursive=True))
             self.process.terminate()
+            family = family.union(self.process.children(recursive=True))
             psutil.wait_procs([self.process], timeout=patience)
         for each in (self.process, *family):
             with suppress(psutil.NoSuchProcess):
