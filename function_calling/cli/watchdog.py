@@ -56,11 +56,12 @@ class Watchdog:
 
     def end(self, patience: float) -> None:
         """End the server within `patience` seconds; its workers have sessions of their own."""
-        family = self._workers
-        with suppress(psutil.NoSuchProcess):  # where it was killed, its workers live on
+        try:
             self.process.terminate()
-            family = family.union(self.process.children(recursive=True))
+            family = set(self.process.children(recursive=True))
             psutil.wait_procs([self.process], timeout=patience)
+        except psutil.NoSuchProcess:  # it was killed, and its workers live on
+            family = self._workers
         for each in (self.process, *family):
             with suppress(psutil.NoSuchProcess):
                 each.kill()
