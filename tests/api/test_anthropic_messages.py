@@ -458,7 +458,7 @@ async def test_both_sdks_read_the_models(serve: Serve) -> None:
 @pytest.mark.model
 async def test_a_models_tokens_are_counted_and_its_forced_calls_valid(serve: Serve) -> None:
     """At a temperature of 1.5; in a stream the count stands first."""
-    weights = Settings(model_path=str(smollm2()), context_length=4096, threads=1)
+    weights = Settings(model_path=str(smollm2()), context_length=4096)
     model = load(weights)
     serve(make=lambda _: ChatModel(model, HERMES))
     properties = {"hour": {"enum": [6, 18]}, "days": {"items": {"enum": ["Mon"]}, "maxItems": 2}}
