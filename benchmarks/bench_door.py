@@ -21,7 +21,7 @@ TURNS: Mapping[int, int] = {1: 48, 4: 6, 16: 5}
 """Clients at once, and how many turns each side has; in a turn each client gets one reply.
 
 Of two equal replies one may take a quarter longer: with 24 turns the ratio of one client was
-anything from 0.90 to 1.00.
+anything from 0.90 to 0.97.
 """
 TOOL_TURNS = {clients: max(2, turns // 4) for clients, turns in TURNS.items()}
 WRITTEN = 16

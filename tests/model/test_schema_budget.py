@@ -114,6 +114,7 @@ def test_too_much_is_refused_by_its_reason(parameters: Schema, reason: str) -> N
 
 MUCH: dict[str, Schema] = {
     "5000 constants": of({"enum": words(5000)}),
+    "5000 constants with a length": of({"enum": words(5000), "minLength": 1}),
     "2000 constants, a branch each": of({"anyOf": [{"const": word} for word in words(2000)]}),
     "300 properties that are optional": {
         "properties": {f"p{at}": {"type": "string"} for at in range(300)}

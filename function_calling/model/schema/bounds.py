@@ -144,7 +144,8 @@ def bound_count(result: Schema) -> list[str]:
 def keep_allowed(result: Schema, compiles: Callable[[Schema], bool]) -> None:
     """Of values that are listed, keep those that the type and what bounds a scalar allow.
 
-    Engines may look at the list alone. `compiles` tells whether a value of a schema can be written.
+    Engines may look at the list alone. `compiles` tells whether a value of a schema can be written,
+    which takes so long that ranges are looked at here: a list may have thousands of values.
     """
     if "enum" not in result:
         return
@@ -152,5 +153,21 @@ def keep_allowed(result: Schema, compiles: Callable[[Schema], bool]) -> None:
         kinds = listed(result["type"])
         result["enum"] = [it for it in result["enum"] if any(is_of(it, kind) for kind in kinds)]
     bounds = {key: result.pop(key) for key in OF_SCALARS & result.keys()}
-    if bounds:
-        result["enum"] = [it for it in result["enum"] if compiles({**bounds, "enum": [it]})]
+    result["enum"] = [it for it in result["enum"] if _in_range(it, bounds)]
+    others = {key: bounds[key] for key in bounds.keys() & {"pattern", "format", "multipleOf"}}
+    if others:
+        result["enum"] = [it for it in result["enum"] if compiles({**others, "enum": [it]})]
+
+
+def _in_range(value: Any, bounds: Schema) -> bool:
+    """Whether a number, or a string by its length, lies between the bounds."""
+    inside = True
+    if isinstance(value, str):
+        inside = bounds.get("minLength", 0) <= len(value) <= bounds.get("maxLength", math.inf)
+    elif is_of(value, "number"):
+        inside = (
+            bounds.get("minimum", value) <= value <= bounds.get("maximum", value)
+            and value < bounds.get("exclusiveMaximum", math.inf)
+            and value > bounds.get("exclusiveMinimum", -math.inf)
+        )
+    return inside
