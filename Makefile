@@ -20,7 +20,7 @@ PYTORCH := https://download.pytorch.org/whl/cpu
 LMDEPLOY_TESTS := tests/engines/test_engine_contract.py tests/engines/test_lmdeploy.py \
 	tests/engines/test_structural_tag.py tests/test_gpu_benchmark.py
 
-.PHONY: help serve ask chat gpu mcp native test test-clients test-lmdeploy test-gpu check platforms audit fuzz \
+.PHONY: help serve ask chat gpu mcp native test test-clients test-lmdeploy test-gpu lint check platforms audit fuzz \
 	soak coverage eval bench bfcl bento containerfile fix clean
 
 help: ## Show this list
@@ -60,10 +60,12 @@ test-gpu: $(DEVELOPMENT) ## Run LMDeploy's model on this machine's GPU; after `m
 			tests/engines/test_engine_contract.py tests/engines/test_gpu.py; \
 	fi
 
-check: $(DEVELOPMENT) ## Check format, style and types, and run the tests that need no model
+lint: $(DEVELOPMENT) ## Check format, style and types
 	@$(PYTHON) -m ruff format --quiet --check .
 	@$(PYTHON) -m ruff check --quiet .
 	@$(PYTHON) -m mypy --no-error-summary
+
+check: lint ## Lint, and run the tests that need no model
 	@exec $(PYTHON) -m pytest -q -n auto --dist worksteal
 
 # Without building anything; uv shows what has no wheel.
