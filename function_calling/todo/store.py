@@ -2,7 +2,9 @@
 
 import logging
 import sqlite3
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -39,8 +41,8 @@ class TodoStore:
     where there is no task of this id, and where a title is empty or too long.
 
     Args:
-        path: The database's file, made where there is none; "" keeps the tasks in memory, for as
-            long as the store is open.
+        path: The database's file, made for this user alone where there is none; "" keeps the tasks
+            in memory, for as long as the store is open.
         patience: Seconds to wait while another process writes.
 
     Raises:
@@ -50,6 +52,9 @@ class TodoStore:
     def __init__(self, path: str = "", patience: float = 5.0) -> None:
         self._lock = Lock()
         try:
+            if path:
+                with suppress(OSError):  # it is there, or SQLite says why it can't be
+                    Path(path).touch(0o600, exist_ok=False)
             # Autocommit: each statement is a transaction of its own.
             self._connection = sqlite3.connect(
                 path or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False

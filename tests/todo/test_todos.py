@@ -93,6 +93,15 @@ def test_a_title_is_neither_empty_nor_long(store: TodoStore) -> None:
         store.update(1, title=" \n\t ")
 
 
+def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """Other users of the machine read no task; who lets them read a file keeps it so."""
+    path = tmp_path / "todo.db"
+    for mode in (0o600, 0o640):
+        TodoStore(str(path)).close()
+        assert path.stat().st_mode & 0o777 == mode
+        path.chmod(0o640)
+
+
 def test_a_file_is_shared_with_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is read while they write; a call that can't wait longer fails, and works afterwards."""
     path = str(tmp_path / "todo.db")
