@@ -62,7 +62,9 @@ class Outcome:
 def options(arguments: list[str]) -> argparse.Namespace:
     """Read the command line, and the queries that it chooses, as `cases`."""
     parser = argparse.ArgumentParser(description="Judge the assistant's answers.")
-    parser.add_argument("--url", help="where a server listens; default: one of its own")
+    parser.add_argument(
+        "--url", help=f"where a server with TOOLS={TOOLS} listens; default: one of its own"
+    )
     parser.add_argument("--chat", action="store_true", help="ask /chat in place of /exchange")
     parser.add_argument("--queries", type=Path, default=QUESTIONS, help="a file of them, as JSONL")
     parser.add_argument("--kind", help="only these kinds of queries, separated by commas")
