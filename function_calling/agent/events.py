@@ -27,8 +27,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field
 Grounding: TypeAlias = Literal["ok", "asked-again", "fell-back", "none"]
 """How an answer came to be trusted: `ok`, the model's first one says what the tools returned;
 `asked-again`, its second does; `fell-back`, the text or its end is ours, made from the tool
-results; `none`, a tool settled it (`FinalAnswer`), or it holds no number and no tool was called, so there
-was nothing to check."""
+results; `none`, a tool settled it (`FinalAnswer`), or it holds no number and no tool was called, so
+there was nothing to check."""
 
 
 class _Frozen(BaseModel):
