@@ -137,7 +137,7 @@ def _on_gpu(model: str, more: str = "") -> Profile:
 
 
 def _embedded(settings: Settings, more: str = "") -> Profile:
-    file = settings.model_path or settings.model_id.partition(":")[2]
+    file = settings.model_path or settings.model_id.rpartition(":")[2]
     name = Path(file).name or "Qwen2.5-Coder-1.5B"
     why = f"The embedded model {name} runs on this machine's CPU. {more}"
     return Profile("llamacpp", "", why.strip())

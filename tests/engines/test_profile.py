@@ -99,6 +99,7 @@ def test_what_is_named_decides(machine: Machine) -> None:
         (Settings(engine="llamacpp"), "llamacpp", "", EMBEDDED),
         (Settings(model_path="/m/tiny.gguf"), "llamacpp", "", "The embedded model tiny.gguf"),
         (Settings(model_id="a/tiny:q/tiny.gguf"), "llamacpp", "", "The embedded model tiny.gguf"),
+        (Settings(model_id="tiny.gguf"), "llamacpp", "", "The embedded model tiny.gguf"),
         (LMDEPLOY, "lmdeploy", GPU_MODEL_ID, "LMDeploy runs Llama 3.1 70B on the GPU."),
         (Settings(model_id=BIG), "lmdeploy", BIG, f"LMDeploy runs {BIG} on the GPU."),
         (Settings(llama_model_dir="/models/llama"), "lmdeploy", "llama", "LMDeploy runs llama"),
