@@ -4,9 +4,8 @@ On the wire they are server-sent events, each as JSON, told apart by `type`:
 
     data: {"type": "tool_call", "id": "call_1", "name": "convert_currency", "arguments": "{…}"}
     data: {"type": "tool_result", "id": "call_1", "name": "convert_currency", "ok": true, …}
-    data: {"type": "text", "text": "42 US dollars are "}
-    data: {"type": "text", "text": "131.95 Canadian dollars."}
-    data: {"type": "done", "usage": {…}, "rounds": 2, "timings": {…}, "grounding": "ok"}
+    data: {"type": "text", "text": "42 US dollars are 131.95 Canadian dollars."}
+    data: {"type": "done", "usage": {…}, "rounds": 2, "tool_calls": 1, "timings": {…}, …}
 
 Each turn ends with one `done` or one `error`, and nothing follows it. The texts joined are the
 answer: a client adds it to its messages, with the role `assistant`, before it asks on.
