@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 import readme
 from readme import ROOT
 
+from function_calling.agent.events import ChatEvent
 from function_calling.cli.serve import EXAMPLE
 from function_calling.exchange.rates import FixedRates
 from function_calling.settings import Settings
@@ -34,6 +36,15 @@ def test_the_settings_table_is_that_of_the_code() -> None:
         f"| {each.metadata['meaning']} |"
         for each in fields(Settings)
     ]
+
+
+def test_the_events_of_a_chat_are_those_of_the_code() -> None:
+    """Each with all that it holds."""
+    text = (ROOT / "docs/observability.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
+    for event in get_args(get_args(ChatEvent)[0]):
+        held = event.model_fields.keys() - {"type"}
+        assert held <= set(re.findall(r"`(\w+)`", told[event.model_fields["type"].default]))
 
 
 def test_the_curls_body_is_the_documented_example() -> None:
