@@ -408,7 +408,7 @@ def compiling(serve: Serve, *turns: Any) -> dict[str, Any]:
 
 
 async def test_a_schema_that_does_not_compile_is_refused_where_it_is_needed(serve: Serve) -> None:
-    """S5: before a forced call, or when the model begins one; text needs none of it."""
+    """Before a forced call, or when the model begins one; text needs none of it."""
     response = await post(compiling(serve, "Hello"))
     assert response.json()["choices"][0]["message"]["content"] == "Hello"
     told = {"type": "json_schema", "json_schema": {"name": "x", "schema": BROKEN}}
