@@ -173,8 +173,9 @@ def _invalid(error: ValidationError) -> RequestError:
 def content_format(told: Any, param: str) -> ContentFormat | None:
     """What a text must be (https://platform.openai.com/docs/guides/structured-outputs).
 
-    Beside "json_object" may stand a schema, with which other servers say what the object is. That
-    of "json_schema" stands in an object of its own, or beside the type; either is read everywhere.
+    Beside "json_object" may stand a schema, with which other servers say what the object is; TGI,
+    and Hugging Face's client for it, call it "value". That of "json_schema" stands in an object of
+    its own, or beside the type; either is read everywhere.
 
     Args:
         told: The format that is asked for.
@@ -187,7 +188,7 @@ def content_format(told: Any, param: str) -> ContentFormat | None:
         case None | {"type": "text"}:
             return None
         case {"type": "json_object"}:
-            schema = told.get("schema") or {}
+            schema = told.get("schema") or told.get("value") or {}
             if isinstance(schema, dict) and schema.get("type", "object") == "object":
                 return ContentFormat({**schema, "type": "object"}, param=param)
         case {"type": "json_schema"}:

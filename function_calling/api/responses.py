@@ -9,7 +9,7 @@ summary, which would be another text.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
@@ -155,7 +155,7 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
         case "message" if item.get("role") not in _ROLES:
             raise wrong(f"{place}.role", item.get("role"), f"one of {', '.join(_ROLES)}")
         case "message":
-            message = _message(messages, item["role"])
+            message = _message(messages, item["role"], behind=("tool_calls",))
             message["content"] = text_of(item.get("content"), f"{place}.content")
         case "reasoning":
             # Where both are empty, the thoughts of another model are told encrypted alone.
@@ -166,7 +166,7 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
         case "function_call" if not isinstance(item.get("name"), str):
             raise wrong(f"{place}.name", item.get("name"), "a function's name")
         case "function_call":
-            turn = _message(messages, "assistant", goes_on=True)
+            turn = _message(messages, "assistant", behind=("content", "tool_calls"))
             name = _full_name(item.get("namespace"), item["name"])
             function = {"name": name, "arguments": item.get("arguments")}
             call = {"id": item.get("call_id"), "function": function}
@@ -179,10 +179,16 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
             raise wrong(f"{place}.type", kind, f"one of {', '.join(_ITEMS)}, {whole}")
 
 
-def _message(messages: list[Message], role: str, *, goes_on: bool = False) -> Message:
-    """A new message; or the last, if it is a turn of the assistant's that may go on so."""
+def _message(messages: list[Message], role: str, *, behind: Collection[str] = ()) -> Message:
+    """A new message; or the last, if it is a turn of the assistant's that can hold this, too.
+
+    Some clients tell the text of a turn behind its calls.
+
+    Args:
+        behind: What may stand in the turn already, beside thoughts.
+    """
     last = messages[-1] if role == "assistant" and messages else {}
-    begun = not goes_on and last.keys() & {"content", "tool_calls"}
+    begun = (last.keys() & {"content", "tool_calls"}).difference(behind)
     if last.get("role") != role or begun:
         messages.append({"role": role})
     return messages[-1]

@@ -52,11 +52,12 @@ async def test_content_obeys_the_schema(serve: Serve) -> None:
     assert "".join(delta.get("content", "") for delta in deltas) == choice["message"]["content"]
 
 
-async def test_a_schema_beside_json_object_is_obeyed(serve: Serve) -> None:
+@pytest.mark.parametrize("key", ["schema", "value"])
+async def test_a_schema_beside_json_object_is_obeyed(serve: Serve, key: str) -> None:
     """As other servers take it; what it can't be held to is named."""
     serve(Fills())
     schema = {key: value for key, value in TEAM.items() if key != "type"} | {"not": {}}
-    response = await post(asking({"type": "json_object", "schema": schema}))
+    response = await post(asking({"type": "json_object", key: schema}))
     assert json.loads(response.json()["choices"][0]["message"]["content"]) == {"goals": 3}
     assert response.headers["x-unenforced-keywords"] == "response_format: content: not"
 

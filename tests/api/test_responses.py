@@ -211,12 +211,15 @@ async def test_each_form_of_a_message_is_read(serve: Serve) -> None:
     assert await prompt_of(serve, "Hi", instructions="Be brief.") == before
 
 
-async def test_calls_and_their_results_are_one_turn_each(serve: Serve) -> None:
-    """Words and calls that follow one another are what one reply was."""
+@pytest.mark.parametrize("place", [1, 2, 3])
+async def test_calls_and_their_results_are_one_turn_each(serve: Serve, place: int) -> None:
+    """Words and calls that follow one another are what one reply was, in any order."""
     asked, words = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "So."}
     result = {"type": "function_call_output", "call_id": "c1", "output": "3"}
     other = {**result, "call_id": "c2", "output": [said("input_text", "3")]}
-    prompt = await prompt_of(serve, [asked, words, CALL, OTHER, other, result])
+    told = [asked, CALL, OTHER, other, result]
+    told.insert(place, words)
+    prompt = await prompt_of(serve, told)
     shown = [f'<tool_call>\n{{"name": "{name}", "arguments": {{}}}}\n</tool_call>' for name in "fg"]
     assert prompt.startswith(turn("user", "Hi") + turn("assistant", "\n".join(["So.", *shown])))
     assert prompt.count("<|im_start|>assistant") == 1
