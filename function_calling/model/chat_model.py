@@ -20,7 +20,7 @@ from function_calling.formats import Format, choose_format, find_format
 from function_calling.formats.rendering import render
 from function_calling.formats.template import ChatTemplate
 from function_calling.model.reasoning import reasoning_marks
-from function_calling.model.schema import Budget, Schema, enforceable, enforceable_value
+from function_calling.model.schema import Budget, Schema, binds, enforceable, enforceable_value
 from function_calling.model.turn import Turn
 from function_calling.model.words import (
     ContentFormat,
@@ -89,8 +89,8 @@ class ChatModel:
             schema, ignored = rewrite(
                 longest_string=self._longest_string, unenforced=self._unenforced
             )
-            if ignored and asked.strict:
-                raise schema_refused(f"it is strict, and holds {', '.join(ignored)}")
+            if asked.strict and (broken := list(filter(binds, ignored))):
+                raise schema_refused(f"it is strict, and holds {', '.join(broken)}")
         if ignored:
             _log.warning("%s", one_line(f"{thing}: not enforced: {', '.join(ignored)}"))
         return schema, [f"{name}: {place}" for place in ignored]

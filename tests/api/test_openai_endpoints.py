@@ -442,6 +442,15 @@ async def test_a_strict_tool_that_can_not_be_enforced_is_refused(serve: Serve) -
     await is_refused({**ASKED, "tools": tools}, place, told)
 
 
+async def test_a_word_that_json_schema_does_not_know_breaks_no_promise(serve: Serve) -> None:
+    """It is named, since its writer may mean something by it; some clients add their own."""
+    serve("Hello")
+    body = {**ASKED, "tools": [with_keyword("number", "min_items", strict=True)]}
+    response = await post(body)
+    assert response.status_code == 200
+    assert response.headers["x-unenforced-keywords"] == "f: number: min_items"
+
+
 # What is refused
 
 

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from function_calling.engines.grammar import compiles
@@ -46,6 +47,13 @@ KEYWORDS_OF = {
 }  # fmt: skip
 """The keywords from which a missing `type` is told."""
 OF_SCALARS = {*KEYWORDS_OF["string"], *KEYWORDS_OF["number"]}
+_UNWRITTEN = {
+    "$dynamicRef", "$recursiveRef", "$ref", "allOf", "anyOf", "contains", "dependencies",
+    "dependentRequired", "dependentSchemas", "else", "if", "maxContains", "minContains", "not",
+    "oneOf", "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties", "uniqueItems",
+}  # fmt: skip
+"""Keywords of which grammars hold nothing, or not always."""
+_BINDING = {*KEPT, *_UNWRITTEN, *chain.from_iterable(KEYWORDS_OF.values())}
 _SHAPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("properties", "patternProperties"), (Mapping,)),
     **dict.fromkeys(("anyOf", "oneOf", "allOf", "prefixItems", "required", "enum"), (list,)),
@@ -91,6 +99,11 @@ def keywords(schema: Mapping[str, Any], place: str) -> Schema:
     if told.pop("nullable", False) is True:
         return {"anyOf": [told, {"type": "null"}]}
     return told
+
+
+def binds(place: str) -> bool:
+    """Whether the keyword at a place ("unit: not") is JSON Schema's: any other demands nothing."""
+    return place.rpartition(": ")[2] in _BINDING
 
 
 def common_values(one: list[Any], other: list[Any]) -> list[Any]:
