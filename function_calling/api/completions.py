@@ -10,7 +10,7 @@ import secrets
 import time
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -45,6 +45,10 @@ from function_calling.model.words import (
 MOST_TOKENS = 16
 """Tokens of a text completion where the request sets no `max_tokens`: OpenAI's default."""
 
+_GUIDES = ("guided_json", "guided_regex", "guided_choice", "guided_grammar")
+_CONSTRAINTS: Mapping[str, tuple[()]] = dict.fromkeys(("structured_outputs", *_GUIDES), ())
+"""vLLM's parameters, newer and older, for the form of a text; who sends one reads that form."""
+
 
 class ChatRequest(ApiRequest):
     """A request for a chat completion.
@@ -55,7 +59,7 @@ class ChatRequest(ApiRequest):
         chat_template_kwargs: More variables for the model's chat template.
     """
 
-    unsupported: ClassVar = {"modalities": (["text"],), "moderation": ()}
+    unsupported: ClassVar = {"modalities": (["text"],), "moderation": (), **_CONSTRAINTS}
 
     messages: Annotated[list[Json], Field(min_length=1, max_length=MOST_MESSAGES)]
     tools: list[Json] | None = None
@@ -143,7 +147,7 @@ class ChatRequest(ApiRequest):
 class CompletionRequest(ApiRequest):
     """A request for a text completion: a prompt as it is, without messages and tools."""
 
-    unsupported: ClassVar = {"best_of": (1,), "echo": (False,), "suffix": ("",)}
+    unsupported: ClassVar = {"best_of": (1,), "echo": (False,), "suffix": ("",), **_CONSTRAINTS}
 
     prompt: Annotated[list[str], Field(min_length=1), TEXTS]
     logprobs: Annotated[int, Field(ge=0, le=5)] | None = None

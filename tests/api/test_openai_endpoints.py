@@ -551,7 +551,12 @@ async def test_a_value_out_of_its_range_is_refused(serve: Serve) -> None:
 
 @pytest.mark.parametrize(
     ("path", "name", "value"),
-    [(CHAT, "modalities", ["text", "audio"]), ("/completions", "echo", True)],
+    [
+        (CHAT, "modalities", ["text", "audio"]),
+        (CHAT, "structured_outputs", {"regex": "yes|no"}),
+        ("/completions", "echo", True),
+        ("/completions", "guided_choice", ["yes", "no"]),
+    ],
 )
 async def test_a_parameter_that_is_not_supported_is_refused_by_name(
     serve: Serve, path: str, name: str, value: Any
