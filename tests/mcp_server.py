@@ -18,10 +18,13 @@ from mcp.server.stdio import stdio_server
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    BlobResourceContents,
     CallToolRequestParams,
     CallToolResult,
+    EmbeddedResource,
     ImageContent,
     ListToolsResult,
+    ResourceLink,
     TextContent,
     Tool,
     ToolAnnotations,
@@ -47,7 +50,7 @@ SLOW = {
 }
 SCHEMAS = {"forecast": CITY, "note": CITY, "slow": SLOW}
 READING = ["forecast", "hang", "die", "fail", "long", "data", "x.y", "x_y", "slow"]
-READING += ["picture", "photo"]
+READING += ["picture", "photo", "file", "links"]
 CHANGING = ["note", "refuse", "die_noting"]
 
 
@@ -86,6 +89,8 @@ async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResu
         with (folder / "notes").open("a") as notes:
             notes.write(f"{given['city']}\n")
     image = ImageContent(data="AAAA", mime_type="image/png")
+    file = EmbeddedResource(resource=BlobResourceContents(uri="file:///a.gz", blob="AAAA"))
+    link = ResourceLink(name="Map", uri="geo:59,10", description="Of Oslo.", mime_type="text/html")
     fixed = {
         "fail": text("The station is closed.", is_error=True),
         "long": text("sun " * 5000),
@@ -94,6 +99,8 @@ async def result(folder: Path, name: str, given: dict[str, Any]) -> CallToolResu
             content=[image], structured_content={"content": [image.model_dump()]}
         ),
         "picture": CallToolResult(content=[TextContent(text="Clouds."), image]),
+        "file": CallToolResult(content=[file], structured_content={"content": [file.model_dump()]}),
+        "links": CallToolResult(content=[link]),
     }
     return fixed.get(name) or text(f"{name} was called.")
 

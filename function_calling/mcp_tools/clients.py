@@ -26,7 +26,7 @@ from anyio.from_thread import BlockingPortal
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult
+from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, CallToolResult, ResourceLink
 from mcp.types import Tool as Listed
 
 from function_calling.errors import ToolError, one_line
@@ -180,7 +180,7 @@ class _Server:
             tools += [each for each in page.tools if self._entry.wants(each.name)]
             if not (cursor := page.next_cursor):
                 break
-        good = (each for each in tools if each in self.listed or is_usable(each.input_schema))
+        good = (each for each in tools if each in self.listed or _can_be_called(each))
         usable = list(islice(good, MOST_TOOLS))
         kept = {each.name for each in usable}
         out = ", ".join(each.name for each in tools if each.name not in kept)[:LONGEST_LOGGED]
@@ -260,14 +260,24 @@ def _free_name(wanted: str, taken: Collection[str]) -> str:
     return next(each for each in names if each not in taken)
 
 
+def _can_be_called(tool: Listed) -> bool:
+    """Whether a tool's schema can be used, and a plain call is answered, not as a task alone."""
+    as_task = tool.execution is not None and tool.execution.task_support == "required"
+    return not as_task and is_usable(tool.input_schema)
+
+
 def _text(result: CallToolResult) -> str | None:
-    """What a model reads of a result: texts, or else data without pictures; other parts' kinds."""
+    """What a model reads of a result: texts, links, or else data without files; others' kinds."""
+    parts = [getattr(each, "resource", each) for each in result.content]
     told = [
-        str(getattr(getattr(each, "resource", each), "text", f"[Left out: {each.type}]"))
-        for each in result.content
+        json_text(part.model_dump(include={"name", "uri", "description"}, exclude_none=True))
+        if isinstance(part, ResourceLink)
+        else str(getattr(part, "text", f"[Left out: {each.type}]"))
+        for each, part in zip(result.content, parts, strict=True)
     ]
     if result.structured_content is not None and "text" not in [it.type for it in result.content]:
         data = json_text(result.structured_content)
-        if not any(each.data in data for each in result.content if hasattr(each, "data")):
+        files = (getattr(part, "data", getattr(part, "blob", None)) for part in parts)
+        if not any(each is not None and each in data for each in files):
             told.insert(0, data)
     return "\n".join(told) or None

@@ -213,6 +213,8 @@ def test_a_schema_that_the_models_server_refuses_costs_its_tool_alone(desk: Desk
         ("data", {}, '{"key": "secret"}'),
         ("picture", {}, "Clouds.\n[Left out: image]"),
         ("photo", {}, "[Left out: image]"),
+        ("file", {}, "[Left out: resource]"),
+        ("links", {}, '{"name": "Map", "uri": "geo:59,10", "description": "Of Oslo."}'),
         ("long", {}, "sun " * 25 + "\n[Cut: these are the first 100 of 20000 bytes.]"),
         # Names are OpenAI's, and each is one tool's.
         ("x_y", {}, "x.y was called."),
@@ -298,8 +300,11 @@ async def test_a_list_that_fails_ends_no_call(tmp_path: Path) -> None:
 OLD = """
 import json, sys
 tool = {"name": "menu", "description": "Caf\u00e9", "inputSchema": {"type": "object"}}
+task = {"name": "as_task", "inputSchema": {"type": "object"}}
+task["execution"] = {"taskSupport": "required"}
 own = {"capabilities": {}, "serverInfo": {"name": "old", "version": "1"}}
-told = {"tools/list": {"tools": [tool]}, "initialize": {"protocolVersion": "2025-06-18", **own}}
+began = {"protocolVersion": "2025-11-25", **own}
+told = {"tools/list": {"tools": [tool, task]}, "initialize": began}
 for asked in map(json.loads, sys.stdin):
     if "id" in asked:
         answer = {"jsonrpc": "2.0", "id": asked["id"], "result": told[asked["method"]]}
@@ -312,13 +317,14 @@ for asked in map(json.loads, sys.stdin):
 def test_an_old_server_is_understood(desk: Desk) -> None:
     """One that ends at a question that it doesn't know, and doesn't write UTF-8.
 
-    Of two with names alike, each keeps its own while the other is away.
+    A tool that it runs as a task alone can't be called, so it is not offered. Of two with names
+    alike, each keeps its own while the other is away.
     """
     old = {"command": sys.executable, "args": ["-c", OLD]}
     desk.connect({"my old": {**old, "command": "no-such-command"}, "my.old": old})
     desk.offers("my_old_2_menu")
     offered = [each["function"] for each in desk.model.requests[-1]["tools"]]
-    assert offered[-1]["description"] == "Caf\ufffd"
+    assert (offered[-1]["name"], offered[-1]["description"]) == ("my_old_2_menu", "Caf\ufffd")
 
 
 def test_a_list_that_changes_is_followed(desk: Desk) -> None:
