@@ -5,7 +5,8 @@ it. Nothing is stored, so what needs an earlier response is refused by name. A r
 items: thoughts, a message, each call. In the `input` they are one turn of the assistant again.
 Functions may come in namespaces, as Codex sends those of MCP servers; the model calls them by one
 name, and the client reads two. Thoughts are told as they are, in `reasoning_text`; OpenAI tells a
-summary, which would be another text.
+summary, which would be another text. Some clients keep of a thought the encrypted content alone, so
+who asks for that gets the thought in it, plain.
 """
 
 import time
@@ -33,6 +34,9 @@ from function_calling.model.words import (
 _ROLES = ("system", "developer", "user", "assistant")
 _NAMESPACE = "namespace"
 _ITEMS = ("message", "reasoning", "function_call", "function_call_output")
+_ENCRYPTED = "reasoning.encrypted_content"
+_PLAIN = "plain:"
+"""Begins what stands where OpenAI has an encrypted thought; what begins otherwise is another's."""
 
 
 class ResponsesRequest(ApiRequest):
@@ -55,6 +59,7 @@ class ResponsesRequest(ApiRequest):
         None, validation_alias=AliasChoices("max_output_tokens", "max_tokens")
     )
     metadata: dict[str, str] = Field(default_factory=dict)
+    include: Sequence[str] = ()
     tool_format: str | None = None
 
     @model_validator(mode="before")
@@ -66,7 +71,8 @@ class ResponsesRequest(ApiRequest):
     def ignored(self) -> list[str]:
         """The parameters that had no effect, and what had none within one."""
         effort = () if self.reasoning.get("effort") in (None, "none") else ("reasoning.effort",)
-        return [*super().ignored, *effort]
+        include = ("include",) if {*self.include} - {_ENCRYPTED} else ()
+        return [*super().ignored, *include, *effort]
 
     @property
     def ignored_tools(self) -> list[str]:
@@ -137,7 +143,7 @@ class ResponsesRequest(ApiRequest):
             for _, tool, space in self._unpacked()
             if space and not other_kind(tool)
         }
-        return ResponsesResponse(model, echo, names)
+        return ResponsesResponse(model, echo, names, _ENCRYPTED in self.include)
 
 
 def _is_flat(tool: Any) -> bool:
@@ -158,9 +164,11 @@ def _add(messages: list[Message], item: Mapping[str, Any], place: str) -> None:
             message = _message(messages, item["role"], behind=("tool_calls",))
             message["content"] = text_of(item.get("content"), f"{place}.content")
         case "reasoning":
-            # Where both are empty, the thoughts of another model are told encrypted alone.
+            # Where both are empty, thoughts are told encrypted alone; another model's stay so.
             key = "content" if item.get("content") else "summary"
-            if thoughts := text_of(item.get(key), f"{place}.{key}"):
+            sealed = str(item.get("encrypted_content"))
+            own = sealed.removeprefix(_PLAIN) if sealed.startswith(_PLAIN) else ""
+            if thoughts := text_of(item.get(key), f"{place}.{key}") or own:
                 turn = _message(messages, "assistant")
                 turn["reasoning_content"] = turn.get("reasoning_content", "") + thoughts
         case "function_call" if not isinstance(item.get("name"), str):
@@ -211,10 +219,12 @@ class ResponsesResponse(NamedEvents):
     Args:
         echo: What the response repeats of its request.
         namespaced: The namespace of a function, and its name there, by the name that is called.
+        encrypted: Whether thoughts also stand where OpenAI encrypts them.
     """
 
     echo: Mapping[str, Any]
     namespaced: Mapping[str, tuple[str, str]]
+    encrypted: bool
     _output: list[Json] = field(default_factory=list, init=False)
     _open: type[Event] | None = field(default=None, init=False)
     _told: int = field(default=0, init=False)
@@ -310,6 +320,8 @@ class ResponsesResponse(NamedEvents):
         if part is not item:
             yield self._event("content_part.done", **self._place, part=part)
         item["status"] = status
+        if self.encrypted and self._open is ReasoningDelta:
+            item["encrypted_content"] = _PLAIN + part["text"]
         yield self._event("output_item.done", output_index=len(self._output) - 1, item=item)
         self._open = None
 

@@ -226,6 +226,19 @@ async def test_calls_and_their_results_are_one_turn_each(serve: Serve, place: in
     assert prompt.count("<tool_response>\n3\n</tool_response>") == 2
 
 
+async def test_thoughts_come_back_by_what_is_encrypted_alone(serve: Serve) -> None:
+    """Where a client asks for that, as Vercel's SDK, which then sends nothing else of a thought."""
+    serve(*THINKS, make=qwen3_model)
+    events = await events_of({"include": ["reasoning.encrypted_content"]})
+    thought, answer = events[-1]["response"]["output"]
+    done = [each["item"] for each in events if each["type"] == "response.output_item.done"]
+    assert done == [thought, answer]
+    kept = {**thought, "summary": [], "content": None}
+    asked = {"role": "user", "content": "Hi"}
+    prompt = await prompt_of(serve, [asked, kept, CALL], make=qwen3_model)
+    assert "assistant\n<think>\nHm.\n</think>" in prompt
+
+
 @pytest.mark.parametrize("key", ["content", "summary"])
 async def test_thoughts_belong_to_the_turn_behind_them(serve: Serve, key: str) -> None:
     """Where there is text of them; what is encrypted is another model's."""
@@ -315,7 +328,7 @@ async def test_what_codex_sends_is_taken_and_named(serve: Serve) -> None:
     assert response.status_code == 200, response.text
     assert response.headers["x-ignored-tools"] == "web_search, custom: apply_patch, mcp: docs"
     assert response.headers["x-ignored-parameters"] == (
-        "store, include, prompt_cache_key, reasoning.summary, text.verbosity, reasoning.effort"
+        "store, prompt_cache_key, reasoning.summary, text.verbosity, reasoning.effort"
     )
     assert [tool["name"] for tool in response.json()["tools"]] == ["today"]
 
