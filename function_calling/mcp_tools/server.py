@@ -11,11 +11,13 @@ from contextlib import redirect_stdout, suppress
 from hashlib import sha256
 from typing import Any, TypeAlias
 
+import anyio
 import mcp_types as types
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import SessionMessage
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import from_json
 from starlette.types import Receive, Scope, Send
@@ -55,11 +57,26 @@ class McpServer:
             await manager.handle_request(scope, receive, send)
 
     async def serve_stdio(self) -> None:
-        """Serve one client on standard input and output, until it closes the input."""
+        """Serve one client on standard input and output, until it closes the input.
+
+        The SDK keeps to the version that is asked for first. A client that asks for the newest one
+        while this starts may have gone back to an older one before it is answered, so a handshake
+        begins anew.
+        """
         options = self.protocol.create_initialization_options()
+        sending = None
         async with stdio_server() as (reading, writing):
             with redirect_stdout(sys.stderr):  # what tools print
-                await self.protocol.run(reading, writing, options)
+                async with writing, anyio.create_task_group() as tasks:
+                    async for read in reading:
+                        if sending is None or _begins(read):
+                            if sending:
+                                sending.close()
+                            sending, received = anyio.create_memory_object_stream[Any]()
+                            tasks.start_soon(self.protocol.run, received, writing.clone(), options)
+                        await sending.send(read)
+                    if sending:
+                        sending.close()
 
     async def _list(self, _: Context, __: types.PaginatedRequestParams | None) -> Any:
         tools = [self._listed(**schema["function"]) for schema in self._toolbox.schemas]
@@ -94,6 +111,11 @@ class McpServer:
             structured_content=value if isinstance(value, dict) else None,
             is_error=not result.ok,
         )
+
+
+def _begins(read: Any) -> bool:
+    """Whether what was read is the handshake of an older version."""
+    return isinstance(read, SessionMessage) and getattr(read.message, "method", "") == "initialize"
 
 
 class _Asked(Exception):

@@ -259,6 +259,35 @@ async def test_the_configuration_that_is_shown_starts_a_server(mode: str, tmp_pa
 
 
 @pytest.mark.serve
+def test_a_client_that_goes_back_to_an_older_version_is_served() -> None:
+    """As one whose question for the newest found the server still starting."""
+    about = {"capabilities": {}, "clientInfo": {"name": "a client", "version": "1"}}
+    newest = {f"io.modelcontextprotocol/{name}": value for name, value in about.items()}
+    newest["io.modelcontextprotocol/protocolVersion"] = "2026-07-28"
+    asked = [
+        {"id": 0, "method": "server/discover", "params": {"_meta": newest}},
+        {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25", **about}},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/list"},
+    ]
+    lines = "".join(json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in asked)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*PYTHON_M, "mcp"], cwd=ROOT, env=SERVERS_ENVIRONMENT, **pipes) as server:
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(lines)
+        server.stdin.flush()
+        told: dict[int, Any] = {}
+        while 2 not in told:
+            answer = json.loads(server.stdout.readline())
+            told[answer["id"]] = answer
+        assert told[1]["result"]["protocolVersion"] == "2025-11-25"
+        assert told[2]["result"]["tools"]
+        server.stdin.close()
+        assert server.wait(30) == 0
+
+
+@pytest.mark.serve
 def test_a_signal_ends_a_server_whose_client_stays() -> None:
     """At once, and without a trace."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
