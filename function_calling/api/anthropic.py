@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field
 from function_calling.api.messages import MOST_MESSAGES, conversation, result_text
 from function_calling.api.request import NO_THINKING, TEXTS, ApiRequest, content_format
 from function_calling.api.response import Json, NamedEvents, new_id
-from function_calling.api.tools import offered, other_kind, placed, tool_choice
+from function_calling.api.tools import offered, other_kind, placed, tool_choice, unread
 from function_calling.errors import ApiError, wrong
 from function_calling.model.words import (
     Event,
@@ -61,6 +61,11 @@ class CountRequest(ApiRequest):
     stop: Annotated[Annotated[list[str], Field(max_length=MOST_STOPS)] | None, TEXTS] = Field(
         None, validation_alias=AliasChoices("stop_sequences", "stop")
     )
+
+    @property
+    def ignored(self) -> list[str]:
+        """See `ApiRequest.ignored`."""
+        return [*super().ignored, *unread(self._own_tools())]
 
     @property
     def ignored_tools(self) -> list[str]:

@@ -27,7 +27,7 @@ from function_calling.api.request import (
     content_format,
 )
 from function_calling.api.response import ApiResponse, Json
-from function_calling.api.tools import offered, placed, tool_choice
+from function_calling.api.tools import offered, placed, tool_choice, unread
 from function_calling.errors import RequestError, wrong
 from function_calling.model.words import (
     Event,
@@ -81,7 +81,8 @@ class ChatRequest(ApiRequest):
         """See `ApiRequest.ignored`; a model that read its own name would begin its replies so."""
         named = (it.get("name") for it in self.messages if it.get("role") == "assistant")
         effort = () if self.reasoning_effort in (None, "none") else ("reasoning_effort",)
-        return [*super().ignored, *effort, *(("messages.name",) if any(named) else ())]
+        names = ("messages.name",) if any(named) else ()
+        return [*super().ignored, *effort, *names, *unread(self.tools or ())]
 
     def prompt(self) -> Json:
         """What `ChatModel.turn` makes a prompt of, by the names that it has there.

@@ -19,7 +19,7 @@ from pydantic import AliasChoices, Field, model_validator
 from function_calling.api.messages import MOST_MESSAGES, conversation, text_of
 from function_calling.api.request import NO_THINKING, ApiRequest, content_format
 from function_calling.api.response import Json, NamedEvents, new_id
-from function_calling.api.tools import offered, other_kind, placed, tool_choice
+from function_calling.api.tools import offered, other_kind, placed, tool_choice, unread
 from function_calling.errors import ApiError, RequestError, wrong
 from function_calling.model.words import (
     Event,
@@ -72,7 +72,8 @@ class ResponsesRequest(ApiRequest):
         """The parameters that had no effect, and what had none within one."""
         effort = () if self.reasoning.get("effort") in (None, "none") else ("reasoning.effort",)
         include = ("include",) if {*self.include} - {_ENCRYPTED} else ()
-        return [*super().ignored, *include, *effort]
+        unused = unread(tool for _, tool, _ in self._unpacked())
+        return [*super().ignored, *include, *effort, *unused]
 
     @property
     def ignored_tools(self) -> list[str]:

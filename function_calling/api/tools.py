@@ -6,7 +6,7 @@ Two spellings of a tool are read: OpenAI's `{"type": "function", "function": {â€
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from function_calling.errors import RequestError, shown, wrong
@@ -17,6 +17,11 @@ PlacedTool: TypeAlias = tuple[str, Mapping[str, Any]]
 
 MOST_TOOLS = 1024
 """Tools of a request at most."""
+_FIELDS = frozenset(
+    {"type", "function", "name", "description", "parameters", "input_schema", "strict"}
+    # A prompt is cached in any case.
+    | {"cache_control"}
+)
 
 
 def other_kind(tool: Mapping[str, Any]) -> str:
@@ -24,6 +29,14 @@ def other_kind(tool: Mapping[str, Any]) -> str:
     if not isinstance(tool.get("type"), str) or tool["type"] == "function":
         return ""
     return ": ".join(str(tool[key]) for key in ("type", "name", "server_label") if tool.get(key))
+
+
+def unread(tools: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What functions say that has no effect, each once: "tools.defer_loading"."""
+    told = [tool for tool in tools if not other_kind(tool)]
+    told += [tool["function"] for tool in told if isinstance(tool.get("function"), dict)]
+    fields = (key for each in told for key, value in each.items() if value and key not in _FIELDS)
+    return [f"tools.{key}" for key in dict.fromkeys(fields)]
 
 
 def placed(tools: Sequence[Mapping[str, Any]], param: str) -> list[PlacedTool]:

@@ -327,19 +327,21 @@ async def test_parameters_reach_the_engine_or_are_told_in_headers(serve: Serve) 
     """Anthropic's, and those of chat that have no other name there; tools by their types."""
     engine = serve("Hello")
     more = {"temperature": 0.5, "top_p": 0.9, "top_k": 5, "stop": ["a", ""], "seed": 3}
+    late = {**TODAY, "defer_loading": True, "cache_control": {"type": "ephemeral"}}
     idle = {
         "cache_control": {"type": "ephemeral"},
         "metadata": {"user_id": "me"},
         "thinking": {"type": "enabled", "budget_tokens": 2000},
         "output_config": {"effort": "low"},
-        "tools": [{"type": "web_search_20250305", "name": "web_search"}, TODAY],
+        "tools": [{"type": "web_search_20250305", "name": "web_search"}, late],
     }
     response = await post({**ASKED, **more, **idle}, MESSAGES)
     (used,) = engine.samplings
     assert (used.temperature, used.top_p, used.top_k) == (0.5, 0.9, 5)
     assert (used.max_tokens, used.stop, used.seed) == (100, ("a",), 3)
     ignored = response.headers["X-Ignored-Parameters"].split(", ")
-    assert ignored == ["metadata", "thinking.budget_tokens", "output_config.effort"]
+    idle_parts = ["thinking.budget_tokens", "output_config.effort", "tools.defer_loading"]
+    assert ignored == ["metadata", *idle_parts]
     assert response.headers["X-Ignored-Tools"] == "web_search_20250305: web_search"
 
 

@@ -352,6 +352,8 @@ async def test_tools_are_read_in_every_spelling(
           "stream_options": {"include_usage": True, "include_obfuscation": True}},
          "mirostat, user, store, metadata, stream_options.include_obfuscation, reasoning_effort"),
         ({"messages": [{**USER, "role": "assistant", "name": "Bo"}]}, "messages.name"),
+        ({"tools": [{**TODAY, "defer_loading": True}], "tool_choice": "none"},
+         "tools.defer_loading"),
         ({"a\r\nX-Forged: größe, netto\x7f": 1},
          r"a\r\nX-Forged: gr\u00f6\u00dfe\u002c netto\u007f"),
         ({"x" * 5000: 1}, "x" * 3997 + "..."),

@@ -300,12 +300,13 @@ async def test_no_effort_turns_thinking_off(serve: Serve, effort: Any, thinks: b
 # What has no effect
 
 
+LATE = {"defer_loading": True}
 CODEX = {
     "model": "gpt-5-codex",
     "instructions": "You are a coding agent.",
     "input": [{"type": "message", "role": "user", "content": [said("input_text", "Hi")]}],
     "tools": [
-        {**TODAY, "strict": False, "parameters": {"type": "object", "properties": {}}},
+        {**TODAY, "strict": False, "parameters": {"type": "object", "properties": {}}, **LATE},
         {"type": "web_search", "external_web_access": True},
         {"type": "custom", "name": "apply_patch", "format": {"type": "grammar"}},
         {"type": "mcp", "server_label": "docs"},
@@ -328,7 +329,8 @@ async def test_what_codex_sends_is_taken_and_named(serve: Serve) -> None:
     assert response.status_code == 200, response.text
     assert response.headers["x-ignored-tools"] == "web_search, custom: apply_patch, mcp: docs"
     assert response.headers["x-ignored-parameters"] == (
-        "store, prompt_cache_key, reasoning.summary, text.verbosity, reasoning.effort"
+        "store, prompt_cache_key, reasoning.summary, text.verbosity, reasoning.effort, "
+        "tools.defer_loading"
     )
     assert [tool["name"] for tool in response.json()["tools"]] == ["today"]
 
