@@ -119,7 +119,7 @@ class Agent:
         Raises:
             APIError: The server is away, or can't.
         """
-        request = _Turn(self, [{"role": "user", "content": "?"}], whole=True).request("none")
+        request = _Turn(self, [{"role": "user", "content": "?"}], whole=True).request("auto")
         kept = {"max_tokens": 1, "prompt_cache_retention": "24h"}
         await self.client.chat.completions.create(**request | kept)
 

@@ -137,7 +137,9 @@ class ChatModel:
         options = template_options
         told = self._quoted(list(messages))
         written = partial(render, form, self.template, told, reminded=reminded, options=options)
-        prompt = written([Tool(**self._quoted(asdict(tool))) for tool in tools])
+        # Whoever is told to answer with a list of calls does, also where none may be made.
+        untold = form.no_calls and choice.mode == "none"
+        prompt = written([Tool(**self._quoted(asdict(it))) for it in tools if not untold])
         self._check_length(prompt, "messages")
         may_say_none = form.no_calls and choice.mode == "auto" and not content
         return Turn(

@@ -87,7 +87,7 @@ async def test_reading_ahead_ends_whatever_the_server_does(turn: Turn) -> None:
     server = ScriptedServer(turn)
     await Assistant(Settings(), server.client(), TOOL_SETS).read_ahead()
     (ahead,) = server.requests
-    assert (ahead["model"], ahead["tool_choice"]) == ("scripted", "none")
+    assert (ahead["model"], ahead["tool_choice"]) == ("scripted", "auto")
 
 
 async def test_results_go_back_with_their_ids_after_the_call_itself() -> None:

@@ -240,17 +240,18 @@ async def test_behind_results_a_format_may_ask_for_the_answer(
 
 
 async def test_where_the_model_says_that_no_tool_fits_it_replies_without_tools() -> None:
-    """What it said so is no content, and costs what it costs."""
+    """What it said so is no content, and costs what it costs; and where none may be called."""
     said = "\n []\n"
     engine = ScriptedEngine(said, "Hello, [] you!", piece_length=1)
     text, calls, reason, usage = await told_by(engine, AUTO, form="json_list")
     assert (text, calls, reason) == ("Hello, [] you!", [], "stop")
     first, second = engine.prompts
     assert "convert" in first
-    bare = ScriptedEngine("")
-    await told_by(bare, NONE, tools=(), form="json_list")
-    assert [second] == bare.prompts
     assert usage.completion_tokens == len(said) + len("Hello, [] you!")
+    silent, bare = ScriptedEngine(""), ScriptedEngine("")
+    await told_by(silent, NONE, form="json_list")
+    await told_by(bare, NONE, tools=(), form="json_list")
+    assert [second] == silent.prompts == bare.prompts
 
 
 @pytest.mark.parametrize(
