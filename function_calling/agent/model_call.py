@@ -129,6 +129,16 @@ class Reply:
     usage: Usage
 
 
+_THOUGHT_END = re.compile(
+    r"[<\[◁](?:/|\|END_)(?:seed:)?(?:think|thinking|thought)\|?[>\]▷]", re.IGNORECASE
+)
+
+
+def without_thoughts(text: str) -> str:
+    """What stands behind the thoughts that a server leaves in a reply's text."""
+    return _THOUGHT_END.split(text)[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Restarted:
     """The reply so far is void, and comes once more from its beginning."""
@@ -283,4 +293,5 @@ class _Pieces:
         self.calls[place] = Call(call.id, call.name + name, call.arguments + arguments)
 
     def reply(self) -> Reply:
-        return Reply("".join(self.text), tuple(self.calls), self.finish_reason, self.usage)
+        text = without_thoughts("".join(self.text))
+        return Reply(text, tuple(self.calls), self.finish_reason, self.usage)

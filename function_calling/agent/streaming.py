@@ -11,13 +11,14 @@ Where the answer is wanted whole, nothing is told before its end.
 import re
 
 from function_calling.agent.grounding import Ground
+from function_calling.agent.model_call import without_thoughts
 
 _CLOSERS = r"[\"'”’»)\]*_]*"
 # A number never reaches over such an end, so that what stands before it can be checked alone.
 _END = re.compile(rf"[.!?…]{_CLOSERS}\s|[。！？।؟۔]{_CLOSERS}|(?<=[^\d\s])[^\S\n]*\n")
 _ENDED = re.compile(rf"(?:[.!?…。！？।؟۔:：]{_CLOSERS}|\n)\s*$")
-# What may become a tool call written as text; it is held until the reply is complete.
-_NO_SENTENCE = re.compile(r"[`<{\[]")
+# What may become a tool call written as text, or a thought; it is held until the reply is complete.
+_NO_SENTENCE = re.compile(r"[`<{\[◁]")
 
 
 class Streaming:
@@ -46,7 +47,7 @@ class Streaming:
 
     def hear(self, part: str) -> str:
         """What can be told now that the reply goes on with `part`."""
-        self._reply = (self._reply + part).lstrip()
+        self._reply = without_thoughts(self._reply + part).lstrip()
         if self._silent or _NO_SENTENCE.match(self._reply) or not self._continues():
             return ""
         end = len(self._own)

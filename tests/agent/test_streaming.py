@@ -116,6 +116,17 @@ def test_no_wrong_number_is_ever_told(sentences: list[str], cuts: list[int]) -> 
     assert shown.startswith("".join(sentences[:right]).strip())
 
 
+@pytest.mark.parametrize(
+    "thought", ["<think>131 or 133?</think>", "[THINK]133.[/THINK]\n", "◁think▷133. ◁/think▷"]
+)
+async def test_thoughts_that_a_server_leaves_in_a_reply_are_not_told(thought: str) -> None:
+    """Nor are their numbers checked: the answer behind them is told as it is."""
+    turns = calls(TO_CAD), says(f"{thought}{TOLD_CAD} Well.")
+    events = await chatted(*turns)
+    assert (text(events), done(events).grounding) == (f"{TOLD_CAD} Well.", "ok")
+    assert (await answered(*turns))[0] == f"{TOLD_CAD} Well."
+
+
 HALF = "You have 42 USD."
 BEHIND: dict[str, tuple[list[Turn], str, str]] = {
     "nothing was told, so the model may answer again": (
