@@ -258,7 +258,8 @@ class _Turn:
         """
         text = self._talk.reply.text.strip()
         problems = self._ground.problems(text)
-        if choice == "required" and not self._asked_again:
+        explained = self._ground.failures() and not self._ground.untraced
+        if choice == "required" and not (self._asked_again or explained):
             problems.append(FROM_MEMORY)
         once_more = choice != "none" and not self._asked_again and not self._streaming.told
         if text and problems and once_more:
@@ -279,10 +280,14 @@ class _Turn:
         """The last text, with what was assumed or broke, and the end."""
         results, found = self._ground.results, self._talk.found
         broke = [each.told for each in results if each.unsure or (each.broke and not found)]
+        last = self._ground.failures()
+        broke += [each.told for each in results if each.undone and each.told in last]
         notes = dict.fromkeys(
             [*self._ground.assumptions(), *self._ground.untraced.values(), *broke]
         )
-        text += self._streaming.close(" ".join(each for each in notes if each not in text))
+        said = (self._streaming.told + text).casefold()
+        untold = [each for each in notes if each.rstrip(".").casefold() not in said]
+        text += self._streaming.close(" ".join(untold))
         return self._end(text, DoneEvent, grounding=grounding)
 
     def _end(

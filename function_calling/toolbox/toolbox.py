@@ -77,6 +77,7 @@ class ToolResult:
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
         broke: Whether the tool failed while it ran.
+        undone: Whether a tool that changes something may not have done so.
         refused: Whether the tool did not run because the yes it needs was not given.
         derived: Whether the tool only computes a value, for another call or the answer.
     """
@@ -88,6 +89,7 @@ class ToolResult:
     final: bool = False
     unsure: bool = False
     broke: bool = False
+    undone: bool = False
     refused: bool = False
     derived: bool = False
 
@@ -276,7 +278,8 @@ class Toolbox:
             error = error.exceptions[0]
         if isinstance(error, ToolError):
             begun = name if error.broke else ""
-            return self._failure(str(error), begun=begun, summary=error.problem)
+            failure = self._failure(str(error), begun=begun, summary=error.problem)
+            return replace(failure, undone=self.changes(name))
         if isinstance(error, asyncio.CancelledError):
             problem = f"Tool {name} failed: what it waited for was cancelled."
             return self._failure(problem, begun=name)

@@ -32,6 +32,7 @@ from scripted_server import (
 from function_calling.agent.assistant import Assistant
 from function_calling.agent.events import ToolResultEvent
 from function_calling.agent.grounding import SAME_AGAIN
+from function_calling.errors import ToolError
 from function_calling.settings import Settings
 from function_calling.toolbox.toolbox import (
     Approve,
@@ -325,6 +326,26 @@ async def test_what_was_done_is_told_beside_all_else(made: Any, answer: str) -> 
         calls(*made), says("Done."), says("Done."), tools=[Bureau().convert, order]
     )
     assert told == answer
+
+
+@changes_something
+def pay(n: int) -> str:
+    """Pay an invoice."""
+    raise ToolError(f"Invoice {n} is locked.", advice="Try another one.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("It is paid.", "It is paid. Invoice 7 is locked."),
+        ("Sorry, invoice 7 is locked, so it isn't paid.", ""),
+    ],
+)
+async def test_a_change_that_failed_is_not_told_as_done(answer: str, told: str) -> None:
+    """Why it failed is told behind it, once; and who says so is not asked again."""
+    turns = calls(("pay", {"n": 7})), says(answer)
+    text, done = await answered(*turns, query="Pay invoice 7", tools=[pay])
+    assert (text, done.grounding) == (told or answer, "ok")
 
 
 # Calls as other servers number them
