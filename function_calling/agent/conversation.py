@@ -70,7 +70,9 @@ class Conversation:
         self.messages = prompted(messages, agent.system_prompt)
         self._begun = len(self.messages)
         at = question_at(self.messages)
-        self.ground = Ground(self.messages[: at + 1], self._toolbox.deriving)
+        tools = [each["function"] for each in self._toolbox.schemas]
+        parameters = [(each["name"], each["parameters"].get("properties", ())) for each in tools]
+        self.ground = Ground(self.messages[: at + 1], self._toolbox.deriving, parameters)
         told = spelled_plainly(self.messages[at]["content"])
         if told and self._toolbox.takes_said_numbers:
             content = f"{self.messages[at]['content']}\n({told})"

@@ -2,9 +2,9 @@
 
 - An argument that is marked as `Said` must occur: the person wrote it, or a tool returned it.
 - Each number in an answer must be one that the conversation holds, or a fraction of it rounded.
-- What each tool found must be told, as far as numbers go: each number of its `summary`, as often
-  as summaries have it; but for what it lists, and for a step, which a later call has used whose
-  own result is told.
+- What each tool found must be told, as far as numbers go: each number of its `summary`, exact or
+  rounded, as often as summaries have it; but for what it lists, and for a step, which a later call
+  has used whose own result is told.
 
 Numbers are compared by value, whatever their separators. Number words count where a person wrote
 them; in answers they are not checked. Of text only marked arguments are compared. A money answer
@@ -42,6 +42,7 @@ _CALL = re.compile(
     r'(?:,\s*"(?:arguments|parameters)"|\W*$))'
 )
 _TAG = re.compile(r"</?tool_(?:call|response)>")
+_LONGEST_GAP = 40  # characters between a tool's name and its arguments
 
 # A sentence that the model alone was told gives an answer away by its beginning, unless it is so
 # short that it may come from anywhere.
@@ -52,6 +53,13 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\{\}")
 # day in ISO 8601, which an answer may write as a word or leave out.
 _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"\b\d{4}-\d{2}-(?=(\d{2})(?!\d))")
+
+# What answers spell in ways of their own: a time with a point, a year in two digits of a day, and
+# a long number in groups, as of a telephone.
+_TIME = re.compile(r"(?<!\d)([01]?\d|2[0-3]):([0-5]\d)(?!\d)")
+_POINTED = re.compile(r"(?<![\d.,])0?(\d{1,2})\.([0-5]\d)(?![.,]?\d)")
+_YEAR = re.compile(r"(?<![\d.,/-])(\d{1,2}([./-])\d{1,2}\2)(\d\d)(?![.,/-]?\d)")
+_GROUPS = re.compile(r"(?<![\d.,])\d[\d ()/.-]{5,}\d(?![.,]?\d)")
 
 # What goes on with a word: anything, but for scripts without spaces, where nobody can tell.
 _LETTER = rf"(?!{UNSPACED.pattern})\w"
@@ -65,7 +73,9 @@ _EXACTLY = Context(prec=MAX_PREC)
 _PER_CENT = re.compile("[%٪％﹪]")
 _LONGEST_RATE = 40  # characters
 _MOST_PLACES = 6
-_FEW_DIGITS = [Context(prec=digits, rounding=ROUND_HALF_UP, traps=[]) for digits in (2, 3)]
+_FEW_DIGITS = [Context(prec=digits, rounding=ROUND_HALF_UP, traps=[]) for digits in (2, 3, 4)]
+_LARGE = 10_000
+_LEAST_ROUNDED = 10
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
@@ -75,6 +85,7 @@ class Ground:
     Args:
         messages: OpenAI's messages so far; the last one is the question.
         deriving: The tools that compute a number.
+        parameters: Each tool that may be called, with the names of its parameters.
 
     Attributes:
         results: What the calls of this question came to, in order, each call once.
@@ -85,8 +96,14 @@ class Ground:
         unstated: Whether a call needs a number, and nobody has stated any.
     """
 
-    def __init__(self, messages: Sequence[Mapping[str, Any]], deriving: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        deriving: Sequence[str] = (),
+        parameters: Iterable[tuple[str, Iterable[str]]] = (),
+    ) -> None:
         self._deriving = deriving
+        self._calls = [_written_call(*each) for each in parameters]
         self.results: list[ToolResult] = []
         self.untraced: dict[str, str] = {}
         self.blocked: set[str] = set()
@@ -105,6 +122,8 @@ class Ground:
         self._tellable = _rounded(self._known, roughly=True)
         self._listed: list[_Leaf] = []  # what results consist of
         self._choice = frozenset[Decimal]()  # the numbers in lists
+        self._tallies = {1}  # how many members there are in lists, and how many of them are alike
+        self._times = _times(self._spoken)
         for content in returned:
             self._take_in(content)
         self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
@@ -147,6 +166,10 @@ class Ground:
         self._known |= _rounded(values)
         self._tellable |= _rounded(values, roughly=True)
         self._choice |= _values_of(leaf for leaf in leaves if leaf.among)
+        self._tallies.update(leaf.among or 1 for leaf in leaves)
+        alike = Counter((leaf.key, leaf.value) for leaf in leaves if leaf.among)
+        self._tallies.update(alike.values())
+        self._times |= _times(content)
 
     def read(self) -> None:
         """The model reads what tools have returned so far."""
@@ -228,13 +251,13 @@ class Ground:
         An answer that is a tool call written out is none, nor is one that repeats what was told to
         the model alone.
         """
-        if _CALL.match(answer):
+        if _CALL.match(answer) or any(each.search(answer) for each in self._calls):
             return ["The answer is a tool call, which the user can't read: write a sentence."]
         if _TAG.search(answer) or any(each in answer for each in self._for_the_model()):
             return ["The answer repeats what I told you: say what the tools returned."]
         # "1 dollar is 3.14 euros" states nothing of its own with the 1, nor "you have 3 tasks".
         counted = max(1, len(self.results), len(_MARKER.findall(answer)))
-        counts = {*range(1, counted + 1), *(leaf.among or 1 for leaf in self._listed)}
+        counts = {*range(1, counted + 1), *self._tallies}
         known = self._known.union(self._tellable, map(Decimal, counts))
         known |= {each.scaleb(2) for each in _factors(answer) & known}  # 0.15 as 15%
         missing = "which neither a tool result nor the question contains"
@@ -242,9 +265,27 @@ class Ground:
             missing = "which the question does not contain, and no tool was called"
         return [
             f"The answer says {number.text}, {missing}."
-            for number in numbers(answer)
+            for number in numbers(self._as_returned(answer))
             if not number.within(known)
         ]
+
+    def _as_returned(self, answer: str) -> str:
+        """The answer, with the times, years and long numbers that it spells in its own ways."""
+        known = self._known
+
+        def time(found: re.Match[str]) -> str:
+            told = f"{found[1]}:{found[2]}"
+            return told if told in self._times else found[0]
+
+        def year(found: re.Match[str]) -> str:
+            whole = f"20{found[3]}"
+            return found[1] + whole if Decimal(whole) in known else found[0]
+
+        def joined(found: re.Match[str]) -> str:
+            digits = re.sub(r"\D", "", found[0])
+            return digits if Decimal(digits) in known else found[0]
+
+        return _GROUPS.sub(joined, _YEAR.sub(year, _POINTED.sub(time, answer)))
 
     def _for_the_model(self) -> set[str]:
         """How the sentences begin that the model was told and no person reads."""
@@ -295,6 +336,7 @@ class Ground:
         A number that several sentences have must be told as often. A result is told, too, where
         that of a later call is, which has used it.
         """
+        answer = self._as_returned(answer)
         left = Counter(chain(*(each.values for each in numbers(answer))))
         left.update((said(answer) | _factors(answer)) - left.keys())  # "seven", and 15% for 0.15
         days = [day for each in self.results for day in map(Decimal, _MONTH.findall(each.told))]
@@ -309,7 +351,8 @@ class Ground:
             known = left if result.summary else Counter(stated)
             lacking = []
             for number in self._new(at):
-                rounded = zip(_rounded(number.values) - number.values)
+                large = all(each >= _LEAST_ROUNDED for each in number.values)
+                rounded = zip(_rounded(number.values, roughly=large) - number.values)
                 told = (each for each in (*number.readings, *rounded) if all(map(known.get, each)))
                 if reading := next(told, None):
                     known.subtract(reading)
@@ -384,6 +427,25 @@ class Ground:
         return f"{told}: {offered}" if offered else none
 
 
+def _written_call(tool: str, parameters: Iterable[str]) -> re.Pattern[str]:
+    """Finds a call written out in whatever format: the name, and an argument behind a bracket.
+
+    A tool's name that is a key of JSON begins none.
+    """
+    names = "|".join(map(re.escape, parameters)) or "(?!)"
+    return re.compile(
+        rf"(?<!\w){re.escape(tool)}(?!\w|[\"']\s*:)"
+        rf"(?:(?:\.\w+)?\((?:[\"'\d)]|(?:{names})\b)"
+        rf"|[^.!?]{{0,{_LONGEST_GAP}}}[{{<]\W*(?:(?:\w+=)?(?:{names})\b|\}}))"
+    )
+
+
+def _times(text: str) -> set[str]:
+    """The times of day in a text, of 24 hours and of twelve."""
+    found = [(int(hour), minute) for hour, minute in _TIME.findall(text)]
+    return {f"{each}:{minute}" for hour, minute in found for each in (hour, (hour - 1) % 12 + 1)}
+
+
 def _equation(arguments: str, result: str) -> str:
     """A result that was computed, behind what it was computed from: 30 + 40 = 70."""
     named = _parsed(arguments)
@@ -424,7 +486,7 @@ def _values(text: str, *, units: bool = False) -> frozenset[Decimal]:
 
 
 def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[Decimal]:
-    """The values, and rounded to hundredths or closer; `roughly` to ones, and few of 7 digits."""
+    """The values, and rounded to hundredths or closer; `roughly` to ones, and few of 5 digits."""
     least = 0 if roughly else 2
     rounded = {
         each.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _EXACTLY)
@@ -432,7 +494,7 @@ def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[D
         for places in range(least, min(-int(each.as_tuple().exponent), least + _MOST_PLACES))
     }
     if roughly:
-        rounded |= {few.plus(each) for each in values if each >= 10**6 for few in _FEW_DIGITS}
+        rounded |= {few.plus(each) for each in values if each >= _LARGE for few in _FEW_DIGITS}
     return frozenset(values).union(rounded - {0})
 
 
@@ -491,7 +553,9 @@ def _leaves(content: str) -> list[_Leaf]:
 
 
 def _parts(value: Any, place: _Leaf) -> Iterator[_Leaf]:
-    if isinstance(value, str):
+    if isinstance(value, bool):
+        yield place._replace(value=str(value))
+    elif isinstance(value, str):
         yield place._replace(value=Decimal(value) if _EXACT.fullmatch(value) else _plain(value))
     elif isinstance(value, Decimal):
         yield place._replace(value=value.copy_abs())

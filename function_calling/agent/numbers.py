@@ -2,7 +2,7 @@
 
     1,234.56   1.234,56   1 234,56   1'234.56   12,34,567.89   １,２３４   ١٬٢٣٤   .5
     ½   2 ½   5 1/2   5€50   10k   1.5 million   2,5 Tausend   132万   3万5000
-    1 million 200 thousand   5-10k   6.02e23   1{,}234.56 and 1\\,234.56 of LaTeX
+    1 million 200 thousand   5-10k   6.02e23   6.02 × 10²³   1{,}234.56 and 1\\,234.56 of LaTeX
 
 `numbers` reads these. `said` also reads number words, in the languages that `text2num` knows, and
 ideographs that Unicode knows as numbers. The words that multiply are those of CLDR's compact
@@ -68,7 +68,7 @@ def numbers(text: str, *, units: bool = False) -> list[Number]:
         text: Any text.
         units: Whether "45m" may also be 45 minutes, as a tool means it; "1.80 m" always may.
     """
-    text = _LATEX_COMMA.sub(",", text)
+    text = _POWER_OF_TEN.sub(_exponent, _LATEX_COMMA.sub(",", text))
     with localcontext(_EXACT):
         return [
             Number(text[part.start : part.end], tuple(dict.fromkeys(part.readings)))
@@ -120,6 +120,9 @@ _EXACT = Context(prec=200, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _SPACES = " \u00a0\u2007\u2009\u202f"
 _SAME = str.maketrans("，．＇’ʼ⁄" + _SPACES, ",.'''/" + " " * len(_SPACES))
 _LATEX_COMMA = re.compile(r"(?<=\d)(?:\{,\}|\\,)(?=\d)")
+_POWER_OF_TEN = re.compile(
+    r"(?<=\d) ?(?:[×·⋅*x]|\\times|\\cdot) ?10(?:\^\{?([-−+]?\d{1,2})\}?|([⁻⁺]?[⁰¹²³⁴-⁹]{1,2}))"
+)
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _APART = re.compile(r"[;:!?()\n]|[.,](?=\s)")  # no number goes on behind these
 
@@ -152,6 +155,11 @@ class _Part(NamedTuple):
     end: int
     readings: list[Reading]
     power: int
+
+
+def _exponent(power: re.Match[str]) -> str:
+    """`× 10⁻⁵` as `e-5`."""
+    return "e" + unicodedata.normalize("NFKC", power[1] or power[2]).replace("−", "-")
 
 
 def _parts(text: str, *, units: bool) -> list[_Part]:
@@ -247,7 +255,7 @@ UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u2e80-\u9fff\uac
 _IDEOGRAPHS = {
     character: str(int(unicodedata.numeric(character, -1)))
     for character in map(chr, (0x3007, *range(0x3400, 0xA000)))
-}
+} | dict.fromkeys("两兩", "2")  # before a power of ten, and unknown to older versions of Unicode
 _IDEOGRAPH_TENS = [each for each, value in _IDEOGRAPHS.items() if re.fullmatch("10+", value)]
 _PRIVATE = 0xE000  # and a power of ten: the character for a number word, such as "hundred"
 

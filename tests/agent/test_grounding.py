@@ -103,6 +103,45 @@ def test_what_only_the_model_was_told_is_no_answer(answer: str, wrong: bool) -> 
     assert bool(problems(answer, *results, query="58?")) is wrong
 
 
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        ('convert(42, "CAD")', True),
+        ("[convert(amount=42)]", True),
+        ('<|python_tag|>convert.call(to="CAD")', True),
+        ('<function=convert>{"amount": 42}</function>', True),
+        ("<function=convert>\n<parameter=amount>42</parameter>", True),
+        ("<convert><amount>42</amount></convert>", True),
+        ('Action: convert\nAction Input: {"amount": 42}', True),
+        ('[TOOL_CALLS] [{"name": "convert", "arguments": {"to": "CAD"}}]', True),
+        ('I call {"function": "rates", "parameters": {}}', True),
+        ('{"convert": {"amount": 42}}', False),
+        ("I convert (42 dollars) at the rate(s) of convert: amount 42.", False),
+    ],
+)
+def test_a_call_written_out_is_no_answer(answer: str, wrong: bool) -> None:
+    """In no format: nobody can do anything with it, and nothing was done."""
+    tools = [("convert", ["amount", "to"]), ("rates", []), ("rate", ["of"])]
+    assert bool(Ground([user(QUERY)], parameters=tools).problems(answer)) is wrong
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"), [("Roughly 132.", True), ("131.9", False), ("130", False), ("131", False)]
+)
+def test_a_rounded_result_is_told(answer: str, right: bool) -> None:
+    """But what is less than ten loses too much with its fraction."""
+    assert (problems(answer, found({"converted": 131.95}, SUMMARY)) == []) is right
+    assert problems("1 CAD", found({"converted": 0.95}, "42 USD is 0.95 CAD.")) != []
+
+
+def test_how_many_of_a_list_are_alike_may_be_told() -> None:
+    """A tally is the tool's, and another one is not."""
+    mugs = [{"kind": kind, "sold": kind == "red"} for kind in ("red", "red", "blue", "red", "blue")]
+    tallies = "3 of the 5 mugs are red and sold, 2 are blue."
+    assert problems(tallies, found(mugs), query="Mugs?") == []
+    assert problems("4 of the 5 mugs are red.", found(mugs), query="Mugs?") != []
+
+
 def test_what_was_wrong_with_an_answer_is_none_either() -> None:
     """The model may repeat it when it is asked again."""
     ground = Ground([user(QUERY)])
@@ -198,6 +237,10 @@ def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -
         ("4" * 33, f"It is {'4' * 33}.", f"It is {'4' * 32}6."),
         ("1" * 150 + ".5", f"{'1' * 150}.5, so {'1' * 149}2", ""),
         ("2026-05-01T18:30:00", "May 1, 2026 at 6:30 PM.", "May 1, 2026 at 8:30 PM."),
+        (83512, "It is about 83,500, or 84k.", "It is about 83,400."),
+        (3.5e-05, "3.5 × 10⁻⁵, $3.5 \\times 10^{-5}$", "3.5 × 10⁻⁶"),
+        ("2026-12-01T16:15:00", "1.12.26, 16.15 Uhr, 4.15 pm", "1.12.26, 16.16 Uhr"),
+        ("+4930123456", "Ring +49 30 123456.", "Ring +49 30 123457."),
         ({"messages": []}, "There are 0.", ""),
         ("192.168.0.1", "It is 192.168.0.1.", "It is 192.168.0.1, or 192.168.0.9."),
     ],
