@@ -2,9 +2,9 @@
 
 - An argument that is marked as `Said` must occur: the person wrote it, or a tool returned it.
 - Each number in an answer must be one that the conversation holds, or a fraction of it rounded.
-- What each tool found must be told, as far as numbers go: each number of its `summary`, exact or
-  rounded, as often as summaries have it; but for what it lists, and for a step, which a later call
-  has used whose own result is told.
+- What each tool found must be told, as far as numbers go: each number of its `summary`, as often
+  as summaries have it; but for what it lists, and for a step, which a later call has used whose
+  own result is told.
 
 Numbers are compared by value, whatever their separators. Number words count where a person wrote
 them; in answers they are not checked. Of text only marked arguments are compared. A money answer
@@ -54,13 +54,6 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\{\}")
 _EXACT = re.compile(r"\d+(\.\d+)?")
 _MONTH = re.compile(r"\b\d{4}-\d{2}-(?=(\d{2})(?!\d))")
 
-# What answers spell in ways of their own: a time with a point, a year in two digits of a day, and
-# a long number in groups, as of a telephone.
-_TIME = re.compile(r"(?<!\d)([01]?\d|2[0-3]):([0-5]\d)(?!\d)")
-_POINTED = re.compile(r"(?<![\d.,])0?(\d{1,2})\.([0-5]\d)(?![.,]?\d)")
-_YEAR = re.compile(r"(?<![\d.,/-])(\d{1,2}([./-])\d{1,2}\2)(\d\d)(?![.,/-]?\d)")
-_GROUPS = re.compile(r"(?<![\d.,])\d[\d ()/.-]{5,}\d(?![.,]?\d)")
-
 # What goes on with a word: anything, but for scripts without spaces, where nobody can tell.
 _LETTER = rf"(?!{UNSPACED.pattern})\w"
 
@@ -73,9 +66,7 @@ _EXACTLY = Context(prec=MAX_PREC)
 _PER_CENT = re.compile("[%٪％﹪]")
 _LONGEST_RATE = 40  # characters
 _MOST_PLACES = 6
-_FEW_DIGITS = [Context(prec=digits, rounding=ROUND_HALF_UP, traps=[]) for digits in (2, 3, 4)]
-_LARGE = 10_000
-_LEAST_ROUNDED = 10
+_FEW_DIGITS = [Context(prec=digits, rounding=ROUND_HALF_UP, traps=[]) for digits in (2, 3)]
 _NUMBERED = re.compile(r"\b(?=\S*\d)\S+\b")
 
 
@@ -123,7 +114,6 @@ class Ground:
         self._listed: list[_Leaf] = []  # what results consist of
         self._choice = frozenset[Decimal]()  # the numbers in lists
         self._tallies = {1}  # how many members there are in lists, and how many of them are alike
-        self._times = _times(self._spoken)
         for content in returned:
             self._take_in(content)
         self._read = len(self._listed)  # of what is listed, as the model wrote its last calls
@@ -169,7 +159,6 @@ class Ground:
         self._tallies.update(leaf.among or 1 for leaf in leaves)
         alike = Counter((leaf.key, leaf.value) for leaf in leaves if leaf.among)
         self._tallies.update(alike.values())
-        self._times |= _times(content)
 
     def read(self) -> None:
         """The model reads what tools have returned so far."""
@@ -265,27 +254,9 @@ class Ground:
             missing = "which the question does not contain, and no tool was called"
         return [
             f"The answer says {number.text}, {missing}."
-            for number in numbers(self._as_returned(answer))
+            for number in numbers(answer)
             if not number.within(known)
         ]
-
-    def _as_returned(self, answer: str) -> str:
-        """The answer, with the times, years and long numbers that it spells in its own ways."""
-        known = self._known
-
-        def time(found: re.Match[str]) -> str:
-            told = f"{found[1]}:{found[2]}"
-            return told if told in self._times else found[0]
-
-        def year(found: re.Match[str]) -> str:
-            whole = f"20{found[3]}"
-            return found[1] + whole if Decimal(whole) in known else found[0]
-
-        def joined(found: re.Match[str]) -> str:
-            digits = re.sub(r"\D", "", found[0])
-            return digits if Decimal(digits) in known else found[0]
-
-        return _GROUPS.sub(joined, _YEAR.sub(year, _POINTED.sub(time, answer)))
 
     def _for_the_model(self) -> set[str]:
         """How the sentences begin that the model was told and no person reads."""
@@ -336,7 +307,6 @@ class Ground:
         A number that several sentences have must be told as often. A result is told, too, where
         that of a later call is, which has used it.
         """
-        answer = self._as_returned(answer)
         left = Counter(chain(*(each.values for each in numbers(answer))))
         left.update((said(answer) | _factors(answer)) - left.keys())  # "seven", and 15% for 0.15
         days = [day for each in self.results for day in map(Decimal, _MONTH.findall(each.told))]
@@ -351,8 +321,7 @@ class Ground:
             known = left if result.summary else Counter(stated)
             lacking = []
             for number in self._new(at):
-                large = all(each >= _LEAST_ROUNDED for each in number.values)
-                rounded = zip(_rounded(number.values, roughly=large) - number.values)
+                rounded = zip(_rounded(number.values) - number.values)
                 told = (each for each in (*number.readings, *rounded) if all(map(known.get, each)))
                 if reading := next(told, None):
                     known.subtract(reading)
@@ -440,12 +409,6 @@ def _written_call(tool: str, parameters: Iterable[str]) -> re.Pattern[str]:
     )
 
 
-def _times(text: str) -> set[str]:
-    """The times of day in a text, of 24 hours and of twelve."""
-    found = [(int(hour), minute) for hour, minute in _TIME.findall(text)]
-    return {f"{each}:{minute}" for hour, minute in found for each in (hour, (hour - 1) % 12 + 1)}
-
-
 def _equation(arguments: str, result: str) -> str:
     """A result that was computed, behind what it was computed from: 30 + 40 = 70."""
     named = _parsed(arguments)
@@ -486,7 +449,7 @@ def _values(text: str, *, units: bool = False) -> frozenset[Decimal]:
 
 
 def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[Decimal]:
-    """The values, and rounded to hundredths or closer; `roughly` to ones, and few of 5 digits."""
+    """The values, and rounded to hundredths or closer; `roughly` to ones, and few of 7 digits."""
     least = 0 if roughly else 2
     rounded = {
         each.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _EXACTLY)
@@ -494,7 +457,7 @@ def _rounded(values: Iterable[Decimal], *, roughly: bool = False) -> frozenset[D
         for places in range(least, min(-int(each.as_tuple().exponent), least + _MOST_PLACES))
     }
     if roughly:
-        rounded |= {few.plus(each) for each in values if each >= _LARGE for few in _FEW_DIGITS}
+        rounded |= {few.plus(each) for each in values if each >= 10**6 for few in _FEW_DIGITS}
     return frozenset(values).union(rounded - {0})
 
 

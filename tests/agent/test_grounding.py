@@ -125,15 +125,6 @@ def test_a_call_written_out_is_no_answer(answer: str, wrong: bool) -> None:
     assert bool(Ground([user(QUERY)], parameters=tools).problems(answer)) is wrong
 
 
-@pytest.mark.parametrize(
-    ("answer", "right"), [("Roughly 132.", True), ("131.9", False), ("130", False), ("131", False)]
-)
-def test_a_rounded_result_is_told(answer: str, right: bool) -> None:
-    """But what is less than ten loses too much with its fraction."""
-    assert (problems(answer, found({"converted": 131.95}, SUMMARY)) == []) is right
-    assert problems("1 CAD", found({"converted": 0.95}, "42 USD is 0.95 CAD.")) != []
-
-
 def test_how_many_of_a_list_are_alike_may_be_told() -> None:
     """A tally is the tool's, and another one is not."""
     mugs = [{"kind": kind, "sold": kind == "red"} for kind in ("red", "red", "blue", "red", "blue")]
@@ -237,10 +228,7 @@ def test_what_was_begun_to_be_told_is_not_told(answer: str, untold: list[str]) -
         ("4" * 33, f"It is {'4' * 33}.", f"It is {'4' * 32}6."),
         ("1" * 150 + ".5", f"{'1' * 150}.5, so {'1' * 149}2", ""),
         ("2026-05-01T18:30:00", "May 1, 2026 at 6:30 PM.", "May 1, 2026 at 8:30 PM."),
-        (83512, "It is about 83,500, or 84k.", "It is about 83,400."),
         (3.5e-05, "3.5 × 10⁻⁵, $3.5 \\times 10^{-5}$", "3.5 × 10⁻⁶"),
-        ("2026-12-01T16:15:00", "1.12.26, 16.15 Uhr, 4.15 pm", "1.12.26, 16.16 Uhr"),
-        ("+4930123456", "Ring +49 30 123456.", "Ring +49 30 123457."),
         ({"messages": []}, "There are 0.", ""),
         ("192.168.0.1", "It is 192.168.0.1.", "It is 192.168.0.1, or 192.168.0.9."),
     ],
