@@ -280,8 +280,8 @@ class _Turn:
         """The last text, with what was assumed or broke, and the end."""
         results, found = self._ground.results, self._talk.found
         broke = [each.told for each in results if each.unsure or (each.broke and not found)]
-        last = self._ground.failures()
-        broke += [each.told for each in results if each.undone and each.told in last]
+        failed = self._ground.failures()
+        broke += [each.told for each in results if each.unchanged and each.told in failed]
         notes = dict.fromkeys(
             [*self._ground.assumptions(), *self._ground.untraced.values(), *broke]
         )

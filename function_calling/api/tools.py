@@ -17,11 +17,11 @@ PlacedTool: TypeAlias = tuple[str, Mapping[str, Any]]
 
 MOST_TOOLS = 1024
 """Tools of a request at most."""
-_FIELDS = frozenset(
-    {"type", "function", "name", "description", "parameters", "input_schema", "strict"}
-    # A prompt is cached in any case.
-    | {"cache_control"}
+_FIELDS = (
+    *("type", "function", "name", "description", "parameters", "input_schema", "strict"),
+    "cache_control",
 )
+"""What is read of a function, and what asks for a cache, which there is in any case."""
 
 
 def other_kind(tool: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ class ToolResult:
         final: Whether `content` is the answer to the question, and the model need not go on.
         unsure: Whether a tool that failed may have changed something all the same.
         broke: Whether the tool failed while it ran.
-        undone: Whether a tool that changes something may not have done so.
+        unchanged: Whether it is of a tool that changes something, and this time changed nothing.
         refused: Whether the tool did not run because the yes it needs was not given.
         derived: Whether the tool only computes a value, for another call or the answer.
     """
@@ -89,7 +89,7 @@ class ToolResult:
     final: bool = False
     unsure: bool = False
     broke: bool = False
-    undone: bool = False
+    unchanged: bool = False
     refused: bool = False
     derived: bool = False
 
@@ -279,7 +279,7 @@ class Toolbox:
         if isinstance(error, ToolError):
             begun = name if error.broke else ""
             failure = self._failure(str(error), begun=begun, summary=error.problem)
-            return replace(failure, undone=self.changes(name))
+            return replace(failure, unchanged=self.changes(name) and not error.broke)
         if isinstance(error, asyncio.CancelledError):
             problem = f"Tool {name} failed: what it waited for was cancelled."
             return self._failure(problem, begun=name)
